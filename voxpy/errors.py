@@ -1,0 +1,112 @@
+"""Every error voxpy raises on purpose, and the hint that goes into its message.
+
+::
+
+    VoxpyError
+    ├── ConfigError          a file the user owns is wrong (file, line)
+    ├── ScenarioError        a scenario cannot be loaded or uses voxpy wrongly
+    │   ├── UnknownName      a misspelt event, module, method (also an AttributeError)
+    │   └── NoSession        scenario vocabulary used outside a session
+    ├── NotSupported         this channel cannot do it (names what could)
+    ├── LocalProtocolError   we broke a protocol
+    ├── RemoteProtocolError  they broke a protocol
+    ├── ConnectFailed        a connection was not made (status, reason)
+    ├── CallFailed           a call was not made (SIP code, reason)
+    ├── EngineMissing        a speech engine or audio device is not installed
+    └── LimitExceeded        a documented bound was passed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CallFailed",
+    "ConfigError",
+    "ConnectFailed",
+    "EngineMissing",
+    "LimitExceeded",
+    "LocalProtocolError",
+    "NoSession",
+    "NotSupported",
+    "RemoteProtocolError",
+    "ScenarioError",
+    "UnknownName",
+    "VoxpyError",
+    "nearest",
+]
+
+
+class VoxpyError(Exception):
+    """Base of every error voxpy raises on purpose; never raised itself."""
+
+
+class ConfigError(VoxpyError):
+    """A file the user owns is wrong. ``str()`` starts with ``file:line:`` where they are known."""
+
+    def __init__(self, problem: str, *, file: str | None = None, line: int | None = None) -> None:
+        self.problem = problem
+        self.file = file
+        self.line = line
+        where = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
+        super().__init__(where + problem)
+
+
+class ScenarioError(VoxpyError):
+    """A scenario file cannot be loaded, or calls voxpy in a way that cannot work."""
+
+
+class UnknownName(ScenarioError, AttributeError):
+    """A name that does not exist in the vocabulary; the message gives the nearest one."""
+
+
+class NoSession(ScenarioError):
+    """Scenario vocabulary was used outside a running session."""
+
+
+class NotSupported(VoxpyError):
+    """What was asked exists in the API but not on this channel; the message says where it does."""
+
+
+class LocalProtocolError(VoxpyError):
+    """We were about to break a protocol: a bug in the calling code."""
+
+
+class RemoteProtocolError(VoxpyError):
+    """The other side broke a protocol."""
+
+
+class ConnectFailed(VoxpyError):
+    """A connection could not be opened. ``status`` is the HTTP status when there was an answer."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class CallFailed(VoxpyError):
+    """A call was not established. ``code`` is the SIP status (RFC 3261 section 21)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"{code} {reason}")
+
+
+class EngineMissing(VoxpyError):
+    """A speech engine or an audio device is absent; the message says how to get it."""
+
+
+class LimitExceeded(VoxpyError):
+    """A documented bound was passed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'X'?"`` for the known name closest to ``name``, or an empty string.
+
+    Case and underscores are ignored, so that ``sendMediaTo`` finds ``send_media_to``.
+    """
+    folded = {k.replace("_", "").lower(): k for k in known}
+    close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=1, cutoff=0.6)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
