@@ -1,0 +1,1 @@
+"""Call scenarios in Python: the vocabulary."""

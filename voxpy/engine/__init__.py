@@ -1,0 +1,1 @@
+"""What every session needs; knows neither SIP nor Inworld."""

@@ -1,0 +1,1 @@
+"""One process: settings, routing, secrets and the calls it runs."""

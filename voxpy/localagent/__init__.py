@@ -1,0 +1,1 @@
+"""A realtime agent on this machine that really hears and really speaks."""

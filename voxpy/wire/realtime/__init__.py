@@ -1,0 +1,1 @@
+"""OpenAI's GA Realtime protocol with Inworld's extensions, in both roles, without a socket."""

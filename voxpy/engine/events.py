@@ -1,0 +1,69 @@
+"""What every event is, and the events a session has of its own (before any call exists).
+
+The constant *is* the payload class: ``add_event_listener(AppEvents.Started, f)`` subscribes to the
+class that ``f`` will receive an instance of, so type checkers know the argument of every listener.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from voxpy.errors import UnknownName, nearest
+
+__all__ = ["Event", "Namespace", "Started", "Terminated", "Terminating"]
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """Base of all events. ``name`` is VoxEngine's wire string, as written to the trace."""
+
+    name: ClassVar[str] = ""
+
+
+class Namespace(type):
+    """A class that only holds names, such as ``CallEvents``; misspelt ones fail with a hint."""
+
+    def members(cls) -> dict[str, Any]:
+        """Return the public names of the namespace, in the order they were written."""
+        return {k: v for k, v in vars(cls).items() if not k.startswith("_")}
+
+    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown names by itself
+
+        def __getattr__(cls, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise UnknownName(f"{cls.__name__} has no {name!r}{nearest(name, cls.members())}")
+
+
+@attrs.frozen(kw_only=True)
+class Started(Event):
+    """The session exists and every scenario file of the rule has been executed. Always first."""
+
+    name: ClassVar[str] = "Application.Started"
+    session_id: str
+    rule_name: str = ""
+    custom_data: str = ""
+    log_url: str = ""
+    access_url: str = ""
+    access_secure_url: str = ""
+    account_id: int = 0
+    application_id: int = 0
+    conference_name: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Terminating(Event):
+    """The session is ending: timers are dead, one last HTTP request is allowed."""
+
+    name: ClassVar[str] = "Application.Terminating"
+    system_error: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Terminated(Event):
+    """The session is over; only ``Logger.write`` still works."""
+
+    name: ClassVar[str] = "Application.Terminated"
+    system_error: str | None = None
