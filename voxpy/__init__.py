@@ -1,1 +1,72 @@
-"""Call scenarios in Python: the vocabulary."""
+"""Call scenarios in Python: the vocabulary, re-exported; nothing else.
+
+Names are imported when they are first used, so that ``voxpy --help`` and test collection do not
+pay for the media engine; type checkers see ordinary imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voxpy.call import Call, DTMFType
+    from voxpy.events import AppEvents, CallEvents, WatchdogEvents
+    from voxpy.inworld import Inworld
+    from voxpy.logger import Logger
+    from voxpy.modules import Modules, require
+    from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
+    from voxpy.voxengine import VoxEngine, send_media_between
+
+__all__ = [
+    "AppEvents",
+    "Call",
+    "CallEvents",
+    "DTMFType",
+    "Inworld",
+    "Logger",
+    "Modules",
+    "VoxEngine",
+    "WatchdogEvents",
+    "clear_interval",
+    "clear_timeout",
+    "require",
+    "send_media_between",
+    "set_interval",
+    "set_timeout",
+]
+
+_HOMES = {
+    "AppEvents": "events",
+    "Call": "call",
+    "CallEvents": "events",
+    "DTMFType": "call",
+    "Inworld": "inworld",
+    "Logger": "logger",
+    "Modules": "modules",
+    "VoxEngine": "voxengine",
+    "WatchdogEvents": "events",
+    "clear_interval": "timers",
+    "clear_timeout": "timers",
+    "require": "modules",
+    "send_media_between": "voxengine",
+    "set_interval": "timers",
+    "set_timeout": "timers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        from voxpy.errors import UnknownName, nearest
+
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UnknownName(f"voxpy has no {name!r}{nearest(name, _HOMES)}")
+    value = getattr(importlib.import_module(f"voxpy.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,54 @@
+"""Patterns: the whole of it or nothing, and what is offered for those that are none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxpy.host.patterns import compile_pattern, matches_everything
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("+?[1-9]", "nothing to repeat at 0; did you mean '\\+?[1-9]'?"),
+        ("^+1555", "nothing to repeat at 1; did you mean '^\\+1555'?"),
+        ("(+1|+44)5", "nothing to repeat at 1"),
+        ("*", "nothing to repeat at 0; did you mean '\\*'?"),
+        ("+1(", "nothing to repeat at 0"),
+        ("1(5", "missing ), unterminated subpattern at 1"),
+        ("a{99999999999999999999}", "the repetition number is too large"),
+        ("(" * 20000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_regular_expression_says_why(text: str, complaint: str) -> None:
+    compiled, why = compile_pattern(text)
+    assert compiled is None
+    assert why == f"{text!r} is not a regular expression: {complaint}"
+
+
+def test_a_pattern_that_will_change_its_meaning_is_compiled_with_a_complaint() -> None:
+    compiled, why = compile_pattern("[[a]")
+    assert compiled is not None
+    assert why.startswith("'[[a]' is ambiguous: Possible nested set")
+
+
+@given(st.text(alphabet="ab+*?.[](){}|^$\\1-9,"))
+def test_any_text_is_a_pattern_or_has_a_reason_and_offers_compile(text: str) -> None:
+    compiled, why = compile_pattern(text)
+    assert (compiled is None) == (" is not a regular expression: " in why)
+    if "did you mean '" in why:
+        re.compile(why.split("did you mean '")[1].removesuffix("'?"))
+
+
+@pytest.mark.parametrize("text", [".*", "^.*$", ".+", "(.*)", "(?:.*)", "^(.*)$", ".*?"])
+def test_catch_alls_are_known(text: str) -> None:
+    assert matches_everything(re.compile(text))
+
+
+@pytest.mark.parametrize("text", ["1.*", ".", "(a)(.*)", r"\.*", ".*1", ""])
+def test_other_patterns_are_not_taken_for_catch_alls(text: str) -> None:
+    assert not matches_everything(re.compile(text))

@@ -1,0 +1,527 @@
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
+
+import attrs
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxpy import call as call_module
+from voxpy.call import (
+    MESSAGE_BYTES,
+    AnswerParameters,
+    Call,
+    CallControl,
+    DTMFType,
+    EarlyMediaParameters,
+    MediaUnit,
+    RecordParameters,
+    check_headers,
+)
+from voxpy.engine.clock import MediaClock
+from voxpy.engine.masking import Masker
+from voxpy.engine.ports import RealtimeEndpoint
+from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.settings import Limits, Settings
+from voxpy.engine.trace import Trace
+from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName
+from voxpy.media.unit import MediaPort
+
+# VoxEngine's name, ours, and how ours is called. Independent of the code on purpose.
+VIDEO = (
+    "disable_ext_video_offset=False, disable_ext_video_orientation=False, "
+    "disable_ext_playout_delay=False, disable_ext_video_timing=False"
+)
+METHODS = {
+    "id": ("id", "()"),
+    "state": ("state", "()"),
+    "toString": ("to_string", "()"),
+    "incoming": ("incoming", "()"),
+    "callerid": ("callerid", "()"),
+    "displayName": ("display_name", "()"),
+    "number": ("number", "()"),
+    "clientType": ("client_type", "()"),
+    "customData": ("custom_data", "(value=None)"),
+    "vad": ("vad", "()"),
+    "addEventListener": ("add_event_listener", "(kind, handler)"),
+    "removeEventListener": ("remove_event_listener", "(kind, handler=None)"),
+    "answer": (
+        "answer",
+        "(extra_headers=None, *, display_name=None, scheme=None, max_video_bitrate=None, "
+        f"conference_call=False, disable_dtx_for_audio=False, {VIDEO})",
+    ),
+    "answerDirect": (
+        "answer_direct",
+        "(peer_call, extra_headers=None, *, display_name=None, scheme=None)",
+    ),
+    "reject": ("reject", "(code, extra_headers=None)"),
+    "decline": ("decline", "(code, extra_headers=None)"),
+    "hangup": ("hangup", "(extra_headers=None)"),
+    "ring": ("ring", "(extra_headers=None)"),
+    "startEarlyMedia": (
+        "start_early_media",
+        "(extra_headers=None, scheme=None, *, max_video_bitrate=None, audio_level_extension=False, "
+        "conference_call=False, disable_dtx_for_audio=False)",
+    ),
+    "playProgressTone": ("play_progress_tone", "(country)"),
+    "startPlayback": ("start_playback", "(url, *, loop=False, progressive_playback=False)"),
+    "stopPlayback": ("stop_playback", "()"),
+    "say": (
+        "say",
+        "(text, *, voice=None, progressive_playback=False, tts_options=None, request=None)",
+    ),
+    "record": (
+        "record",
+        "(*, stereo=False, hd_audio=False, transcribe=False, lossless=False, secure=False, "
+        "language=None, expire='', video=False, video_parameters=None, record_name_prefix='', "
+        "dict=(), labels=(), provider=None, format=None)",
+    ),
+    "sendMediaTo": (
+        "send_media_to",
+        "(unit, *, encoding=None, tag=None, custom_parameters=None)",
+    ),
+    "stopMediaTo": ("stop_media_to", "(unit)"),
+    "handleTones": ("handle_tones", "(enable, dtmf_type='ALL')"),
+    "sendDigits": ("send_digits", "(digits)"),
+    "sendMessage": ("send_message", "(text)"),
+    "sendInfo": ("send_info", "(mime_type, body, *, headers=None)"),
+    "handleMicStatus": ("handle_mic_status", "(enable)"),
+    "handleBlindTransfer": ("handle_blind_transfer", "(enable)"),
+    "notifyBlindTransferSuccess": ("notify_blind_transfer_success", "()"),
+    "notifyBlindTransferFailed": ("notify_blind_transfer_failed", "(code, reason)"),
+    "transferTo": ("transfer_to", "(to, *, call=None, headers=None)"),
+    "enableBeepDetection": ("enable_beep_detection", "(*, frequencies=None, timeout=None)"),
+    "disableBeepDetection": ("disable_beep_detection", "()"),
+    "monitorMediaStatistics": ("monitor_media_statistics", "(*, monitor, interval)"),
+}
+# Ours alone: awaiting an event, the media side, the table behind the listeners.
+OURS_ALONE = {"wait_event", "media", "listeners"}
+
+
+@attrs.define(eq=False)
+class Desk:
+    """A CallControl that writes down what it is asked."""
+
+    call_id: str = "call-1"
+    incoming: bool = True
+    callerid: str = "15550100"
+    display_name: str = "Ada"
+    number: str = "15550199"
+    client_type: str = "pstn"
+    custom_data: str = ""
+    media: MediaPort = attrs.field(factory=lambda: MediaPort(name="call-1"))
+    state: str = "ALERTING"
+    vad: bool = False
+    asked: list[tuple[Any, ...]] = attrs.field(factory=list)
+
+    def answer(self, headers: Mapping[str, str], parameters: AnswerParameters) -> None:
+        self.asked.append(("answer", headers, parameters))
+
+    def reject(self, code: int, headers: Mapping[str, str]) -> None:
+        self.asked.append(("reject", code, headers))
+
+    def hangup(self, headers: Mapping[str, str]) -> None:
+        self.asked.append(("hangup", headers))
+
+    def ring(self, headers: Mapping[str, str]) -> None:
+        self.asked.append(("ring", headers))
+
+    def start_early_media(
+        self, headers: Mapping[str, str], parameters: EarlyMediaParameters
+    ) -> None:
+        self.asked.append(("start_early_media", headers, parameters))
+
+    def record(self, parameters: RecordParameters) -> None:
+        self.asked.append(("record", parameters))
+
+    def send_media_to(
+        self,
+        unit: MediaUnit,
+        *,
+        encoding: str | None,
+        tag: str | None,
+        custom_parameters: Mapping[str, str] | None,
+    ) -> None:
+        self.asked.append(("send_media_to", unit, encoding, tag, custom_parameters))
+
+    def stop_media_to(self, unit: MediaUnit) -> None:
+        self.asked.append(("stop_media_to", unit))
+
+    def handle_tones(self, enable: bool, dtmf_type: str) -> None:
+        self.asked.append(("handle_tones", enable, dtmf_type))
+
+    def send_digits(self, digits: str) -> None:
+        self.asked.append(("send_digits", digits))
+
+    def send_message(self, text: str) -> None:
+        self.asked.append(("send_message", text))
+
+    def send_info(self, mime_type: str, body: str, headers: Mapping[str, str]) -> None:
+        self.asked.append(("send_info", mime_type, body, headers))
+
+    def not_supported(self, what: str) -> NoReturn:
+        raise NotSupported(f"{what} is not supported by a desk")
+
+
+@functools.cache
+def make_session(limits: Limits = Limits()) -> Session:  # noqa: B008  frozen, and a cache key
+    unused: Any = None  # nothing here dials, reads secrets or writes files
+
+    async def inside_a_loop() -> Session:
+        surroundings = Surroundings(
+            settings=Settings(limits=limits),
+            secrets=unused,
+            trace=Trace(now=lambda: 0.0, masking=Masker()),
+            media_clock=MediaClock(),
+            open_stream=unused,
+            realtime=RealtimeEndpoint(url="ws://localhost"),
+            files=unused,
+        )
+        return Session("s-1", surroundings)
+
+    return trio.run(inside_a_loop)
+
+
+def make_call(control: CallControl | None = None) -> Call:
+    return Call(make_session(), control or Desk())
+
+
+def bare_signature(function: Callable[..., Any]) -> str:
+    """The signature without annotations and without self."""
+    signature = inspect.signature(function)
+    parameters = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for name, p in signature.parameters.items()
+        if name != "self"
+    ]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+class TestVocabulary:
+    def test_there_are_38_methods_and_nothing_invented(self) -> None:
+        assert len(METHODS) == 38
+        public = {name for name in dir(make_call()) if not name.startswith("_")}
+        assert public == {ours for ours, _ in METHODS.values()} | OURS_ALONE
+
+    @pytest.mark.parametrize(("name", "signature"), METHODS.values(), ids=METHODS)
+    def test_signature(self, name: str, signature: str) -> None:
+        assert bare_signature(getattr(Call, name)) == signature
+
+    @pytest.mark.parametrize("name", [ours for ours, _ in METHODS.values()])
+    def test_every_argument_is_typed_and_every_method_explained(self, name: str) -> None:
+        method = getattr(Call, name)
+        signature = inspect.signature(method)
+        untyped = [
+            p.name
+            for p in list(signature.parameters.values())[1:]
+            if p.annotation is inspect.Parameter.empty
+        ]
+        assert untyped == []
+        assert signature.return_annotation is not inspect.Signature.empty
+        assert method.__doc__
+
+    @pytest.mark.parametrize(
+        "javascript",
+        [js for js in METHODS if js not in ("addEventListener", "removeEventListener")],
+    )
+    def test_docstrings_name_voxengines_page(self, javascript: str) -> None:
+        name, _ = METHODS[javascript]
+        assert f"Call.{javascript}" in getattr(Call, name).__doc__
+
+    def test_all_is_complete(self) -> None:
+        public = {
+            name
+            for name, value in vars(call_module).items()
+            if not name.startswith("_") and getattr(value, "__module__", "") == call_module.__name__
+        }
+        assert public <= set(call_module.__all__)
+
+    @pytest.mark.parametrize(
+        ("wrong", "right"),
+        [
+            ("callId", "id"),
+            ("sendMediaTo", "send_media_to"),
+            ("callerId", "callerid"),
+            ("caller_id", "callerid"),
+            ("hangUp", "hangup"),
+            ("startEarlyMedia", "start_early_media"),
+            ("addEventListener", "add_event_listener"),
+            ("anwser", "answer"),
+        ],
+    )
+    def test_a_misspelt_member_names_the_real_one(self, wrong: str, right: str) -> None:
+        call = make_call()
+        with pytest.raises(UnknownName) as caught:
+            getattr(call, wrong)
+        assert str(caught.value) == f"Call has no {wrong!r}; did you mean {right!r}?"
+
+    def test_a_name_like_nothing_gets_no_hint(self) -> None:
+        call: Any = make_call()
+        with pytest.raises(UnknownName, match=r"^Call has no 'quux'$"):
+            _ = call.quux
+
+    def test_a_misspelt_member_is_an_absent_attribute_for_python(self) -> None:
+        assert not hasattr(make_call(), "sendMediaTo")
+        with pytest.raises(AttributeError) as caught:
+            _ = cast("Any", make_call()).__nope__
+        assert not isinstance(caught.value, UnknownName)
+
+    def test_what_is_no_event_is_refused_naming_the_catalog(self) -> None:
+        call: Any = make_call()
+        with pytest.raises(ScenarioError, match=r"pass a member of CallEvents"):
+            call.add_event_listener("Call.Connected", print)
+
+
+class TestReading:
+    def test_getters(self) -> None:
+        call = make_call(Desk(vad=True, incoming=False, state="CONNECTED"))
+        assert call.id() == "call-1"
+        assert call.state() == "CONNECTED"
+        assert call.incoming() is False
+        assert call.callerid() == "15550100"
+        assert call.display_name() == "Ada"
+        assert call.number() == "15550199"
+        assert call.client_type() == "pstn"
+        assert call.vad() is True
+        assert call.media.name == "call-1"
+
+    def test_one_line_about_the_call(self) -> None:
+        call = make_call()
+        line = "Call call-1 (incoming pstn, ALERTING): 15550100 -> 15550199"
+        assert call.to_string() == line
+        assert str(call) == line
+
+    def test_custom_data_is_set_and_returned(self) -> None:
+        call = make_call()
+        assert call.custom_data() == ""
+        assert call.custom_data("vip") == "vip"
+        assert call.custom_data() == "vip"
+        assert call.custom_data("") == ""
+
+    def test_custom_data_is_bounded_in_bytes_not_characters(self) -> None:
+        call = make_call()
+        fits = "é" * 1000
+        assert call.custom_data(fits) == fits
+        with pytest.raises(
+            LimitExceeded, match=r"custom_data 'é+\.\.\.' is 2001 bytes; at most 2000"
+        ):
+            call.custom_data(fits + "x")
+        assert call.custom_data() == fits
+
+    def test_the_bound_of_custom_data_is_a_setting(self) -> None:
+        call = Call(make_session(Limits(custom_data_bytes=3)), Desk())
+        assert call.custom_data("abc") == "abc"
+        with pytest.raises(LimitExceeded, match="'abcd' is 4 bytes; at most 3"):
+            call.custom_data("abcd")
+
+    def test_custom_data_is_a_string(self) -> None:
+        call: Any = make_call()
+        with pytest.raises(ScenarioError, match="custom_data must be a string, not dict"):
+            call.custom_data({"vip": True})
+
+
+class TestCommands:
+    def test_answer(self) -> None:
+        desk = Desk()
+        make_call(desk).answer({"X-Note": "hello"}, display_name="Desk", conference_call=True)
+        expected = AnswerParameters(display_name="Desk", conference_call=True)
+        assert desk.asked == [("answer", {"X-Note": "hello"}, expected)]
+
+    def test_answer_passes_every_argument_on_under_its_name(self) -> None:
+        self.passes_all_on("answer", AnswerParameters)
+
+    def test_start_early_media_passes_every_argument_on_under_its_name(self) -> None:
+        self.passes_all_on("start_early_media", EarlyMediaParameters)
+
+    def test_record_passes_every_argument_on_under_its_name(self) -> None:
+        self.passes_all_on("record", RecordParameters)
+
+    @staticmethod
+    def passes_all_on(method: str, parameters: type[Any]) -> None:
+        names = [field.name for field in attrs.fields(parameters)]
+        for name in names:
+            desk = Desk()
+            getattr(make_call(desk), method)(**{name: "marked"})
+            assert desk.asked[0][-1] == parameters(**{name: "marked"})
+        taken = set(inspect.signature(getattr(Call, method)).parameters)
+        assert taken - {"self", "extra_headers"} == set(names)
+
+    def test_lossless_and_hd_audio_exclude_each_other(self) -> None:
+        desk = Desk()
+        with pytest.raises(ScenarioError, match="lossless excludes hd_audio"):
+            make_call(desk).record(lossless=True, hd_audio=True)
+        assert desk.asked == []
+
+    def test_plain_commands_reach_the_control(self) -> None:
+        desk = Desk()
+        call = make_call(desk)
+        call.ring()
+        call.hangup({"X-Why": "done"})
+        call.reject(486)
+        call.decline(603, {"X-Why": "busy"})
+        call.handle_tones(True)
+        call.handle_tones(False, DTMFType.SIP_INFO)
+        call.send_digits("12#p*0")
+        call.send_message("hi")
+        call.send_info("text/plain", "body", headers={"x-a": "b"})
+        assert desk.asked == [
+            ("ring", {}),
+            ("hangup", {"X-Why": "done"}),
+            ("reject", 486, {}),
+            ("reject", 603, {"X-Why": "busy"}),
+            ("handle_tones", True, "ALL"),
+            ("handle_tones", False, "SIP_INFO"),
+            ("send_digits", "12#p*0"),
+            ("send_message", "hi"),
+            ("send_info", "text/plain", "body", {"x-a": "b"}),
+        ]
+
+    def test_media_goes_to_units(self) -> None:
+        desk = Desk()
+        call, other = make_call(desk), make_call()
+        call.send_media_to(other, encoding="ULAW", tag="left", custom_parameters={"a": "b"})
+        call.send_media_to(call)
+        call.stop_media_to(other)
+        assert desk.asked == [
+            ("send_media_to", other, "ULAW", "left", {"a": "b"}),
+            ("send_media_to", call, None, None, None),
+            ("stop_media_to", other),
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("answer_direct", ("peer",)),
+            ("play_progress_tone", ("US",)),
+            ("start_playback", ("https://example.org/a.mp3",)),
+            ("stop_playback", ()),
+            ("say", ("hello",)),
+            ("handle_mic_status", (True,)),
+            ("handle_blind_transfer", (True,)),
+            ("notify_blind_transfer_success", ()),
+            ("notify_blind_transfer_failed", (486, "Busy")),
+            ("transfer_to", ("sip:a@example.org",)),
+            ("enable_beep_detection", ()),
+            ("disable_beep_detection", ()),
+        ],
+    )
+    def test_what_no_leg_can_do_is_refused_by_name(
+        self, name: str, arguments: tuple[Any, ...]
+    ) -> None:
+        with pytest.raises(NotSupported, match=f"^{name} is not supported by a desk$"):
+            getattr(make_call(), name)(*arguments)
+
+    def test_media_statistics_are_refused_by_name(self) -> None:
+        with pytest.raises(NotSupported, match=r"^monitor_media_statistics "):
+            make_call().monitor_media_statistics(monitor=True, interval=5)
+
+
+class TestArguments:
+    @given(st.integers(min_value=-100, max_value=1100))
+    def test_reject_takes_sip_codes_from_300_to_699(self, code: int) -> None:
+        desk = Desk()
+        if 300 <= code <= 699:
+            make_call(desk).reject(code)
+            assert desk.asked == [("reject", code, {})]
+        else:
+            with pytest.raises(ScenarioError, match=f"from 300 to 699, not {code}$"):
+                make_call(desk).reject(code)
+            assert desk.asked == []
+
+    @pytest.mark.parametrize("code", ["486", True, None, 486.0])
+    def test_a_code_is_a_whole_number(self, code: Any) -> None:
+        with pytest.raises(ScenarioError, match="reject needs a SIP status"):
+            make_call().reject(code)
+
+    @given(st.text(alphabet="0123456789*#p", min_size=1))
+    def test_digits_that_exist_are_sent(self, digits: str) -> None:
+        desk = Desk()
+        make_call(desk).send_digits(digits)
+        assert desk.asked == [("send_digits", digits)]
+
+    @pytest.mark.parametrize("digits", ["", "12a", "1 2", "P", "١", "A", 12, None, "1\n"])
+    def test_other_digits_are_refused(self, digits: Any) -> None:
+        with pytest.raises(ScenarioError, match=r"takes 0-9, \*, # and p \(a pause\), not "):
+            make_call().send_digits(digits)
+
+    def test_messages_and_infos_are_bounded_in_bytes(self) -> None:
+        desk = Desk()
+        call = make_call(desk)
+        call.send_message("x" * MESSAGE_BYTES)
+        call.send_info("text/plain", "é" * (MESSAGE_BYTES // 2))
+        assert len(desk.asked) == 2
+        with pytest.raises(LimitExceeded, match=r"text 'x+\.\.\.' is 8193 bytes; at most 8192 fit"):
+            call.send_message("x" * (MESSAGE_BYTES + 1))
+        with pytest.raises(LimitExceeded, match=r"body 'é+\.\.\.' is 8194 bytes"):
+            call.send_info("text/plain", "é" * (MESSAGE_BYTES // 2 + 1))
+        assert len(desk.asked) == 2
+
+    def test_a_message_is_a_string(self) -> None:
+        call: Any = make_call()
+        with pytest.raises(ScenarioError, match="text must be a string, not bytes"):
+            call.send_message(b"hi")
+
+    def test_half_a_character_pair_is_counted_not_a_crash(self) -> None:
+        desk = Desk()
+        make_call(desk).send_message("\ud800")
+        assert desk.asked == [("send_message", "\ud800")]
+
+    def test_dtmf_types_are_voxengines(self) -> None:
+        assert DTMFType.members() == {
+            name: name for name in ("ALL", "IN_BAND", "SIP_INFO", "TELEPHONE_EVENT")
+        }
+        with pytest.raises(ScenarioError, match=r"'inband' is not a DTMFType .* 'IN_BAND'"):
+            make_call().handle_tones(True, "inband")
+
+
+class TestHeaders:
+    def test_none_is_no_headers(self) -> None:
+        assert check_headers(None) == {}
+
+    def test_what_is_given_is_copied(self) -> None:
+        given_headers = {"X-A": "1", "x-b": "two words, é", "VI-CallTimeout": "30"}
+        checked = check_headers(given_headers)
+        assert checked == given_headers
+        assert checked is not given_headers
+
+    @pytest.mark.parametrize(
+        "name", ["From", "VI-Client-IP", "X", "", "Y-X-A", "X-A B", "X-A:", "X-A\r\nVia", "X-é"]
+    )
+    def test_other_names_cannot_be_set(self, name: str) -> None:
+        desk = Desk()
+        with pytest.raises(ScenarioError, match="custom headers start with 'X-'"):
+            make_call(desk).answer({name: "v"})
+        assert desk.asked == []
+
+    @pytest.mark.parametrize("value", ["a\r\nVia: b", "a\nb", "\0", "a\rb"])
+    def test_a_value_cannot_smuggle_a_header_in(self, value: str) -> None:
+        with pytest.raises(ScenarioError, match="line break or control character"):
+            check_headers({"X-A": value})
+
+    @pytest.mark.parametrize("headers", [{"X-A": 1}, {"X-A": None}, {5: "a"}])
+    def test_names_and_values_are_strings(self, headers: Any) -> None:
+        with pytest.raises(ScenarioError, match="names and values must be strings"):
+            check_headers(headers)
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda call, headers: call.answer(headers),
+            lambda call, headers: call.reject(486, headers),
+            lambda call, headers: call.decline(486, headers),
+            lambda call, headers: call.hangup(headers),
+            lambda call, headers: call.ring(headers),
+            lambda call, headers: call.start_early_media(headers),
+            lambda call, headers: call.send_info("text/plain", "", headers=headers),
+        ],
+    )
+    def test_every_method_with_headers_checks_them(
+        self, ask: Callable[[Call, dict[str, str]], None]
+    ) -> None:
+        desk = Desk()
+        with pytest.raises(ScenarioError, match="'Via' cannot be set"):
+            ask(make_call(desk), {"Via": "x"})
+        assert desk.asked == []

@@ -1,0 +1,90 @@
+"""Adding streams, and measuring how loud they are.
+
+Levels are in dBFS of the root mean square: a square wave of full scale is 0, a sine of full scale
+-3.01. Digital silence counts as -120.0 (16 bits end at -90), so that levels are always finite.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from voxpy.audio.convert import decode
+from voxpy.audio.frame import PCMA, PCMU, Format, Samples
+
+__all__ = ["SILENCE_DBFS", "audible", "gain", "mix", "peak", "rms_dbfs"]
+
+SILENCE_DBFS = -120.0
+_FULL_SCALE = 32768.0
+
+# What every G.711 byte stands for, as floats: loudness without decoding to integers first.
+_AMPLITUDES: dict[str, npt.NDArray[np.float32]] = {
+    fmt.encoding: decode(bytes(range(256)), fmt).astype(np.float32) for fmt in (PCMU, PCMA)
+}
+
+
+def mix(*arrays: Samples) -> Samples:
+    """Return the sum, saturated once at the end, so that the order cannot matter.
+
+    A single array is returned as it is. Raises ValueError for none or for unequal lengths.
+    """
+    if not arrays or any(len(a) != len(arrays[0]) for a in arrays):
+        raise ValueError(f"mix wants arrays of one length, got {[len(a) for a in arrays]}")
+    if len(arrays) == 1:
+        return arrays[0]
+    total = np.add(arrays[0], arrays[1], dtype=np.int32)
+    for array in arrays[2:]:
+        total += array
+    return _saturated(total)
+
+
+def gain(samples: Samples, factor: float) -> Samples:
+    """Return ``samples`` times ``factor`` (1.0 changes nothing), rounded and saturated.
+
+    Raises ValueError if ``factor`` is not finite.
+    """
+    if not math.isfinite(factor):
+        raise ValueError(f"a gain of {factor} cannot be applied")
+    if factor == 1.0:
+        return samples
+    return _saturated(np.rint(samples * np.float64(factor)))
+
+
+def _saturated(wide: npt.NDArray[np.int32] | npt.NDArray[np.float64]) -> Samples:
+    np.minimum(wide, 32767, out=wide)
+    np.maximum(wide, -32768, out=wide)
+    return wide.astype(np.int16)
+
+
+def peak(samples: Samples) -> int:
+    """Return the largest magnitude, 0 to 32768; 0 for an empty array."""
+    if not len(samples):
+        return 0
+    return max(int(samples.max()), -int(samples.min()))
+
+
+def rms_dbfs(samples: Samples) -> float:
+    """Return the level in dBFS, never below -120.0; an empty array is silent."""
+    if not len(samples):
+        return SILENCE_DBFS
+    wide = samples.astype(np.float64)
+    power = float(np.dot(wide, wide)) / len(wide) / _FULL_SCALE**2
+    return max(SILENCE_DBFS, 10 * math.log10(power)) if power else SILENCE_DBFS
+
+
+def audible(data: bytes, fmt: Format, *, threshold_dbfs: float = -50.0) -> bool:
+    """Say whether ``data`` is louder than ``threshold_dbfs`` on average.
+
+    Cheap enough to ask of every frame; digital silence is answered without any arithmetic.
+    Raises ValueError if pcm16 data has an odd number of bytes.
+    """
+    if data.count(fmt.silence[0]) == len(data):
+        return False
+    if fmt.encoding == "pcm16":
+        values = decode(data, fmt).astype(np.float32)
+    else:
+        values = _AMPLITUDES[fmt.encoding].take(np.frombuffer(data, np.uint8))
+    floor = _FULL_SCALE**2 * 10 ** (threshold_dbfs / 10) * len(values)
+    return float(np.dot(values, values)) > floor

@@ -1,0 +1,1 @@
+"""What drives the Call objects: their state, their events, their limits."""

@@ -1,0 +1,123 @@
+"""What a simulated caller does: a list of steps. Pure data; the file format is in voxpy.host."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+__all__ = [
+    "CallerScript",
+    "Expect",
+    "HangUp",
+    "Interrupt",
+    "LineOptions",
+    "Pause",
+    "Play",
+    "Press",
+    "Say",
+    "Step",
+    "Wait",
+]
+
+ANSWER_WITHIN_S = 30.0
+AGENT_WITHIN_S = 30.0
+HEARD_WITHIN_S = 15.0
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """One thing to do. ``line`` is where it stands in the caller's file, 0 if nowhere."""
+
+    line: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Wait(Step):
+    """Wait until the call is answered, the agent speaks, or it has finished speaking."""
+
+    what: Literal["answered", "agent_speaking", "agent_finished"]
+    within_s: float = AGENT_WITHIN_S
+
+
+@attrs.frozen(kw_only=True)
+class Pause(Step):
+    """Stay silent for a while."""
+
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class Say(Step):
+    """Speak, and wait until that is said."""
+
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Play(Step):
+    """Play a WAV file to the far end, and wait until its end."""
+
+    path: Path
+
+
+@attrs.frozen(kw_only=True)
+class Interrupt(Step):
+    """Wait until the agent speaks, then ``after_s`` seconds, then speak over it.
+
+    Not met if the agent has fallen silent by then: that would be no interruption.
+    """
+
+    after_s: float
+    text: str
+    within_s: float = AGENT_WITHIN_S
+
+
+@attrs.frozen(kw_only=True)
+class Press(Step):
+    """Press digits ``0-9*#``."""
+
+    digits: str
+
+
+@attrs.frozen(kw_only=True)
+class Expect(Step):
+    """Have heard the agent say something since the caller last spoke or pressed a digit.
+
+    ``heard`` is searched, ignoring case, in what the recogniser made of the audio that reached the
+    caller.
+    """
+
+    heard: re.Pattern[str]
+    within_s: float = HEARD_WITHIN_S
+
+
+@attrs.frozen(kw_only=True)
+class HangUp(Step):
+    """End the call."""
+
+
+@attrs.frozen(kw_only=True)
+class LineOptions:
+    """How bad the line is, in both directions; see voxpy.audio.line.Line."""
+
+    loss: float = 0.0
+    jitter_ms: float = 0.0
+    noise_dbfs: float | None = None
+    seed: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class CallerScript:
+    """A simulated caller. ``may_be_refused``: a rejected call is a fine end for this caller."""
+
+    callerid: str = "+15550100"
+    destination: str = "+15550199"
+    display_name: str = ""
+    voice: str = "alto"
+    line: LineOptions = attrs.field(factory=LineOptions)
+    steps: tuple[Step, ...] = ()
+    may_be_refused: bool = False
+    source: str = ""

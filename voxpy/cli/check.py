@@ -1,0 +1,58 @@
+"""``voxpy check``: every problem with its file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import click
+import orjson
+
+from voxpy.host.check import check
+from voxpy.host.problem import Problem
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@click.option(
+    "--routing",
+    type=click.Path(path_type=Path),
+    default=Path("routing.yaml"),
+    show_default=True,
+    help="The rules; the scenarios they name are checked too.",
+)
+@click.option(
+    "--secrets",
+    type=click.Path(path_type=Path),
+    default=Path("secrets.env"),
+    show_default=True,
+    help="The secrets; the file may be absent.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for a script.")
+@click.pass_context
+def command(ctx: click.Context, *, routing: Path, secrets: Path, as_json: bool) -> None:
+    """Find what is wrong with routing, secrets and scenarios.
+
+    Nothing is run. Exits with 1 if there is an error; warnings alone are fine.
+    """
+    problems = check(routing, secrets)
+    errors = sum(problem.level == "error" for problem in problems)
+    if as_json:
+        answer = {"ok": not errors, "problems": [attrs.asdict(p) for p in problems]}
+        click.echo(orjson.dumps(answer).decode())
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        click.echo(_summary(problems, errors))
+    ctx.exit(1 if errors else 0)
+
+
+def _summary(problems: list[Problem], errors: int) -> str:
+    if not problems:
+        return "no problems found"
+    return f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

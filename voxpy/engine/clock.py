@@ -1,0 +1,105 @@
+"""The only module that reads a clock: trio's for waiting, the wall's for dates, the CPU's for blame.
+
+Under trio's MockClock the wall clock is derived from the virtual one, so that two virtual runs of
+the same call write the same dates.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from voxpy.audio.frame import FRAME_S
+
+__all__ = ["MediaClock", "TickStatistics", "busy_s", "is_virtual", "now", "wall"]
+
+VIRTUAL_EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)  # noqa: UP017
+
+CATCH_UP_TICKS = 5
+"""Ticks run in a row after a stall; what is later than 100 ms is no use to a listener."""
+
+
+def now() -> float:
+    """Return trio's monotonic time in seconds; virtual under a MockClock."""
+    return trio.current_time()
+
+
+def is_virtual() -> bool:
+    """Return whether the running loop lives on virtual time."""
+    from trio.testing import MockClock
+
+    return isinstance(trio.lowlevel.current_clock(), MockClock)
+
+
+def wall() -> datetime.datetime:
+    """Return the date and time in UTC; on virtual time, virtual seconds after the year 2000."""
+    if is_virtual():
+        return VIRTUAL_EPOCH + datetime.timedelta(seconds=now())
+    return datetime.datetime.now(datetime.UTC)
+
+
+def busy_s() -> float:
+    """Return a real stopwatch in seconds, virtual time or not: for naming handlers that block."""
+    return time.perf_counter()
+
+
+@attrs.frozen
+class TickStatistics:
+    """How punctual a media clock has been."""
+
+    ticks: int
+    skipped: int
+    late_max_s: float
+
+
+class MediaClock:
+    """Steps every media graph of the process each 20 ms, on absolute deadlines.
+
+    One wake-up serves all sessions, because a trio wake-up costs more than the audio work of a
+    call. After a stall up to CATCH_UP_TICKS ticks are run at once; the rest are skipped and counted.
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[int, Callable[[float], None]] = {}
+        self._next_key = 0
+        self._wanted = trio.Event()
+        self._ticks = 0
+        self._skipped = 0
+        self._late_max_s = 0.0
+
+    def add(self, step: Callable[[float], None]) -> Callable[[], None]:
+        """Call ``step(now)`` every 20 ms from now on; return the function that stops it."""
+        key = self._next_key
+        self._next_key += 1
+        self._steps[key] = step
+        self._wanted.set()
+        return lambda: self._steps.pop(key, None) and None
+
+    def statistics(self) -> TickStatistics:
+        """Return the counts so far."""
+        return TickStatistics(self._ticks, self._skipped, self._late_max_s)
+
+    async def run(self) -> None:
+        """Tick until cancelled; sleeps without waking while there is nothing to step."""
+        while True:
+            await self._wanted.wait()
+            deadline = now() + FRAME_S
+            while self._steps:
+                await trio.sleep_until(deadline)
+                deadline = self._tick(deadline)
+            self._wanted = trio.Event()
+
+    def _tick(self, deadline: float) -> float:
+        late_s = max(0.0, now() - deadline)
+        self._late_max_s = max(self._late_max_s, late_s)
+        due = 1 + int(late_s / FRAME_S + 1e-9)
+        for n in range(min(due, CATCH_UP_TICKS)):
+            self._ticks += 1
+            for step in tuple(self._steps.values()):
+                step(deadline + n * FRAME_S)
+        self._skipped += max(0, due - CATCH_UP_TICKS)
+        return deadline + due * FRAME_S

@@ -1,0 +1,234 @@
+"""The queue of a session and the one place that runs scenario code.
+
+Dispatch is JavaScript's: events in the order posted, the listeners of each in the order added; a
+sync handler runs to its end, an async handler up to its first suspension, then the next one starts.
+What comes after a first suspension is unordered against other handlers, but always in one thread.
+
+trio starts tasks in random order by design, so each async handler is started with ``nursery.start``
+and stepped inside its own task until its coroutine first yields to the run loop; only then does the
+dispatcher go on.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import attrs
+import trio
+
+from voxpy.engine.emitter import ListenerTable, describe
+from voxpy.engine.events import Event
+from voxpy.errors import LimitExceeded
+
+__all__ = ["Dispatcher", "Reports", "until_suspended"]
+
+
+@attrs.frozen(kw_only=True)
+class Reports:
+    """Whom the dispatcher tells what it sees."""
+
+    failed: Callable[[BaseException, str], None]
+    slow: Callable[[str, float], None]
+    exceeded: Callable[[LimitExceeded], None]
+
+
+@attrs.frozen
+class _Delivery:
+    """One entry of the queue: an event for its listeners, or a callback of our own vocabulary."""
+
+    title: str
+    event: Event | None = None
+    listeners: ListenerTable | None = None
+    callback: Callable[[], Any] | None = None
+
+
+class Dispatcher:
+    """Runs the handlers of one session. ``stopped()`` is asked before each handler."""
+
+    def __init__(
+        self,
+        *,
+        queue_limit: int,
+        live_limit: int,
+        slow_s: float,
+        stopwatch: Callable[[], float],
+        stopped: Callable[[], bool],
+        reports: Reports,
+    ) -> None:
+        self._send, self._receive = trio.open_memory_channel[_Delivery](queue_limit)
+        self._queue_limit = queue_limit
+        self._live_limit = live_limit
+        self._slow_s = slow_s
+        self._stopwatch = stopwatch
+        self._stopped = stopped
+        self._reports = reports
+        self._named_slow: set[str] = set()
+        self._live: Counter[str] = Counter()
+
+    @property
+    def live_handlers(self) -> Counter[str]:
+        """The async handlers that have not returned yet, by name."""
+        return +self._live
+
+    def post(self, listeners: ListenerTable, event: Event) -> None:
+        """Queue ``event`` for the listeners it has when its turn comes. Never blocks."""
+        self._put(_Delivery(event.name, event=event, listeners=listeners))
+
+    def post_callback(self, title: str, callback: Callable[[], Any]) -> None:
+        """Queue a single call, such as a timer's; it may return an awaitable."""
+        self._put(_Delivery(title, callback=callback))
+
+    def _put(self, delivery: _Delivery) -> None:
+        if self._stopped():
+            return
+        try:
+            self._send.send_nowait(delivery)
+        except trio.WouldBlock:
+            self._reports.exceeded(
+                LimitExceeded(
+                    f"the session's queue is full: {self._queue_limit} events wait and "
+                    f"{delivery.title} is one too many; some handler blocks the loop"
+                )
+            )
+
+    async def run(self, nursery: trio.Nursery) -> None:
+        """Deliver what is posted until cancelled; async handlers live in ``nursery``."""
+        async for delivery in self._receive:
+            if self._stopped():
+                return
+            if delivery.callback is not None:
+                await self._call(nursery, delivery.callback, delivery.title)
+            elif delivery.event is not None and delivery.listeners is not None:
+                await self.deliver(nursery, delivery.listeners, delivery.event)
+
+    async def deliver(
+        self, nursery: trio.Nursery, listeners: ListenerTable, event: Event, *, last: bool = False
+    ) -> None:
+        """Hand one event to its listeners. ``last`` delivers although the session has stopped."""
+        for waiter in listeners.take_waiters(type(event)):
+            waiter.deliver(event)
+        for handler in listeners.snapshot(type(event)):
+            if self._stopped() and not last:
+                return
+            what = f"{event.name} handler {describe(handler)}"
+            await self._call(nursery, partial(handler, event), what)
+
+    async def _call(self, nursery: trio.Nursery, call: Callable[[], Any], what: str) -> None:
+        result: Any = None
+        began = self._stopwatch()
+        with self.contain(what):
+            result = call()
+        if not inspect.isawaitable(result):
+            self._watch_speed(what, began)
+            return
+        if self._live.total() >= self._live_limit:
+            _discard(result)
+            waiting = ", ".join(f"{n}x {name}" for name, n in self.live_handlers.most_common(5))
+            self._reports.exceeded(
+                LimitExceeded(
+                    f"{self._live_limit} handlers are still running and one more would start "
+                    f"({what}); waiting: {waiting}"
+                )
+            )
+            return
+        self._live[what] += 1
+        await nursery.start(self._run_async, result, what, began)
+
+    async def _run_async(
+        self,
+        awaitable: Awaitable[Any],
+        what: str,
+        began: float,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        def suspended() -> None:
+            self._watch_speed(what, began)
+            task_status.started()
+
+        try:
+            with self.contain(what):
+                await until_suspended(awaitable, suspended)
+        finally:
+            self._live[what] -= 1
+
+    def _watch_speed(self, what: str, began: float) -> None:
+        took_s = self._stopwatch() - began
+        if took_s > self._slow_s and what not in self._named_slow:
+            self._named_slow.add(what)
+            self._reports.slow(what, took_s)
+
+    @contextmanager
+    def contain(self, what: str) -> Iterator[None]:
+        """Report errors of user code instead of raising them: the only place that does.
+
+        Cancellation and KeyboardInterrupt pass; a group is split, so that a Cancelled inside it
+        passes and the rest is reported.
+        """
+        try:
+            yield
+        except BaseExceptionGroup as group:
+            passing, errors = group.split((trio.Cancelled, KeyboardInterrupt, SystemExit))
+            if errors is not None:
+                self._reports.failed(errors, what)
+            if passing is not None:
+                raise passing from None
+        except Exception as error:  # noqa: BLE001  user code may raise anything
+            self._reports.failed(error, what)
+
+
+async def until_suspended(awaitable: Awaitable[Any], announce: Callable[[], None]) -> Any:
+    """Await ``awaitable``; call ``announce()`` when it first suspends, or when it has finished."""
+    coroutine = awaitable if inspect.iscoroutine(awaitable) else _as_coroutine(awaitable)
+    announced = False
+
+    def once() -> None:
+        nonlocal announced
+        if not announced:
+            announced = True
+            announce()
+
+    try:
+        return await _relay(coroutine, once)
+    finally:
+        once()
+
+
+@types.coroutine
+def _relay(
+    coroutine: Coroutine[Any, Any, Any], suspended: Callable[[], None]
+) -> Generator[Any, Any, Any]:
+    """Step a coroutine by hand, forwarding every trap and every answer of the run loop."""
+    answer: Any = None
+    thrown: BaseException | None = None
+    while True:
+        try:
+            if thrown is not None:
+                error, thrown = thrown, None
+                trap = coroutine.throw(error)
+            else:
+                trap = coroutine.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        suspended()
+        try:
+            answer = yield trap
+        except BaseException as error:  # noqa: BLE001  it belongs to the coroutine
+            thrown = error
+
+
+async def _as_coroutine(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _discard(awaitable: Any) -> None:
+    """Close a coroutine that will not run, so that Python does not warn about it."""
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,75 @@
+"""Keeping secrets out of traces and logs: by value anywhere, and by key in JSON. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["MASK", "SHORTEST_SECRET_CHARACTERS", "Masker"]
+
+MASK = "***"
+
+SHORTEST_SECRET_CHARACTERS = 6
+"""Shorter values are not masked: ``1`` or ``true`` as a secret would riddle logs with stars."""
+
+_SECRET_KEY = re.compile(r"api[_-]?key|token|secret|password|authorization", re.IGNORECASE)
+
+
+class Masker:
+    """Replaces secret values by ``***``.
+
+    Values shorter than SHORTEST_SECRET_CHARACTERS are ignored, see there.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.add(*values)
+
+    def add(self, *values: str) -> None:
+        """Mask these values too, from now on: a secret may become known in mid-session."""
+        new = {v for v in values if len(v) >= SHORTEST_SECRET_CHARACTERS} - self._values
+        if new:
+            self._values |= new
+            longest_first = sorted(self._values, key=len, reverse=True)  # "abcdef12" over "abcdef"
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def text(self, text: str) -> str:
+        """Return ``text`` with every known value replaced."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    def json(self, obj: Any) -> Any:
+        """Return a copy of a JSON value with known values replaced, in mapping keys too.
+
+        Under a key that contains api_key, token, secret, password or authorization (any case)
+        every string is replaced whatever it is, and so are numbers, except under ``…token…``: a
+        number of tokens is what services count and never a secret. ``max_…`` keys are bounds, not
+        secrets (``max_output_tokens: "inf"``). null, true and false stay. Tuples become lists.
+        """
+        return self._json(obj, hide=False, numbers=False)
+
+    def _json(self, obj: Any, *, hide: bool, numbers: bool) -> Any:
+        if isinstance(obj, str):
+            return MASK if hide and obj else self.text(obj)
+        if isinstance(obj, Mapping):
+            return {
+                self.text(key) if isinstance(key, str) else key: self._member(
+                    key, value, hide=hide, numbers=numbers
+                )
+                for key, value in obj.items()
+            }
+        if isinstance(obj, (list, tuple)):
+            return [self._json(item, hide=hide, numbers=numbers) for item in obj]
+        if numbers and isinstance(obj, (int, float)) and not isinstance(obj, bool):
+            return MASK
+        return obj
+
+    def _member(self, key: Any, value: Any, *, hide: bool, numbers: bool) -> Any:
+        found = None
+        if isinstance(key, str) and not key.lower().startswith("max_"):
+            found = _SECRET_KEY.search(key)
+        if found is None:
+            return self._json(value, hide=hide, numbers=numbers)
+        counts = found[0].lower() == "token"
+        return self._json(value, hide=True, numbers=numbers or not counts)

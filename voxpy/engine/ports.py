@@ -1,0 +1,200 @@
+"""What the outside must provide to a session, and what a leg of a call reports to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from voxpy.media.unit import MediaPort
+
+__all__ = [
+    "EarlyMedia",
+    "Endpoint",
+    "FirstAudio",
+    "Leg",
+    "LegConnected",
+    "LegEnded",
+    "LegEvent",
+    "LegInfo",
+    "LegMessage",
+    "LegTone",
+    "OpenStream",
+    "RealtimeEndpoint",
+    "Ringing",
+    "Secrets",
+    "SessionFiles",
+]
+
+Headers = Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class LegEvent:
+    """Something happened on a leg. Legs report these in order, from synchronous code."""
+
+
+@attrs.frozen(kw_only=True)
+class Ringing(LegEvent):
+    """The far end of an outgoing leg rings (SIP 180)."""
+
+    headers: Headers = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class EarlyMedia(LegEvent):
+    """Media flows before the answer (SIP 183)."""
+
+    headers: Headers = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class FirstAudio(LegEvent):
+    """The first audio packet of the far end has arrived."""
+
+
+@attrs.frozen(kw_only=True)
+class LegConnected(LegEvent):
+    """The leg is answered."""
+
+    headers: Headers = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class LegEnded(LegEvent):
+    """The leg is over, for whatever cause; nothing follows it.
+
+    ``code`` is a SIP status (RFC 3261 section 21): 200 after a normal hang-up, 487 for a caller who
+    gave up, the rejection's code otherwise.
+    """
+
+    code: int
+    reason: str
+    headers: Headers = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class LegTone(LegEvent):
+    """A DTMF digit. ``kind`` is VoxEngine's: "1" RFC 2833/4733, "2" in-band, "3" SIP INFO."""
+
+    tone: str
+    kind: str = "1"
+
+
+@attrs.frozen(kw_only=True)
+class LegMessage(LegEvent):
+    """A text message inside the call."""
+
+    text: str
+    headers: Headers = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class LegInfo(LegEvent):
+    """A SIP INFO or its equivalent."""
+
+    mime_type: str
+    body: str
+    headers: Headers = attrs.field(factory=dict)
+
+
+class Leg(Protocol):
+    """One end of a call, as a channel provides it. Commands never block; results are reported.
+
+    A command in a state that does not allow it (a second ``answer``) is the caller's business:
+    ``voxpy.calls.control`` keeps the state and does not pass it on.
+    """
+
+    leg_id: str
+    channel: str
+    client_type: str
+    incoming: bool
+    callerid: str
+    destination: str
+    display_name: str
+    headers: Headers
+    supports: frozenset[str]
+    media: MediaPort
+
+    def bind(self, report: Callable[[LegEvent], None]) -> None:
+        """Report every event from now on to ``report``."""
+
+    def ring(self, headers: Headers) -> None:
+        """Send 180 to the caller."""
+
+    def start_early_media(self, headers: Headers) -> None:
+        """Send 183 and let media flow towards the caller."""
+
+    def answer(self, headers: Headers) -> None:
+        """Accept the call; LegConnected follows."""
+
+    def reject(self, code: int, headers: Headers) -> None:
+        """Refuse the call with a SIP status 300-699; LegEnded follows."""
+
+    def hangup(self, headers: Headers) -> None:
+        """End the call; LegEnded follows."""
+
+    def handle_tones(self, enabled: bool) -> None:
+        """Report digits as LegTone, and keep them out of the audio."""
+
+    def send_digits(self, digits: str) -> None:
+        """Play ``0-9*#p`` (p is a pause) to the far end."""
+
+    def send_message(self, text: str) -> None:
+        """Send a text message inside the call."""
+
+    def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
+        """Send a SIP INFO or its equivalent."""
+
+    async def aclose(self) -> None:
+        """Say BYE if that was not done, and free everything. Idempotent."""
+
+
+class Secrets(Protocol):
+    """Where secret values come from."""
+
+    def get(self, name: str) -> str | None:
+        """Return the value, or None if there is none."""
+
+    def missing(self, name: str) -> str:
+        """Return the sentence that tells where to add a secret that is not there."""
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """Where a byte stream leads."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class OpenStream(Protocol):
+    """Opens byte streams: TCP and TLS in production, memory streams on virtual time."""
+
+    async def __call__(self, endpoint: Endpoint) -> trio.abc.Stream:
+        """Open a stream to ``endpoint``. Raises ConnectFailed."""
+
+
+@attrs.frozen(kw_only=True)
+class RealtimeEndpoint:
+    """Which realtime service ``create_realtime_api_client`` talks to when no ``url=`` is given.
+
+    ``api_key`` is used when the scenario has none (a local agent asks for no real one).
+    """
+
+    url: str
+    api_key: str | None = None
+
+
+class SessionFiles(Protocol):
+    """The folder of a session."""
+
+    def path(self, name: str) -> Path:
+        """Return the path of a new file in the session's folder, made unique if ``name`` exists."""
+
+
+Json = dict[str, Any]

@@ -1,0 +1,353 @@
+"""The life of one session: its nurseries, its end, and what everything inside it shares.
+
+::
+
+    Session.run
+     └─ io nursery              legs, provider connections; outlives the handlers
+         └─ handlers nursery    dispatcher, async handlers, timers, watchdogs
+             ... until the first cause to end ...
+         cancel the handlers
+         deliver Terminating    within a grace
+         close the units        legs say BYE, sockets close, each under a shielded deadline
+     └─ deliver Terminated
+
+The whole is shielded from outside cancellation, which is a cause to end like any other: a cancelled
+session still says BYE.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import attrs
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.dispatch import Dispatcher, Reports
+from voxpy.engine.emitter import ListenerTable, Waiter
+from voxpy.engine.ending import End, EndReason
+from voxpy.engine.events import Event, Terminated, Terminating
+from voxpy.engine.faults import explain
+from voxpy.engine.loader import Program
+from voxpy.engine.ports import OpenStream, RealtimeEndpoint, Secrets, SessionFiles
+from voxpy.engine.settings import Settings
+from voxpy.engine.timers import Timers
+from voxpy.engine.trace import Trace
+from voxpy.errors import LimitExceeded, ScenarioError
+from voxpy.media.graph import MediaGraph
+from voxpy.media.unit import MediaPort
+
+__all__ = ["Session", "Surroundings"]
+
+E = TypeVar("E", bound=Event)
+
+VIRTUAL_SLOW_S = 0.5
+"""A real duration among virtual ones: high enough that two runs of a sound scenario never differ."""
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """What a session is given by its host."""
+
+    settings: Settings
+    secrets: Secrets
+    trace: Trace
+    media_clock: clock.MediaClock
+    open_stream: OpenStream
+    realtime: RealtimeEndpoint
+    files: SessionFiles
+
+
+class Session:
+    """One run of a rule's scenarios for one call or start request."""
+
+    def __init__(self, session_id: str, surroundings: Surroundings) -> None:
+        self.session_id = session_id
+        self.around = surroundings
+        self.trace = surroundings.trace
+        self.listeners = ListenerTable()
+        self.graph = MediaGraph()
+        self.custom_data = ""
+        self.ended: End | None = None
+        self.errors: list[BaseException] = []
+        self.timers = Timers(
+            limit=surroundings.settings.limits.timers,
+            start=self._start_handler_task,
+            fire=self.post_callback,
+        )
+        limits = surroundings.settings.limits
+        self._dispatcher = Dispatcher(
+            queue_limit=limits.event_queue,
+            live_limit=limits.live_handlers,
+            # On virtual time the engines run inline, inside whatever handler is at work.
+            slow_s=VIRTUAL_SLOW_S if clock.is_virtual() else limits.slow_handler_s,
+            stopwatch=clock.busy_s,
+            stopped=lambda: self.ended is not None,
+            reports=Reports(
+                failed=self._handler_failed, slow=self._handler_slow, exceeded=self._exceeded
+            ),
+        )
+        self._loaded = False
+        self._ending = trio.Event()
+        self._last_word = trio.CancelScope()
+        self._hurried = False
+        self._io: trio.Nursery | None = None
+        self._handlers: trio.Nursery | None = None
+        self._ids: Counter[str] = Counter()
+        self._closers: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._calls: set[str] = set()
+        self._calls_changed = trio.Event()
+
+    # -- for the vocabulary and for channels: synchronous, never blocking ------------------------
+
+    def post(self, listeners: ListenerTable, event: Event) -> None:
+        """Queue ``event`` for the scenario. After the end it is traced as late and dropped."""
+        if self.ended is None:
+            self.trace.event(event)
+            self._dispatcher.post(listeners, event)
+        else:
+            self.trace.step("late event dropped", event=event.name)
+
+    def post_untraced(self, listeners: ListenerTable, event: Event) -> None:
+        """Queue ``event`` without a word of its content in the trace (``privacy=True``)."""
+        self.trace.step("private event", event=event.name)
+        self._dispatcher.post(listeners, event)
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id that is unique in the session: ``client-1``, ``client-2``."""
+        self._ids[prefix] += 1
+        return f"{prefix}-{self._ids[prefix]}"
+
+    def post_callback(self, title: str, callback: Callable[[], Any]) -> None:
+        """Queue one call of scenario code that is no event (a timer, ``on_web_socket_close``)."""
+        self._dispatcher.post_callback(title, callback)
+
+    def end(self, reason: EndReason, detail: str = "", *, frames: str = "") -> None:
+        """End the session for ``reason``; the first cause wins, later ones are ignored."""
+        if self.ended is None:
+            self.ended = End(reason, detail, frames)
+            self.trace.write("session", "ending", reason=reason.value, detail=detail)
+            self._ending.set()
+
+    def spawn(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a task of ours that outlives the handler which starts it; an error ends the session.
+
+        Raises ScenarioError if the session does not run.
+        """
+        if self._io is None or self.ended is not None:
+            raise ScenarioError(f"{name} cannot start: the session has ended or not begun")
+        self._io.start_soon(self._guard, name, task, *args, name=name)
+
+    def add_closer(self, name: str, close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Await ``close()`` at the end, under a shielded deadline; return what takes that back."""
+        self._closers[name] = close
+        return lambda: self._closers.pop(name, None) and None
+
+    def call_began(self, call_id: str) -> None:
+        """Note that the session has this call; without any it ends after a minute."""
+        self._calls.add(call_id)
+        self._note_calls_changed()
+
+    def call_ended(self, call_id: str) -> None:
+        """Note that the call is over."""
+        self._calls.discard(call_id)
+        self._note_calls_changed()
+
+    def connect_media(self, source: Any, target: Any) -> None:
+        """Send the media of one unit to another. Raises ScenarioError if one is no media unit."""
+        from_port, to_port = media_port(source), media_port(target)
+        replaced = self.graph.connect(from_port, to_port)
+        fields = {"replaces": replaced.name} if replaced is not None else {}
+        self.trace.command("send_media_to", unit=from_port.name, target=to_port.name, **fields)
+
+    def disconnect_media(self, source: Any, target: Any) -> None:
+        """Undo ``connect_media``; a link that does not exist is ignored."""
+        from_port, to_port = media_port(source), media_port(target)
+        self.trace.command("stop_media_to", unit=from_port.name, target=to_port.name)
+        self.graph.disconnect(from_port, to_port)
+
+    def trace_module(self, module: str) -> None:
+        """Record that the scenario required a module."""
+        self.trace.step("module loaded", module=module)
+
+    async def wait_event(self, listeners: ListenerTable, kind: type[E], timeout_s: float) -> E:
+        """Wait for the next ``kind`` posted to ``listeners``. Raises trio.TooSlowError."""
+        arrived = trio.Event()
+        taken: list[Event] = []
+
+        def deliver(event: Event) -> None:
+            taken.append(event)
+            arrived.set()
+
+        waiter = Waiter(kind, deliver)
+        listeners.add_waiter(waiter)
+        try:
+            with trio.fail_after(timeout_s):
+                await arrived.wait()
+        finally:
+            listeners.remove_waiter(waiter)
+        return cast("E", taken[0])
+
+    # -- the life ----------------------------------------------------------------------------------
+
+    async def run(self, program: Program) -> End:
+        """Execute the scenario files, deliver events until the end, close everything.
+
+        Returns why it ended. If the caller is cancelled, everything is closed all the same and
+        Cancelled propagates afterwards.
+        """
+        async with trio.open_nursery() as outside:
+            outside.start_soon(self._obey_cancellation)
+            with trio.CancelScope(shield=True):
+                await self._live(program)
+            outside.cancel_scope.cancel()
+        assert self.ended is not None
+        return self.ended
+
+    async def _obey_cancellation(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._hurried = True
+            self.end(EndReason.HOST_SHUTDOWN, "cancelled")
+            self._last_word.cancel()
+
+    async def _live(self, program: Program) -> None:
+        limits = self.around.settings.limits
+        stop_media = self.around.media_clock.add(self._tick)
+        try:
+            async with trio.open_nursery() as io:
+                self._io = io
+                async with trio.open_nursery() as handlers:
+                    self._handlers = handlers
+                    handlers.start_soon(self._guard, "dispatcher", self._work, program, handlers)
+                    handlers.start_soon(self._guard, "calls watch", self._watch_calls)
+                    await self._ending.wait()
+                    io.start_soon(self._name_stuck_handlers)
+                    handlers.cancel_scope.cancel()
+                self._handlers = None
+                await self._say(Terminating, limits.terminating_grace_s)
+                await self._close_units(limits.close_s)
+                io.cancel_scope.cancel()
+        finally:
+            stop_media()
+            self._io = None
+        await self._say(Terminated, limits.terminating_grace_s)
+        program.unload(self.session_id)
+        self.trace.write("session", "ended")
+
+    async def _work(self, program: Program, handlers: trio.Nursery) -> None:
+        for file in program.files:
+            self.trace.step("loading scenario", file=str(file.path))
+        with self._dispatcher.contain("loading"):
+            program.execute(self.session_id)
+            self._loaded = True
+            if not self.listeners.kinds and self.ended is None:
+                names = ", ".join(str(f.path) for f in program.files)
+                raise ScenarioError(
+                    f"{names}: registers no listener, so nothing would ever run; subscribe with "
+                    "VoxEngine.add_event_listener(AppEvents.CallAlerting, handler)"
+                )
+        await self._dispatcher.run(handlers)
+
+    async def _say(self, kind: type[Terminating | Terminated], grace_s: float) -> None:
+        """Deliver one of the two last events; its handlers have ``grace_s`` seconds."""
+        assert self.ended is not None
+        event = kind(system_error=self.ended.system_error())
+        self.trace.event(event)
+        self._last_word = trio.CancelScope(deadline=clock.now() + (0 if self._hurried else grace_s))
+        with self._last_word:
+            async with trio.open_nursery() as nursery:
+                await self._dispatcher.deliver(nursery, self.listeners, event, last=True)
+
+    async def _close_units(self, deadline_s: float) -> None:
+        async def close(name: str, closer: Callable[[], Awaitable[None]]) -> None:
+            with trio.move_on_after(deadline_s, shield=True) as scope:
+                await self._guard(f"closing {name}", closer)
+            if scope.cancelled_caught:
+                self.trace.warning("did not close in time", unit=name, after_s=deadline_s)
+
+        async with trio.open_nursery() as nursery:
+            for name, closer in list(self._closers.items()):
+                nursery.start_soon(close, name, closer)
+        self._closers.clear()
+
+    async def _watch_calls(self) -> None:
+        limit_s = self.around.settings.limits.session_without_calls_s
+        while True:
+            with trio.move_on_after(float("inf") if self._calls else limit_s) as scope:
+                await self._calls_changed.wait()
+            if scope.cancelled_caught:
+                self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s")
+
+    async def _name_stuck_handlers(self) -> None:
+        """Name handlers that swallow cancellation: trio cannot end them, their author can."""
+        await trio.sleep(self.around.settings.limits.terminating_grace_s)
+        stuck = list(self._dispatcher.live_handlers) if self._handlers is not None else []
+        if stuck:
+            self.trace.warning("handlers ignore their cancellation", handlers=stuck)
+
+    async def _guard(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Await a task of ours; its error ends the session, never the host."""
+        try:
+            await task(*args)
+        except Exception as error:  # noqa: BLE001  whatever it is, only this session may die of it
+            self._internal_error(name, error)
+
+    def _tick(self, now: float) -> None:
+        try:
+            self.graph.tick(now)
+        except Exception as error:  # noqa: BLE001  the clock is shared by all sessions
+            self._internal_error("media", error)
+
+    # -- what can go wrong -------------------------------------------------------------------------
+
+    def _handler_failed(self, error: BaseException, what: str) -> None:
+        fault = explain(error)
+        self.errors.append(error)
+        message = str(error) if isinstance(error, ScenarioError) else fault.message
+        where = "" if not fault.where or fault.where in message else f" at {fault.where}"
+        self.trace.write(
+            "error", what, message=fault.message, where=fault.where, frames=fault.frames
+        )
+        if not self._loaded:
+            self.end(EndReason.LOAD_ERROR, message + where, frames=fault.frames)
+        elif self.around.settings.on_handler_error == "terminate":
+            self.end(EndReason.HANDLER_ERROR, f"{message}{where}, in {what}", frames=fault.frames)
+
+    def _handler_slow(self, what: str, took_s: float) -> None:
+        # On virtual time the duration is real and would make two equal runs differ.
+        fields = {} if clock.is_virtual() else {"took_ms": round(took_s * 1000)}
+        self.trace.warning("handler blocks the loop", handler=what, **fields)
+
+    def _exceeded(self, error: LimitExceeded) -> None:
+        self.errors.append(error)
+        self.trace.write("error", "limit", message=str(error))
+        self.end(EndReason.LIMIT, str(error))
+
+    def _internal_error(self, name: str, error: Exception) -> None:
+        self.errors.append(error)
+        self.trace.write("error", name, message=f"{type(error).__name__}: {error}")
+        self.end(EndReason.INTERNAL_ERROR, f"{name}: {type(error).__name__}: {error}")
+
+    def _note_calls_changed(self) -> None:
+        self._calls_changed.set()
+        self._calls_changed = trio.Event()
+
+    def _start_handler_task(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        if self._handlers is None or self.ended is not None:
+            raise ScenarioError("timers are not available: the session has ended")
+        self._handlers.start_soon(task, *args)
+
+
+def media_port(unit: Any) -> MediaPort:
+    """Return the media side of a unit. Raises ScenarioError if it has none."""
+    port = getattr(unit, "media", None)
+    if not isinstance(port, MediaPort):
+        raise ScenarioError(
+            f"{type(unit).__name__} is not a media unit; calls, players, recorders, conferences and "
+            "AI clients are"
+        )
+    return port

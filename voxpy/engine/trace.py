@@ -1,0 +1,165 @@
+"""One append-only record per session: a line of JSON per event, command and step, flushed at once.
+
+Versioned (``v``), with seconds since the session began (``t``). Fields that carry personal data
+(numbers, transcripts, prompts, headers) stand under ``personal`` and nowhere else; secrets are
+masked by value and by key before anything is written.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TextIO
+
+import attrs
+import orjson
+
+from voxpy.engine.events import Event
+
+__all__ = ["Entry", "FileSink", "LogSink", "Masking", "Trace", "event_fields"]
+
+VERSION = 1
+
+PERSONAL_KEYS = frozenset(
+    "body callerid custom_data destination digits display_name from_uri headers instructions number "
+    "payload text to_uri tone transcript".split()
+)
+
+
+class Masking(Protocol):
+    """Hides secret values; see voxpy.engine.masking."""
+
+    def text(self, text: str) -> str:
+        """Return ``text`` with every secret value replaced."""
+
+    def json(self, value: Any) -> Any:
+        """Return a JSON value with every secret value, and every value under a secret key, replaced."""
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One line of the trace. ``t`` is in seconds since the session began."""
+
+    t: float
+    kind: str
+    name: str
+    unit: str = ""
+    data: Mapping[str, Any] = attrs.field(factory=dict)
+    personal: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def to_json(self) -> bytes:
+        """Return the entry as one line of JSON, without the newline."""
+        line: dict[str, Any] = {"v": VERSION, "t": round(self.t, 4), "kind": self.kind}
+        line["name"] = self.name
+        if self.unit:
+            line["unit"] = self.unit
+        if self.data:
+            line["data"] = self.data
+        if self.personal:
+            line["personal"] = self.personal
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+class Trace:
+    """Writes entries to its sinks, in order, as they happen."""
+
+    def __init__(self, *, now: Callable[[], float], masking: Masking) -> None:
+        self._now = now
+        self._masking = masking
+        self._began = now()
+        self._sinks: list[Callable[[Entry], None]] = []
+        self.hide_tones = False
+
+    def add_sink(self, sink: Callable[[Entry], None]) -> None:
+        """Send every entry from now on to ``sink`` as well."""
+        self._sinks.append(sink)
+
+    def write(self, kind: str, name: str, *, unit: str = "", **fields: Any) -> None:
+        """Add an entry; fields with a personal key are put under ``personal``."""
+        if self.hide_tones and "tone" in fields:
+            fields["tone"] = "*hidden*"
+        fields = self._masking.json(fields)
+        entry = Entry(
+            t=self._now() - self._began,
+            kind=kind,
+            name=self._masking.text(name),
+            unit=unit,
+            data={k: v for k, v in fields.items() if k not in PERSONAL_KEYS},
+            personal={k: v for k, v in fields.items() if k in PERSONAL_KEYS},
+        )
+        for sink in self._sinks:
+            sink(entry)
+
+    def event(self, event: Event) -> None:
+        """Record that ``event`` was posted to the scenario."""
+        unit, fields = event_fields(event)
+        self.write("event", event.name, unit=unit, **fields)
+
+    def command(self, name: str, *, unit: str = "", **fields: Any) -> None:
+        """Record a call of the scenario into voxpy."""
+        self.write("command", name, unit=unit, **fields)
+
+    def step(self, name: str, *, unit: str = "", **fields: Any) -> None:
+        """Record something voxpy did by itself."""
+        self.write("step", name, unit=unit, **fields)
+
+    def log(self, text: str) -> None:
+        """Record a line of ``Logger.write``."""
+        self.write("log", "Logger.write", text=text)
+
+    def warning(self, text: str, **fields: Any) -> None:
+        """Record something the author should look at."""
+        self.write("warning", text, **fields)
+
+
+def event_fields(event: Event) -> tuple[str, dict[str, Any]]:
+    """Return the id of the unit an event is about and its plain fields."""
+    unit, fields = "", {}
+    for field in attrs.fields(type(event)):
+        value = getattr(event, field.name)
+        if field.name in ("call", "client", "websocket"):
+            unit = value.id() if value is not None else ""
+        elif attrs.has(type(value)):
+            fields.update(attrs.asdict(value, recurse=True))
+        elif value not in (None, "", {}):
+            fields[field.name] = value
+    return unit, fields
+
+
+class FileSink:
+    """Writes ``trace.jsonl``; every line reaches the operating system before the next step."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __call__(self, entry: Entry) -> None:
+        """Write one line."""
+        self._file.write(entry.to_json() + b"\n")
+        self._file.flush()
+
+
+class LogSink:
+    """Writes ``session.log`` in the manner of VoxEngine: ``YYYY-MM-DD HH:MM:SS.mmm text``, UTC."""
+
+    def __init__(self, file: TextIO, wall: Callable[[], datetime.datetime]) -> None:
+        self._file = file
+        self._wall = wall
+
+    def __call__(self, entry: Entry) -> None:
+        """Write one entry as one line, or more where the text has several."""
+        stamp = f"{self._wall():%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        self._file.write(f"{stamp} {self._text(entry)}\n")
+        self._file.flush()
+
+    @staticmethod
+    def _text(entry: Entry) -> str:
+        if entry.kind == "log":
+            return str(entry.personal.get("text", ""))
+        lead = {"event": "Event", "command": "Command", "warning": "WARNING!", "error": "ERROR"}
+        words = [lead.get(entry.kind, entry.kind), entry.name]
+        if entry.unit:
+            words.append(entry.unit)
+        fields = {**entry.data, **entry.personal}
+        if fields:
+            words.append(orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
+        return " ".join(words)

@@ -1,0 +1,109 @@
+"""The two media sides of a realtime client: the agent's voice (source) and its ear (sink)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from voxpy.audio.convert import decode, encode
+from voxpy.audio.frame import FRAME_MS, FRAME_S, Format
+from voxpy.audio.mix import mix
+from voxpy.media.playout import Cleared, Playout
+
+__all__ = ["Ear", "Voice", "VoiceReports"]
+
+ENDED_AFTER_S = 1.0
+"""VoxEngine ends a stream after one second of silence, which is not "all audio delivered"."""
+
+
+@attrs.frozen(kw_only=True)
+class VoiceReports:
+    """Whom the voice tells that it starts, ends (seconds of audio) and overflows (its limit)."""
+
+    started: Callable[[], None]
+    ended: Callable[[float], None]
+    overflowed: Callable[[float], None]
+
+
+class Voice:
+    """What the agent says: its speech, and back-channel murmurs on a track of their own."""
+
+    def __init__(self, fmt: Format, *, limit_s: float, reports: VoiceReports) -> None:
+        self.speech = Playout(fmt, limit_s=limit_s, on_overflow=reports.overflowed)
+        self.backchannel = Playout(fmt, limit_s=limit_s)
+        self._reports = reports
+        self._streaming = False
+        self._silent_ticks = 0
+        self._streamed_ticks = 0
+
+    @property
+    def format(self) -> Format:
+        """The session's output format."""
+        return self.speech.format
+
+    @format.setter
+    def format(self, fmt: Format) -> None:
+        self.speech.format = self.backchannel.format = fmt
+
+    def write(self, data: bytes, *, item_id: str, backchannel: bool) -> None:
+        """Append audio from the service."""
+        if not self._streaming:
+            self._streaming = True
+            self._silent_ticks = self._streamed_ticks = 0
+            self._reports.started()
+        track = self.backchannel if backchannel else self.speech
+        track.write(data, item_id=item_id)
+
+    def clear(self) -> list[Cleared]:
+        """Drop what waits, murmurs included; return what was lost of the speech."""
+        self.backchannel.clear()
+        return self.speech.clear()
+
+    def pull(self) -> bytes | None:
+        """Return the next frame: speech, a murmur, or both mixed."""
+        speech, murmur = self.speech.pull(), self.backchannel.pull()
+        frame = speech or murmur
+        if speech and murmur:
+            fmt = self.format
+            frame = encode(mix(decode(speech, fmt), decode(murmur, fmt)), fmt)
+        self._count(frame is not None)
+        return frame
+
+    def _count(self, audible: bool) -> None:
+        if not self._streaming:
+            return
+        self._silent_ticks = 0 if audible else self._silent_ticks + 1
+        self._streamed_ticks += audible
+        if self._silent_ticks * FRAME_S >= ENDED_AFTER_S:
+            self._streaming = False
+            self._reports.ended(self._streamed_ticks * FRAME_S)
+
+
+class Ear:
+    """What the agent hears: frames, gathered into batches for the wire."""
+
+    def __init__(self, fmt: Format, *, batch_ms: int, send: Callable[[bytes], None]) -> None:
+        self._format = fmt
+        self._frames_per_batch = max(1, batch_ms // FRAME_MS)
+        self._send = send
+        self._frames: list[bytes] = []
+
+    @property
+    def format(self) -> Format:
+        """The session's input format."""
+        return self._format
+
+    @format.setter
+    def format(self, fmt: Format) -> None:
+        if fmt != self._format:
+            self._frames.clear()  # 20 ms of another format cannot be joined to this one
+            self._format = fmt
+
+    def push(self, frame: bytes) -> None:
+        """Take one frame; every full batch is sent."""
+        self._frames.append(frame)
+        if len(self._frames) >= self._frames_per_batch:
+            batch = b"".join(self._frames)
+            self._frames.clear()
+            self._send(batch)

@@ -1,0 +1,67 @@
+"""The speech engines of a process, shared by all calls, and how they are run off the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import trio
+
+from voxpy.engine import clock
+from voxpy.localagent.responder import Responder
+from voxpy.localagent.vad import SpeechGate
+
+__all__ = ["Engines", "Speaks", "Transcribes", "local_engines"]
+
+T = TypeVar("T")
+Samples = npt.NDArray[np.int16]
+
+THREADS = 2
+"""More than the cores of a small machine would only make them wait for each other."""
+
+
+class Transcribes(Protocol):
+    """A recogniser. Thread-safe."""
+
+    def transcribe(self, samples: Samples) -> str:
+        """Return the words in int16 samples at 16 kHz; empty if there are none."""
+
+
+class Speaks(Protocol):
+    """A voice. Thread-safe."""
+
+    def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Samples]:
+        """Yield int16 samples at 24 kHz, a sentence or a clause at a time."""
+
+
+@attrs.frozen(kw_only=True)
+class Engines:
+    """What an agent hears, thinks and speaks with. ``gate`` makes a new gate for each call."""
+
+    gate: Callable[[], SpeechGate]
+    ears: Transcribes
+    voice: Speaks
+    responder: Responder
+    limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        """Do blocking ``work(*args)`` in a thread; inline on virtual time, which sees no threads."""
+        if clock.is_virtual():
+            await trio.lowlevel.checkpoint()
+            return work(*args)
+        return await trio.to_thread.run_sync(work, *args, limiter=self.limiter)
+
+
+def local_engines(responder: Responder) -> Engines:
+    """Return the engines of ``voxpy[local]``, not loaded yet: each loads when first used.
+
+    Raises EngineMissing, then or at first use, for what is not installed.
+    """
+    from voxpy.localagent.ears import Ears
+    from voxpy.localagent.vad import SileroGate
+    from voxpy.localagent.voice import Voice
+
+    return Engines(gate=SileroGate, ears=Ears(), voice=Voice(), responder=responder)

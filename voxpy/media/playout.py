@@ -1,0 +1,134 @@
+"""The buffer between a sender that is faster than real time and a listener who is not.
+
+It keeps the *played* position per item, so that a barge-in can tell the model what was really
+heard, and ``clear`` takes effect within the running frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from voxpy.audio.frame import Format
+
+__all__ = ["Cleared", "Playout"]
+
+
+@attrs.define
+class _Chunk:
+    item_id: str
+    data: bytes
+    offset: int = 0
+
+
+@attrs.frozen
+class Cleared:
+    """What ``clear`` threw away. ``played_ms`` is what the listener heard of the item."""
+
+    item_id: str
+    played_ms: float
+    dropped_ms: float
+
+
+class Playout:
+    """A bounded queue of audio, pulled one 20 ms frame at a time. A media Source.
+
+    Written = played + cleared + dropped + buffered, in bytes, at any moment.
+    """
+
+    def __init__(
+        self,
+        fmt: Format,
+        *,
+        limit_s: float,
+        on_overflow: Callable[[float], None] | None = None,
+    ) -> None:
+        self._format = fmt
+        self._limit_s = limit_s
+        self._on_overflow = on_overflow
+        self._chunks: deque[_Chunk] = deque()
+        self._played_bytes: dict[str, int] = {}
+        self._held_back = False
+        self.buffered_bytes = 0
+        self.played_bytes = 0
+        self.cleared_bytes = 0
+        self.dropped_bytes = 0
+
+    @property
+    def format(self) -> Format:
+        """The format of what is written and pulled."""
+        return self._format
+
+    @format.setter
+    def format(self, fmt: Format) -> None:
+        if fmt != self._format:
+            self.clear()
+            self._played_bytes.clear()
+            self._format = fmt
+
+    @property
+    def buffered_s(self) -> float:
+        """Seconds of audio that wait to be played."""
+        return self._format.duration_s(self.buffered_bytes)
+
+    def write(self, data: bytes, *, item_id: str = "") -> None:
+        """Append audio of ``item_id``; what exceeds the limit is dropped and reported once."""
+        room = self._format.bytes_for(self._limit_s) - self.buffered_bytes
+        kept = data[: max(0, room)]
+        if len(kept) < len(data):
+            if self.dropped_bytes == 0 and self._on_overflow is not None:
+                self._on_overflow(self._limit_s)
+            self.dropped_bytes += len(data) - len(kept)
+        if kept:
+            self._chunks.append(_Chunk(item_id, kept))
+            self.buffered_bytes += len(kept)
+
+    def pull(self) -> bytes | None:
+        """Return the next frame, or None when there is nothing to play.
+
+        Less than a frame is held back for one tick, in case its rest is on the way, and then
+        played with silence behind it.
+        """
+        want = self._format.frame_bytes
+        if not self._chunks:
+            return None
+        if self.buffered_bytes < want and not self._held_back:
+            self._held_back = True
+            return None
+        self._held_back = False
+        taken = self._take(want)
+        return taken + self._format.silence[len(taken) :]
+
+    def clear(self) -> list[Cleared]:
+        """Throw away everything that waits; return what was lost, per item, in order."""
+        lost: dict[str, int] = {}
+        for chunk in self._chunks:
+            left = len(chunk.data) - chunk.offset
+            lost[chunk.item_id] = lost.get(chunk.item_id, 0) + left
+        self._chunks.clear()
+        self.cleared_bytes += self.buffered_bytes
+        self.buffered_bytes = 0
+        self._held_back = False
+        ms = 1000 / self._format.bytes_per_second
+        return [Cleared(item, self.played_ms(item), n * ms) for item, n in lost.items()]
+
+    def played_ms(self, item_id: str) -> float:
+        """Return how many milliseconds of ``item_id`` have been pulled."""
+        return self._played_bytes.get(item_id, 0) * 1000 / self._format.bytes_per_second
+
+    def _take(self, want: int) -> bytes:
+        parts = []
+        while want and self._chunks:
+            chunk = self._chunks[0]
+            part = chunk.data[chunk.offset : chunk.offset + want]
+            parts.append(part)
+            chunk.offset += len(part)
+            want -= len(part)
+            self._played_bytes[chunk.item_id] = self._played_bytes.get(chunk.item_id, 0) + len(part)
+            self.played_bytes += len(part)
+            self.buffered_bytes -= len(part)
+            if chunk.offset == len(chunk.data):
+                self._chunks.popleft()
+        return b"".join(parts)

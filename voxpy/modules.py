@@ -1,0 +1,119 @@
+"""``Modules`` and ``require``: which parts of the vocabulary a scenario asks for by name.
+
+VoxEngine: require, Modules. There ``require`` makes a global name appear; here the namespace is
+imported or taken from what ``require`` returns, and the call itself is written to the trace.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from voxpy.engine.context import current_or_none
+from voxpy.engine.events import Namespace
+from voxpy.errors import NotSupported, ScenarioError, UnknownName, nearest
+
+__all__ = ["ENTRY_POINT_GROUP", "Modules", "require"]
+
+# A package adds a module with an entry point of this group: name = what require() takes,
+# value = where the namespace object is.
+ENTRY_POINT_GROUP = "voxpy.modules"
+
+# Not in VoxEngine's enum; requiring them ends a call there before it rings.
+_ALWAYS_AVAILABLE = (
+    "AMD", "CallList", "Crypto", "Logger", "Net", "PhoneNumber", "Player", "WebSocket",
+)  # fmt: skip
+
+
+class _ModuleNames(Namespace):
+    """Answers the members that people expect in ``Modules`` and that must not be there."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> Any:  # noqa: N805  the class is its instance
+            if name in _ALWAYS_AVAILABLE:
+                raise UnknownName(f"Modules has no {name!r}: {_needs_no_require(name)}")
+            return super().__getattr__(name)
+
+
+class Modules(metaclass=_ModuleNames):
+    """What ``require`` takes (VoxEngine: Modules); the values are VoxEngine's strings."""
+
+    ACD = "acd"
+    AI = "ai"
+    ApplicationStorage = "applicationstorage"
+    ASR = "asr"
+    Avatar = "avatar"
+    Cartesia = "cartesia"
+    Conference = "conference"
+    Deepgram = "deepgram"
+    ElevenLabs = "elevenlabs"
+    Gemini = "gemini"
+    Google = "google"
+    Grok = "grok"
+    Inworld = "inworld"
+    IVR = "ivr"
+    MCP = "mcp"
+    OpenAI = "openai"
+    Pipecat = "pipecat"
+    PushService = "pushservice"
+    Recorder = "recorder"
+    Silero = "silero"
+    SmartQueue = "smartqueue"
+    StreamingAgent = "streamingagent"
+    Ultravox = "ultravox"
+    VoximplantAPI = "voximplantapi"
+    VoxTTS = "voxtts"
+    XAI = "xai"
+    Yandex = "yandex"
+
+
+def require(module: str) -> Any:
+    """Return the namespace object of ``module``, such as ``Modules.Inworld`` or ``"inworld"``.
+
+    Inside a session the trace records it. Raises NotSupported for a module of VoxEngine that is not
+    installed (the message lists those that are), UnknownName for any other string, ScenarioError
+    for what is not a string. VoxEngine: require.
+    """
+    given: Any = module  # scenarios are not always type checked
+    if not (given and isinstance(given, str)):
+        raise ScenarioError(f"require takes a member of Modules, not {module!r}")
+    namespace = _loader(module)()
+    session = current_or_none()
+    if session is not None:
+        session.trace_module(module)
+    return namespace
+
+
+def _inworld() -> Any:
+    # By name, not by an import statement: the namespace is made of things that stand above this.
+    return importlib.import_module("voxpy.inworld").Inworld
+
+
+_OWN: dict[str, Callable[[], Any]] = {Modules.Inworld: _inworld}
+
+
+def _loader(module: str) -> Callable[[], Any]:
+    if module in _OWN:  # ours cannot be replaced, and need no search through all distributions
+        return _OWN[module]
+    installed = {point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)} | _OWN
+    if module in installed:
+        return installed[module]
+    known = Modules.members()
+    if module in known.values():
+        raise NotSupported(
+            f"voxpy has no module {module!r} yet; it has {', '.join(sorted(installed))}, and a "
+            f"package can add one with an entry point of the group {ENTRY_POINT_GROUP!r}"
+        )
+    for name in _ALWAYS_AVAILABLE:
+        if module.lower() == name.lower():
+            raise UnknownName(f"there is no module {module!r}: {_needs_no_require(name)}")
+    raise UnknownName(
+        f"there is no module {module!r}{nearest(module, {*known.values(), *installed})}"
+    )
+
+
+def _needs_no_require(name: str) -> str:
+    return f"{name} is always available and needs no require(); use: from voxpy import {name}"
