@@ -71,7 +71,7 @@ def test_an_empty_file_is_none(text: str) -> None:
         ("? [a, b]\n: 1", "r.yaml:1: a key must be a plain word"),
         ("x: 1\na: &a [1, *a]", "r.yaml:2: a value contains itself"),
         ("a: 2020-13-45", "r.yaml: a value cannot be read: month must be in 1..12"),
-        ("[" * 5000, "r.yaml: nested too deeply"),
+        ("[" * 2000, "r.yaml: nested too deeply"),
     ],
 )
 def test_what_is_not_yaml_says_where_and_what(text: str, message: str) -> None:
@@ -95,9 +95,7 @@ def test_anchors_and_merge_keys_work_and_do_not_explode() -> None:
 
 values = st.recursive(
     st.integers() | st.booleans() | st.text("abc é:#-'\"\\{}[]&*!|>%@`\n", max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc_", min_size=1), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc_", min_size=1), inner),
     max_leaves=10,
 )
 
@@ -127,6 +125,7 @@ def test_any_text_is_either_read_or_refused(text: str) -> None:
     try:
         document = load(text, file="r.yaml")
     except ConfigError as exc:
-        assert str(exc).startswith("r.yaml:")
+        where = str(exc)
     else:
-        assert () in document.lines
+        where = f"r.yaml:{document.line(())}"
+    assert where.startswith("r.yaml:")

@@ -97,6 +97,7 @@ class Session:
         self._handlers: trio.Nursery | None = None
         self._ids: Counter[str] = Counter()
         self._closers: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._at_start: list[tuple[str, Callable[..., Awaitable[None]], tuple[Any, ...]]] = []
         self._calls: set[str] = set()
         self._calls_changed = trio.Event()
 
@@ -139,6 +140,10 @@ class Session:
         if self._io is None or self.ended is not None:
             raise ScenarioError(f"{name} cannot start: the session has ended or not begun")
         self._io.start_soon(self._guard, name, task, *args, name=name)
+
+    def on_start(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a task of ours among the handlers once the session runs; it ends with them."""
+        self._at_start.append((name, task, args))
 
     def add_closer(self, name: str, close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Await ``close()`` at the end, under a shielded deadline; return what takes that back."""
@@ -224,6 +229,8 @@ class Session:
                     self._handlers = handlers
                     handlers.start_soon(self._guard, "dispatcher", self._work, program, handlers)
                     handlers.start_soon(self._guard, "calls watch", self._watch_calls)
+                    for name, task, args in self._at_start:
+                        handlers.start_soon(self._guard, name, task, *args)
                     await self._ending.wait()
                     io.start_soon(self._name_stuck_handlers)
                     handlers.cancel_scope.cancel()

@@ -31,7 +31,9 @@ def check(routing_path: Path, secrets_path: Path) -> list[Problem]:
     problems += _idle_rules(routing, base, found)
     for findings in found.values():
         problems += findings.problems
-    return problems
+    files = dict.fromkeys([str(routing_path), str(secrets_path), *map(str, paths)])
+    rank = {file: n for n, file in enumerate(files)}
+    return sorted(problems, key=lambda p: (rank[p.file], p.line or 0))
 
 
 def check_scenario(path: Path, secrets: Secrets | None = None) -> Reading:
@@ -61,7 +63,7 @@ def _check_routing(path: Path, problems: list[Problem]) -> Routing | None:
         return None
     routing, found = inspect_routing(document)
     found += missing_scenarios(routing, path.parent)
-    problems += sorted(found, key=lambda p: p.line or 0)
+    problems += found
     return routing
 
 

@@ -10,22 +10,21 @@ __all__ = ["compile_pattern", "matches_everything"]
 _EVERYTHING = frozenset({".*", ".+", ".*?", ".+?"})
 
 
-def compile_pattern(text: str) -> tuple[re.Pattern[str] | None, str]:
-    """Return the compiled pattern and an empty string, or None and what is wrong with it.
+def compile_pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern. Raises ValueError that says what is wrong with it.
 
-    A pattern that compiles but that Python will one day read differently comes with a complaint.
     VoxEngine's own documentation prints ``+?[1-9]\\d{1,14}``, which no engine accepts: for a
     quantifier with nothing before it the escaped form is offered.
     """
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            compiled = re.compile(text)
+        with warnings.catch_warnings():
+            # "[[a]" may mean something else in a Python to come. It works in this one, and as
+            # re caches what it compiled, it would complain of it only the first time anyway.
+            warnings.simplefilter("ignore", FutureWarning)
+            return re.compile(text)
     except (re.error, OverflowError, RecursionError) as exc:
-        return None, f"{text!r} is not a regular expression: {_reason(exc)}{_offer(text, exc)}"
-    if caught:
-        return compiled, f"{text!r} is ambiguous: {caught[0].message}"
-    return compiled, ""
+        problem = f"{text!r} is not a regular expression: {_reason(exc)}{_offer(text, exc)}"
+        raise ValueError(problem) from None
 
 
 def _reason(exc: Exception) -> str:

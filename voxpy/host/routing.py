@@ -246,12 +246,11 @@ def _pattern(
     text = _word(item, key, path, what=what, findings=findings)
     if text is None:
         return None
-    compiled, complaint = compile_pattern(text)
-    if compiled is None:
-        findings.error((*path, key), f"{what}: {key} {complaint}")
-    elif complaint:
-        findings.warning((*path, key), f"{what}: {key} {complaint}")
-    return compiled
+    try:
+        return compile_pattern(text)
+    except ValueError as exc:
+        findings.error((*path, key), f"{what}: {key} {exc}")
+        return None
 
 
 def _scenarios(value: Any, path: YamlPath, what: str, findings: Findings) -> tuple[str, ...]:

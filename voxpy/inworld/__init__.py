@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from voxpy.engine.context import current
 from voxpy.engine.emitter import describe
@@ -23,9 +23,9 @@ SECRET = "INWORLD_API_KEY"
 class Inworld(metaclass=Namespace):
     """The Inworld module; also what ``require(Modules.Inworld)`` returns."""
 
-    RealtimeAPIClient = client_module.RealtimeAPIClient
-    RealtimeAPIEvents = events.RealtimeAPIEvents
-    Events = events.Events
+    RealtimeAPIClient: TypeAlias = client_module.RealtimeAPIClient
+    RealtimeAPIEvents: TypeAlias = events.RealtimeAPIEvents
+    Events: TypeAlias = events.Events
 
     @staticmethod
     async def create_realtime_api_client(

@@ -224,16 +224,14 @@ class ClientController(ConnectionReports):
         self._post_raw(kind, kind.__name__, payload)
 
     def _adopt_formats(self) -> None:
-        for direction, side in (("input", self._ear), ("output", self._voice)):
-            kind, rate_hz = audio_format(self._protocol.session, direction)
-            try:
-                side.format = _format(kind, rate_hz)
-            except ValueError as error:
-                self._session.trace.warning(
-                    "the session's audio format is not carried; keeping the old one",
-                    direction=direction,
-                    error=str(error),
-                )
+        session = self._protocol.session or {}
+        try:
+            self._ear.format = _format(*audio_format(session, "input"))
+            self._voice.format = _format(*audio_format(session, "output"))
+        except (ValueError, RemoteProtocolError) as error:
+            self._session.trace.warning(
+                "the session's audio format is not carried; keeping the old one", error=str(error)
+            )
 
     def _post_raw(self, kind: type[Any], custom_event: str, payload: dict[str, Any]) -> None:
         self._post(

@@ -54,6 +54,8 @@ class ChatResponder:
 
         Raises ConnectFailed when the server cannot be reached, answers with an error (``status``
         and the beginning of its body are in the message), or breaks off.
+
+        Close the iterator (``contextlib.aclosing``) when leaving it early: that ends the request.
         """
         answer = _Answer()
         try:
@@ -63,7 +65,7 @@ class ChatResponder:
                 async for line in response.aiter_lines():
                     for text in answer.take(_delta(self._url, line)):
                         yield Say(text)
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
             problem = str(exc) or type(exc).__name__
             raise ConnectFailed(f"{self._url}: {problem}") from exc
         for act in answer.rest(self._url):
@@ -163,8 +165,11 @@ def _delta(url: str, line: str) -> Mapping[str, Any]:
         raise ConnectFailed(f"{url} sent no JSON: {data[:_QUOTED_BODY_CHARS]}") from exc
     if not isinstance(event, dict) or event.get("error"):
         raise ConnectFailed(f"{url} broke off: {data[:_QUOTED_BODY_CHARS]}")
-    choices = event.get("choices") or [{}]
-    return choices[0].get("delta") or {}
+    match event:
+        case {"choices": [{"delta": dict(delta)}, *_]}:
+            return delta
+        case _:
+            return {}  # the usage at the end, and whatever else a server adds
 
 
 @attrs.define

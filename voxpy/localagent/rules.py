@@ -57,7 +57,8 @@ class RuleResponder:
             dictated = directed_speech(turn.response_instructions, persona)
             if dictated:
                 return (Say(dictated),)
-        newest = _newest(turn.items, persona)
+        turn = attrs.evolve(turn, items=_without_notes(turn.items, persona))
+        newest = turn.items[-1] if turn.items else None
         if newest is None:
             return (Say(directed_speech("Greet the caller", persona) or ""),)
         if newest.get("type") == "function_call_output":
@@ -154,14 +155,14 @@ def canonical(text: str, topics: Topics) -> str:
     return words
 
 
-def _newest(items: Sequence[Item], persona: Persona) -> Item | None:
-    """Return the item to answer: the last one that is no mere note from the system."""
-    for item in reversed(items):
-        kind = item.get("type")
-        note = item.get("role") == "system" and directed_speech(text_of(item), persona) is None
-        if kind == "function_call_output" or (kind == "message" and not note):
-            return item
-    return None
+def _without_notes(items: Sequence[Item], persona: Persona) -> tuple[Item, ...]:
+    """Return what there is to answer: no calls in progress, no system messages but directives."""
+    return tuple(
+        item
+        for item in items
+        if item.get("type") in ("message", "function_call", "function_call_output")
+        and not (item.get("role") == "system" and not directed_speech(text_of(item), persona))
+    )
 
 
 def _is_typed(item: Item) -> bool:

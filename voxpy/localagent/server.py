@@ -39,16 +39,16 @@ from voxpy.localagent.turns import (
     looks_unfinished,
 )
 from voxpy.wire.realtime.endpoint import check_request
-from voxpy.wire.realtime.server import (
+from voxpy.wire.realtime.effects import (
     AudioReceived,
     Effect,
     InputCleared,
     InputCommitted,
-    RealtimeServer,
     Respond,
     SessionChanged,
     Stop,
 )
+from voxpy.wire.realtime.server import RealtimeServer
 from voxpy.wire.realtime.session import audio_format
 
 __all__ = ["AgentConnection", "serve_stream", "serve_tcp"]
@@ -119,8 +119,7 @@ async def serve_stream(
 
 
 async def _serve(request: WebSocketRequest, engines: Engines) -> None:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
-    refusal = check_request(request.path, headers)
+    refusal = check_request(request.path, request.headers)
     if refusal is not None:
         await request.reject(
             refusal.status,
@@ -221,7 +220,7 @@ class AgentConnection:
         self._hearing.configure(self._turn_detection())
         async for item in self._hear:
             if isinstance(item, _Committed):
-                await self._transcribe_committed()
+                await self._transcribe_committed(item.item_id)
             elif isinstance(item, _Cleared):
                 self._hearing.detector.reset()
                 self._turn_from_ms = self._hearing.position_ms
@@ -263,12 +262,12 @@ class AgentConnection:
         samples = self._hearing.segment(from_ms, to_ms)
         return await self._engines.run(self._engines.ears.transcribe, samples)
 
-    async def _transcribe_committed(self) -> None:
+    async def _transcribe_committed(self, item_id: str) -> None:
         assert self._hearing is not None
         text = await self._transcribe(self._turn_from_ms, self._hearing.position_ms)
         self._turn_from_ms = self._hearing.position_ms
         self._hearing.detector.reset()
-        self._apply(self._protocol.transcript_completed(text, clock.now()))
+        self._apply(self._protocol.transcript_completed(text, clock.now(), item_id=item_id))
 
     # -- answering ------------------------------------------------------------------------------
 
@@ -278,7 +277,8 @@ class AgentConnection:
             instructions=str(wanted.session.get("instructions") or ""),
             items=wanted.items,
             tools=wanted.overrides.get("tools") or wanted.session.get("tools") or (),
-            tool_choice=wanted.overrides.get("tool_choice") or wanted.session.get("tool_choice"),
+            tool_choice=wanted.overrides.get("tool_choice") or wanted.session.get("tool_choice")
+            or "auto",
             response_instructions=wanted.overrides.get("instructions"),
         )
         with trio.CancelScope() as scope:

@@ -77,6 +77,9 @@ def _parse(text: str, file: str) -> Topics:
         problem = getattr(exc, "problem", None) or str(exc)
         line = None if mark is None else mark.line + 1
         raise ConfigError(f"not YAML: {problem}", file=file, line=line) from exc
+    if not isinstance(data, dict):
+        problem = "expected the key 'topics' and a list behind it"
+        raise ConfigError(problem, file=file, line=_line(node, ""))
     try:
         return _converter().structure(data, Topics)
     except cattrs.BaseValidationError as exc:

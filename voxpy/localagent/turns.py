@@ -213,7 +213,7 @@ _WHOLE = re.compile(
     r"|(?:yes|no|yeah),? (?:i|we|you|it|that) \w+)$"
 )
 _SHORT_NUMBER = re.compile(
-    r"\b(?:number|phone|mobile|cell) (?:is|was)(?: plus)?[\s\d,-]{0,8}$"
+    r"\b(?:number|phone|mobile|cell) (?:is|was)(?: plus)?(?:[\s,-]*\d){0,6}$"
 )  # fewer digits than any phone number has
 
 

@@ -116,6 +116,8 @@ class Voice:
                 pause_ms = _SENTENCE_PAUSE_MS / pace
 
     def _clause(self, text: str, factor: float, pace: float) -> npt.NDArray[np.int16]:
+        if not re.search(r"\w", text):
+            return np.zeros(0, np.int16)  # the network breathes where only punctuation is
         with self._lock:
             phonemes: list[str] = self._engine.phonemize(text)
         speed = pace / factor

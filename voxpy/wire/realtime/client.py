@@ -45,7 +45,7 @@ class RealtimeClient:
     """What a client knows of its session from the frames that went by."""
 
     def __init__(self) -> None:
-        self._session: Mapping[str, Any] | None = None
+        self._session: Mapping[str, Any] = {}
         self._ready = False
         self._active_response_id: str | None = None
         self._muted = False
@@ -54,8 +54,8 @@ class RealtimeClient:
         self._void: dict[str, None] = {}  # ids of responses whose audio is void, oldest first
 
     @property
-    def session(self) -> Mapping[str, Any] | None:
-        """The session as the server last told it; read-only. None before ``session.created``."""
+    def session(self) -> Mapping[str, Any]:
+        """The session as the server last told it; read-only. Empty before ``session.created``."""
         return self._session
 
     @property

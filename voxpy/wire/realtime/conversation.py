@@ -161,10 +161,11 @@ class Conversation:
             raise InvalidValue("audio_end_ms", "expected 0 or more")
         length_ms = entry.audio_ms if entry.heard_ms is None else entry.heard_ms
         if audio_end_ms > math.ceil(length_ms):
-            raise InvalidValue(
-                "audio_end_ms",
+            raise Rejected(
+                "invalid_value",
                 f"Audio content of {math.ceil(length_ms)}ms is already shorter than "
                 f"{audio_end_ms:.0f}ms",
+                param="audio_end_ms",
             )
         _shorten(entry, audio_end_ms)
 

@@ -29,21 +29,22 @@ class MalformedEvent(RemoteProtocolError):
 class Rejected(RemoteProtocolError):
     """A well-formed request that cannot be done; a server answers it with an ``error`` event.
 
-    ``param`` names the field on the wire (``session.audio.output.speed``), if one is to blame.
+    ``message`` is said to the peer as it is; ``param`` names the field on the wire
+    (``session.audio.output.speed``), if one is to blame.
     """
 
     def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
         self.code = code
         self.message = message
         self.param = param
-        super().__init__(message if param is None else f"{param}: {message}")
+        super().__init__(message)
 
 
 class InvalidValue(Rejected):
     """A value outside its documented range, enum or kind. Nothing of the request is applied."""
 
     def __init__(self, param: str, message: str) -> None:
-        super().__init__("invalid_value", message, param=param)
+        super().__init__("invalid_value", f"{param}: {message}", param=param)
 
 
 def excerpt(value: Any) -> str:

@@ -78,7 +78,7 @@ def _create_item(state: ServerState, event: ce.ConversationItemCreate, _now: flo
     item = event.item
     _check_item(state, item)
     entry, previous = state.conversation.insert(item, after=event.previous_item_id)
-    told = {
+    told: dict[str, Any] = {
         "item": state.shown(entry.item),
         "previous_item_id": previous,
         "extra": nulls(previous_item_id=previous),
@@ -114,9 +114,9 @@ def _require(item: Mapping[str, Any], *names: str) -> None:
 
 
 def _check_message(item: Mapping[str, Any]) -> None:
-    role = item.get("role")
+    role = str(item.get("role"))
     if role not in _ROLES:
-        raise InvalidValue("item.role", f"expected one of {', '.join(_ROLES)}, not {excerpt(role)}")
+        raise InvalidValue("item.role", f"expected one of {', '.join(_ROLES)}, not {role!r:.70}")
     if not isinstance(item.get("content"), list):
         raise InvalidValue("item.content", "expected an array of content parts")
     for index, part in enumerate(item["content"]):

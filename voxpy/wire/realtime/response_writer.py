@@ -85,6 +85,8 @@ class ResponseWriter:
         """Send audio in the output format; False if this response has no audio modality."""
         if "audio" not in self._modalities:
             return False
+        if not data:
+            return True
         message = self._message or self._begin_message()
         message.has_audio = True
         self.output_buffer.start()

@@ -89,7 +89,7 @@ class RealtimeServer:
             param = exc.path.removeprefix("$.")
             state.refuse(exc.code, str(exc), param=param, event_id=event.event_id)
         except Rejected as exc:
-            state.refuse(exc.code, str(exc), param=exc.param, event_id=event.event_id)
+            state.refuse(exc.code, exc.message, param=exc.param, event_id=event.event_id)
         return state.take_effects()
 
     def _handle(self, event: ClientEvent, now: float) -> None:

@@ -1,0 +1,164 @@
+"""``voxpy run``: one local call, now."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import signal
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+__all__ = ["command"]
+
+EXIT_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--caller",
+    type=click.Path(path_type=Path),
+    help="A caller's script (YAML) or a WAV file to play. Default: callers/<scenario>.yaml beside "
+    "the scenario, or else a polite caller.",
+)
+@click.option("--from", "callerid", help="The caller's number.")
+@click.option("--to", "destination", help="The number that is called.")
+@click.option(
+    "--agent",
+    help="local, inworld, or the ws:// URL of a realtime server. Default: local, unless "
+    "INWORLD_API_KEY is set.",
+)
+@click.option("--fast", is_flag=True, help="Run on virtual time: the same call, as fast as it goes.")
+@click.option("--llm", metavar="URL", help="Let an OpenAI-compatible chat endpoint do the talking.")
+@click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
+@click.option("--topics", type=click.Path(path_type=Path), help="What the local agent knows (YAML).")
+@click.option(
+    "--secrets",
+    "secrets_path",
+    type=click.Path(path_type=Path),
+    default=Path("secrets.env"),
+    show_default=True,
+    help="Secrets, as NAME=value lines.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(".voxpy"),
+    show_default=True,
+    help="Where the session's folder goes.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show every event and log line.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the call record, as JSON.")
+def command(**options: Any) -> None:
+    """Call SCENARIO(s) with a simulated caller and show the call as it happens.
+
+    Several scenarios run in one namespace, in order, as in one routing rule.
+    """
+    # Imported here: `voxpy --help` must not wait for the media engine.
+    import trio
+
+    from voxpy.host.screen import Screen
+
+    call = _plan(options)
+    screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
+    run = functools.partial(_run, call, screen)
+    if options["fast"]:
+        from voxpy.testing.virtual import run_virtual
+
+        result = run_virtual(run)
+    else:
+        result = trio.run(run)
+    if options["as_json"]:
+        import orjson
+
+        click.echo(orjson.dumps(result.record.to_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        screen.finish(result)
+    raise SystemExit(_exit_code(result))
+
+
+def _plan(options: dict[str, Any]) -> Any:
+    from voxpy.host.callerfile import default_script, read_script
+    from voxpy.host.localcall import LocalCall
+    from voxpy.host.secrets import Secrets
+
+    scenarios = options["scenarios"]
+    caller = options["caller"]
+    script = read_script(caller) if caller is not None else default_script(scenarios[0])
+    given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
+    known = Secrets(options["secrets_path"])
+    agent = options["agent"] or ("inworld" if known.get("INWORLD_API_KEY") else "local")
+    if agent not in ("local", "inworld") and not agent.startswith(("ws://", "wss://")):
+        raise click.BadParameter(
+            f"{agent!r} is not local, inworld or a ws:// or wss:// URL", param_hint="--agent"
+        )
+    return LocalCall(
+        scenarios=scenarios,
+        script=attrs.evolve(script, **given),
+        agent=agent,
+        session_id=f"local-{secrets.token_hex(4)}",
+        secrets=known,
+        base=options["out"],
+        make_engines=functools.partial(_engines, options),
+    )
+
+
+def _engines(options: dict[str, Any]) -> Any:
+    from voxpy.localagent.engines import local_engines
+    from voxpy.localagent.responder import Responder
+
+    responder: Responder
+    if options["llm"]:
+        from voxpy.localagent.chat import ChatResponder
+
+        key = os.environ.get("OPENAI_API_KEY")
+        responder = ChatResponder(options["llm"], model=options["llm_model"], api_key=key)
+    else:
+        from voxpy.localagent.rules import RuleResponder
+        from voxpy.localagent.topics import load_topics
+
+        responder = RuleResponder(load_topics(options["topics"]))
+    return local_engines(responder)
+
+
+async def _run(call: Any, screen: Any) -> Any:
+    import trio
+
+    from voxpy.host.localcall import run_local_call
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_obey_signals, screen, nursery.cancel_scope)
+        result = await run_local_call(call, screen)
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def _obey_signals(screen: Any, everything: Any) -> None:
+    """First Ctrl-C: end the session in order. Second: now."""
+    import trio
+
+    from voxpy.engine.ending import EndReason
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async for _ in received:
+            if screen.hosted is None or screen.hosted.session.ended is not None:
+                everything.cancel()
+                return
+            screen.progress("interrupted: ending the call; once more to stop at once")
+            screen.hosted.session.end(EndReason.HOST_SHUTDOWN, "interrupted")
+
+
+def _exit_code(result: Any) -> int:
+    from voxpy.engine.ending import EndReason
+
+    if result.interrupted:
+        return EXIT_INTERRUPTED
+    if result.end.reason is EndReason.LOAD_ERROR:
+        return EXIT_WRONG_INPUT
+    return EXIT_FAILED if result.end.reason.is_error or result.failure else 0

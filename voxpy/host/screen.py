@@ -1,0 +1,189 @@
+"""The call as it happens, in the terminal: the caller on the left, the agent on the right."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from voxpy.engine.trace import Entry
+from voxpy.host.localcall import LocalCallResult
+from voxpy.host.sessions import HostedSession
+
+__all__ = ["Screen"]
+
+TIME_WIDTH = 8
+GAP = 3
+QUIET_EVENTS = frozenset(
+    {
+        "Call.StateChanged",
+        "Call.AudioQualityDetected",
+        "Call.FirstAudioPacketReceived",
+        "Application.Started",
+        "Application.Terminating",
+        "Application.Terminated",
+    }
+)
+EVENT_WORDS = {
+    "Application.CallAlerting": "call comes in",
+    "Call.Connected": "answered",
+    "Call.Disconnected": "disconnected",
+    "Call.Failed": "failed",
+    "Call.ToneReceived": "digit",
+    "Call.MessageReceived": "message",
+    "Call.RecordStarted": "recording started",
+    "Call.RecordStopped": "recording stopped",
+    "Inworld.RealtimeAPI.SessionUpdated": "agent is ready",
+    "Inworld.RealtimeAPI.InputAudioBufferSpeechStarted": "agent hears speech",
+    "Inworld.RealtimeAPI.Error": "agent reports an error",
+    "Inworld.RealtimeAPI.WebSocketError": "agent connection error",
+    "Inworld.RealtimeAPI.HTTPResponse": "agent refused the connection",
+    "Inworld.RealtimeAPI.ResponseFunctionCallArgumentsDone": "agent calls a tool",
+}
+
+
+class Screen:
+    """An Observer that prints. Plain text when the output is no terminal."""
+
+    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
+        width = max(72, min(shutil.get_terminal_size((100, 24)).columns, 140))
+        self.console = Console(width=width, highlight=False, quiet=quiet)
+        self._column = (width - TIME_WIDTH - GAP) // 2
+        self._verbose = verbose
+        self.hosted: HostedSession | None = None
+
+    def progress(self, text: str) -> None:
+        """Say what takes a while."""
+        self.console.print(Text(f"· {text} …", style="dim"))
+
+    def session_began(self, session: HostedSession) -> None:
+        """Print the heading."""
+        self.hosted = session
+        leg = session.leg
+        names = ", ".join(Path(f).name for f in session.record.scenarios)
+        self.console.print()
+        self.console.print(
+            Text(f"{leg.callerid} calls {leg.destination} · {names} · {session.plan.realtime.url}")
+        )
+        self._row(None, "CALLER", "AGENT", style="bold")
+
+    def entry(self, entry: Entry) -> None:
+        """Print an entry of the trace if a person would want to see it."""
+        show = getattr(self, f"_show_{entry.kind}", None)
+        if show is not None:
+            show(entry)
+
+    # -- kinds of entries -------------------------------------------------------------------------
+
+    def _show_event(self, entry: Entry) -> None:
+        payload: dict[str, Any] = entry.personal.get("payload") or {}
+        short = entry.name.rsplit(".", 1)[-1]
+        if short == "ConversationItemInputAudioTranscriptionCompleted":
+            self._row(entry.t, f"   understood: {payload.get('transcript')!r}", "", style="cyan")
+        elif short == "ResponseOutputAudioTranscriptDone":
+            self._row(entry.t, "", str(payload.get("transcript") or ""), style="bold green")
+        elif entry.name in EVENT_WORDS:
+            self._note(entry, EVENT_WORDS[entry.name] + self._detail(entry, payload))
+        elif self._verbose and entry.name not in QUIET_EVENTS:
+            self._note(entry, entry.name)
+
+    @staticmethod
+    def _detail(entry: Entry, payload: dict[str, Any]) -> str:
+        error = payload.get("error") or {}
+        told = (
+            entry.personal.get("tone")
+            or entry.personal.get("text")
+            or entry.data.get("reason")
+            or payload.get("message")
+            or (error.get("message") if isinstance(error, dict) else None)
+            or payload.get("name")
+            or payload.get("status")
+        )
+        return f": {told}" if told else ""
+
+    def _show_step(self, entry: Entry) -> None:
+        text = entry.personal.get("text", "")
+        match entry.name:
+            case "caller speaks":
+                self._row(entry.t, text or "(sound)", "", style="bold")
+            case "caller presses":
+                self._row(entry.t, f"presses {entry.personal.get('digits')}", "", style="bold")
+            case "caller hangs up":
+                self._row(entry.t, "hangs up", "", style="bold")
+            case "caller heard":
+                self._row(entry.t, "", f"   heard: {text!r}", style="cyan")
+            case "agent audible" if "reply_ms" in entry.data:
+                self._row(entry.t, "", f"· reply after {entry.data['reply_ms']} ms", style="dim")
+            case "agent fell silent":
+                after = entry.data["after_ms"]
+                self._row(entry.t, "", f"· barge-in: silent after {after} ms", style="yellow")
+            case name if name.startswith("caller receives"):
+                self._row(entry.t, f"{name[7:]}: {text}", "", style="bold")
+
+    def _show_log(self, entry: Entry) -> None:
+        if self._verbose:
+            self._note(entry, f"log: {entry.personal.get('text')}")
+
+    def _show_warning(self, entry: Entry) -> None:
+        fields = {**entry.data, **entry.personal}
+        told = ", ".join(f"{k} {v}" for k, v in fields.items())
+        self._note(entry, f"warning: {entry.name}{': ' if told else ''}{told}", style="yellow")
+
+    def _show_error(self, entry: Entry) -> None:
+        self._note(entry, f"error: {entry.data.get('message')}", style="bold red")
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def finish(self, result: LocalCallResult) -> None:
+        """Print how it ended and where everything is."""
+        record, out = result.record, self.console
+        out.print()
+        out.print(Text(f"{record.finish_reason} after {record.duration_s:.1f} s: {result.end.detail}"))
+        if result.end.frames:
+            out.print(Text(result.end.frames.rstrip(), style="red"))
+        if record.reply_ms:
+            shown = ", ".join(str(ms) for ms in record.reply_ms)
+            out.print(Text(f"replies after  {shown} ms (from the caller's last sound)"))
+        if record.barge_in_ms:
+            shown = ", ".join(str(ms) for ms in record.barge_in_ms)
+            out.print(Text(f"barge-ins      agent silent {shown} ms after the caller's first sound"))
+        for label, name in (
+            ("recording", "call.wav"),
+            ("trace", "trace.jsonl"),
+            ("log", "session.log"),
+            ("record", "record.json"),
+        ):
+            path = result.folder / name
+            extra = " (left: caller, right: agent)" if name == "call.wav" else ""
+            out.print(Text(f"{label:<14} {_short(path)}{extra}"), soft_wrap=True)
+        if result.failure:
+            out.print(Text(f"the caller's script was not met: {result.failure}", style="bold red"))
+
+    # -- layout -----------------------------------------------------------------------------------
+
+    def _note(self, entry: Entry, text: str, style: str = "dim") -> None:
+        self._line(entry.t, Text(f"— {text}", style=style))
+
+    def _row(self, t: float | None, left: str, right: str, *, style: str) -> None:
+        lines_left = textwrap.wrap(left, self._column) or [""]
+        lines_right = textwrap.wrap(right, self._column) or [""]
+        for n in range(max(len(lines_left), len(lines_right))):
+            a = lines_left[n] if n < len(lines_left) else ""
+            b = lines_right[n] if n < len(lines_right) else ""
+            text = f"{a:<{self._column}}{' ' * GAP}{b}".rstrip()
+            self._line(t if n == 0 else None, Text(text, style=style))
+
+    def _line(self, t: float | None, text: Text) -> None:
+        stamp = f"{t:6.2f}s " if t is not None else " " * TIME_WIDTH
+        self.console.print(Text(stamp, style="dim") + text, soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
