@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from voxpy.engine.context import current
 from voxpy.engine.emitter import describe
@@ -42,7 +43,7 @@ def clear_interval(timer_id: int | None) -> None:
     current("clear_interval").timers.clear(timer_id)
 
 
-def _set(name: str, callback: Callback, ms: float, *, repeat: bool) -> int:
+def _set(name: str, callback: Callback, ms: Any, *, repeat: bool) -> int:
     if not callable(callback):
         raise ScenarioError(
             f"{name} needs a function, not {callback!r}; pass it without calling it"

@@ -42,7 +42,7 @@ def test_any_text_is_a_pattern_or_has_a_reason_and_offers_compile(text: str) -> 
         why = str(exc)
         _, offered, offer = why.partition("did you mean '")
         if offered:
-            re.compile(offer.removesuffix("'?"))
+            assert compile_pattern(offer.removesuffix("'?")).pattern
     else:
         why = ""
     assert why == "" or why.startswith(f"{text!r} is not a regular expression: ")

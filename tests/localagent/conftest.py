@@ -1,4 +1,4 @@
-"""The real engines, loaded once; tests that need them are skipped, with the reason, without them."""
+"""The real engines, loaded once; without them the tests that need them are skipped and say why."""
 
 from __future__ import annotations
 

@@ -134,6 +134,7 @@ def test_greetings() -> None:
     assert answer(typed("Greet the caller.", role="system")) == hello
     assert answer(heard("Hello?")).startswith("Hello!")
     assert answer(said("Anything else?")) == "Are you still there?"
+    assert answer(heard("Look it up."), called("x", "")[0]) == "One moment, please."
 
 
 def test_response_instructions_dictate() -> None:

@@ -16,7 +16,7 @@ from voxpy.audio.line import Line
 from voxpy.audio.resample import Resampler
 from voxpy.audio.wav import read_wav, to_mono
 from voxpy.channels.acting import act, spoken_steps
-from voxpy.channels.caller import SimulatedCaller, StepFailed
+from voxpy.channels.caller import Ears, SimulatedCaller, StepFailed
 from voxpy.channels.script import CallerScript, Expect, Interrupt, Play, Say, Step
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
@@ -192,7 +192,7 @@ def _needs_ears(call: LocalCall) -> bool:
     return call.agent == "local" or any(isinstance(s, Expect) for s in call.script.steps)
 
 
-def _ears(script: CallerScript, engines: Engines | None) -> Callable[[Samples], object] | None:
+def _ears(script: CallerScript, engines: Engines | None) -> Ears | None:
     """Return the caller's own recogniser, only if its script wants to know what it hears."""
     if engines is None or not any(isinstance(s, Expect) for s in script.steps):
         return None

@@ -17,14 +17,18 @@ def compile_pattern(text: str) -> re.Pattern[str]:
     quantifier with nothing before it the escaped form is offered.
     """
     try:
-        with warnings.catch_warnings():
-            # "[[a]" may mean something else in a Python to come. It works in this one, and as
-            # re caches what it compiled, it would complain of it only the first time anyway.
-            warnings.simplefilter("ignore", FutureWarning)
-            return re.compile(text)
+        return _compile(text)
     except (re.error, OverflowError, RecursionError) as exc:
         problem = f"{text!r} is not a regular expression: {_reason(exc)}{_offer(text, exc)}"
         raise ValueError(problem) from None
+
+
+def _compile(text: str) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        # "[[a]" may mean something else in a Python to come. It works in this one, and as re
+        # caches what it compiled, it would complain of it only the first time anyway.
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(text)
 
 
 def _reason(exc: Exception) -> str:
@@ -38,8 +42,8 @@ def _offer(text: str, exc: Exception) -> str:
         return ""
     better = f"{text[: exc.pos]}\\{text[exc.pos :]}"
     try:
-        re.compile(better)
-    except re.error:
+        _compile(better)
+    except (re.error, OverflowError, RecursionError):
         return ""
     return f"; did you mean '{better}'?"
 

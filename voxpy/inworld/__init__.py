@@ -61,8 +61,9 @@ class Inworld(metaclass=Namespace):
         """
         session = current("Inworld.create_realtime_api_client")
         endpoint = session.around.realtime
-        if not (isinstance(session_key, str) and session_key):
-            raise ScenarioError(f"session_key must be a unique string, not {session_key!r}")
+        given: Any = session_key  # scenarios are not always type checked
+        if not isinstance(given, str) or not given:
+            raise ScenarioError(f"session_key must be a unique string, not {given!r}")
         if on_web_socket_close is not None and not callable(on_web_socket_close):
             raise ScenarioError(
                 f"on_web_socket_close must be a function, not {on_web_socket_close!r}"

@@ -202,7 +202,7 @@ class RealtimeConnection:
         parts = urlsplit(self.url)
         return await wrap_client_stream(
             nursery,
-            stream,
+            stream,  # type: ignore[arg-type]  # any stream will do, says its documentation
             parts.netloc,
             f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
             extra_headers=[(b"Authorization", self._authorization.encode())],

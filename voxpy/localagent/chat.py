@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 import httpx
+import trio
 
 from voxpy.errors import ConnectFailed
 from voxpy.localagent.responder import Act, CallTool, Item, Say, Turn, text_of
@@ -62,9 +63,13 @@ class ChatResponder:
             async with self._client.stream("POST", self._url, json=self._request(turn)) as response:
                 if response.status_code != httpx.codes.OK:
                     raise await _refused(self._url, response)
-                async for line in response.aiter_lines():
-                    for text in answer.take(_delta(self._url, line)):
-                        yield Say(text)
+                lines = response.aiter_lines()
+                try:
+                    async for line in lines:
+                        for text in answer.take(_delta(self._url, line)):
+                            yield Say(text)
+                finally:
+                    await _leave(lines)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             problem = str(exc) or type(exc).__name__
             raise ConnectFailed(f"{self._url}: {problem}") from exc
@@ -141,12 +146,28 @@ def _tool_choice(choice: str | Mapping[str, Any]) -> Any:
     return {"type": "function", "function": {"name": choice.get("name")}}
 
 
+async def _leave(stream: AsyncIterator[Any]) -> None:
+    """End the reading of ``stream``, at once.
+
+    httpx reads through half a dozen generators inside each other and closes only the outermost, so
+    that trio finds the others abandoned. Running into a cancellation ends all of them, in order.
+    """
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async for _ in stream:
+            pass  # what had been received already
+
+
 async def _refused(url: str, response: httpx.Response) -> ConnectFailed:
     body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _LONGEST_BODY_BYTES:
-            break
+    chunks = response.aiter_bytes()
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > _LONGEST_BODY_BYTES:
+                break
+    finally:
+        await _leave(chunks)
     start = " ".join(body.decode("utf-8", "replace").split())[:_QUOTED_BODY_CHARS]
     status = response.status_code
     return ConnectFailed(f"{url} answered {status}: {start or 'nothing'}", status=status)

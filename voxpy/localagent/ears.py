@@ -1,8 +1,8 @@
 """Speech to text: moonshine tiny-en (English, MIT), run in plain onnxruntime.
 
 The weights come out of the ``moonshine-voice`` wheel, whose own code is never imported: its C
-library took twice as long for the same words. One utterance of a phone call costs about 70 ms of
-one core.
+library took twice as long for the same words. One utterance of a phone call costs 30 to 70 ms
+of one core.
 
 The model always finds words, in silence ("You") as well as in ringback (music notes), so it must
 only be given what a speech gate let through, and what it is known to invent is dropped here.

@@ -1,6 +1,6 @@
 """A brain without a model: readable rules over the conversation, the same answer every time.
 
-Pure. What is tried, in this order:
+Pure once its topics are loaded. What is tried, in this order:
 
 1. ``response_instructions`` that dictate the words ("Repeat the following text: ...").
 2. A function's result, when it is the newest item: the topic's ``reply``, or the result read out.
@@ -63,6 +63,8 @@ class RuleResponder:
             return (Say(directed_speech("Greet the caller", persona) or ""),)
         if newest.get("type") == "function_call_output":
             return self._replies(turn)
+        if newest.get("type") == "function_call":
+            return (Say("One moment, please."),)  # its result is still to come
         if newest.get("role") == "assistant":
             return (Say("Are you still there?"),)
         if _is_typed(newest):
@@ -156,7 +158,7 @@ def canonical(text: str, topics: Topics) -> str:
 
 
 def _without_notes(items: Sequence[Item], persona: Persona) -> tuple[Item, ...]:
-    """Return what there is to answer: no calls in progress, no system messages but directives."""
+    """Return what there is to answer: of the system's messages only the directives."""
     return tuple(
         item
         for item in items

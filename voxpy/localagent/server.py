@@ -78,7 +78,9 @@ async def serve_tcp(
         listeners = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise VoxpyError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise VoxpyError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}"
+            ) from error
         raise VoxpyError(
             f"port {port} on {host} is taken; choose another with --port, or stop the program that "
             "uses it"
@@ -277,7 +279,8 @@ class AgentConnection:
             instructions=str(wanted.session.get("instructions") or ""),
             items=wanted.items,
             tools=wanted.overrides.get("tools") or wanted.session.get("tools") or (),
-            tool_choice=wanted.overrides.get("tool_choice") or wanted.session.get("tool_choice")
+            tool_choice=wanted.overrides.get("tool_choice")
+            or wanted.session.get("tool_choice")
             or "auto",
             response_instructions=wanted.overrides.get("instructions"),
         )
@@ -304,7 +307,9 @@ class AgentConnection:
         self._protocol.text(wanted.response_id, text)
         self._flush()
         output = (wanted.session.get("audio") or {}).get("output") or {}
-        modalities = wanted.overrides.get("output_modalities") or wanted.session["output_modalities"]
+        modalities = (
+            wanted.overrides.get("output_modalities") or wanted.session["output_modalities"]
+        )
         if "audio" not in modalities:
             return
         speaker = wanted.overrides.get("voice") or output.get("voice") or "Dennis"

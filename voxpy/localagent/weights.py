@@ -2,7 +2,7 @@
 
 Both engines carry their weights inside their wheels, so nothing is downloaded. Newer releases of
 one of them ship without weights and the other is young, so every file is checked against its
-SHA-256 when it is loaded (about 0.2 s for all of them together): a changed file is named instead of
+SHA-256 when it is loaded (0.04 s for all of them together): a changed file is named instead of
 being obeyed.
 """
 

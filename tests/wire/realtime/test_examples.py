@@ -1,4 +1,4 @@
-"""Every frame the protocol notes show: parsed into its class, and the same JSON when encoded again."""
+"""Every frame the protocol notes show: parsed into its class, encoded to the same JSON again."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ SERVER = [
         '{"type":"input_audio_buffer.committed","event_id":"e","previous_item_id":"item_a0",'
         '"item_id":"item_u1"}',
     ),
+    (se.InputAudioBufferCleared, '{"type":"input_audio_buffer.cleared","event_id":"e"}'),
     (
         se.InputAudioBufferTimeoutTriggered,
         '{"type":"input_audio_buffer.timeout_triggered","event_id":"e","audio_start_ms":13216,'
