@@ -8,6 +8,7 @@ Without an INWORLD_API_KEY the local agent takes the service's part, over the sa
 
 import time
 import traceback
+from typing import Any
 
 from voxpy import AppEvents, CallEvents, Inworld, Logger, Modules, VoxEngine, require
 
@@ -213,7 +214,7 @@ async def answer(event: AppEvents.CallAlerting) -> None:
         terminate({"message": str(error), "stack": traceback.format_exc()})
 
 
-def log_event(event: Inworld.RealtimeAPIEvents.Error) -> None:
+def log_event(event: Any) -> None:
     Logger.write(f"==={event.name}===")
     Logger.write(event.data)
 

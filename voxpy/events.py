@@ -22,7 +22,7 @@ import attrs
 from voxpy.call import Call
 from voxpy.engine import events as session_events
 from voxpy.engine.emitter import Emitter
-from voxpy.engine.events import Event, Namespace
+from voxpy.engine.events import Event, Namespace, event_class
 
 __all__ = [
     "AppEvents",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True)
+@event_class
 class CallEvent(Event):
     """Base of every event about one call."""
 
@@ -46,20 +46,20 @@ class CallEvent(Event):
         return self.call.id()
 
 
-@attrs.frozen(kw_only=True)
+@event_class
 class _CallEventWithHeaders(CallEvent):
     """Adds the headers that came with it: ``X-*`` and the platform's own ``VI-*``."""
 
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
-@attrs.frozen(kw_only=True)
+@event_class
 class _ReInvite(_CallEventWithHeaders):
     mime_type: str = ""
     body: str = ""
 
 
-@attrs.frozen(kw_only=True)
+@event_class
 class _HttpEvent(Event):
     """An HTTP request to the session. ``headers`` are ``{"key": ..., "value": ...}``, X-* only."""
 
@@ -99,7 +99,7 @@ class AppEvents(metaclass=Namespace):
     Terminating: TypeAlias = session_events.Terminating
     Terminated: TypeAlias = session_events.Terminated
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class CallAlerting(_CallEventWithHeaders):
         """An incoming call waits for ``answer`` or ``reject``, for at most 60 s.
 
@@ -118,13 +118,13 @@ class AppEvents(metaclass=Namespace):
         sip_call_id: str = ""
         sip_transport: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class HttpRequest(_HttpEvent):
         """Somebody made a request to the session's access URL; ``content`` is its body."""
 
         name: ClassVar[str] = "Application.HttpRequest"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class WebSocket(_HttpEvent):
         """Somebody opened a WebSocket to the session."""
 
@@ -132,7 +132,7 @@ class AppEvents(metaclass=Namespace):
         name: ClassVar[str] = "AppEvents.NewWebSocketConnection"
         websocket: Emitter
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class NewWebSocketFailed(_HttpEvent):
         """A WebSocket to the session was refused; ``reason`` says why."""
 
@@ -143,7 +143,7 @@ class AppEvents(metaclass=Namespace):
 class CallEvents(metaclass=Namespace):
     """Events of a call; listen with ``call.add_event_listener`` (VoxEngine: CallEvents)."""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Connected(_CallEventWithHeaders):
         """The call is answered."""
 
@@ -155,7 +155,7 @@ class CallEvents(metaclass=Namespace):
         sip_call_id: str = ""
         sip_transport: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Disconnected(_CallEventWithHeaders):
         """The call is over. ``duration`` in s; ``cost`` in the account's currency.
 
@@ -169,7 +169,7 @@ class CallEvents(metaclass=Namespace):
         cost: float = 0.0
         direction: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Failed(_CallEventWithHeaders):
         """An outgoing call was not established. ``code`` is a SIP status (RFC 3261 section 21)."""
 
@@ -177,13 +177,13 @@ class CallEvents(metaclass=Namespace):
         code: int
         reason: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Ringing(_CallEventWithHeaders):
         """The far end of an outgoing call rings (SIP 180)."""
 
         name: ClassVar[str] = "Call.Ringing"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class AudioStarted(_CallEventWithHeaders):
         """Media is negotiated, after 183 or the answer; packets may not have come yet."""
 
@@ -191,19 +191,19 @@ class CallEvents(metaclass=Namespace):
         code: int | None = None
         scheme: Any = None
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class FirstAudioPacketReceived(CallEvent):
         """The first audio of the far end is here; may precede ``Connected``."""
 
         name: ClassVar[str] = "Call.FirstAudioPacketReceived"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class FirstVideoPacketReceived(CallEvent):
         """The first video of the far end is here."""
 
         name: ClassVar[str] = "Call.FirstVideoPacketReceived"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class StateChanged(CallEvent):
         """``call.state()`` has changed."""
 
@@ -211,27 +211,27 @@ class CallEvents(metaclass=Namespace):
         old_state: str
         new_state: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class PlaybackReady(CallEvent):
         """The sound to play is loaded."""
 
         name: ClassVar[str] = "Call.PlaybackReady"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class PlaybackStarted(CallEvent):
         """A sound begins to play into the call; ``duration`` is its length in ms."""
 
         name: ClassVar[str] = "Call.PlaybackStarted"
         duration: float = 0.0
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class PlaybackFinished(CallEvent):
         """The sound is over, or ``error`` says why not; not sent after ``stop_playback``."""
 
         name: ClassVar[str] = "Call.PlaybackFinished"
         error: str | None = None
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ToneReceived(CallEvent):
         """The far end pressed a key, ``tone`` one of ``0-9*#``; needs ``call.handle_tones(True)``.
 
@@ -242,7 +242,7 @@ class CallEvents(metaclass=Namespace):
         tone: str
         type: str = "1"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ToneDetected(CallEvent):
         """A dial tone or a voicemail tone was heard; at most once per call."""
 
@@ -250,21 +250,21 @@ class CallEvents(metaclass=Namespace):
         progress_tone: bool = False
         voicemail_tone: bool = False
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class MicStatusChange(CallEvent):
         """The far end began (``active``) or stopped to speak."""
 
         name: ClassVar[str] = "Call.MicStatusChange"
         active: bool
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class RecordStarted(CallEvent):
         """Recording has begun, into ``url``."""
 
         name: ClassVar[str] = "Call.RecordStarted"
         url: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class RecordStopped(CallEvent):
         """Recording has ended. ``duration`` in s; ``cost`` is a string, as in VoxEngine."""
 
@@ -274,28 +274,28 @@ class CallEvents(metaclass=Namespace):
         duration: float = 0.0
         reason: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class RecordError(CallEvent):
         """Recording failed."""
 
         name: ClassVar[str] = "Call.RecordError"
         error: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class VideoTrackCreated(CallEvent):
         """A video recording has a new file at ``url``."""
 
         name: ClassVar[str] = "Call.Video.TrackCreated"
         url: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class MessageReceived(_CallEventWithHeaders):
         """The far end sent a text message inside the call."""
 
         name: ClassVar[str] = "Call.MessageReceived"
         text: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class InfoReceived(_CallEventWithHeaders):
         """The far end sent a SIP INFO or its equivalent."""
 
@@ -303,31 +303,31 @@ class CallEvents(metaclass=Namespace):
         mime_type: str
         body: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class OnHold(CallEvent):
         """The far end put the call on hold."""
 
         name: ClassVar[str] = "Call.OnHold"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class OffHold(CallEvent):
         """The far end took the call off hold."""
 
         name: ClassVar[str] = "Call.OffHold"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ReInviteReceived(_ReInvite):
         """The far end wants to change the session description."""
 
         name: ClassVar[str] = "Call.ReInviteReceived"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ReInviteAccepted(_ReInvite):
         """The far end agreed to our change."""
 
         name: ClassVar[str] = "Call.ReInviteAccepted"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ReInviteRejected(_CallEventWithHeaders):
         """The far end refused our change; ``code`` is a SIP status."""
 
@@ -335,21 +335,21 @@ class CallEvents(metaclass=Namespace):
         code: int | None = None
         reason: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class BlindTransferRequested(_CallEventWithHeaders):
         """The far end asks to be connected with ``transfer_to``."""
 
         name: ClassVar[str] = "Call.BlindTransferRequested"
         transfer_to: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class TransferComplete(_CallEventWithHeaders):
         """A transfer worked; ``role`` is ``transferor``, ``target`` or ``transferee``."""
 
         name: ClassVar[str] = "Call.TransferComplete"
         role: str | None = None
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class TransferFailed(_CallEventWithHeaders):
         """A transfer failed; ``code`` is a SIP status, ``role`` as in ``TransferComplete``."""
 
@@ -358,46 +358,46 @@ class CallEvents(metaclass=Namespace):
         code: int
         reason: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Forwarding(CallEvent):
         """The far end forwards the call (SIP 181)."""
 
         name: ClassVar[str] = "Call.Forwarding"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class PushSent(CallEvent):
         """A push notification went to the user's device."""
 
         name: ClassVar[str] = "Call.PushSent"
         result: str = ""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class RtpStopped(CallEvent):
         """No media has come from the far end for some seconds."""
 
         name: ClassVar[str] = "Call.RtpStopped"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class RtpResumed(CallEvent):
         """Media comes from the far end again."""
 
         name: ClassVar[str] = "Call.RtpResumed"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class AudioQualityDetected(CallEvent):
         """The audio is ``HD`` (16 kHz and more) or ``Standard``."""
 
         name: ClassVar[str] = "Call.AudioQualityDetected"
         quality: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class MediaStatisticsReceived(CallEvent):
         """Figures of the media streams; see ``call.monitor_media_statistics``."""
 
         name: ClassVar[str] = "Call.MediaStatisticsReceived"
         audio: CallMediaStatistics
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class BeepDetectionComplete(CallEvent):
         """Beep detection is over. ``frequencies`` in Hz.
 
@@ -408,32 +408,32 @@ class CallEvents(metaclass=Namespace):
         frequencies: Sequence[float] | None = None
         timeout: bool | None = None
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class BeepDetectionError(CallEvent):
         """Beep detection failed."""
 
         name: ClassVar[str] = "Call.BeepDetectionError"
         reason: str
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class AudioIdentificationStarted(CallEvent):
         """Voicemail detection has begun."""
 
         name: ClassVar[str] = "Call.AudioIdentificationStarted"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class AudioIdentificationStopped(CallEvent):
         """Voicemail detection has ended."""
 
         name: ClassVar[str] = "Call.AudioIdentificationStopped"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class AudioIdentificationError(CallEvent):
         """Voicemail detection failed."""
 
         name: ClassVar[str] = "Call.AudioIdentificationError"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class AudioIdentificationResult(CallEvent):
         """Who answered: VOICEMAIL, HUMAN, TIMEOUT or CALL_ENDED; ``confidence`` is 0 to 100."""
 
@@ -442,7 +442,7 @@ class CallEvents(metaclass=Namespace):
         audio_sub_type: str = ""
         confidence: float | None = None
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Statistics(CallEvent):
         """Deprecated in VoxEngine, and empty; see ``MediaStatisticsReceived``."""
 
@@ -456,21 +456,21 @@ class WatchdogEvents(metaclass=Namespace):
     after a grace (``watchdogs.grace_s``).
     """
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class NoInboundMedia(CallEvent):
         """A connected call has sent no packet for ``silent_for_s`` seconds: its sender is gone."""
 
         name: ClassVar[str] = "Watchdog.NoInboundMedia"
         silent_for_s: float
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class DeadAir(Event):
         """Nobody in the session has made a sound for ``silent_for_s`` seconds."""
 
         name: ClassVar[str] = "Watchdog.DeadAir"
         silent_for_s: float
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class CallTooLong(CallEvent):
         """A call has lasted ``duration_s`` seconds, the longest that is allowed."""
 

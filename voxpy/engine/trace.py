@@ -115,7 +115,8 @@ class Trace:
 def event_fields(event: Event) -> tuple[str, dict[str, Any]]:
     """Return the id of the unit an event is about and its plain fields."""
     unit, fields = "", {}
-    for field in attrs.fields(type(event)):
+    kind: Any = type(event)
+    for field in attrs.fields(kind):
         value = getattr(event, field.name)
         if field.name in ("call", "client", "websocket"):
             unit = value.id() if value is not None else ""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
 import attrs
 
-from voxpy.engine.events import Event, Namespace
+from voxpy.engine.events import Event, Namespace, event_class
 from voxpy.inworld.client import RealtimeAPIClient
 
 __all__ = [
@@ -45,7 +45,7 @@ class MediaInfo:
     duration: float = 0.0
 
 
-@attrs.frozen(kw_only=True)
+@event_class
 class RealtimeAPIEvent(Event):
     """Base of the service's events; ``wire_type`` is the service's ``type``, empty without one."""
 
@@ -95,19 +95,19 @@ class RealtimeAPIEvents(metaclass=Namespace):
     VoxEngine: Inworld.RealtimeAPIEvents.
     """
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Unknown(RealtimeAPIEvent):
         """Whatever the service sends that has no name of its own, unchanged."""
 
         name = "Inworld.RealtimeAPI.Unknown"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class HTTPResponse(RealtimeAPIEvent):
         """The service answered the upgrade with an HTTP response: no connection."""
 
         name = "Inworld.RealtimeAPI.HTTPResponse"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class Error(RealtimeAPIEvent):
         """The service refused something; most errors leave the session open."""
 
@@ -130,7 +130,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
             """The machine-readable code, such as ``invalid_value``; often empty at Inworld."""
             return _text(self.error, "code")
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class SessionCreated(RealtimeAPIEvent):
         """The session exists, with the service's defaults: time for ``session_update``."""
 
@@ -138,7 +138,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "session.created"
         session = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class SessionUpdated(RealtimeAPIEvent):
         """The session has changed; also sent unasked, after every memory cycle."""
 
@@ -146,7 +146,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "session.updated"
         session = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemAdded(RealtimeAPIEvent):
         """An item entered the conversation; an answer's item is still empty."""
 
@@ -154,7 +154,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "conversation.item.added"
         item = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemDone(RealtimeAPIEvent):
         """An item is complete."""
 
@@ -162,7 +162,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "conversation.item.done"
         item = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemDeleted(RealtimeAPIEvent):
         """An item is gone."""
 
@@ -170,7 +170,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "conversation.item.deleted"
         item_id = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemRetrieved(RealtimeAPIEvent):
         """The answer to ``conversation_item_retrieve``."""
 
@@ -178,7 +178,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "conversation.item.retrieved"
         item = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemTruncated(RealtimeAPIEvent):
         """An item was cut at what had been heard."""
 
@@ -187,7 +187,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         audio_end_ms = _Field(_number)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemInputAudioTranscriptionDelta(RealtimeAPIEvent):
         """What the caller is saying; Inworld usually sends the whole text so far."""
 
@@ -196,7 +196,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         delta = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConversationItemInputAudioTranscriptionCompleted(RealtimeAPIEvent):
         """What the caller said; may be empty, and may come twice with a correction."""
 
@@ -205,7 +205,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         transcript = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseCreated(RealtimeAPIEvent):
         """The agent begins to answer."""
 
@@ -213,7 +213,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "response.created"
         response = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseDone(RealtimeAPIEvent):
         """The answer is over; ``response["status"]`` says how."""
 
@@ -221,7 +221,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "response.done"
         response = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputItemAdded(RealtimeAPIEvent):
         """The answer has a new item."""
 
@@ -230,7 +230,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         response_id = _Field(_text)
         item = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputItemDone(RealtimeAPIEvent):
         """An item of the answer is complete; names the function of a call."""
 
@@ -239,7 +239,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         response_id = _Field(_text)
         item = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseContentPartAdded(RealtimeAPIEvent):
         """An item of the answer has a new part."""
 
@@ -249,7 +249,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         part = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseContentPartDone(RealtimeAPIEvent):
         """A part of the answer is complete."""
 
@@ -259,7 +259,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         part = _Field(_object)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputTextDelta(RealtimeAPIEvent):
         """More text of an answer in writing."""
 
@@ -269,7 +269,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         delta = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputTextDone(RealtimeAPIEvent):
         """The whole text of an answer in writing."""
 
@@ -279,7 +279,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         text = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputAudioDone(RealtimeAPIEvent):
         """All audio of a part is sent, which is before it has been heard."""
 
@@ -288,7 +288,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         response_id = _Field(_text)
         item_id = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputAudioTranscriptDelta(RealtimeAPIEvent):
         """More of what the agent says, ahead of the sound."""
 
@@ -298,7 +298,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         delta = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseOutputAudioTranscriptDone(RealtimeAPIEvent):
         """All that the agent says in this part, heard or not."""
 
@@ -308,7 +308,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         transcript = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseFunctionCallArgumentsDelta(RealtimeAPIEvent):
         """More of a function call's arguments."""
 
@@ -319,7 +319,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         call_id = _Field(_text)
         delta = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ResponseFunctionCallArgumentsDone(RealtimeAPIEvent):
         """A function call is complete; ``arguments`` is JSON text.
 
@@ -334,7 +334,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         arguments = _Field(_text)
         function_name = _Field(_text, "name")
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class InputAudioBufferSpeechStarted(RealtimeAPIEvent):
         """The caller begins to speak: time to stop the agent."""
 
@@ -343,7 +343,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         audio_start_ms = _Field(_number)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class InputAudioBufferSpeechStopped(RealtimeAPIEvent):
         """The caller has stopped speaking."""
 
@@ -352,7 +352,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         item_id = _Field(_text)
         audio_end_ms = _Field(_number)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class InputAudioBufferCommitted(RealtimeAPIEvent):
         """What the caller said has become an item."""
 
@@ -360,14 +360,14 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "input_audio_buffer.committed"
         item_id = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class InputAudioBufferCleared(RealtimeAPIEvent):
         """The answer to ``input_audio_buffer_clear``."""
 
         name = "Inworld.RealtimeAPI.InputAudioBufferCleared"
         wire_type = "input_audio_buffer.cleared"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class InputAudioBufferTimeoutTriggered(RealtimeAPIEvent):
         """The caller has been silent for the session's ``idle_timeout_ms``."""
 
@@ -377,7 +377,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         audio_start_ms = _Field(_number)
         audio_end_ms = _Field(_number)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class OutputAudioBufferStarted(RealtimeAPIEvent):
         """The agent's audio begins. Inworld gives no ``response_id``."""
 
@@ -385,7 +385,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "output_audio_buffer.started"
         response_id = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class OutputAudioBufferStopped(RealtimeAPIEvent):
         """The agent's audio is all sent. Inworld gives no ``response_id``."""
 
@@ -393,7 +393,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "output_audio_buffer.stopped"
         response_id = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class OutputAudioBufferCleared(RealtimeAPIEvent):
         """Audio was thrown away, by request or because the caller spoke."""
 
@@ -401,20 +401,20 @@ class RealtimeAPIEvents(metaclass=Namespace):
         wire_type = "output_audio_buffer.cleared"
         response_id = _Field(_text)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class RateLimitsUpdated(RealtimeAPIEvent):
         """What is left of the account's quota, in ``data.payload["rate_limits"]``."""
 
         name = "Inworld.RealtimeAPI.RateLimitsUpdated"
         wire_type = "rate_limits.updated"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class WebSocketError(RealtimeAPIEvent):
         """The connection failed; the payload says how."""
 
         name = "Inworld.RealtimeAPI.WebSocketError"
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class ConnectorInformation(RealtimeAPIEvent):
         """The first event of a connection: ``applicationVersion``, ``id``, ``endpoint``."""
 
@@ -424,7 +424,7 @@ class RealtimeAPIEvents(metaclass=Namespace):
 class Events(metaclass=Namespace):
     """Events of the media stream from the service (VoxEngine: Inworld.Events)."""
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class WebSocketMediaStarted(Event):
         """The agent's first audio is here; ``encoding`` is a ``WebSocketAudioEncoding``."""
 
@@ -434,7 +434,7 @@ class Events(metaclass=Namespace):
         encoding: str = ""
         custom_parameters: Mapping[str, Any] = attrs.field(factory=dict)
 
-    @attrs.frozen(kw_only=True)
+    @event_class
     class WebSocketMediaEnded(Event):
         """The agent has been silent for 1 s, which does not mean that all was heard."""
 

@@ -147,6 +147,14 @@ def test_bad_base64_is_a_protocol_error() -> None:
         RealtimeClient().receive(bad)
 
 
+@pytest.mark.parametrize("missing", ["response_id", "item_id", "delta"])
+def test_audio_that_lacks_a_field_is_a_protocol_error(missing: str) -> None:
+    bad = orjson.loads(delta("r"))
+    del bad[missing]
+    with pytest.raises(RemoteProtocolError, match=rf"\$\.{missing}: missing"):
+        RealtimeClient().receive(orjson.dumps(bad))
+
+
 def test_sending() -> None:
     client = RealtimeClient()
     assert client.send(ce.ResponseCancel(response_id="r")) == (

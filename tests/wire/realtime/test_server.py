@@ -398,6 +398,15 @@ def test_results_that_come_before_the_response_ends_are_answered_after_it(line: 
     assert kinds(line.say("input_audio_buffer.append", audio=audio)) == ["Respond", "AudioReceived"]
 
 
+def test_calls_of_a_cancelled_response_are_not_waited_for(line: Line) -> None:
+    rid = line.respond()
+    line.server.call_tool(rid, "a", "{}")
+    line.server.call_tool(rid, "b", "{}")
+    line.say("response.cancel")
+    output = {"type": "function_call_output", "output": "1", "call_id": "call_1"}
+    assert kinds(line.say("conversation.item.create", item=output)) == ["Respond"]
+
+
 def test_an_output_without_a_call_is_refused(line: Line) -> None:
     output = {"type": "function_call_output", "output": "1", "call_id": "call_9"}
     line.say("conversation.item.create", item=output)

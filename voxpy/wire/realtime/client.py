@@ -14,7 +14,7 @@ import attrs
 from voxpy.errors import LocalProtocolError, nearest
 from voxpy.wire.realtime import server_events as se
 from voxpy.wire.realtime.client_events import CLIENT_EVENTS
-from voxpy.wire.realtime.codec import decode_audio, encode, parse_server
+from voxpy.wire.realtime.codec import AUDIO_DELTAS, decode_audio, encode, load, server_event
 from voxpy.wire.realtime.session import BYTES_PER_SAMPLE, audio_format
 from voxpy.wire.realtime.types import ClientEvent, Error, ServerEvent, Unknown
 
@@ -91,9 +91,10 @@ class RealtimeClient:
 
         Raises RemoteProtocolError if it is no event; the session can go on.
         """
-        event = parse_server(text)
-        if isinstance(event, se.ResponseOutputAudioDelta):
-            return self._audio(event)
+        raw = load(text)
+        if raw.get("type") in AUDIO_DELTAS:
+            return self._audio(raw, text)
+        event = server_event(raw, text)
         if isinstance(event, se.ResponseBackchannelAudioDelta):
             data = decode_audio(event.delta, "$.delta")
             return [Audio("", event.backchannel_id or "", data, backchannel=True)]
@@ -109,13 +110,16 @@ class RealtimeClient:
         """
         self._muted = True
 
-    def _audio(self, event: se.ResponseOutputAudioDelta) -> list[Audio | ServerEvent]:
-        data = decode_audio(event.delta, "$.delta")
-        if self._muted or event.response_id in self._void or not data:
+    def _audio(self, raw: dict[str, Any], text: str | bytes) -> list[Audio | ServerEvent]:
+        response_id, item_id, delta = raw.get("response_id"), raw.get("item_id"), raw.get("delta")
+        if not (type(delta) is str and type(response_id) is str and type(item_id) is str):
+            return [server_event(raw, text)]  # which raises, and says what is wrong
+        data = decode_audio(delta, "$.delta")
+        if self._muted or response_id in self._void or not data:
             return []
-        produced_ms = self._produced_ms.get(event.item_id, 0.0) + len(data) / self._byte_rate * 1000
-        _remember(self._produced_ms, event.item_id, produced_ms, limit=KEPT_ITEMS)
-        return [Audio(event.response_id, event.item_id, data)]
+        produced_ms = self._produced_ms.get(item_id, 0.0) + len(data) / self._byte_rate * 1000
+        _remember(self._produced_ms, item_id, produced_ms, limit=KEPT_ITEMS)
+        return [Audio(response_id, item_id, data)]
 
     def _follow(self, event: ServerEvent) -> None:
         match event:

@@ -25,6 +25,7 @@ from voxpy.wire.realtime.problems import MalformedEvent, excerpt
 from voxpy.wire.realtime.types import ClientEvent, Error, ServerEvent, Unknown, WireEvent
 
 __all__ = [
+    "AUDIO_DELTAS",
     "LEGACY_NAMES",
     "MAX_DEPTH",
     "base64_text",
@@ -32,8 +33,10 @@ __all__ = [
     "encode",
     "encode_append",
     "encode_audio_delta",
+    "load",
     "parse_client",
     "parse_server",
+    "server_event",
 ]
 
 MAX_DEPTH = 64
@@ -53,7 +56,9 @@ LEGACY_NAMES: Mapping[str, type[ServerEvent]] = {
 
 _SERVER: dict[str, type[WireEvent]] = {**se.SERVER_EVENTS, **LEGACY_NAMES}
 _CLIENT: dict[str, type[WireEvent]] = {**CLIENT_EVENTS}
-_AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
+AUDIO_DELTAS = ("response.output_audio.delta", "response.audio.delta")
+"""Names of the event that carries agent audio. A tuple: ``in`` must bear a type that is a list."""
+
 _AUDIO_DELTA_FIELDS = 7  # type, event_id, response_id, item_id, both indices, delta
 _NO_EXTRA: Mapping[str, Any] = types.MappingProxyType({})
 
@@ -64,8 +69,12 @@ def parse_server(text: str | bytes) -> ServerEvent:
     Raises RemoteProtocolError if the frame is not a JSON object with a ``type``, or a field of a
     known event is missing or of the wrong kind. The message carries the JSON path.
     """
-    raw = _load(text)
-    if len(raw) == _AUDIO_DELTA_FIELDS and raw.get("type") in _AUDIO_DELTAS:
+    return server_event(load(text), text)
+
+
+def server_event(raw: dict[str, Any], text: str | bytes) -> ServerEvent:
+    """Return the event in a frame that ``load`` has read from ``text``; as parse_server."""
+    if len(raw) == _AUDIO_DELTA_FIELDS and raw.get("type") in AUDIO_DELTAS:
         delta = _audio_delta(raw)
         if delta is not None:
             return delta
@@ -74,7 +83,7 @@ def parse_server(text: str | bytes) -> ServerEvent:
 
 def parse_client(text: str | bytes) -> ClientEvent:
     """Return the event in a frame a client sent; as parse_server in every other way."""
-    raw = _load(text)
+    raw = load(text)
     if len(raw) == 2 and raw.get("type") == "input_audio_buffer.append":
         audio = raw.get("audio")
         if type(audio) is str:
@@ -106,7 +115,8 @@ def _audio_delta(raw: dict[str, Any]) -> se.ResponseOutputAudioDelta | None:
     return None
 
 
-def _load(text: str | bytes) -> dict[str, Any]:
+def load(text: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in a frame, nothing in it checked; raises RemoteProtocolError."""
     try:
         raw = orjson.loads(text)
     except ValueError as exc:
