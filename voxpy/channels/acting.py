@@ -18,6 +18,7 @@ from voxpy.channels.script import (
     Play,
     Press,
     Say,
+    StayOn,
     Step,
     Wait,
 )
@@ -112,7 +113,7 @@ async def _(step: Interrupt, caller: SimulatedCaller, sounds: Sounds) -> None:
 
 
 @_do.register
-async def _(step: Press, caller: SimulatedCaller, sounds: Sounds) -> None:  # noqa: RUF029
+async def _(step: Press, caller: SimulatedCaller, sounds: Sounds) -> None:
     caller.press(step.digits)
 
 
@@ -122,5 +123,10 @@ async def _(step: Expect, caller: SimulatedCaller, sounds: Sounds) -> None:
 
 
 @_do.register
-async def _(step: HangUp, caller: SimulatedCaller, sounds: Sounds) -> None:  # noqa: RUF029
+async def _(step: StayOn, caller: SimulatedCaller, sounds: Sounds) -> None:
+    await caller.wait_over()
+
+
+@_do.register
+async def _(step: HangUp, caller: SimulatedCaller, sounds: Sounds) -> None:
     caller.hang_up()

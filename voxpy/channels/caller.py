@@ -115,6 +115,11 @@ class SimulatedCaller:
         """Wait until the call is up. Raises StepFailed."""
         await self._until(lambda: self._answered, within_s, "the call was not answered")
 
+    async def wait_over(self) -> None:
+        """Wait until the call is over, whoever ends it."""
+        while self._over is None:
+            await self._changed.wait()
+
     async def wait_agent_speaking(self, within_s: float) -> None:
         """Wait until the agent speaks. Raises StepFailed."""
         await self._until(lambda: self.agent_speaking, within_s, "the agent said nothing")

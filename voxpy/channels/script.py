@@ -18,6 +18,7 @@ __all__ = [
     "Play",
     "Press",
     "Say",
+    "StayOn",
     "Step",
     "Wait",
 ]
@@ -92,6 +93,11 @@ class Expect(Step):
 
     heard: re.Pattern[str]
     within_s: float = HEARD_WITHIN_S
+
+
+@attrs.frozen(kw_only=True)
+class StayOn(Step):
+    """Do nothing until the call is over: a person speaks instead (``--mic``)."""
 
 
 @attrs.frozen(kw_only=True)

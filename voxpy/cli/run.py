@@ -34,10 +34,20 @@ EXIT_INTERRUPTED = 130
     help="local, inworld, or the ws:// URL of a realtime server. Default: local, unless "
     "INWORLD_API_KEY is set.",
 )
-@click.option("--fast", is_flag=True, help="Run on virtual time: the same call, as fast as it goes.")
+@click.option(
+    "--fast", is_flag=True, help="Run on virtual time: the same call, as fast as it goes."
+)
+@click.option(
+    "--play/--no-play",
+    default=None,
+    help="Play the call on the loudspeaker. Default: if the play extra and a device are there.",
+)
+@click.option("--mic", is_flag=True, help="Be the caller yourself, at the microphone.")
 @click.option("--llm", metavar="URL", help="Let an OpenAI-compatible chat endpoint do the talking.")
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
-@click.option("--topics", type=click.Path(path_type=Path), help="What the local agent knows (YAML).")
+@click.option(
+    "--topics", type=click.Path(path_type=Path), help="What the local agent knows (YAML)."
+)
 @click.option(
     "--secrets",
     "secrets_path",
@@ -65,15 +75,19 @@ def command(**options: Any) -> None:
 
     from voxpy.host.screen import Screen
 
-    call = _plan(options)
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
+    call = _plan(options, screen)
     run = functools.partial(_run, call, screen)
     if options["fast"]:
         from voxpy.testing.virtual import run_virtual
 
         result = run_virtual(run)
     else:
-        result = trio.run(run)
+        try:
+            result = trio.run(run)
+        finally:
+            if call.sound is not None:
+                call.sound.close()
     if options["as_json"]:
         import orjson
 
@@ -83,14 +97,18 @@ def command(**options: Any) -> None:
     raise SystemExit(_exit_code(result))
 
 
-def _plan(options: dict[str, Any]) -> Any:
+def _plan(options: dict[str, Any], screen: Any) -> Any:
+    from voxpy.channels.script import CallerScript, StayOn, Wait
     from voxpy.host.callerfile import default_script, read_script
     from voxpy.host.localcall import LocalCall
     from voxpy.host.secrets import Secrets
 
     scenarios = options["scenarios"]
     caller = options["caller"]
-    script = read_script(caller) if caller is not None else default_script(scenarios[0])
+    if options["mic"]:
+        script = CallerScript(steps=(Wait(what="answered"), StayOn()), may_be_refused=True)
+    else:
+        script = read_script(caller) if caller is not None else default_script(scenarios[0])
     given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
     known = Secrets(options["secrets_path"])
     agent = options["agent"] or ("inworld" if known.get("INWORLD_API_KEY") else "local")
@@ -106,7 +124,28 @@ def _plan(options: dict[str, Any]) -> Any:
         secrets=known,
         base=options["out"],
         make_engines=functools.partial(_engines, options),
+        sound=_sound(options, screen),
     )
+
+
+def _sound(options: dict[str, Any], screen: Any) -> Any:
+    """Open the sound card if it is asked for, or simply there; None for a call in silence."""
+    from voxpy.channels.soundcard import open_sound_card
+    from voxpy.errors import EngineMissing
+
+    if options["fast"] and (options["play"] or options["mic"]):
+        raise click.UsageError(
+            "--fast runs on virtual time: it can be neither played nor spoken to"
+        )
+    if options["fast"] or options["as_json"] or (options["play"] is False and not options["mic"]):
+        return None
+    try:
+        return open_sound_card(microphone=options["mic"])
+    except EngineMissing as error:
+        if options["play"] or options["mic"]:
+            raise
+        screen.note(f"not playing the call: {error}. The recording will have it.")
+        return None
 
 
 def _engines(options: dict[str, Any]) -> Any:
@@ -133,13 +172,14 @@ async def _run(call: Any, screen: Any) -> Any:
     from voxpy.host.localcall import run_local_call
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, screen, nursery.cancel_scope)
+        person = call.sound if call.sound is not None and call.sound.microphone else None
+        nursery.start_soon(_obey_signals, screen, nursery.cancel_scope, person)
         result = await run_local_call(call, screen)
         nursery.cancel_scope.cancel()
     return result
 
 
-async def _obey_signals(screen: Any, everything: Any) -> None:
+async def _obey_signals(screen: Any, everything: Any, person: Any) -> None:
     """First Ctrl-C: end the session in order. Second: now."""
     import trio
 
@@ -150,7 +190,10 @@ async def _obey_signals(screen: Any, everything: Any) -> None:
             if screen.hosted is None or screen.hosted.session.ended is not None:
                 everything.cancel()
                 return
-            screen.progress("interrupted: ending the call; once more to stop at once")
+            if person is not None and screen.hosted.leg.state != "ended":
+                screen.hosted.leg.caller_hangs_up()  # at a microphone, that is how one hangs up
+                continue
+            screen.note("interrupted: ending the call; once more to stop at once")
             screen.hosted.session.end(EndReason.HOST_SHUTDOWN, "interrupted")
 
 

@@ -23,7 +23,7 @@ class SessionFolder:
         return cls(root)
 
     def path(self, name: str) -> Path:
-        """Return the path of a new file; ``-2``, ``-3`` is put before the suffix of a taken name."""
+        """Return the path of a new file; a taken name gets ``-2``, ``-3`` before its suffix."""
         path, n = self.root / name, 1
         while path.exists():
             n += 1

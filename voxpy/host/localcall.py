@@ -19,6 +19,7 @@ from voxpy.channels.acting import act, spoken_steps
 from voxpy.channels.caller import Ears, SimulatedCaller, StepFailed
 from voxpy.channels.script import CallerScript, Expect, Interrupt, Play, Say, Step
 from voxpy.channels.simulated import SimulatedLeg
+from voxpy.channels.soundcard import SoundCard
 from voxpy.engine import clock
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.loader import compile_scenarios
@@ -32,6 +33,7 @@ from voxpy.host.sessions import HostedSession, SessionPlan
 from voxpy.host.streams import MemoryDialer, open_tcp
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.server import serve_stream, serve_tcp
+from voxpy.media.graph import Tap
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
 __all__ = ["LocalCall", "LocalCallResult", "Observer", "run_local_call"]
@@ -47,7 +49,8 @@ LOCAL_KEY = "local-agent-needs-no-key"
 class LocalCall:
     """What to run. ``agent`` is ``local``, ``inworld`` or a ws:// or wss:// URL.
 
-    ``make_engines`` is called only if something must be heard or spoken.
+    ``make_engines`` is called only if something must be heard or spoken. ``sound`` plays the call;
+    if it has a microphone, the person at it is the caller and the script is only waited through.
     """
 
     scenarios: Sequence[Path]
@@ -58,6 +61,7 @@ class LocalCall:
     base: Path
     make_engines: Callable[[], Engines]
     settings: Settings = attrs.field(factory=Settings)
+    sound: SoundCard | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -92,9 +96,9 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
     engines = call.make_engines() if call.agent == "local" or _needs_voice(call.script) else None
     async with trio.open_nursery() as nursery:
         sounds = await _prepare_sounds(call.script, engines, observer)
-        if engines is not None and _needs_ears(call):
-            observer.progress("loading the recogniser")
-            await engines.run(partial(engines.ears.transcribe, np.zeros(EAR_HZ // 2, np.int16)))
+        if engines is not None and _needs_ears(call) and not clock.is_virtual():
+            # While the phone rings and the agent greets; nobody needs to be heard before that.
+            nursery.start_soon(_load_ears, engines)
         open_stream, endpoint = await _agent(call, engines, nursery)
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
@@ -111,6 +115,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
                 realtime=endpoint,
                 base=call.base,
                 sinks=[observer.entry],
+                taps=[] if call.sound is None else [_sound_tap(call.sound, leg)],
             ),
             leg,
         )
@@ -156,6 +161,18 @@ async def _run_both(
     )
 
 
+def _sound_tap(sound: SoundCard, leg: SimulatedLeg) -> Tap:
+    """Play each tick, and let the person at the microphone speak into the leg."""
+
+    def tap(said: bytes, heard: bytes) -> None:
+        sound.tap(said, heard)
+        spoken = sound.spoken()
+        if spoken:
+            leg.mouth.write(spoken)
+
+    return tap
+
+
 def _make_leg(call: LocalCall) -> SimulatedLeg:
     script, line = call.script, call.script.line
     options = {"loss": line.loss, "jitter_ms": line.jitter_ms, "noise_dbfs": line.noise_dbfs}
@@ -190,6 +207,10 @@ def _needs_voice(script: CallerScript) -> bool:
 
 def _needs_ears(call: LocalCall) -> bool:
     return call.agent == "local" or any(isinstance(s, Expect) for s in call.script.steps)
+
+
+async def _load_ears(engines: Engines) -> None:
+    await engines.run(engines.ears.transcribe, np.zeros(EAR_HZ // 2, np.int16))
 
 
 def _ears(script: CallerScript, engines: Engines | None) -> Ears | None:

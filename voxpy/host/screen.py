@@ -52,13 +52,17 @@ class Screen:
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         width = max(72, min(shutil.get_terminal_size((100, 24)).columns, 140))
         self.console = Console(width=width, highlight=False, quiet=quiet)
-        self._column = (width - TIME_WIDTH - GAP) // 2
+        self._column = (width - TIME_WIDTH - GAP) // 2 - 1
         self._verbose = verbose
         self.hosted: HostedSession | None = None
 
     def progress(self, text: str) -> None:
         """Say what takes a while."""
         self.console.print(Text(f"· {text} …", style="dim"))
+
+    def note(self, text: str) -> None:
+        """Say something that is no progress and no part of the call."""
+        self.console.print(Text(text, style="yellow"))
 
     def session_began(self, session: HostedSession) -> None:
         """Print the heading."""
@@ -142,7 +146,8 @@ class Screen:
         """Print how it ended and where everything is."""
         record, out = result.record, self.console
         out.print()
-        out.print(Text(f"{record.finish_reason} after {record.duration_s:.1f} s: {result.end.detail}"))
+        ended = f"{record.finish_reason} after {record.duration_s:.1f} s: {result.end.detail}"
+        out.print(Text(ended), soft_wrap=True)
         if result.end.frames:
             out.print(Text(result.end.frames.rstrip(), style="red"))
         if record.reply_ms:
@@ -150,7 +155,8 @@ class Screen:
             out.print(Text(f"replies after  {shown} ms (from the caller's last sound)"))
         if record.barge_in_ms:
             shown = ", ".join(str(ms) for ms in record.barge_in_ms)
-            out.print(Text(f"barge-ins      agent silent {shown} ms after the caller's first sound"))
+            words = f"barge-ins      agent silent {shown} ms after the caller's first sound"
+            out.print(Text(words))
         for label, name in (
             ("recording", "call.wav"),
             ("trace", "trace.jsonl"),
@@ -161,7 +167,8 @@ class Screen:
             extra = " (left: caller, right: agent)" if name == "call.wav" else ""
             out.print(Text(f"{label:<14} {_short(path)}{extra}"), soft_wrap=True)
         if result.failure:
-            out.print(Text(f"the caller's script was not met: {result.failure}", style="bold red"))
+            words = f"the caller's script was not met: {result.failure}"
+            out.print(Text(words, style="bold red"), soft_wrap=True)
 
     # -- layout -----------------------------------------------------------------------------------
 

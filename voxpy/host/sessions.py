@@ -25,6 +25,7 @@ from voxpy.events import AppEvents
 from voxpy.host.folder import SessionFolder
 from voxpy.host.record import CallRecord, RecordKeeper
 from voxpy.host.secrets import Secrets
+from voxpy.media.graph import Tap
 from voxpy.media.recorder import Recorder
 
 __all__ = ["HostedSession", "SessionPlan"]
@@ -47,6 +48,7 @@ class SessionPlan:
     realtime: RealtimeEndpoint
     base: Path
     sinks: Sequence[Callable[[Entry], None]] = ()
+    taps: Sequence[Tap] = ()
 
 
 class HostedSession:
@@ -130,7 +132,8 @@ class HostedSession:
     def _record_call(self) -> None:
         file = self._open_binary(RECORDING)
         recorder = Recorder(file, self.leg.media, stereo=True, rate_hz=RECORDING_HZ)
-        self.session.graph.tap(self.leg.media, recorder.write)
+        for tap in (recorder.write, *self.plan.taps):
+            self.session.graph.tap(self.leg.media, tap)
         self._recorder = recorder
         self.record.recordings.append(self.recording.as_uri())
 
