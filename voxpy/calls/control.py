@@ -15,7 +15,14 @@ from collections.abc import Callable, Mapping
 from functools import singledispatchmethod
 from typing import NoReturn
 
-from voxpy.call import AnswerParameters, Call, EarlyMediaParameters, MediaUnit, RecordParameters
+from voxpy.call import (
+    AnswerParameters,
+    Call,
+    DTMFType,
+    EarlyMediaParameters,
+    MediaUnit,
+    RecordParameters,
+)
 from voxpy.calls.features import raise_not_supported
 from voxpy.calls.recording import Recording
 from voxpy.engine import clock
@@ -40,7 +47,16 @@ Headers = Mapping[str, str]
 
 WIDEBAND_HZ = 16000
 SIP_TO_Q850 = {200: 16, 404: 1, 408: 102, 480: 20, 486: 17, 487: 31, 603: 21}
-"""End-of-call codes as VoxEngine shows them in ``internalCode`` (Q.850, RFC 3398 section 8.2.6.1)."""
+"""How a connected call ended, as ``internalCode`` has it: Q.850, RFC 3398 section 8.2."""
+
+
+TONE_KINDS = {
+    DTMFType.ALL: frozenset("123"),
+    DTMFType.TELEPHONE_EVENT: frozenset("1"),
+    DTMFType.IN_BAND: frozenset("2"),
+    DTMFType.SIP_INFO: frozenset("3"),
+}
+"""Which ``LegTone.kind`` each DTMFType of ``handle_tones`` lets through."""
 
 
 def make_call(session: Session, leg: Leg) -> Call:
@@ -62,6 +78,7 @@ class CallController:
         self._recording: Recording | None = None
         self._connected_at: float | None = None
         self._answering = False
+        self._tone_kinds = TONE_KINDS[DTMFType.ALL]
         self.call_id = leg.leg_id
         self.incoming = leg.incoming
         self.callerid = leg.callerid
@@ -75,7 +92,7 @@ class CallController:
         self.call = Call(session, self)
         self.on_connected: list[Callable[[], None]] = []
 
-    # -- commands ------------------------------------------------------------------------------------
+    # -- commands --------------------------------------------------------------------------------
 
     def answer(self, headers: Headers, parameters: AnswerParameters) -> None:
         """Accept the call once."""
@@ -132,7 +149,8 @@ class CallController:
 
     def handle_tones(self, enable: bool, dtmf_type: str) -> None:
         """Report digits as events."""
-        if self._allowed("handle_tones", self.state != "TERMINATED", enable=enable):
+        if self._allowed("handle_tones", self.state != "TERMINATED", enable=enable, type=dtmf_type):
+            self._tone_kinds = TONE_KINDS[dtmf_type]
             self._leg.handle_tones(enable)
 
     def send_digits(self, digits: str) -> None:
@@ -159,7 +177,7 @@ class CallController:
         self._stop_recording("Session ended")
         await self._leg.aclose()
 
-    # -- reports -------------------------------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------------------------
 
     def report(self, event: LegEvent) -> None:
         """Take one event of the leg; whatever follows the end is ignored."""
@@ -205,13 +223,20 @@ class CallController:
     @_on.register
     def _(self, event: LegEnded) -> None:
         duration_s = 0.0 if self._connected_at is None else clock.now() - self._connected_at
+        self._session.trace.step(
+            "call over",
+            unit=self.call_id,
+            code=self._internal_code(event),
+            reason=event.reason,
+            duration_s=round(duration_s, 3),
+        )
         self._move("TERMINATED")
         if self.incoming or self._connected_at is not None:
             self._post(
                 CallEvents.Disconnected(
                     call=self.call,
                     headers=event.headers,
-                    internal_code=SIP_TO_Q850.get(event.code, event.code),
+                    internal_code=self._internal_code(event),
                     reason=event.reason,
                     duration=round(duration_s, 3),
                 )
@@ -228,6 +253,8 @@ class CallController:
 
     @_on.register
     def _(self, event: LegTone) -> None:
+        if event.kind not in self._tone_kinds:
+            return
         self._post(CallEvents.ToneReceived(call=self.call, tone=event.tone, type=event.kind))
 
     @_on.register
@@ -244,7 +271,7 @@ class CallController:
             )
         )
 
-    # -- the inside ----------------------------------------------------------------------------------
+    # -- the inside ------------------------------------------------------------------------------
 
     def _allowed(self, command: str, allowed: bool, **fields: object) -> bool:
         note = {} if allowed else {"ignored_in_state": self.state}
@@ -255,6 +282,10 @@ class CallController:
         if state != self.state:
             old, self.state = self.state, state
             self._post(CallEvents.StateChanged(call=self.call, old_state=old, new_state=state))
+
+    def _internal_code(self, event: LegEnded) -> int:
+        """Return the SIP status of a call that never was up, else a Q.850 cause: as VoxEngine's."""
+        return event.code if self._connected_at is None else SIP_TO_Q850.get(event.code, event.code)
 
     def _post(self, event: CallEvent) -> None:
         self._session.post(self.call.listeners, event)

@@ -1,7 +1,7 @@
 """A leg without a network: mu-law at 8 kHz between a session and a simulated caller.
 
-The line between the two may lose, delay and disturb packets. All signalling takes effect at the next
-20 ms tick, as it would one packet later on a real line.
+The line between the two may lose, delay and disturb packets. All signalling takes effect at the
+next 20 ms tick, as it would one packet later on a real line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FarEnd(Protocol):
 
 
 class SimulatedLeg:
-    """Implements ``voxpy.engine.ports.Leg``; the caller drives it with the ``caller_...`` methods."""
+    """Implements ``voxpy.engine.ports.Leg``; a caller drives it by the ``caller_...`` methods."""
 
     channel = "simulated"
     client_type = "sip"

@@ -35,14 +35,14 @@ async def _serve(options: dict[str, Any], engines: Any) -> None:
 
     from voxpy.localagent.server import serve_tcp
 
-    click.echo("loading the voice and the recogniser …")
-    await engines.run(lambda: list(engines.voice.speak("Hello.", speaker="Dennis", speed=1.0)))
-    await engines.run(engines.ears.transcribe, np.zeros(8000, np.int16))
     async with trio.open_nursery() as nursery:
         serve = functools.partial(
             serve_tcp, engines, host=options["host"], port=options["port"], report=click.echo
         )
-        port = await nursery.start(serve)
+        port = await nursery.start(serve)  # first: a taken port need not wait for the models
+        click.echo("loading the voice and the recogniser …")
+        await engines.run(lambda: list(engines.voice.speak("Hello.", speaker="Dennis", speed=1.0)))
+        await engines.run(engines.ears.transcribe, np.zeros(8000, np.int16))
         url = f"ws://{options['host']}:{port}/api/v1/realtime/session"
         click.echo(f"listening on {url}?key=<any>&protocol=realtime")
         click.echo(f"try:  voxpy run scenarios/answer.py --agent {url}")

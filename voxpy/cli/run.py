@@ -88,6 +88,9 @@ def command(**options: Any) -> None:
         finally:
             if call.sound is not None:
                 call.sound.close()
+    if result is None:
+        screen.stopped()
+        raise SystemExit(EXIT_INTERRUPTED)
     if options["as_json"]:
         import orjson
 
@@ -167,10 +170,12 @@ def _engines(options: dict[str, Any]) -> Any:
 
 
 async def _run(call: Any, screen: Any) -> Any:
+    """Return the result, or None if the call was stopped at once."""
     import trio
 
     from voxpy.host.localcall import run_local_call
 
+    result = None
     async with trio.open_nursery() as nursery:
         person = call.sound if call.sound is not None and call.sound.microphone else None
         nursery.start_soon(_obey_signals, screen, nursery.cancel_scope, person)

@@ -27,6 +27,7 @@ from voxpy.host.yaml_lines import Document, YamlPath, load
 __all__ = ["default_script", "parse_script", "read_script", "wav_script"]
 
 TOP_KEYS = ("from", "to", "display_name", "voice", "line", "steps", "may_be_refused")
+LOWEST_DBFS = -120.0
 LINE_KEYS = ("loss", "jitter_ms", "noise_dbfs", "seed")
 WAITS = ("answered", "agent_speaking", "agent_finished")
 DEFAULT_STEPS = """
@@ -90,7 +91,7 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
         display_name=_text(document, ("display_name",), top.get("display_name", "")),
         voice=_text(document, ("voice",), top.get("voice", "alto")),
         line=_line_options(document, top.get("line") or {}),
-        may_be_refused=bool(top.get("may_be_refused", False)),
+        may_be_refused=_flag(document, ("may_be_refused",), top.get("may_be_refused", False)),
         steps=tuple(_step(document, ("steps", n), step, folder) for n, step in enumerate(steps)),
         source=file,
     )
@@ -100,7 +101,12 @@ def _line_options(document: Document, value: Any) -> LineOptions:
     if not isinstance(value, dict):
         raise document.error(("line",), f"`line:` must be a mapping of {', '.join(LINE_KEYS)}")
     _known_keys(document, ("line",), value, LINE_KEYS)
-    numbers = {k: _number(document, ("line", k), v, at_least=-120.0) for k, v in value.items()}
+    numbers = {
+        k: _number(document, ("line", k), v, at_least=LOWEST_DBFS if k == "noise_dbfs" else 0.0)
+        for k, v in value.items()
+    }
+    if numbers.get("noise_dbfs", 0.0) > 0:
+        raise document.error(("line", "noise_dbfs"), "noise_dbfs is a level from -120 to 0")
     if not 0 <= numbers.get("loss", 0) <= 1:
         raise document.error(("line", "loss"), "loss is a fraction from 0 to 1")
     if "seed" in numbers:
@@ -167,10 +173,15 @@ def _interrupt(document: Document, path: YamlPath, value: Any, line: int, _: Pat
 
 
 def _press(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    digits = str(value)
-    if not digits or not set(digits) <= set("0123456789*#"):
+    digits = str(value) if _is_one_digit(value) else value
+    if not isinstance(digits, str) or not digits or not set(digits) <= set("0123456789*#"):
         raise document.error(path, f"press takes digits 0-9, * and # in quotes, not {value!r}")
     return Press(line=line, digits=digits)
+
+
+def _is_one_digit(value: Any) -> bool:
+    """Whether an unquoted number is safe to take: YAML reads 0123 as octal and 1_2 as 12."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9
 
 
 def _silence(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
@@ -215,6 +226,12 @@ def _text(document: Document, path: YamlPath, value: Any) -> str:
     if isinstance(value, str):
         return value
     raise document.error(path, f"expected text, not {value!r}; put it in quotes")
+
+
+def _flag(document: Document, path: YamlPath, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise document.error(path, f"expected true or false, not {value!r}")
 
 
 def _words(document: Document, path: YamlPath, value: Any) -> str:

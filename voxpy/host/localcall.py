@@ -43,6 +43,8 @@ VOICE_HZ = 24000
 EAR_HZ = 16000
 LOCAL_PATH = "/api/v1/realtime/session"
 LOCAL_KEY = "local-agent-needs-no-key"
+SETTLE_S = 10.0
+"""After the end of a call, for the caller's recogniser to understand what it heard last."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +53,8 @@ class LocalCall:
 
     ``make_engines`` is called only if something must be heard or spoken. ``sound`` plays the call;
     if it has a microphone, the person at it is the caller and the script is only waited through.
+    ``dialer`` makes what opens streams to an agent that is not local, in place of TCP: for virtual
+    time.
     """
 
     scenarios: Sequence[Path]
@@ -62,6 +66,7 @@ class LocalCall:
     make_engines: Callable[[], Engines]
     settings: Settings = attrs.field(factory=Settings)
     sound: SoundCard | None = None
+    dialer: Callable[[trio.Nursery], OpenStream] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -120,12 +125,17 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
             leg,
         )
         caller = SimulatedCaller(
-            leg, ears=_ears(call.script, engines), note=partial(hosted.trace.step, unit=leg.leg_id)
+            leg, ears=_ears(call.script, engines), note=partial(_note, hosted, leg.leg_id)
         )
         observer.session_began(hosted)
         result = await _run_both(call, hosted, caller, sounds)
         nursery.cancel_scope.cancel()
     return result
+
+
+def _note(hosted: HostedSession, unit: str, name: str, **fields: object) -> None:
+    if not hosted.finished:  # a recogniser in its thread may outlive a session that was cut off
+        hosted.trace.step(name, unit=unit, **fields)
 
 
 async def _run_both(
@@ -134,31 +144,42 @@ async def _run_both(
     caller: SimulatedCaller,
     sounds: dict[Step, Samples],
 ) -> LocalCallResult:
-    failure = ""
+    performed = trio.Event()
 
     async def perform() -> None:
-        nonlocal failure
         try:
             await act(caller, call.script, sounds)
         except StepFailed as error:
-            failure = str(error)
-            hosted.trace.write("error", "caller", message=failure)
+            _note_failure(hosted, error)
             caller.hang_up()
+        finally:
+            performed.set()
+
+    async def settle() -> None:
+        with trio.move_on_after(SETTLE_S):
+            await performed.wait()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(caller.run)
         nursery.start_soon(perform)
-        end = await hosted.run()
+        end = await hosted.run(afterwards=settle)
         nursery.cancel_scope.cancel()
-    interrupted = end.reason is EndReason.HOST_SHUTDOWN
-    hosted.record.caller_failed = "" if interrupted else failure
     return LocalCallResult(
         end=end,
         record=hosted.record,
         folder=hosted.folder.root,
-        failure="" if interrupted else failure,
-        interrupted=interrupted,
+        failure=hosted.record.caller_failed,
+        interrupted=end.reason is EndReason.HOST_SHUTDOWN,
     )
+
+
+def _note_failure(hosted: HostedSession, error: StepFailed) -> None:
+    """Note that the script was not met, unless that is only because the session itself failed."""
+    end = hosted.session.ended
+    broken = end is not None and (end.reason.is_error or end.reason is EndReason.HOST_SHUTDOWN)
+    if not broken and not hosted.finished:
+        hosted.record.caller_failed = str(error)
+        hosted.trace.write("error", "caller", message=str(error))
 
 
 def _sound_tap(sound: SoundCard, leg: SimulatedLeg) -> Tap:
@@ -189,14 +210,15 @@ def _make_leg(call: LocalCall) -> SimulatedLeg:
 async def _agent(
     call: LocalCall, engines: Engines | None, nursery: trio.Nursery
 ) -> tuple[OpenStream, RealtimeEndpoint]:
+    dial: OpenStream = open_tcp if call.dialer is None else call.dialer(nursery)
     if call.agent == "inworld":
-        return open_tcp, RealtimeEndpoint(url=DEFAULT_URL)
+        return dial, RealtimeEndpoint(url=DEFAULT_URL)
     if call.agent != "local":
-        return open_tcp, RealtimeEndpoint(url=call.agent, api_key=LOCAL_KEY)
+        return dial, RealtimeEndpoint(url=call.agent, api_key=LOCAL_KEY)
     assert engines is not None
     if clock.is_virtual():
-        dial = MemoryDialer(nursery, partial(serve_stream, engines=engines))
-        return dial, RealtimeEndpoint(url=f"ws://local-agent{LOCAL_PATH}", api_key=LOCAL_KEY)
+        agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
+        return agent, RealtimeEndpoint(url=f"ws://local-agent{LOCAL_PATH}", api_key=LOCAL_KEY)
     port = await nursery.start(partial(serve_tcp, engines, host="127.0.0.1", port=0))
     return open_tcp, RealtimeEndpoint(url=f"ws://127.0.0.1:{port}{LOCAL_PATH}", api_key=LOCAL_KEY)
 

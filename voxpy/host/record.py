@@ -56,6 +56,8 @@ class RecordKeeper:
             record.warnings.append(entry.name)
         elif entry.kind == "event":
             self._event(entry)
+        elif entry.name == "call over":
+            self._call_over(entry)
         elif entry.name == "agent audible" and "reply_ms" in entry.data:
             record.reply_ms.append(entry.data["reply_ms"])
         elif entry.name == "agent fell silent":
@@ -68,20 +70,19 @@ class RecordKeeper:
                 self._line(entry, "caller", payload.get("transcript"))
             case "ResponseOutputAudioTranscriptDone":
                 self._line(entry, "agent", payload.get("transcript"))
-            case "Disconnected" | "Failed":
-                self.record.calls.append(
-                    {
-                        "call_id": entry.unit,
-                        "duration_s": entry.data.get("duration", 0.0),
-                        "end_reason": {
-                            "code": entry.data.get("internal_code", entry.data.get("code")),
-                            "description": entry.data.get("reason", ""),
-                        },
-                        "successful": entry.data.get("duration", 0.0) > 0,
-                    }
-                )
             case "RecordStarted":
                 self.record.recordings.append(entry.data["url"])
+
+    def _call_over(self, entry: Entry) -> None:
+        """Note a call's end from our own step: the event is not posted once a session has ended."""
+        self.record.calls.append(
+            {
+                "call_id": entry.unit,
+                "duration_s": entry.data["duration_s"],
+                "end_reason": {"code": entry.data["code"], "description": entry.data["reason"]},
+                "successful": entry.data["duration_s"] > 0,
+            }
+        )
 
     def _line(self, entry: Entry, who: str, text: Any) -> None:
         if text:

@@ -170,6 +170,14 @@ class Screen:
             words = f"the caller's script was not met: {result.failure}"
             out.print(Text(words, style="bold red"), soft_wrap=True)
 
+    def stopped(self) -> None:
+        """Print what is left of a call that was stopped at once."""
+        if self.hosted is None:
+            self.console.print(Text("stopped before the call began"))
+        else:
+            left = _short(self.hosted.folder.root)
+            self.console.print(Text(f"stopped; what there is of the call: {left}"), soft_wrap=True)
+
     # -- layout -----------------------------------------------------------------------------------
 
     def _note(self, entry: Entry, text: str, style: str = "dim") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -83,18 +83,25 @@ class HostedSession:
             ),
         )
         self.call: Call | None = None
+        self.finished = False
 
     @property
     def recording(self) -> Path:
         """The stereo recording of the whole call: left the caller, right what it heard."""
         return self.folder.root / RECORDING
 
-    async def run(self) -> End:
-        """Run the session to its end. What it leaves is complete whatever ended it."""
+    async def run(self, *, afterwards: Callable[[], Awaitable[None]] | None = None) -> End:
+        """Run the session to its end. What it leaves is complete whatever ended it.
+
+        ``afterwards`` is awaited when the session is over and its trace and record still are open.
+        """
         try:
             with running(self.session):
                 self._announce()
-                return await self.session.run(self.plan.program)
+                end = await self.session.run(self.plan.program)
+            if afterwards is not None:
+                await afterwards()
+            return end
         finally:
             self._finish()
 
@@ -155,6 +162,7 @@ class HostedSession:
 
     def _finish(self) -> None:
         end = self.session.ended or End(EndReason.INTERNAL_ERROR, "the session never began")
+        self.finished = True
         self._keeper.finish(end)
         self._recorder.close()
         for file in self._files:

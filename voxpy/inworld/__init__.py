@@ -8,16 +8,17 @@ from typing import Any, Literal, TypeAlias
 from voxpy.engine.context import current
 from voxpy.engine.emitter import describe
 from voxpy.engine.events import Namespace
-from voxpy.errors import ScenarioError
-from voxpy.inworld import events
+from voxpy.errors import ConnectFailed, ScenarioError
 from voxpy.inworld import client as client_module
+from voxpy.inworld import events
 from voxpy.inworld.connection import RealtimeConnection
 from voxpy.inworld.control import ClientController, ClientOptions, CloseEvent
 from voxpy.wire.realtime.endpoint import authorization, session_url
 
 __all__ = ["CloseEvent", "Inworld"]
 
-SECRET = "INWORLD_API_KEY"
+SECRET = "INWORLD_API_KEY"  # noqa: S105  its name, not its value
+FAILED = "no connection to the realtime service"
 
 
 class Inworld(metaclass=Namespace):
@@ -71,9 +72,9 @@ class Inworld(metaclass=Namespace):
         key = api_key or (endpoint.api_key if url is None else None)
         if not key:
             why = session.around.secrets.missing(SECRET)
-            raise ScenarioError(
-                f"Inworld.create_realtime_api_client: api_key is {api_key!r}; {why}"
-            )
+            problem = f"Inworld.create_realtime_api_client: api_key is {api_key!r}; {why}"
+            session.trace.warning(FAILED, message=problem)
+            raise ScenarioError(problem)
         client_id = session.new_id("client")
         full_url = session_url(url or endpoint.url, session_key)
         session.trace.command(
@@ -95,5 +96,9 @@ class Inworld(metaclass=Namespace):
                 playout_limit_s=playout_limit_s,
             ),
         )
-        await controller.open()
+        try:
+            await controller.open()
+        except ConnectFailed as error:  # scenarios often catch it, and then nobody would see it
+            session.trace.warning(FAILED, unit=client_id, message=str(error))
+            raise
         return controller.client

@@ -122,7 +122,7 @@ class RealtimeAPIClient(Emitter):
         self._control.send("response.cancel", parameters)
 
     def input_audio_buffer_append(self, parameters: Fields) -> None:
-        """Send ``input_audio_buffer.append``; ``{"audio": base64}`` in the session's input format."""
+        """Send ``input_audio_buffer.append``; ``{"audio": base64}`` in the input format."""
         self._control.send("input_audio_buffer.append", parameters)
 
     def input_audio_buffer_commit(self, parameters: Fields) -> None:

@@ -20,6 +20,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
+from voxpy.engine import clock
 from voxpy.engine.ports import Endpoint, OpenStream
 from voxpy.errors import ConnectFailed, LimitExceeded
 from voxpy.wire.realtime.endpoint import refusal_reason
@@ -33,6 +34,8 @@ MESSAGE_QUEUE = 64
 """trio-websocket answers no ping while its queue is full; its default of 1 fills at once."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """An audio delta of a long sentence is megabytes of base64; others cap at the same figure."""
+FIRST_BYTES = 80
+"""What is shown of an answer that was no handshake."""
 OUTBOX_MESSAGES = 1024
 OUTBOX_AUDIO = 50
 """Two seconds of audio in 40 ms batches: later than that, it is no use to the agent."""
@@ -58,6 +61,9 @@ class ConnectionReports:
     def sent(self, frame: bytes) -> None:
         """See one frame that has been written."""
 
+    def received_binary(self, size_bytes: int) -> None:
+        """See that a binary frame came: the protocol has none."""
+
     def refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
         """See the HTTP answer that refused the upgrade."""
 
@@ -70,6 +76,7 @@ class _Watched(trio.abc.Stream):
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
+        self.first = b""
         self.over = trio.Event()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -80,10 +87,16 @@ class _Watched(trio.abc.Stream):
             raise
         if not data:
             self.over.set()
+        if len(self.first) < FIRST_BYTES:
+            self.first += data[:FIRST_BYTES]
         return bytes(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        try:
+            await self._stream.send_all(data)
+        except trio.BrokenResourceError:
+            self.over.set()
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -105,6 +118,7 @@ class RealtimeConnection:
         self._open_stream = open_stream
         self._reports = reports
         self._socket: WebSocketConnection | None = None
+        self._stream: _Watched | None = None
         self._scope = trio.CancelScope()
         self._settled = trio.Event()
         self._finished = trio.Event()
@@ -145,6 +159,8 @@ class RealtimeConnection:
         self._wanted.set()
         if self._socket is None:
             self._scope.cancel()
+        else:  # a peer that reads nothing any more is cut off
+            self._scope.deadline = min(self._scope.deadline, clock.now() + 2 * CLOSE_S)
 
     async def aclose(self) -> None:
         """Close the connection and wait until it is gone; cancelling cuts it off."""
@@ -165,6 +181,14 @@ class RealtimeConnection:
             self._note_refusal(_first(group, ConnectionRejected))
         except* ConnectFailed as group:
             self._failure = _first(group, ConnectFailed)
+        except* Exception as group:
+            if self._socket is not None:
+                raise
+            # What trio-websocket and the parsers below it raise on an answer that is no HTTP.
+            self._failure = ConnectFailed(
+                f"{self.url}: the answer was no WebSocket handshake{_shown(self._stream)}"
+            )
+            self._failure.__cause__ = group.exceptions[0]
         finally:
             socket, self._socket = self._socket, None
             if socket is not None:
@@ -179,7 +203,7 @@ class RealtimeConnection:
     async def _connect_and_talk(self) -> None:
         with trio.move_on_after(CONNECT_S) as patience:
             async with trio.open_nursery() as nursery:
-                stream = _Watched(await self._open())
+                stream = self._stream = _Watched(await self._open())
                 nursery.start_soon(self._watch_handshake, stream)
                 self._socket = await self._shake_hands(nursery, stream)
                 patience.deadline = float("inf")
@@ -216,7 +240,9 @@ class RealtimeConnection:
         with trio.move_on_after(HANDSHAKE_GRACE_S):  # its last bytes may have completed it
             await self._settled.wait()
             return
-        raise ConnectFailed(f"{self.url}: closed the connection during the handshake")
+        raise ConnectFailed(
+            f"{self.url}: closed the connection during the handshake{_shown(stream)}"
+        )
 
     def _note_refusal(self, rejection: ConnectionRejected) -> None:
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in rejection.headers or ()}
@@ -224,7 +250,7 @@ class RealtimeConnection:
         self._reports.refused(rejection.status_code, headers, body)
         why = refusal_reason(rejection.status_code, rejection.body or b"")
         self._failure = ConnectFailed(
-            f"{self.url}: refused with HTTP {rejection.status_code}: {why}",
+            f"{self.url}: refused: {why}",
             status=rejection.status_code,
         )
 
@@ -236,8 +262,10 @@ class RealtimeConnection:
                 return
             self.statistics.messages_in += 1
             self.statistics.bytes_in += len(message)
-            if isinstance(message, str):  # all frames of the protocol are text
+            if isinstance(message, str):
                 self._reports.received(message)
+            else:
+                self._reports.received_binary(len(message))
 
     async def _write(self, socket: WebSocketConnection) -> None:
         try:
@@ -255,6 +283,12 @@ class RealtimeConnection:
                 await socket.aclose(1000)
         except ConnectionClosed:
             return  # the reader sees it too and reports it
+
+
+def _shown(stream: _Watched | None) -> str:
+    first = b"" if stream is None else stream.first
+    line = first.split(b"\r\n")[0].decode("utf-8", "backslashreplace")
+    return f"; it had answered {line!r}" if line else ""
 
 
 def _first(group: BaseExceptionGroup[Any], kind: type[Any]) -> Any:

@@ -22,16 +22,17 @@ from voxpy.wire.realtime.client import Audio, RealtimeClient
 from voxpy.wire.realtime.codec import encode_append
 from voxpy.wire.realtime.session import audio_format
 
-__all__ = ["ClientOptions", "ClientController", "CloseEvent"]
+__all__ = ["ClientController", "ClientOptions", "CloseEvent"]
 
 APPLICATION_VERSION = "voxpy/0.1.0"
 DEFAULT_FORMAT = pcm16(24000)
+SIDES = ("input", "output")
 G711_NAMES = {"pcmu": "audio/pcmu", "pcma": "audio/pcma"}
 
 
 @attrs.frozen(kw_only=True)
 class CloseEvent:
-    """Why a WebSocket closed (VoxEngine: WebSocketEvents.CLOSE). ``code`` as in RFC 6455 section 7.4."""
+    """Why a WebSocket closed (VoxEngine: WebSocketEvents.CLOSE). ``code``: RFC 6455 section 7.4."""
 
     code: int
     reason: str
@@ -68,6 +69,7 @@ class ClientController(ConnectionReports):
         self._options = options
         self._protocol = RealtimeClient()
         self._frames: BinaryIO | None = None
+        self._warned_of_binary = False
         self.client_id = client_id
         self.web_socket_id = f"{client_id}-websocket"
         self._voice = Voice(
@@ -87,7 +89,7 @@ class ClientController(ConnectionReports):
         self.media = MediaPort(name=client_id, source=self._voice, sink=self._ear)
         self.client = RealtimeAPIClient(session, self)
 
-    # -- commands ------------------------------------------------------------------------------------
+    # -- commands --------------------------------------------------------------------------------
 
     def send(self, event_type: str, fields: Mapping[str, Any]) -> None:
         """Queue a client event. Raises ScenarioError if ``fields`` is no JSON object."""
@@ -138,14 +140,14 @@ class ClientController(ConnectionReports):
         session = fields.get("session")
         if name is None or self._protocol.ready or not isinstance(session, Mapping):
             return fields
-        audio = dict(session.get("audio") or {})
-        if any("format" in (audio.get(side) or {}) for side in ("input", "output")):
-            return fields
-        for side in ("input", "output"):
-            audio[side] = {**(audio.get(side) or {}), "format": {"type": name}}
-        return {**fields, "session": {**session, "audio": audio}}
+        audio = session.get("audio") or {}
+        sides = [audio.get(side) or {} for side in SIDES] if isinstance(audio, Mapping) else [None]
+        if any(not isinstance(side, Mapping) or "format" in side for side in sides):
+            return fields  # named, or nothing that we understand: the service will say so
+        wanted = {s: {**(audio.get(s) or {}), "format": {"type": name}} for s in SIDES}
+        return {**fields, "session": {**session, "audio": {**audio, **wanted}}}
 
-    # -- reports of the connection -------------------------------------------------------------------
+    # -- reports of the connection ---------------------------------------------------------------
 
     async def open(self) -> None:
         """Connect, and tell the scenario first of all that the socket is open, as VoxEngine does.
@@ -190,6 +192,16 @@ class ClientController(ConnectionReports):
         if self._options.trace:
             self._note_frame(">", frame.decode())
 
+    def received_binary(self, size_bytes: int) -> None:
+        """Warn, once: every frame of the protocol is text."""
+        if not self._warned_of_binary:
+            self._warned_of_binary = True
+            self._session.trace.warning(
+                "the service sends binary frames; they are ignored, the protocol is JSON text",
+                unit=self.client_id,
+                first_bytes=size_bytes,
+            )
+
     def refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
         """Post the HTTP answer that refused the upgrade."""
         payload = {"status": status, "headers": dict(headers), "body": body}
@@ -214,7 +226,7 @@ class ClientController(ConnectionReports):
             self._session.post_callback("on_web_socket_close", lambda: handler(event))
         self._finish_files()
 
-    # -- the inside ----------------------------------------------------------------------------------
+    # -- the inside ------------------------------------------------------------------------------
 
     def _take_event(self, wire_type: str, text: str) -> None:
         payload = _object(text) or {}

@@ -1,4 +1,4 @@
-"""What one connection hears: from the bytes it appends to turns and the samples of each. No trio."""
+"""What one connection hears: from appended bytes to turns and the samples of each. No trio."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ Samples = npt.NDArray[np.int16]
 MEMORY_S = 60
 """A turn longer than this is transcribed from its last minute."""
 PREFIX_PADDING_MS = 300
+THRESHOLD = 0.5
 
 
 class Hearing:
@@ -39,9 +40,10 @@ class Hearing:
         """Take over the session's ``turn_detection``."""
         self.detector.silence_ms = silence_ms_for(turn_detection)
         server_vad = turn_detection or {}
-        self.detector.threshold = float(server_vad.get("threshold") or 0.5)
-        self.detector.prefix_padding_ms = int(
-            server_vad.get("prefix_padding_ms") or PREFIX_PADDING_MS
+        threshold, padding_ms = server_vad.get("threshold"), server_vad.get("prefix_padding_ms")
+        self.detector.threshold = THRESHOLD if threshold is None else float(threshold)
+        self.detector.prefix_padding_ms = (
+            PREFIX_PADDING_MS if padding_ms is None else int(padding_ms)
         )
 
     def feed(self, data: bytes, fmt: Format) -> list[TurnEvent]:

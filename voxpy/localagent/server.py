@@ -26,7 +26,7 @@ from trio_websocket import (
 from voxpy.audio.convert import Converter, encode
 from voxpy.audio.frame import FRAME_S, PCMA, PCMU, Format, pcm16
 from voxpy.engine import clock
-from voxpy.errors import ConnectFailed, VoxpyError
+from voxpy.errors import VoxpyError
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.hearing import Hearing
 from voxpy.localagent.responder import CallTool, Turn
@@ -38,7 +38,6 @@ from voxpy.localagent.turns import (
     TurnEvent,
     looks_unfinished,
 )
-from voxpy.wire.realtime.endpoint import check_request
 from voxpy.wire.realtime.effects import (
     AudioReceived,
     Effect,
@@ -48,6 +47,7 @@ from voxpy.wire.realtime.effects import (
     SessionChanged,
     Stop,
 )
+from voxpy.wire.realtime.endpoint import check_request
 from voxpy.wire.realtime.server import RealtimeServer
 from voxpy.wire.realtime.session import audio_format
 
@@ -109,18 +109,18 @@ async def serve_stream(
                     receive_buffer_size=65536,
                 )
                 patience.deadline = math.inf
-                await _serve(request, engines)
+                await _serve(request, engines, report)
             nursery.cancel_scope.cancel()
     except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the client left: the ordinary end
-    except* Exception as group:  # noqa: BLE001  one connection must not take the others with it
+    except* Exception as group:
         report(f"a connection failed: {group.exceptions[0]!r}")
     finally:
         with trio.move_on_after(1, shield=True):
             await stream.aclose()
 
 
-async def _serve(request: WebSocketRequest, engines: Engines) -> None:
+async def _serve(request: WebSocketRequest, engines: Engines, report: Report) -> None:
     refusal = check_request(request.path, request.headers)
     if refusal is not None:
         await request.reject(
@@ -131,7 +131,7 @@ async def _serve(request: WebSocketRequest, engines: Engines) -> None:
         return
     offered = request.proposed_subprotocols
     socket = await request.accept(subprotocol="realtime" if "realtime" in offered else None)
-    await AgentConnection(socket, engines).run()
+    await AgentConnection(socket, engines, report=report).run()
 
 
 @attrs.frozen
@@ -148,8 +148,11 @@ class _Cleared:
 class AgentConnection:
     """One client: a reader, a writer, a listener, and a task for each response."""
 
-    def __init__(self, socket: WebSocketConnection, engines: Engines) -> None:
+    def __init__(
+        self, socket: WebSocketConnection, engines: Engines, *, report: Report = lambda _: None
+    ) -> None:
         self._socket = socket
+        self._report = report
         self._engines = engines
         self._ids: dict[str, int] = {}
         self._protocol = RealtimeServer(session_id=self._new_id("sess"), new_id=self._new_id)
@@ -195,7 +198,9 @@ class AgentConnection:
                 case InputCleared():
                     self._queue_hearing(_Cleared())
                 case Respond():
-                    self._nursery.start_soon(self._respond, effect)
+                    # Known before it starts, so that a Stop in the same breath finds it.
+                    scope = self._responding[effect.response_id] = trio.CancelScope()
+                    self._nursery.start_soon(self._respond, effect, scope)
                 case Stop(response_id):
                     if response_id in self._responding:
                         self._responding[response_id].cancel()
@@ -273,7 +278,7 @@ class AgentConnection:
 
     # -- answering ------------------------------------------------------------------------------
 
-    async def _respond(self, wanted: Respond) -> None:
+    async def _respond(self, wanted: Respond, scope: trio.CancelScope) -> None:
         response_id = wanted.response_id
         turn = Turn(
             instructions=str(wanted.session.get("instructions") or ""),
@@ -284,8 +289,7 @@ class AgentConnection:
             or "auto",
             response_instructions=wanted.overrides.get("instructions"),
         )
-        with trio.CancelScope() as scope:
-            self._responding[response_id] = scope
+        with scope:
             try:
                 async with aclosing(self._engines.responder.respond(turn)) as pieces:  # type: ignore[type-var]
                     async for piece in pieces:
@@ -297,8 +301,11 @@ class AgentConnection:
                             await self._say(wanted, piece.text)
                         self._flush()
                 self._protocol.finish(response_id, clock.now())
-            except (ConnectFailed, VoxpyError) as error:
+            except VoxpyError as error:
                 self._protocol.fail(response_id, str(error))
+            except Exception as error:
+                self._report(f"a response failed: {error!r}")
+                self._protocol.fail(response_id, f"{type(error).__name__}: {error}")
             finally:
                 del self._responding[response_id]
                 self._flush()

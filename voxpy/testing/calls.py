@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import attrs
+import trio
 
+from voxpy.engine.ports import Endpoint, OpenStream
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
+from voxpy.errors import ConnectFailed
 from voxpy.host.callerfile import parse_script
 from voxpy.host.localcall import LocalCall, LocalCallResult, run_local_call
 from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession
+from voxpy.host.streams import MemoryDialer
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Act, Turn
 from voxpy.testing.engines import ScriptedResponder, scripted_engines
 from voxpy.testing.virtual import run_virtual
 
-__all__ = ["CallKit", "FinishedCall"]
+__all__ = ["CallKit", "FinishedCall", "Serve"]
+
+Serve = Callable[[trio.abc.Stream], Awaitable[None]]
+"""The far side of one connection: speaks over the stream, and closes it in the end."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,13 +89,18 @@ class CallKit:
         settings: Settings | None = None,
         engines: Engines | None = None,
         endpoint: str = "local",
+        serve: Serve | None = None,
+        open_stream: OpenStream | None = None,
         check_errors: bool = True,
     ) -> FinishedCall:
         """Run one call on virtual time and return it.
 
         ``scenario`` is a path, several, or Python source; ``caller`` the YAML of a caller's script,
         or only its steps; ``agent`` what the agent says, turn by turn, or a function of the Turn.
-        Errors of the scenario's handlers are raised at the end unless ``check_errors`` is False.
+        ``serve`` takes the place of the local agent at the far side of every stream a scenario
+        opens; ``open_stream`` that of the network altogether. ``endpoint`` is then any ws:// URL,
+        or ``inworld``. Errors of the scenario's handlers are raised at the end unless
+        ``check_errors`` is False.
         Raises what makes a call impossible (ConfigError, ScenarioError).
         """
         self._calls += 1
@@ -98,7 +110,8 @@ class CallKit:
         local = LocalCall(
             scenarios=self._paths(scenario),
             script=parse_script(script, file="caller.yaml", folder=self._folder),
-            agent=endpoint,
+            agent=_agent_for(endpoint, serve, open_stream),
+            dialer=_dialer_for(serve, open_stream),
             session_id=f"test-{self._calls}",
             secrets=Secrets(self._folder / "secrets.env", environ=dict(secrets or {})),
             base=self._folder / ".voxpy",
@@ -122,6 +135,30 @@ class CallKit:
             path.write_text(scenario, encoding="utf-8")
             return (path,)
         return tuple(scenario)
+
+
+def _agent_for(endpoint: str, serve: Serve | None, open_stream: OpenStream | None) -> str:
+    other = serve is not None or open_stream is not None
+    return "ws://service.test/session" if other and endpoint == "local" else endpoint
+
+
+def _dialer_for(
+    serve: Serve | None, open_stream: OpenStream | None
+) -> Callable[[trio.Nursery], OpenStream]:
+    if open_stream is not None:
+        return lambda _: open_stream
+    if serve is not None:
+        return lambda nursery: MemoryDialer(nursery, serve)
+    return lambda _: _no_network
+
+
+async def _no_network(endpoint: Endpoint) -> trio.abc.Stream:
+    """Refuse: virtual time jumps over whatever a socket would take."""
+    await trio.lowlevel.checkpoint()
+    raise ConnectFailed(
+        f"{endpoint.host}:{endpoint.port}: a call on virtual time has no network; "
+        "give the kit serve= or open_stream="
+    )
 
 
 def _exceptions(errors: Sequence[BaseException]) -> list[Exception]:
