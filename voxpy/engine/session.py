@@ -72,6 +72,7 @@ class Session:
         self.custom_data = ""
         self.ended: End | None = None
         self.errors: list[BaseException] = []
+        self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
         self.timers = Timers(
             limit=surroundings.settings.limits.timers,
             start=self._start_handler_task,

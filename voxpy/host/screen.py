@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -46,12 +48,20 @@ EVENT_WORDS = {
 }
 
 
+class _PatientConsole(Console):
+    """A console whose reader may leave (``| head``): it goes on, and leaves its files."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Screen:
     """An Observer that prints. Plain text when the output is no terminal."""
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         width = max(72, min(shutil.get_terminal_size((100, 24)).columns, 140))
-        self.console = Console(width=width, highlight=False, quiet=quiet)
+        self.console = _PatientConsole(width=width, highlight=False, quiet=quiet)
         self._column = (width - TIME_WIDTH - GAP) // 2 - 1
         self._verbose = verbose
         self.hosted: HostedSession | None = None

@@ -163,6 +163,13 @@ class HostedSession:
     def _finish(self) -> None:
         end = self.session.ended or End(EndReason.INTERNAL_ERROR, "the session never began")
         self.finished = True
+        ticks = self.plan.media_clock.statistics()
+        self.trace.step(
+            "media clock",
+            ticks=ticks.ticks,
+            skipped=ticks.skipped,
+            late_max_ms=round(ticks.late_max_s * 1000, 1),
+        )
         self._keeper.finish(end)
         self._recorder.close()
         for file in self._files:

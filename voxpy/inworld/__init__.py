@@ -11,7 +11,6 @@ from voxpy.engine.events import Namespace
 from voxpy.errors import ConnectFailed, ScenarioError
 from voxpy.inworld import client as client_module
 from voxpy.inworld import events
-from voxpy.inworld.connection import RealtimeConnection
 from voxpy.inworld.control import ClientController, ClientOptions, CloseEvent
 from voxpy.wire.realtime.endpoint import authorization, session_url
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
+import orjson
 
 __all__ = ["BadArgument", "Shape", "documentation", "fields_shape", "shape_of"]
 
@@ -116,7 +117,7 @@ def _read_field(shape: Shape, value: Any, path: str, *, optional: bool) -> Any:
 
 
 def documentation(doc: str, names: typing.Collection[str]) -> tuple[str, dict[str, str]]:
-    """Return the description in a docstring (cleaned as inspect.getdoc does) and the texts of names.
+    """Return the description in a docstring (cleaned, as by inspect.getdoc) and the texts of names.
 
     The description is the first paragraph, on one line. A name's text is what follows ``name:`` or
     ``name (type):`` at the start of a line, in Google's ``Args:`` section or not, with the lines
@@ -155,8 +156,12 @@ def _name(kind: Any) -> str:
 
 
 def _quote(value: Any) -> str:
-    text = repr(value)
+    text = orjson.dumps(value, default=str).decode()  # as the model wrote it
     return text if len(text) <= QUOTED_CHARACTERS else text[: QUOTED_CHARACTERS - 1] + "…"
+
+
+def _listed(values: Mapping[Any, Any]) -> str:
+    return ", ".join(orjson.dumps(value).decode() for value in values)
 
 
 def _expect(is_right: bool, wanted: str, value: Any, path: str) -> None:
@@ -216,7 +221,7 @@ def _one_of(values: Mapping[Any, Any]) -> Shape:
         for known, result in values.items():
             if type(known) is type(value) and known == value:  # 1 is not True
                 return result
-        raise BadArgument(path, f"must be one of {', '.join(map(repr, values))}, not {value!r:.60}")
+        raise BadArgument(path, f"must be one of {_listed(values)}, not {_quote(value)}")
 
     return Shape(schema, read)
 

@@ -145,7 +145,7 @@ class ToolSet:
         return (await self.run(name, arguments_json)).output
 
     async def run(self, name: str, arguments_json: str) -> ToolOutcome:
-        """Call a tool and return how it went; as ``call`` otherwise. A checkpoint if the tool is."""
+        """Call a tool and return how it went; as ``call`` otherwise."""
         tool = self._tools.get(name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
@@ -166,9 +166,12 @@ def _loaded(arguments_json: str) -> Any:
     if not arguments_json.strip():
         return {}  # what some models send when a function takes no arguments
     try:
-        return orjson.loads(arguments_json)
+        arguments = orjson.loads(arguments_json)
     except ValueError as error:
         raise BadArgument("", f"the arguments are not JSON: {error}") from error
+    if not isinstance(arguments, dict):
+        raise BadArgument("", "the arguments must be a JSON object")
+    return arguments
 
 
 async def _called(tool: Tool, arguments: Mapping[str, Any]) -> ToolOutcome:
@@ -177,7 +180,7 @@ async def _called(tool: Tool, arguments: Mapping[str, Any]) -> ToolOutcome:
         if inspect.isawaitable(result):
             result = await result
         output = orjson.dumps(result, default=_plain, option=orjson.OPT_NON_STR_KEYS)
-    except Exception as error:  # noqa: BLE001  a tool may raise anything, and the model must learn of it
+    except Exception as error:  # a tool may raise anything, and the model must learn of it
         return _refused(str(error) or type(error).__name__, error)
     return ToolOutcome(output=output.decode())
 
@@ -196,7 +199,7 @@ def _tool(function: Any, name: str | None, description: str | None) -> Tool:
     if not callable(function) or isinstance(function, type):
         raise ScenarioError(f"a tool must be a function, not {function!r}")
     where = describe(function)
-    name = name or getattr(function, "__name__", "")
+    name = str(name or getattr(function, "__name__", ""))
     if _NAME.fullmatch(name) is None:
         raise ScenarioError(
             f"{where}: {name!r} is no name of a tool: 1 to 64 letters, digits, _ and -; pass name="

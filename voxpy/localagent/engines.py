@@ -48,7 +48,7 @@ class Engines:
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """Do blocking ``work(*args)`` in a thread; inline on virtual time, which sees no threads."""
+        """Do blocking ``work(*args)`` in a thread; inline on virtual time: it sees no threads."""
         if clock.is_virtual():
             await trio.lowlevel.checkpoint()
             return work(*args)

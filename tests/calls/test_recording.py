@@ -1,0 +1,161 @@
+"""call.record and the recording that the host makes of every call: what is in the files."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from voxpy.testing.calls import CallKit, FinishedCall
+
+Samples = npt.NDArray[np.int16]
+
+RECORDS = """
+from voxpy import AppEvents, CallEvents, Logger, VoxEngine
+import trio
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    call = event.call
+    call.add_event_listener(CallEvents.RecordStarted, lambda e: Logger.write("started " + e.url))
+    call.add_event_listener(
+        CallEvents.RecordStopped, lambda e: (Logger.write(f"stopped {e.duration}"), VoxEngine.terminate())
+        if e.reason == "Call ended" else Logger.write(f"replaced {e.duration}"))
+    call.answer()
+    await call.wait_event(CallEvents.Connected)
+    call.send_media_to(call)
+    BODY
+"""
+CALLER = "- wait: answered\n- wait: 1\n- say: one two three\n- wait: 1\n- hang_up"
+
+
+def record(voxpy: CallKit, body: str, caller: str = CALLER) -> FinishedCall:
+    return voxpy.call(RECORDS.replace("BODY", body), caller)
+
+
+def read(path: Path) -> tuple[int, Samples]:
+    with wave.open(str(path)) as file:
+        data = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        return file.getframerate(), data.reshape(-1, file.getnchannels())
+
+
+def path_of(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def hz(samples: Samples, rate_hz: int) -> float:
+    """Return the loudest frequency."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum)) * rate_hz / len(samples)
+
+
+def test_stereo_has_the_caller_left_and_what_it_hears_right(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record(stereo=True)")
+    (started,) = call.find("Call.RecordStarted")
+    (stopped,) = call.find("Call.RecordStopped")
+    assert stopped.data["url"] == started.data["url"]
+    rate_hz, both = read(path_of(started.data["url"]))
+    assert rate_hz == 8000
+    assert both.shape[1] == 2
+    assert stopped.data["duration"] == pytest.approx(len(both) / 8000, abs=0.001)
+    assert np.abs(both[:, 0]).max() > 5000
+    assert call.result.record.recordings[1] == started.data["url"]
+    names = call.names("event")
+    assert names.index("Call.Disconnected") < names.index("Call.RecordStopped")
+
+
+def test_mono_is_the_sum_of_both(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record()")
+    rate_hz, one = read(path_of(call.find("Call.RecordStarted")[0].data["url"]))
+    assert one.shape[1] == 1
+    whole_hz, both = read(call.hosted.recording)
+    assert rate_hz == whole_hz
+    offset = len(both) - len(one)
+    summed = both.astype(np.int32).sum(axis=1)[offset:].clip(-32768, 32767)
+    assert np.array_equal(one[:, 0], summed)
+
+
+def test_hd_audio_is_48_khz(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record(hd_audio=True, stereo=True)")
+    rate_hz, both = read(path_of(call.find("Call.RecordStarted")[0].data["url"]))
+    assert rate_hz == 48000
+    loud = np.flatnonzero(np.abs(both[:, 0]) > 2000)
+    middle = both[loud[0] + 4800 : loud[0] + 28800, 0]
+    assert hz(middle, 48000) == pytest.approx(420, abs=5)  # the first text's tone
+
+
+def test_a_second_recording_replaces_the_first(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record()\n    await trio.sleep(1)\n    call.record(stereo=True)")
+    urls = [e.data["url"] for e in call.find("Call.RecordStarted")]
+    assert len(set(urls)) == 2
+    assert [e.data["url"] for e in call.find("Call.RecordStopped")] == urls
+    assert [path_of(u).name for u in urls] == ["record.wav", "record-2.wav"]
+    assert [e.data["reason"] for e in call.find("Call.RecordStopped")] == [
+        "Replaced by another recording",
+        "Call ended",
+    ]
+    lengths = [len(read(path_of(u))[1]) / 8000 for u in urls]
+    assert lengths[0] == pytest.approx(1.0, abs=0.021)
+    stopped = [e.data["duration"] for e in call.find("Call.RecordStopped")]
+    assert stopped == pytest.approx(lengths, abs=0.001)
+    assert call.result.record.recordings == [call.hosted.recording.as_uri(), *urls]
+
+
+def test_a_recording_is_finished_when_the_session_ends_first(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record()\n    await trio.sleep(1)\n    VoxEngine.terminate()")
+    rate_hz, one = read(path_of(call.find("Call.RecordStarted")[0].data["url"]))
+    assert len(one) / rate_hz == pytest.approx(1.0, abs=0.041)
+
+
+def test_what_cannot_be_recorded_yet_is_warned_about(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record(transcribe=True, video=True)")
+    warned = [e.data["option"] for e in call.entries if e.kind == "warning"]
+    assert warned == ["transcribe", "video"]
+
+
+@pytest.mark.parametrize(("handled", "audible"), [(True, False), (False, True)])
+def test_digits_sound_in_the_recording_only_if_nobody_handles_them(
+    voxpy: CallKit, handled: bool, audible: bool
+) -> None:
+    call = record(
+        voxpy,
+        f"call.handle_tones({handled})",
+        "- wait: answered\n- wait: 0.5\n- press: '5'\n- wait: 1\n- hang_up",
+    )
+    _, both = read(call.hosted.recording)
+    loudest = np.abs(both[:, 0]).max()
+    assert (loudest > 1000) == audible
+    assert bool(call.find("Call.ToneReceived")) == handled
+    if audible:  # a 5 is 770 and 1336 Hz (ITU-T Q.23)
+        loud = np.flatnonzero(np.abs(both[:, 0]) > 500)
+        spectrum = np.abs(np.fft.rfft(both[loud[0] : loud[-1], 0]))
+        at = np.arange(len(spectrum)) * 8000 / (loud[-1] - loud[0])
+        peaks = {round(float(at[n])) for n in np.argsort(spectrum)[-2:]}
+        assert any(abs(p - 770) < 20 for p in peaks)
+        assert any(abs(p - 1336) < 20 for p in peaks)
+
+
+def test_the_caller_is_not_heard_in_early_media(voxpy: CallKit) -> None:
+    source = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+import trio
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    call = event.call
+    call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    call.start_early_media()
+    call.send_media_to(call)
+    await trio.sleep(3)
+    call.answer()
+"""
+    call = voxpy.call(source, "- say: one two three\n- wait: 1\n- hang_up")
+    (connected,) = call.find("Call.Connected")
+    _, both = read(call.hosted.recording)
+    before = both[: round(connected.t * 8000) - 160, 0]
+    assert not before.any()
+    assert np.abs(both[len(before) :, 0]).max() > 5000
