@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voxpy.inworld import Inworld
     from voxpy.logger import Logger
     from voxpy.modules import Modules, require
+    from voxpy.net import Net
     from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
     from voxpy.voxengine import VoxEngine, send_media_between
 
@@ -26,6 +27,7 @@ __all__ = [
     "Inworld",
     "Logger",
     "Modules",
+    "Net",
     "VoxEngine",
     "WatchdogEvents",
     "clear_interval",
@@ -44,6 +46,7 @@ _HOMES = {
     "Inworld": "inworld",
     "Logger": "logger",
     "Modules": "modules",
+    "Net": "net",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",
     "clear_interval": "timers",

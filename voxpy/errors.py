@@ -12,6 +12,8 @@
     ├── RemoteProtocolError  they broke a protocol
     ├── ConnectFailed        a connection was not made (status, reason)
     ├── CallFailed           a call was not made (SIP code, reason)
+    ├── RequestFailed        a service did not do what it was asked (code)
+    │   └── SpeechInterrupted    the user spoke over what the agent was to say
     ├── EngineMissing        a speech engine or audio device is not installed
     └── LimitExceeded        a documented bound was passed
 """
@@ -31,7 +33,9 @@ __all__ = [
     "NoSession",
     "NotSupported",
     "RemoteProtocolError",
+    "RequestFailed",
     "ScenarioError",
+    "SpeechInterrupted",
     "UnknownName",
     "VoxpyError",
     "nearest",
@@ -92,6 +96,18 @@ class CallFailed(VoxpyError):
         self.code = code
         self.reason = reason
         super().__init__(f"{code} {reason}")
+
+
+class RequestFailed(VoxpyError):
+    """A service did not do what it was asked, and says why. ``code`` is its own, if it gave one."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class SpeechInterrupted(RequestFailed):
+    """What the agent was to say was cut short: the user spoke, or it was cancelled."""
 
 
 class EngineMissing(VoxpyError):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import orjson
 
 from voxpy.engine.context import current
 from voxpy.engine.events import Event
-from voxpy.engine.trace import event_fields
+from voxpy.engine.trace import as_json, event_fields
 
 __all__ = ["Logger", "LoggerNamespace"]
 
 
 class LoggerNamespace:
     """Made once, as ``Logger``."""
+
+    __slots__ = ()  # what a scenario stored here would be seen by every other session
 
     def write(self, message: Any) -> None:
         """Write a line to ``session.log`` and to the trace.
@@ -41,7 +42,7 @@ def _as_json(message: Any) -> str:
         message = attrs.asdict(message)
     elif isinstance(message, BaseException):
         message = {"message": str(message), "type": type(message).__name__}
-    return orjson.dumps(message, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return as_json(message).decode()
 
 
 Logger = LoggerNamespace()

@@ -7,7 +7,7 @@ A request never raises for what happens on the network or at the server: it retu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import httpx
@@ -52,6 +52,8 @@ class _Pending:
 
 class NetNamespace:
     """The functions of the Net namespace; made once, as ``Net``."""
+
+    HttpRequestResult: TypeAlias = HttpRequestResult
 
     async def http_request_async(
         self,
@@ -189,7 +191,7 @@ def _request(
     return HttpRequest(
         method=method.upper(),
         url=address,
-        headers=httpx.Headers(wanted),
+        headers=httpx.Headers([(name.encode(), value.encode()) for name, value in wanted.items()]),
         body=post_data.encode() if isinstance(post_data, str) else post_data,
         raw_output=raw_output,
         timeout_s=seconds,
@@ -279,7 +281,7 @@ async def _perform(
 # -- what is told of it ---------------------------------------------------------------------------
 
 _SECRET_HEADERS = frozenset({"cookie", "set-cookie"})
-"""Besides those whose name tells (``authorization``, ``x-api-key``): the trace masks them itself."""
+"""Besides those whose name tells (``authorization``, ``x-api-key``), which the trace masks."""
 
 
 def _told_of_request(request: HttpRequest, log: bool) -> dict[str, Any]:

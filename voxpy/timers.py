@@ -1,4 +1,4 @@
-"""The global functions of VoxEngine that Python lacks: timers in milliseconds, tied to the session."""
+"""VoxEngine's global functions that Python lacks: timers in milliseconds, tied to the session."""
 
 from __future__ import annotations
 

@@ -38,6 +38,8 @@ NOT_YET = frozenset(
 class VoxEngineNamespace:
     """The functions of the VoxEngine namespace that voxpy has; made once, as ``VoxEngine``."""
 
+    __slots__ = ()  # what a scenario stored here would be seen by every other session
+
     def add_event_listener(self, kind: type[E], handler: Handler[E]) -> None:
         """Call ``handler(event)`` for every event of class ``kind`` in this session.
 
@@ -96,7 +98,8 @@ class VoxEngineNamespace:
         """Return a secret, or None if there is none. VoxEngine: VoxEngine.getSecretValue."""
         session = current("VoxEngine.get_secret_value")
         value = session.around.secrets.get(name) if name else None
-        session.trace.command("VoxEngine.get_secret_value", secret=name, found=value is not None)
+        # Not under "secret": everything that stands there is masked, and the name is wanted.
+        session.trace.command("VoxEngine.get_secret_value", key=name, found=value is not None)
         return value
 
     def custom_data(self, value: str | None = None) -> str:

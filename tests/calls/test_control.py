@@ -1,5 +1,7 @@
 """The states of a call and the order of its events, on a simulated leg in virtual time."""
 
+# ruff: noqa: E501  tables and scenario sources read better in whole lines
+
 from __future__ import annotations
 
 from typing import Any
@@ -36,9 +38,7 @@ def events(call: FinishedCall) -> list[str]:
 
 
 def states(call: FinishedCall) -> list[tuple[str, str]]:
-    return [
-        (e.data["old_state"], e.data["new_state"]) for e in call.find("Call.StateChanged")
-    ]
+    return [(e.data["old_state"], e.data["new_state"]) for e in call.find("Call.StateChanged")]
 
 
 def disconnected(call: FinishedCall) -> dict[str, Any]:
@@ -353,8 +353,27 @@ def test_the_two_lists_are_all_the_methods_there_are() -> None:
     from voxpy.call import Call
 
     listed = {m.split("(")[0] for m in REFUSED}
-    used = {word.split("(")[0] for word in WORKING.replace("call.", "call. ").split() if "(" in word}
+    used = {
+        word.split("(")[0] for word in WORKING.replace("call.", "call. ").split() if "(" in word
+    }
     known = {n for n in dir(Call) if not n.startswith("_") and callable(getattr(Call, n))}
     tested_elsewhere = {"reject", "decline", "hangup"}
     assert known - listed - used - tested_elsewhere == set()
     assert len(known) == 39  # VoxEngine's 38, and wait_event
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "reason"),
+    [
+        ("call.hangup()", 603, "Hung up by the scenario"),
+        ("VoxEngine.terminate()", 480, "Session ended"),
+    ],
+)
+def test_a_call_that_nobody_answered_was_refused(
+    voxpy: CallKit, body: str, code: int, reason: str
+) -> None:
+    call = voxpy.call(scenario(body), "may_be_refused: true\nsteps:\n- wait: answered")
+    (kept,) = call.result.record.calls
+    assert kept["end_reason"] == {"code": code, "description": reason}
+    assert kept["successful"] is False
+    assert call.result.failure == ""

@@ -1,5 +1,7 @@
 """call.record and the recording that the host makes of every call: what is in the files."""
 
+# ruff: noqa: E501  tables and scenario sources read better in whole lines
+
 from __future__ import annotations
 
 import wave

@@ -152,3 +152,26 @@ def alerting(event):
         settings=Settings(limits=Limits(unanswered_call_s=7.0)),
     )
     assert at(call, "Call.Disconnected") == [pytest.approx(7.0, abs=0.05)]
+
+
+def test_early_media_without_an_answer_is_dropped(voxpy: CallKit) -> None:
+    call = voxpy.call(
+        """
+from voxpy import AppEvents, CallEvents, Logger, VoxEngine
+
+def alerting(event):
+    event.call.add_event_listener(CallEvents.Disconnected, ended)
+    event.call.start_early_media()
+
+def ended(event):
+    Logger.write(str(event.internal_code))
+    VoxEngine.terminate()
+
+VoxEngine.add_event_listener(AppEvents.CallAlerting, alerting)
+""",
+        "may_be_refused: true\nsteps:\n  - wait: {for: answered, within_s: 60}",
+        settings=Settings(limits=Limits(early_media_s=20)),
+    )
+    assert call.names("warning") == ["early media without an answer"]
+    assert call.log == ["408"]
+    assert 20 <= call.result.record.duration_s < 22

@@ -25,6 +25,7 @@ from voxpy.call import (
 )
 from voxpy.calls.features import raise_not_supported
 from voxpy.calls.recording import Recording
+from voxpy.calls.watchdogs import watch_call
 from voxpy.engine import clock
 from voxpy.engine.ports import (
     EarlyMedia,
@@ -66,6 +67,7 @@ def make_call(session: Session, leg: Leg) -> Call:
     session.graph.attach(leg.media)
     session.add_closer(f"call {leg.leg_id}", controller.aclose)
     leg.bind(controller.report)
+    session.on_start(f"watching {leg.leg_id}", watch_call, session, controller)
     return controller.call
 
 
@@ -79,6 +81,7 @@ class CallController:
         self._connected_at: float | None = None
         self._answering = False
         self._tone_kinds = TONE_KINDS[DTMFType.ALL]
+        self.early_media_since: float | None = None
         self.call_id = leg.leg_id
         self.incoming = leg.incoming
         self.callerid = leg.callerid
@@ -122,6 +125,7 @@ class CallController:
         """Let media flow to the caller before the answer."""
         allowed = self.state in ("ALERTING", "PROGRESSING") and self.incoming
         if self._allowed("start_early_media", allowed):
+            self.early_media_since = clock.now()
             self._leg.start_early_media(headers)
             self._move("PROGRESSING")
 

@@ -7,6 +7,7 @@ say goodbye or take back the cause. They are tasks of the session and end with i
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -17,29 +18,41 @@ from voxpy.engine.events import Event
 from voxpy.engine.session import Session
 from voxpy.events import WatchdogEvents
 
-__all__ = ["watch_call"]
+__all__ = ["Watched", "watch_call"]
 
 LOOK_EVERY_S = 1.0
 
 
-async def watch_call(session: Session, call: Call) -> None:
+class Watched(Protocol):
+    """What the watchdogs look at: the call's controller."""
+
+    call: Call
+    early_media_since: float | None
+
+
+async def watch_call(session: Session, watched: Watched) -> None:
     """Watch one incoming call until it is over."""
+    call = watched.call
+    alerting_since = clock.now()
+    while call.state() in ("ALERTING", "PROGRESSING"):
+        await trio.sleep(LOOK_EVERY_S)
+        _drop_if_unanswered(session, watched, alerting_since)
+    if call.state() == "CONNECTED":
+        await _watch_flow(session, call)
+
+
+def _drop_if_unanswered(session: Session, watched: Watched, alerting_since: float) -> None:
+    """Drop a call that rings, or hears early media, for too long (VoxEngine: limits, 60 s both)."""
     limits = session.around.settings.limits
-    if not await _connects_within(call, limits.unanswered_call_s):
-        if call.state() != "TERMINATED":
-            session.trace.warning(
-                "nobody answered", unit=call.id(), after_s=limits.unanswered_call_s
-            )
-            call.reject(408)
-        return
-    await _watch_flow(session, call)
-
-
-async def _connects_within(call: Call, limit_s: float) -> bool:
-    with trio.move_on_after(limit_s):
-        while call.state() in ("ALERTING", "PROGRESSING"):  # noqa: ASYNC110  to the second will do
-            await trio.sleep(LOOK_EVERY_S)
-    return call.state() == "CONNECTED"
+    early_since = watched.early_media_since
+    for words, since, limit_s in (
+        ("nobody answered", alerting_since, limits.unanswered_call_s),
+        ("early media without an answer", early_since, limits.early_media_s),
+    ):
+        waiting = watched.call.state() in ("ALERTING", "PROGRESSING")
+        if waiting and since is not None and clock.now() - since >= limit_s:
+            session.trace.warning(words, unit=watched.call.id(), after_s=limit_s)
+            watched.call.reject(408)
 
 
 async def _watch_flow(session: Session, call: Call) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import singledispatch
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial, singledispatch
 
 import numpy as np
 import numpy.typing as npt
+import trio
 
 from voxpy.channels.caller import CallOver, SimulatedCaller, StepFailed
 from voxpy.channels.script import (
@@ -84,12 +85,20 @@ async def _do(step: Step, caller: SimulatedCaller, sounds: Sounds) -> None:
 
 @_do.register
 async def _(step: Wait, caller: SimulatedCaller, sounds: Sounds) -> None:
-    waits = {
+    waits: Mapping[str, Callable[[float], Awaitable[None]]] = {
         "answered": caller.wait_answered,
         "agent_speaking": caller.wait_agent_speaking,
         "agent_finished": caller.wait_agent_finished,
+        "hung_up": partial(_hung_up, caller),
     }
     await waits[step.what](step.within_s)
+
+
+async def _hung_up(caller: SimulatedCaller, within_s: float) -> None:
+    with trio.move_on_after(within_s):
+        await caller.wait_over()
+        return
+    raise StepFailed(f"nobody hung up within {within_s:g} s")
 
 
 @_do.register

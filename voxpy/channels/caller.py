@@ -29,6 +29,8 @@ Note = Callable[..., None]
 
 UTTERANCE_GAP_S = 0.5
 """Silence that ends an utterance: longer than a pause between sentences, shorter than a turn."""
+MURMUR_GAP_S = 0.2
+"""Silence between a murmur into the caller's words and the reply to them."""
 FINISHED_AFTER_S = 0.8
 """Silence after which the caller takes the agent to have finished."""
 
@@ -222,9 +224,12 @@ class SimulatedCaller:
         """Listen to 20 ms."""
         now = clock.now()
         if audible(frame, PCMU):
+            paused_s = now - (self._last_audible_at or 0.0)
             self._last_audible_at = now
             if not self._utterance:
                 self._agent_began(now)
+            elif paused_s >= MURMUR_GAP_S and self._is_reply():
+                self._note("agent audible", **self._reply(now))
         if self._utterance:
             self._utterance.append(frame)
             quiet_s = now - (self._last_audible_at or now)
@@ -248,11 +253,14 @@ class SimulatedCaller:
         self._agent_turns += 1
         self._began_at = now
         self._utterance.append(b"")
-        reply: dict[str, Any] = {}
-        if self._awaiting_reply and self._spoke_until is not None and not self._speaking:
-            self._awaiting_reply = False
-            reply["reply_ms"] = round((now - self._spoke_until) * 1000)
-        self._note("agent audible", **reply)
+        self._note("agent audible", **(self._reply(now) if self._is_reply() else {}))
+
+    def _is_reply(self) -> bool:
+        return self._awaiting_reply and not self._speaking
+
+    def _reply(self, now: float) -> dict[str, Any]:
+        self._awaiting_reply = False
+        return {"reply_ms": round((now - (self._spoke_until or now)) * 1000)}
 
     def _end_utterance(self) -> None:
         if not self._utterance:

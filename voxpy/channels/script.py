@@ -37,9 +37,9 @@ class Step:
 
 @attrs.frozen(kw_only=True)
 class Wait(Step):
-    """Wait until the call is answered, the agent speaks, or it has finished speaking."""
+    """Wait until the call is answered, the agent speaks or has finished, or the call is over."""
 
-    what: Literal["answered", "agent_speaking", "agent_finished"]
+    what: Literal["answered", "agent_speaking", "agent_finished", "hung_up"]
     within_s: float = AGENT_WITHIN_S
 
 

@@ -120,8 +120,9 @@ class SimulatedLeg:
         self._end(code, "Rejected")
 
     def hangup(self, headers: Headers) -> None:
-        """End the call from our side."""
-        self._end(200, "Hung up by the scenario")
+        """End the call from our side; before the answer that is a refusal (603, RFC 3261)."""
+        up = self.state == "connected"
+        self._end(200 if up else 603, "Hung up by the scenario")
 
     def handle_tones(self, enabled: bool) -> None:
         """Report digits instead of letting them sound."""
@@ -141,8 +142,9 @@ class SimulatedLeg:
         self._tell("info", f"{mime_type}: {body}")
 
     async def aclose(self) -> None:
-        """Say BYE if that was not done."""
-        self._end(200, "Session ended")
+        """Say BYE if that was not done, or that nobody is here (480) to a caller still waiting."""
+        up = self.state == "connected"
+        self._end(200 if up else 480, "Session ended")
 
     # -- what the caller does -------------------------------------------------------------------
 

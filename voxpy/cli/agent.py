@@ -11,12 +11,38 @@ import click
 __all__ = ["command"]
 
 
-@click.command()
+def _listed(cls: type) -> str:
+    from voxpy.wire.realtime.switches import describe
+
+    return "\n".join(["\b", *(f"  {name}\n      {meaning}" for name, meaning in describe(cls))])
+
+
+class _Agent(click.Command):
+    """A command whose help also lists the switches; building that list is left to ``--help``."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what ``--quirk`` and ``--fault`` take, with the defaults."""
+        from voxpy.wire.realtime.faults import Faults
+        from voxpy.wire.realtime.quirks import Quirks
+
+        for title, cls in (("Quirks, as Inworld unless set", Quirks), ("Faults", Faults)):
+            with formatter.section(title):
+                formatter.write_text(_listed(cls))
+
+
+@click.command(cls=_Agent)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8765, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--llm", metavar="URL", help="Let an OpenAI-compatible chat endpoint do the talking.")
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
 @click.option("--topics", type=click.Path(path_type=Path), help="What the agent knows (YAML).")
+@click.option(
+    "--quirk", "quirks", multiple=True, metavar="NAME=VALUE", help="See below; repeatable."
+)
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME=VALUE", help="See below; repeatable."
+)
+@click.option("--seed", default=0, show_default=True, help="What chance brings: the same again.")
 def command(**options: Any) -> None:
     """Run a realtime agent on this machine, speaking Inworld's Realtime protocol.
 
@@ -26,10 +52,28 @@ def command(**options: Any) -> None:
 
     from voxpy.cli.run import _engines
 
-    trio.run(functools.partial(_serve, options, _engines(options)))
+    behaviour = _behaviour(options)
+    trio.run(functools.partial(_serve, options, _engines(options), behaviour))
 
 
-async def _serve(options: dict[str, Any], engines: Any) -> None:
+def _behaviour(options: dict[str, Any]) -> Any:
+    from voxpy.localagent.connection import Behaviour
+    from voxpy.wire.realtime.faults import Faults
+    from voxpy.wire.realtime.quirks import Quirks
+    from voxpy.wire.realtime.switches import parse_switches
+
+    try:
+        quirks = parse_switches(Quirks, options["quirks"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--quirk") from error
+    try:
+        faults = parse_switches(Faults, options["faults"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from error
+    return Behaviour(quirks=quirks, faults=faults, seed=options["seed"])
+
+
+async def _serve(options: dict[str, Any], engines: Any, behaviour: Any) -> None:
     import numpy as np
     import trio
 
@@ -37,7 +81,12 @@ async def _serve(options: dict[str, Any], engines: Any) -> None:
 
     async with trio.open_nursery() as nursery:
         serve = functools.partial(
-            serve_tcp, engines, host=options["host"], port=options["port"], report=click.echo
+            serve_tcp,
+            engines,
+            host=options["host"],
+            port=options["port"],
+            report=click.echo,
+            behaviour=behaviour,
         )
         port = await nursery.start(serve)  # first: a taken port need not wait for the models
         click.echo("loading the voice and the recogniser …")

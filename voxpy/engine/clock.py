@@ -1,4 +1,4 @@
-"""The only module that reads a clock: trio's for waiting, the wall's for dates, the CPU's for blame.
+"""The only reader of clocks: trio's for waiting, the wall's for dates, the CPU's for blame.
 
 Under trio's MockClock the wall clock is derived from the virtual one, so that two virtual runs of
 the same call write the same dates.
@@ -60,7 +60,8 @@ class MediaClock:
     """Steps every media graph of the process each 20 ms, on absolute deadlines.
 
     One wake-up serves all sessions, because a trio wake-up costs more than the audio work of a
-    call. After a stall up to CATCH_UP_TICKS ticks are run at once; the rest are skipped and counted.
+    call. After a stall up to CATCH_UP_TICKS ticks are run at once; the rest are skipped and
+    counted.
     """
 
     def __init__(self) -> None:
@@ -99,7 +100,8 @@ class MediaClock:
         due = 1 + int(late_s / FRAME_S + 1e-9)
         for n in range(min(due, CATCH_UP_TICKS)):
             self._ticks += 1
-            for step in tuple(self._steps.values()):
-                step(deadline + n * FRAME_S)
+            for key, step in tuple(self._steps.items()):
+                if key in self._steps:  # another step may just have stopped it
+                    step(deadline + n * FRAME_S)
         self._skipped += max(0, due - CATCH_UP_TICKS)
         return deadline + due * FRAME_S

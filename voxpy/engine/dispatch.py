@@ -24,6 +24,7 @@ import trio
 
 from voxpy.engine.emitter import ListenerTable, describe
 from voxpy.engine.events import Event
+from voxpy.engine.faults import contained
 from voxpy.errors import LimitExceeded
 
 __all__ = ["Dispatcher", "Reports", "until_suspended"]
@@ -124,8 +125,9 @@ class Dispatcher:
         began = self._stopwatch()
         with self.contain(what):
             result = call()
+        spent_s = self._stopwatch() - began
         if not inspect.isawaitable(result):
-            self._watch_speed(what, began)
+            self._watch_speed(what, spent_s)
             return
         if self._live.total() >= self._live_limit:
             _discard(result)
@@ -138,18 +140,21 @@ class Dispatcher:
             )
             return
         self._live[what] += 1
-        await nursery.start(self._run_async, result, what, began)
+        await nursery.start(self._run_async, result, what, spent_s)
 
     async def _run_async(
         self,
         awaitable: Awaitable[Any],
         what: str,
-        began: float,
+        spent_s: float,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        # Counted from here: other tasks may have run since the dispatcher asked for this one.
+        began = self._stopwatch() - spent_s
+
         def suspended() -> None:
-            self._watch_speed(what, began)
+            self._watch_speed(what, self._stopwatch() - began)
             task_status.started()
 
         try:
@@ -158,29 +163,16 @@ class Dispatcher:
         finally:
             self._live[what] -= 1
 
-    def _watch_speed(self, what: str, began: float) -> None:
-        took_s = self._stopwatch() - began
+    def _watch_speed(self, what: str, took_s: float) -> None:
         if took_s > self._slow_s and what not in self._named_slow:
             self._named_slow.add(what)
             self._reports.slow(what, took_s)
 
     @contextmanager
     def contain(self, what: str) -> Iterator[None]:
-        """Report errors of user code instead of raising them: the only place that does.
-
-        Cancellation and KeyboardInterrupt pass; a group is split, so that a Cancelled inside it
-        passes and the rest is reported.
-        """
-        try:
+        """Report errors of user code instead of raising them; see ``contained``."""
+        with contained(lambda error: self._reports.failed(error, what)):
             yield
-        except BaseExceptionGroup as group:
-            passing, errors = group.split((trio.Cancelled, KeyboardInterrupt, SystemExit))
-            if errors is not None:
-                self._reports.failed(errors, what)
-            if passing is not None:
-                raise passing from None
-        except Exception as error:  # noqa: BLE001  user code may raise anything
-            self._reports.failed(error, what)
 
 
 async def until_suspended(awaitable: Awaitable[Any], announce: Callable[[], None]) -> Any:
@@ -219,7 +211,7 @@ def _relay(
         suspended()
         try:
             answer = yield trap
-        except BaseException as error:  # noqa: BLE001  it belongs to the coroutine
+        except BaseException as error:  # it belongs to the coroutine
             thrown = error
 
 

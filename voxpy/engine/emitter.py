@@ -11,7 +11,15 @@ import attrs
 from voxpy.engine.events import Event
 from voxpy.errors import ScenarioError
 
-__all__ = ["Emitter", "Handler", "ListenerTable", "Waiter", "describe"]
+__all__ = [
+    "Emitter",
+    "Handler",
+    "ListenerTable",
+    "Waiter",
+    "check_handler",
+    "check_kind",
+    "describe",
+]
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[E], Awaitable[None] | None]

@@ -49,7 +49,7 @@ _FINISH_REASONS = {
 
 @attrs.frozen
 class End:
-    """The end of a session. ``detail`` is a sentence; ``frames`` a traceback of user code, if any."""
+    """The end of a session. ``detail`` is a sentence; ``frames`` a traceback of user code."""
 
     reason: EndReason
     detail: str = ""

@@ -1,15 +1,50 @@
-"""From an exception to what its author wants to read: the message, file:line, and their frames."""
+"""What becomes of an exception: who is told of it, and what its author wants to read.
+
+That is the message, file:line of their own code, and their frames without ours.
+"""
 
 from __future__ import annotations
 
+import os
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import trio
 
-__all__ = ["Fault", "explain"]
+__all__ = ["Fault", "contained", "explain"]
 
-OURS = str(Path(__file__).resolve().parents[1])
+
+def _folder(file: str) -> str:
+    return str(Path(file).resolve().parent) + os.sep
+
+
+_OURS = str(Path(__file__).resolve().parents[1]) + os.sep
+_MACHINERY = (_OURS, _folder(trio.__file__))
+_STANDARD_LIBRARY = _folder(traceback.__file__)
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+@contextmanager
+def contained(report: Callable[[BaseException], None]) -> Iterator[None]:
+    """Hand the error of the code inside to ``report`` instead of raising it.
+
+    Cancellation and KeyboardInterrupt pass; a group is split, so that a Cancelled inside it passes
+    and the rest is reported. SystemExit is reported: ``sys.exit()`` in one scenario must not end
+    the calls of the others.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        passing, errors = group.split((trio.Cancelled, KeyboardInterrupt))
+        if errors is not None:
+            report(errors)
+        if passing is not None:
+            raise passing from None
+    except (Exception, SystemExit) as error:  # user code may raise anything
+        report(error)
 
 
 @attrs.frozen
@@ -24,23 +59,46 @@ class Fault:
 def explain(error: BaseException) -> Fault:
     """Return ``error`` as its author should see it.
 
-    voxpy's and trio's frames are left out; ``where`` is the innermost remaining frame, or the place
-    a SyntaxError points at.
+    voxpy's and trio's frames are left out. ``where`` is the innermost frame of the author's own,
+    rather than of a library they called, or the place a SyntaxError points at; of a group, that of
+    its first member that has one.
     """
     told = traceback.TracebackException.from_exception(error)
-    own = [f for f in told.stack if not _is_machinery(f.filename)]
+    _cut_machinery(told)
+    return Fault(_message(error), _where(error), "".join(told.format(chain=False)))
+
+
+def _message(error: BaseException) -> str:
+    name = type(error).__name__
     if isinstance(error, SyntaxError):
-        where = f"{error.filename}:{error.lineno}"
-        return Fault(f"{type(error).__name__}: {error.msg}", where, "".join(told.format()))
-    where = f"{own[-1].filename}:{own[-1].lineno}" if own else ""
-    told.stack = traceback.StackSummary.from_list(own)
-    message = f"{type(error).__name__}: {error}"
+        return f"{name}: {error.msg}"
     if isinstance(error, BaseExceptionGroup):
-        inner = "; ".join(explain(e).message for e in error.exceptions)
-        message = f"{type(error).__name__} of {inner}"
-        where = where or next((explain(e).where for e in error.exceptions), "")
-    return Fault(message, where, "".join(told.format(chain=False)))
+        return f"{name} of {'; '.join(_message(e) for e in error.exceptions)}"
+    return f"{name}: {error}"
+
+
+def _where(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+        return f"{error.filename}:{error.lineno}"
+    if isinstance(error, BaseExceptionGroup):
+        inner = next((w for w in map(_where, error.exceptions) if w), "")
+        if inner:
+            return inner
+    kept = [f for f in traceback.extract_tb(error.__traceback__) if not _is_machinery(f.filename)]
+    own = [f for f in kept if not _is_library(f.filename)] or kept
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+
+
+def _cut_machinery(told: traceback.TracebackException) -> None:
+    kept = [f for f in told.stack if not _is_machinery(f.filename)]
+    told.stack = traceback.StackSummary.from_list(kept)
+    for member in told.exceptions or ():
+        _cut_machinery(member)
 
 
 def _is_machinery(filename: str) -> bool:
-    return filename.startswith(OURS) or f"{Path('trio')}/_" in filename or filename.startswith("<")
+    return filename.startswith((*_MACHINERY, "<"))
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith(_STANDARD_LIBRARY) or not _INSTALLED.isdisjoint(Path(filename).parts)

@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 
 import attrs
 import httpx
@@ -122,12 +121,16 @@ async def _talk(request: HttpRequest) -> HttpRequestResult:
         ) as response,
     ):
         body = bytearray()
-        async with aclosing(response.aiter_bytes()) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
+        with trio.CancelScope() as enough:
+            async for piece in response.aiter_bytes():
                 body += piece
                 if len(body) > RESPONSE_BYTES:
-                    why = f"the response has more than {RESPONSE_BYTES} bytes"
-                    return HttpRequestResult(code=TOO_LARGE, error=why)
+                    # httpx reads through generators inside each other. Leaving the loop would
+                    # abandon all but the outermost; running into a cancellation ends them in order.
+                    enough.cancel()
+    if len(body) > RESPONSE_BYTES:
+        why = f"the response has more than {RESPONSE_BYTES} bytes"
+        return HttpRequestResult(code=TOO_LARGE, error=why)
     return _result(response, bytes(body), raw=request.raw_output)
 
 

@@ -1,9 +1,9 @@
 """From scenario files to a running module, afresh for each session.
 
 The files of a rule are compiled once and executed in order into one namespace, as VoxEngine does.
-The module gets a unique name in ``sys.modules`` for the session's life (``dataclasses`` and pickling
-need to find it there), and its files' folders as package path, so that ``from .prices import TABLE``
-imports a neighbour, privately to the session. ``sys.path`` is never touched.
+The module gets a unique name in ``sys.modules`` for the session's life (``dataclasses`` and
+pickling need to find it there), and its files' folders as package path, so that ``from .prices
+import TABLE`` imports a neighbour, privately to the session. ``sys.path`` is never touched.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def compile_scenarios(paths: Sequence[Path]) -> Program:
 
 def _compile(path: Path) -> types.CodeType:
     try:
-        source = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except FileNotFoundError:
         raise ScenarioError(f"{path}: there is no such scenario file{_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -87,8 +87,9 @@ def _compile(path: Path) -> types.CodeType:
         caret = (
             "\n    " + line + "\n    " + " " * max(0, (error.offset or 1) - 1) + "^" if line else ""
         )
-        raise ScenarioError(f"{path}:{error.lineno}: {error.msg}{caret}") from error
-    except ValueError as error:  # source with null bytes
+        where = f"{path}:{error.lineno}" if error.lineno else f"{path}"  # null bytes have no line
+        raise ScenarioError(f"{where}: {error.msg}{caret}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # nested beyond the parser's depth
         raise ScenarioError(f"{path}: {error}") from error
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
-import trio
 
 from voxpy.media.unit import MediaPort
+
+if TYPE_CHECKING:
+    import trio
 
 __all__ = [
     "EarlyMedia",

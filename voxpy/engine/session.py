@@ -25,17 +25,20 @@ import attrs
 import trio
 
 from voxpy.engine import clock
+from voxpy.engine.closers import Closers
 from voxpy.engine.dispatch import Dispatcher, Reports
 from voxpy.engine.emitter import ListenerTable, Waiter
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.events import Event, Terminated, Terminating
-from voxpy.engine.faults import explain
+from voxpy.engine.faults import contained
 from voxpy.engine.loader import Program
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint, Secrets, SessionFiles
+from voxpy.engine.presence import Presence
 from voxpy.engine.settings import Settings
 from voxpy.engine.timers import Timers
 from voxpy.engine.trace import Trace
-from voxpy.errors import LimitExceeded, ScenarioError
+from voxpy.engine.troubles import Troubles
+from voxpy.errors import ScenarioError
 from voxpy.media.graph import MediaGraph
 from voxpy.media.unit import MediaPort
 
@@ -44,7 +47,7 @@ __all__ = ["Session", "Surroundings"]
 E = TypeVar("E", bound=Event)
 
 VIRTUAL_SLOW_S = 0.5
-"""A real duration among virtual ones: high enough that two runs of a sound scenario never differ."""
+"""A real duration among virtual ones: so high that two runs of a sound scenario never differ."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +74,6 @@ class Session:
         self.graph = MediaGraph()
         self.custom_data = ""
         self.ended: End | None = None
-        self.errors: list[BaseException] = []
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
         self.timers = Timers(
             limit=surroundings.settings.limits.timers,
@@ -79,6 +81,14 @@ class Session:
             fire=self.post_callback,
         )
         limits = surroundings.settings.limits
+        self._troubles = Troubles(
+            trace=self.trace,
+            end=self.end,
+            on_handler_error=surroundings.settings.on_handler_error,
+        )
+        self.errors = self._troubles.errors
+        self._closers = Closers(self.trace, self._troubles.internal)
+        self._presence = Presence()
         self._dispatcher = Dispatcher(
             queue_limit=limits.event_queue,
             live_limit=limits.live_handlers,
@@ -87,20 +97,19 @@ class Session:
             stopwatch=clock.busy_s,
             stopped=lambda: self.ended is not None,
             reports=Reports(
-                failed=self._handler_failed, slow=self._handler_slow, exceeded=self._exceeded
+                failed=self._troubles.handler_failed,
+                slow=self._troubles.handler_slow,
+                exceeded=self._troubles.exceeded,
             ),
         )
-        self._loaded = False
         self._ending = trio.Event()
         self._last_word = trio.CancelScope()
         self._hurried = False
         self._io: trio.Nursery | None = None
         self._handlers: trio.Nursery | None = None
         self._ids: Counter[str] = Counter()
-        self._closers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._at_start: list[tuple[str, Callable[..., Awaitable[None]], tuple[Any, ...]]] = []
-        self._calls: set[str] = set()
-        self._calls_changed = trio.Event()
+        self._stop_media: Callable[[], None] = lambda: None
 
     # -- for the vocabulary and for channels: synchronous, never blocking ------------------------
 
@@ -114,8 +123,11 @@ class Session:
 
     def post_untraced(self, listeners: ListenerTable, event: Event) -> None:
         """Queue ``event`` without a word of its content in the trace (``privacy=True``)."""
-        self.trace.step("private event", event=event.name)
-        self._dispatcher.post(listeners, event)
+        if self.ended is None:
+            self.trace.step("private event", event=event.name)
+            self._dispatcher.post(listeners, event)
+        else:
+            self.trace.step("late event dropped", event=event.name)
 
     def new_id(self, prefix: str) -> str:
         """Return an id that is unique in the session: ``client-1``, ``client-2``."""
@@ -130,8 +142,10 @@ class Session:
         """End the session for ``reason``; the first cause wins, later ones are ignored."""
         if self.ended is None:
             self.ended = End(reason, detail, frames)
-            self.trace.write("session", "ending", reason=reason.value, detail=detail)
             self._ending.set()
+            if self._handlers is not None:  # at once: whoever says this runs to its next await
+                self._handlers.cancel_scope.cancel()
+            self.trace.write("session", "ending", reason=reason.value, detail=detail)
 
     def spawn(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run a task of ours that outlives the handler which starts it; an error ends the session.
@@ -148,29 +162,26 @@ class Session:
 
     def add_closer(self, name: str, close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Await ``close()`` at the end, under a shielded deadline; return what takes that back."""
-        self._closers[name] = close
-        return lambda: self._closers.pop(name, None) and None
+        return self._closers.add(name, close)
 
     def call_began(self, call_id: str) -> None:
         """Note that the session has this call; without any it ends after a minute."""
-        self._calls.add(call_id)
-        self._note_calls_changed()
+        self._presence.began(call_id)
 
     def call_ended(self, call_id: str) -> None:
         """Note that the call is over."""
-        self._calls.discard(call_id)
-        self._note_calls_changed()
+        self._presence.ended(call_id)
 
     def connect_media(self, source: Any, target: Any) -> None:
         """Send the media of one unit to another. Raises ScenarioError if one is no media unit."""
-        from_port, to_port = media_port(source), media_port(target)
+        from_port, to_port = _media_port(source), _media_port(target)
         replaced = self.graph.connect(from_port, to_port)
         fields = {"replaces": replaced.name} if replaced is not None else {}
         self.trace.command("send_media_to", unit=from_port.name, target=to_port.name, **fields)
 
     def disconnect_media(self, source: Any, target: Any) -> None:
         """Undo ``connect_media``; a link that does not exist is ignored."""
-        from_port, to_port = media_port(source), media_port(target)
+        from_port, to_port = _media_port(source), _media_port(target)
         self.trace.command("stop_media_to", unit=from_port.name, target=to_port.name)
         self.graph.disconnect(from_port, to_port)
 
@@ -204,11 +215,14 @@ class Session:
         Returns why it ended. If the caller is cancelled, everything is closed all the same and
         Cancelled propagates afterwards.
         """
-        async with trio.open_nursery() as outside:
-            outside.start_soon(self._obey_cancellation)
-            with trio.CancelScope(shield=True):
-                await self._live(program)
-            outside.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as outside:
+                outside.start_soon(self._obey_cancellation)
+                with trio.CancelScope(shield=True):
+                    await self._live(program)
+                outside.cancel_scope.cancel()
+        finally:  # a KeyboardInterrupt leaves no module behind either
+            program.unload(self.session_id)
         assert self.ended is not None
         return self.ended
 
@@ -222,28 +236,29 @@ class Session:
 
     async def _live(self, program: Program) -> None:
         limits = self.around.settings.limits
-        stop_media = self.around.media_clock.add(self._tick)
+        self._stop_media = self.around.media_clock.add(self._tick)
         try:
             async with trio.open_nursery() as io:
                 self._io = io
                 async with trio.open_nursery() as handlers:
                     self._handlers = handlers
                     handlers.start_soon(self._guard, "dispatcher", self._work, program, handlers)
-                    handlers.start_soon(self._guard, "calls watch", self._watch_calls)
+                    handlers.start_soon(
+                        self._presence.watch, limits.session_without_calls_s, self._no_calls
+                    )
                     for name, task, args in self._at_start:
                         handlers.start_soon(self._guard, name, task, *args)
-                    await self._ending.wait()
                     io.start_soon(self._name_stuck_handlers)
-                    handlers.cancel_scope.cancel()
+                    await self._ending.wait()
+                    handlers.cancel_scope.cancel()  # for an end that came before this nursery
                 self._handlers = None
                 await self._say(Terminating, limits.terminating_grace_s)
-                await self._close_units(limits.close_s)
+                await self._closers.close_all(limits.close_s)
                 io.cancel_scope.cancel()
         finally:
-            stop_media()
+            self._stop_media()
             self._io = None
         await self._say(Terminated, limits.terminating_grace_s)
-        program.unload(self.session_id)
         self.trace.write("session", "ended")
 
     async def _work(self, program: Program, handlers: trio.Nursery) -> None:
@@ -251,13 +266,13 @@ class Session:
             self.trace.step("loading scenario", file=str(file.path))
         with self._dispatcher.contain("loading"):
             program.execute(self.session_id)
-            self._loaded = True
             if not self.listeners.kinds and self.ended is None:
                 names = ", ".join(str(f.path) for f in program.files)
                 raise ScenarioError(
                     f"{names}: registers no listener, so nothing would ever run; subscribe with "
                     "VoxEngine.add_event_listener(AppEvents.CallAlerting, handler)"
                 )
+            self._troubles.loaded = True
         await self._dispatcher.run(handlers)
 
     async def _say(self, kind: type[Terminating | Terminated], grace_s: float) -> None:
@@ -270,28 +285,13 @@ class Session:
             async with trio.open_nursery() as nursery:
                 await self._dispatcher.deliver(nursery, self.listeners, event, last=True)
 
-    async def _close_units(self, deadline_s: float) -> None:
-        async def close(name: str, closer: Callable[[], Awaitable[None]]) -> None:
-            with trio.move_on_after(deadline_s, shield=True) as scope:
-                await self._guard(f"closing {name}", closer)
-            if scope.cancelled_caught:
-                self.trace.warning("did not close in time", unit=name, after_s=deadline_s)
-
-        async with trio.open_nursery() as nursery:
-            for name, closer in list(self._closers.items()):
-                nursery.start_soon(close, name, closer)
-        self._closers.clear()
-
-    async def _watch_calls(self) -> None:
+    def _no_calls(self) -> None:
         limit_s = self.around.settings.limits.session_without_calls_s
-        while True:
-            with trio.move_on_after(float("inf") if self._calls else limit_s) as scope:
-                await self._calls_changed.wait()
-            if scope.cancelled_caught:
-                self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s")
+        self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s")
 
     async def _name_stuck_handlers(self) -> None:
         """Name handlers that swallow cancellation: trio cannot end them, their author can."""
+        await self._ending.wait()
         await trio.sleep(self.around.settings.limits.terminating_grace_s)
         stuck = list(self._dispatcher.live_handlers) if self._handlers is not None else []
         if stuck:
@@ -299,50 +299,15 @@ class Session:
 
     async def _guard(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Await a task of ours; its error ends the session, never the host."""
-        try:
+        with contained(lambda error: self._troubles.internal(name, error)):
             await task(*args)
-        except Exception as error:  # noqa: BLE001  whatever it is, only this session may die of it
-            self._internal_error(name, error)
 
     def _tick(self, now: float) -> None:
         try:
             self.graph.tick(now)
-        except Exception as error:  # noqa: BLE001  the clock is shared by all sessions
-            self._internal_error("media", error)
-
-    # -- what can go wrong -------------------------------------------------------------------------
-
-    def _handler_failed(self, error: BaseException, what: str) -> None:
-        fault = explain(error)
-        self.errors.append(error)
-        message = str(error) if isinstance(error, ScenarioError) else fault.message
-        where = "" if not fault.where or fault.where in message else f" at {fault.where}"
-        self.trace.write(
-            "error", what, message=fault.message, where=fault.where, frames=fault.frames
-        )
-        if not self._loaded:
-            self.end(EndReason.LOAD_ERROR, message + where, frames=fault.frames)
-        elif self.around.settings.on_handler_error == "terminate":
-            self.end(EndReason.HANDLER_ERROR, f"{message}{where}, in {what}", frames=fault.frames)
-
-    def _handler_slow(self, what: str, took_s: float) -> None:
-        # On virtual time the duration is real and would make two equal runs differ.
-        fields = {} if clock.is_virtual() else {"took_ms": round(took_s * 1000)}
-        self.trace.warning("handler blocks the loop", handler=what, **fields)
-
-    def _exceeded(self, error: LimitExceeded) -> None:
-        self.errors.append(error)
-        self.trace.write("error", "limit", message=str(error))
-        self.end(EndReason.LIMIT, str(error))
-
-    def _internal_error(self, name: str, error: Exception) -> None:
-        self.errors.append(error)
-        self.trace.write("error", name, message=f"{type(error).__name__}: {error}")
-        self.end(EndReason.INTERNAL_ERROR, f"{name}: {type(error).__name__}: {error}")
-
-    def _note_calls_changed(self) -> None:
-        self._calls_changed.set()
-        self._calls_changed = trio.Event()
+        except Exception as error:  # the clock is shared by all sessions
+            self._stop_media()  # or it would fail again 20 ms later, until all units are closed
+            self._troubles.internal("media", error)
 
     def _start_handler_task(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         if self._handlers is None or self.ended is not None:
@@ -350,12 +315,12 @@ class Session:
         self._handlers.start_soon(task, *args)
 
 
-def media_port(unit: Any) -> MediaPort:
+def _media_port(unit: Any) -> MediaPort:
     """Return the media side of a unit. Raises ScenarioError if it has none."""
     port = getattr(unit, "media", None)
     if not isinstance(port, MediaPort):
         raise ScenarioError(
-            f"{type(unit).__name__} is not a media unit; calls, players, recorders, conferences and "
-            "AI clients are"
+            f"{type(unit).__name__} is not a media unit; calls, players, recorders, conferences "
+            "and AI clients are"
         )
     return port

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from math import inf
 from typing import Any
 
+import attrs
 import trio
 
 from voxpy.engine import clock
@@ -14,8 +17,23 @@ from voxpy.errors import LimitExceeded
 __all__ = ["Timers"]
 
 
+@attrs.define(eq=False)
+class _Timer:
+    """``due`` is infinite once a timer that does not repeat waits in the queue."""
+
+    timer_id: int
+    callback: Callable[[], Any]
+    due: float
+    period_s: float | None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+
 class Timers:
-    """The running timers of one session; at most ``limit`` (VoxEngine: 100)."""
+    """The running timers of one session; at most ``limit`` (VoxEngine: 100).
+
+    Each sleeps in a task of its own, but whichever wakes first queues all that are due, by time and
+    then by age: trio wakes tasks of one instant in any order, and JavaScript does not.
+    """
 
     def __init__(
         self,
@@ -27,7 +45,7 @@ class Timers:
         self._limit = limit
         self._start = start
         self._fire = fire
-        self._scopes: dict[int, trio.CancelScope] = {}
+        self._timers: dict[int, _Timer] = {}
         self._last_id = 0
 
     def set(
@@ -37,47 +55,47 @@ class Timers:
         *,
         repeat: bool = False,
     ) -> int:
-        """Queue ``callback()`` after ``delay_s`` seconds, again and again if ``repeat``; return its id.
+        """Queue ``callback()`` after ``delay_s`` seconds, over and over if ``repeat``.
 
+        Returns the timer's id.
         Raises LimitExceeded beyond the limit, ScenarioError after the session's end.
         """
-        if len(self._scopes) >= self._limit:
+        if len(self._timers) >= self._limit:
             raise LimitExceeded(f"a session may have {self._limit} timers; clear some first")
-        self._last_id += 1
-        scope = trio.CancelScope()
-        self._start(self._run, self._last_id, scope, callback, delay_s, repeat)
-        self._scopes[self._last_id] = scope
-        return self._last_id
+        due, period_s = clock.now() + delay_s, delay_s if repeat else None
+        timer = _Timer(self._last_id + 1, callback, due, period_s)
+        self._start(self._run, timer)
+        self._last_id = timer.timer_id
+        self._timers[timer.timer_id] = timer
+        return timer.timer_id
 
     def clear(self, timer_id: int | None) -> None:
-        """Stop a timer; ids that are unknown, spent or None are ignored, as in JavaScript."""
-        scope = self._scopes.pop(timer_id, None) if timer_id is not None else None
-        if scope is not None:
-            scope.cancel()
+        """Stop a timer; ids that are unknown, spent or None are ignored, as in JavaScript.
 
-    async def _run(
-        self,
-        timer_id: int,
-        scope: trio.CancelScope,
-        callback: Callable[[], Any],
-        delay_s: float,
-        repeat: bool,
-    ) -> None:
-        due = clock.now() + delay_s
-        with scope:
-            while True:
-                await trio.sleep_until(due)
-                if not repeat:
-                    self._scopes.pop(timer_id, None)
-                self._fire(
-                    f"timer {describe(callback)}",
-                    lambda: callback() if self._alive(scope) else None,
-                )
-                if not repeat:
-                    return
-                due = max(due + delay_s, clock.now())
+        One that has fallen due and only waits for its turn in the queue is stopped, too.
+        """
+        timer = self._timers.pop(timer_id, None) if timer_id is not None else None
+        if timer is not None:
+            timer.scope.cancel()
 
-    @staticmethod
-    def _alive(scope: trio.CancelScope) -> bool:
-        """Whether the timer was not cleared between falling due and its turn in the queue."""
-        return not scope.cancel_called
+    async def _run(self, timer: _Timer) -> None:
+        with timer.scope:
+            while timer.due < inf:
+                await trio.sleep_until(timer.due)
+                self._fire_all_due()
+
+    def _fire_all_due(self) -> None:
+        now = clock.now()
+        for timer in sorted(self._timers.values(), key=lambda t: (t.due, t.timer_id)):
+            if timer.due > now:
+                return
+            timer.due = inf if timer.period_s is None else max(timer.due + timer.period_s, now)
+            self._fire(f"timer {describe(timer.callback)}", partial(self._turn, timer))
+
+    def _turn(self, timer: _Timer) -> Any:
+        """Run the callback now that the queue has come to it, unless it was cleared meanwhile."""
+        if timer.scope.cancel_called:
+            return None
+        if timer.period_s is None:
+            self._timers.pop(timer.timer_id, None)
+        return timer.callback()

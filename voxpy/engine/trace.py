@@ -8,6 +8,7 @@ masked by value and by key before anything is written.
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
@@ -16,14 +17,18 @@ import orjson
 
 from voxpy.engine.events import Event
 
-__all__ = ["Entry", "FileSink", "LogSink", "Masking", "Trace", "event_fields"]
+__all__ = ["Entry", "FileSink", "LogSink", "Masking", "Trace", "as_json", "event_fields"]
 
 VERSION = 1
 
 PERSONAL_KEYS = frozenset(
-    "body callerid custom_data destination digits display_name from_uri headers instructions number "
-    "payload text to_uri tone transcript".split()
+    "body callerid content custom_data destination digits display_name from_uri headers "
+    "instructions number payload text to_uri tone transcript".split()
 )
+
+
+DEEPEST = 20
+"""Levels of nesting written of a value that JSON cannot hold as it is, such as a circle."""
 
 
 class Masking(Protocol):
@@ -33,7 +38,7 @@ class Masking(Protocol):
         """Return ``text`` with every secret value replaced."""
 
     def json(self, value: Any) -> Any:
-        """Return a JSON value with every secret value, and every value under a secret key, replaced."""
+        """Return a JSON value with secrets replaced, known by their value or by their key."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +62,7 @@ class Entry:
             line["data"] = self.data
         if self.personal:
             line["personal"] = self.personal
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return as_json(line)
 
 
 class Trace:
@@ -87,8 +92,12 @@ class Trace:
             data={k: v for k, v in fields.items() if k not in PERSONAL_KEYS},
             personal={k: v for k, v in fields.items() if k in PERSONAL_KEYS},
         )
-        for sink in self._sinks:
-            sink(entry)
+        for sink in tuple(self._sinks):
+            try:
+                sink(entry)
+            except OSError as error:  # a full disk must not end calls; the other sinks say so
+                self._sinks.remove(sink)
+                self.warning("the trace loses a sink that cannot write", error=str(error))
 
     def event(self, event: Event) -> None:
         """Record that ``event`` was posted to the scenario."""
@@ -110,6 +119,29 @@ class Trace:
     def warning(self, text: str, **fields: Any) -> None:
         """Record something the author should look at."""
         self.write("warning", text, **fields)
+
+
+def as_json(value: Any) -> bytes:
+    """Return ``value`` as one line of JSON, whatever a scenario put into it.
+
+    What JSON lacks becomes text; what is nested deeper than DEEPEST becomes an ellipsis.
+    """
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a number beyond 64 bits, half a surrogate pair, a tuple as key, a circle
+        return json.dumps(_plain(value, 0)).encode()
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if depth == DEEPEST:
+        return "…"
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, depth + 1) for v in value]
+    return str(value)
 
 
 def event_fields(event: Event) -> tuple[str, dict[str, Any]]:
@@ -149,7 +181,8 @@ class LogSink:
     def __call__(self, entry: Entry) -> None:
         """Write one entry as one line, or more where the text has several."""
         stamp = f"{self._wall():%Y-%m-%d %H:%M:%S.%f}"[:-3]
-        self._file.write(f"{stamp} {self._text(entry)}\n")
+        text = self._text(entry).encode("utf-8", "backslashreplace").decode()  # half surrogates
+        self._file.write(f"{stamp} {text}\n")
         self._file.flush()
 
     @staticmethod
@@ -162,5 +195,5 @@ class LogSink:
             words.append(entry.unit)
         fields = {**entry.data, **entry.personal}
         if fields:
-            words.append(orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
+            words.append(as_json(fields).decode())
         return " ".join(words)

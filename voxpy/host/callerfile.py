@@ -29,7 +29,7 @@ __all__ = ["default_script", "parse_script", "read_script", "wav_script"]
 TOP_KEYS = ("from", "to", "display_name", "voice", "line", "steps", "may_be_refused")
 LOWEST_DBFS = -120.0
 LINE_KEYS = ("loss", "jitter_ms", "noise_dbfs", "seed")
-WAITS = ("answered", "agent_speaking", "agent_finished")
+WAITS = ("answered", "agent_speaking", "agent_finished", "hung_up")
 DEFAULT_STEPS = """
 may_be_refused: true
 steps:

@@ -168,7 +168,7 @@ async def _run_both(
         end=end,
         record=hosted.record,
         folder=hosted.folder.root,
-        failure=hosted.record.caller_failed,
+        failure=hosted.record.personal["caller_failed"],
         interrupted=end.reason is EndReason.HOST_SHUTDOWN,
     )
 
@@ -178,8 +178,10 @@ def _note_failure(hosted: HostedSession, error: StepFailed) -> None:
     end = hosted.session.ended
     broken = end is not None and (end.reason.is_error or end.reason is EndReason.HOST_SHUTDOWN)
     if not broken and not hosted.finished:
-        hosted.record.caller_failed = str(error)
-        hosted.trace.write("error", "caller", message=str(error))
+        hosted.record.personal["caller_failed"] = str(error)
+        hosted.trace.write(
+            "error", "caller", message="the caller's script was not met", text=str(error)
+        )
 
 
 def _sound_tap(sound: SoundCard, leg: SimulatedLeg) -> Tap:

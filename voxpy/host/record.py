@@ -34,8 +34,7 @@ class CallRecord:
     reply_ms: list[int] = attrs.field(factory=list)
     barge_in_ms: list[int] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
-    caller_failed: str = ""
-    personal: dict[str, Any] = attrs.field(factory=lambda: {"transcript": []})
+    personal: dict[str, Any] = attrs.field(factory=lambda: {"transcript": [], "caller_failed": ""})
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""

@@ -148,7 +148,9 @@ class Screen:
         self._note(entry, f"warning: {entry.name}{': ' if told else ''}{told}", style="yellow")
 
     def _show_error(self, entry: Entry) -> None:
-        self._note(entry, f"error: {entry.data.get('message')}", style="bold red")
+        told = [entry.data.get("message"), entry.personal.get("text")]
+        words = ": ".join(str(t) for t in told if t)
+        self._note(entry, f"error: {words}", style="bold red")
 
     # -- the end ----------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import orjson
 
 from voxpy.call import Call
 from voxpy.calls.control import make_call
-from voxpy.calls.watchdogs import watch_call
 from voxpy.engine import clock
 from voxpy.engine.context import running
 from voxpy.engine.ending import End, EndReason
@@ -118,7 +117,6 @@ class HostedSession:
         )
         self.call = make_call(session, leg)
         self._record_call()
-        session.on_start("call watch", watch_call, session, self.call)
         session.post(
             session.listeners,
             AppEvents.Started(session_id=session.session_id, rule_name=self.plan.rule_name),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxpy.engine.emitter import Emitter
 from voxpy.engine.session import Session
 from voxpy.errors import UnknownName, nearest
+from voxpy.inworld.tooling import Tools
 from voxpy.media.unit import MediaPort
 
 __all__ = ["ClientControl", "RealtimeAPIClient"]
@@ -30,6 +31,12 @@ class ClientControl(Protocol):
 
     def audio_played_ms(self, item_id: str) -> float:
         """Return what the listener has heard of an item."""
+
+    def transcript_heard(self, item_id: str) -> str:
+        """Return about what the listener has heard of an item's words."""
+
+    def use_tools(self, tools: Tools) -> None:
+        """Offer functions to the model and run those it calls."""
 
     def close(self) -> None:
         """Close the connection without waiting."""
@@ -92,6 +99,28 @@ class RealtimeAPIClient(Emitter):
     def audio_played_ms(self, item_id: str) -> float:
         """Return how many milliseconds of an item's audio the listener has heard."""
         return self._control.audio_played_ms(item_id)
+
+    def transcript_heard(self, item_id: str) -> str:
+        """Return about what the listener has heard of what the agent said in an item.
+
+        The service's transcript (what was *said*), cut in proportion to the audio that was played;
+        whole words. Empty for an item that is not known or made no sound. voxpy's own.
+        """
+        return self._control.transcript_heard(item_id)
+
+    def use_tools(self, tools: Tools) -> None:
+        """Let the model call these functions: an ``Inworld.ToolSet``, or alike. voxpy's own.
+
+        They are added to the tools of the next ``session_update``; if one was sent already, another
+        is sent at once (and answered with a SessionUpdated). When a response that calls functions
+        is complete, they run one after another in a task of the session, every output is sent, and
+        one ``response.create`` follows them all, unless the service begins the next response by
+        itself (``providerData.auto_tool_response`` not false). A cancelled response runs nothing.
+        Once used, all function calls of this client are answered so: one that no tool of the set
+        is named for gets the set's error. A second call replaces the set.
+        """
+        self._session.trace.command("RealtimeAPIClient.use_tools", unit=self.id())
+        self._control.use_tools(tools)
 
     def session_update(self, parameters: Fields) -> None:
         """Send ``session.update``; ``parameters`` is ``{"session": {...}}``."""

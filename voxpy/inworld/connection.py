@@ -110,13 +110,20 @@ class RealtimeConnection:
     """One WebSocket to a realtime service. ``run`` is its whole life."""
 
     def __init__(
-        self, url: str, authorization: str, *, open_stream: OpenStream, reports: ConnectionReports
+        self,
+        url: str,
+        authorization: str,
+        *,
+        open_stream: OpenStream,
+        reports: ConnectionReports,
+        connect_s: float = CONNECT_S,
     ) -> None:
         self.url = url
         self.statistics = ConnectionStatistics()
         self._authorization = authorization
+        self._connect_s = connect_s
         self._open_stream = open_stream
-        self._reports = reports
+        self.reports = reports
         self._socket: WebSocketConnection | None = None
         self._stream: _Watched | None = None
         self._scope = trio.CancelScope()
@@ -190,18 +197,21 @@ class RealtimeConnection:
             )
             self._failure.__cause__ = group.exceptions[0]
         finally:
+            if self._stream is not None:  # an attempt that failed leaves it open
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(self._stream)
             socket, self._socket = self._socket, None
             if socket is not None:
                 if socket.closed is not None and socket.closed.code != 1006:
                     code, reason, was_clean = socket.closed.code, socket.closed.reason or "", True
-                self._reports.closed(code, reason, was_clean=was_clean)
+                self.reports.closed(code, reason, was_clean=was_clean)
             elif self._failure is None:
                 self._failure = ConnectFailed(f"{self.url}: the attempt was given up")
             self._settled.set()
             self._finished.set()
 
     async def _connect_and_talk(self) -> None:
-        with trio.move_on_after(CONNECT_S) as patience:
+        with trio.move_on_after(self._connect_s) as patience:
             async with trio.open_nursery() as nursery:
                 stream = self._stream = _Watched(await self._open())
                 nursery.start_soon(self._watch_handshake, stream)
@@ -212,7 +222,7 @@ class RealtimeConnection:
                 await self._read(self._socket)
                 nursery.cancel_scope.cancel()
         if patience.cancelled_caught and self._socket is None:
-            raise ConnectFailed(f"{self.url}: no answer within {CONNECT_S:g} s")
+            raise ConnectFailed(f"{self.url}: no answer within {self._connect_s:g} s")
 
     async def _open(self) -> trio.abc.Stream:
         parts = urlsplit(self.url)
@@ -247,7 +257,7 @@ class RealtimeConnection:
     def _note_refusal(self, rejection: ConnectionRejected) -> None:
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in rejection.headers or ()}
         body = (rejection.body or b"").decode("utf-8", "replace")
-        self._reports.refused(rejection.status_code, headers, body)
+        self.reports.refused(rejection.status_code, headers, body)
         why = refusal_reason(rejection.status_code, rejection.body or b"")
         self._failure = ConnectFailed(
             f"{self.url}: refused: {why}",
@@ -263,9 +273,9 @@ class RealtimeConnection:
             self.statistics.messages_in += 1
             self.statistics.bytes_in += len(message)
             if isinstance(message, str):
-                self._reports.received(message)
+                self.reports.received(message)
             else:
-                self._reports.received_binary(len(message))
+                self.reports.received_binary(len(message))
 
     async def _write(self, socket: WebSocketConnection) -> None:
         try:
@@ -275,7 +285,7 @@ class RealtimeConnection:
                     await socket.send_message(frame.decode())
                     self.statistics.messages_out += 1
                     self.statistics.bytes_out += len(frame)
-                    self._reports.sent(frame)
+                    self.reports.sent(frame)
                 if not self._closing:
                     self._wanted = trio.Event()
                     await self._wanted.wait()

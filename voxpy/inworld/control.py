@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import attrs
 import orjson
+import trio
 
-from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
-from voxpy.engine import clock
-from voxpy.engine.events import Event
+from voxpy.audio.frame import pcm16
 from voxpy.engine.session import Session
 from voxpy.errors import RemoteProtocolError, ScenarioError
+from voxpy.inworld.announcements import Announcements
 from voxpy.inworld.client import RealtimeAPIClient
-from voxpy.inworld.connection import ConnectionReports, RealtimeConnection
-from voxpy.inworld.events import BY_WIRE_TYPE, EventData, Events, MediaInfo, RealtimeAPIEvents
+from voxpy.inworld.configuration import Configuration
+from voxpy.inworld.connection import ConnectionReports
+from voxpy.inworld.events import RealtimeAPIEvents
+from voxpy.inworld.formats import AudioChoice, carried
+from voxpy.inworld.frame_log import FrameLog
+from voxpy.inworld.heard import Heard
+from voxpy.inworld.link import Access, Link
 from voxpy.inworld.media import Ear, Voice, VoiceReports
+from voxpy.inworld.renewal import Candidate, Renewal
+from voxpy.inworld.tooling import ToolRunner, Tools
+from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
-from voxpy.wire.realtime.client import Audio, RealtimeClient
+from voxpy.wire.realtime import server_events as se
+from voxpy.wire.realtime.client import Audio
 from voxpy.wire.realtime.codec import encode_append
 from voxpy.wire.realtime.session import audio_format
+from voxpy.wire.realtime.types import ServerEvent, function_calls
 
 __all__ = ["ClientController", "ClientOptions", "CloseEvent"]
 
 APPLICATION_VERSION = "voxpy/0.1.0"
 DEFAULT_FORMAT = pcm16(24000)
-SIDES = ("input", "output")
-G711_NAMES = {"pcmu": "audio/pcmu", "pcma": "audio/pcma"}
 
 
 @attrs.frozen(kw_only=True)
@@ -49,45 +57,51 @@ class ClientOptions:
     trace: bool = False
     privacy: bool = False
     playout_limit_s: float = 120.0
+    auto_truncate: bool = False
+    audio_format: AudioChoice | None = "auto"
+    renew_after_s: float | None = None
+    queue: bool = False
 
 
 class ClientController(ConnectionReports):
     """Implements ``voxpy.inworld.client.ClientControl`` over a RealtimeConnection."""
 
     def __init__(
-        self,
-        session: Session,
-        client_id: str,
-        url: str,
-        authorization: str,
-        options: ClientOptions,
+        self, session: Session, client_id: str, access: Access, options: ClientOptions
     ) -> None:
         self._session = session
-        self._connection = RealtimeConnection(
-            url, authorization, open_stream=session.around.open_stream, reports=self
-        )
         self._options = options
-        self._protocol = RealtimeClient()
-        self._frames: BinaryIO | None = None
-        self._warned_of_binary = False
         self.client_id = client_id
         self.web_socket_id = f"{client_id}-websocket"
-        self._voice = Voice(
+        self.client = RealtimeAPIClient(session, self)
+        self._announce = Announcements(session, self.client, private=options.privacy)
+        self._frames = FrameLog(
+            session.around.files, client_id, frames=options.trace, statistics=options.statistics
+        )
+        self._link = Link(
+            session, client_id, access, frames=self._frames, reports=self, queue=options.queue
+        )
+        self._configuration = Configuration(options.audio_format)
+        self._tools: ToolRunner | None = None
+        self._renewal: Renewal | None = None
+        self._renewing = trio.CancelScope()
+        self._voice: Voice = Voice(
             DEFAULT_FORMAT,
             limit_s=options.playout_limit_s,
             reports=VoiceReports(
-                started=self._media_started,
-                ended=self._media_ended,
-                overflowed=self._overflowed,
+                started=lambda: self._announce.media_started(str(self._voice.format)),
+                ended=self._announce.media_ended,
+                overflowed=self._announce.overflowed,
+                drained=lambda: self._heard.settle(self._link.protocol),
             ),
         )
+        self._heard: Heard = Heard(self._voice.speech, report=self._item_over)
         self._ear = Ear(
             DEFAULT_FORMAT,
             batch_ms=session.around.settings.limits.uplink_batch_ms,
-            send=lambda audio: self._connection.send_audio(encode_append(audio)),
+            send=lambda audio: self._link.connection.send_audio(encode_append(audio)),
         )
         self.media = MediaPort(name=client_id, source=self._voice, sink=self._ear)
-        self.client = RealtimeAPIClient(session, self)
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -95,57 +109,53 @@ class ClientController(ConnectionReports):
         """Queue a client event. Raises ScenarioError if ``fields`` is no JSON object."""
         if not isinstance(fields, Mapping):
             raise ScenarioError(f"{event_type} takes a dict, not {type(fields).__name__}")
+        protocol = self._link.protocol
         if event_type == "session.update":
-            fields = self._with_formats(fields)
-        frame = self._protocol.send({**fields, "type": event_type})
-        shown = {} if self._options.privacy else {"payload": dict(fields)}
-        self._session.trace.command(event_type, unit=self.client_id, **shown)
+            legs = {p.source.format.encoding for p in self._session.graph.attached if p.source}
+            fields = self._configuration.complete(fields, legs=legs, ready=protocol.ready)
+        event = {**fields, "type": event_type}
+        if self._options.queue:
+            protocol.submit(event)
+            frames = protocol.outgoing()
+        else:
+            frames = [protocol.send(event)]
+        self._announce.command(event_type, dict(fields))
         if event_type == "output_audio_buffer.clear":
-            self._protocol.mute_until_cleared()
+            protocol.mute_until_cleared()
             self.clear_playout()
-        self._connection.send(frame)
+        for frame in frames:
+            self._link.connection.send(frame)
 
     def clear_playout(self) -> None:
-        """Drop the agent's audio that waits on our side."""
-        lost = self._voice.clear()
-        self._session.trace.step(
-            "playout cleared",
-            unit=self.client_id,
-            items=[
-                {
-                    "item_id": c.item_id,
-                    "played_ms": round(c.played_ms),
-                    "dropped_ms": round(c.dropped_ms),
-                }
-                for c in lost
-            ],
-        )
+        """Drop the agent's audio that waits on our side, murmurs included."""
+        self._cleared(self._voice.clear())
+
+    def use_tools(self, tools: Tools) -> None:
+        """Offer these functions to the model and run those it calls."""
+        if self._tools is not None:
+            self._tools.cancel()
+        self._tools = ToolRunner(self._session, self._link, tools, private=self._options.privacy)
+        self._configuration.use_tools(tools.schemas())
+        if self._configuration.sent:
+            self.send("session.update", {"session": {"type": "realtime"}})
 
     def audio_played_ms(self, item_id: str) -> float:
         """Return what the listener has heard of an item."""
         return self._voice.speech.played_ms(item_id)
 
+    def transcript_heard(self, item_id: str) -> str:
+        """Return about what the listener has heard of an item's words."""
+        return self._heard.text(self._link.protocol, item_id)
+
     def close(self) -> None:
         """Close the connection without waiting."""
-        self._connection.close()
+        self._renewing.cancel()
+        self._link.connection.close()
 
-    def _with_formats(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask for the leg's own G.711 where the scenario names no audio format.
-
-        Nothing is then decoded or resampled on the way. A wideband leg gets 24 kHz PCM, which is
-        the service's default.
-        """
-        legs = {p.source.format.encoding for p in self._session.graph.attached if p.source}
-        name = G711_NAMES.get(legs.pop()) if len(legs) == 1 else None
-        session = fields.get("session")
-        if name is None or self._protocol.ready or not isinstance(session, Mapping):
-            return fields
-        audio = session.get("audio") or {}
-        sides = [audio.get(side) or {} for side in SIDES] if isinstance(audio, Mapping) else [None]
-        if any(not isinstance(side, Mapping) or "format" in side for side in sides):
-            return fields  # named, or nothing that we understand: the service will say so
-        wanted = {s: {**(audio.get(s) or {}), "format": {"type": name}} for s in SIDES}
-        return {**fields, "session": {**session, "audio": {**audio, **wanted}}}
+    async def aclose(self) -> None:
+        """Close the connection and wait until it is gone."""
+        self.close()
+        await self._link.connection.aclose()
 
     # -- reports of the connection ---------------------------------------------------------------
 
@@ -154,144 +164,162 @@ class ClientController(ConnectionReports):
 
         Raises ConnectFailed.
         """
-        self._session.spawn(f"{self.client_id} connection", self._connection.run)
-        self._session.add_closer(self.client_id, self._connection.aclose)
-        await self._connection.wait_open()
+        self._session.add_closer(self.client_id, self.aclose)
+        await self._link.open()
         information = {
             "applicationVersion": APPLICATION_VERSION,
             "id": self.client_id,
-            "endpoint": self._connection.url,
+            "endpoint": self._link.connection.url,
         }
-        self._post(
-            RealtimeAPIEvents.ConnectorInformation(
-                client=self.client,
-                data=EventData(custom_event="ConnectorInformation", payload=information),
-            )
-        )
+        self._announce.raw(RealtimeAPIEvents.ConnectorInformation, information)
+        after_s = self._options.renew_after_s
+        if after_s is not None:
+            self._renewal = Renewal(self, after_s=after_s, trace=self._session.trace)
+            self._session.spawn(f"{self.client_id} renewal", self._renew, self._renewal)
 
     def received(self, text: str) -> None:
         """Take a frame of the service: audio to the voice, everything else to the scenario."""
-        self._note_frame("<", text)
+        self._frames.note("<", text)
         try:
-            received = self._protocol.receive(text)
+            received = self._link.protocol.receive(text)
         except RemoteProtocolError as error:
-            self._post_raw(
-                RealtimeAPIEvents.WebSocketError, "WebSocketError", {"message": str(error)}
-            )
+            self._announce.raw(RealtimeAPIEvents.WebSocketError, {"message": str(error)})
             if (raw := _object(text)) is not None:
-                self._post_raw(RealtimeAPIEvents.Unknown, "Unknown", raw)
+                self._announce.raw(RealtimeAPIEvents.Unknown, raw)
             return
         for item in received:
             if isinstance(item, Audio):
+                if not item.backchannel:
+                    self._heard.sounds(item.item_id)
                 self._voice.write(item.data, item_id=item.item_id, backchannel=item.backchannel)
             else:
-                self._take_event(item.type, text)
+                self._obey(item)
+                self._announce.service(item.type, _object(text) or {})
+        self._link.flush()
 
     def sent(self, frame: bytes) -> None:
         """Write the frame to the trace file of this socket, if there is one."""
         if self._options.trace:
-            self._note_frame(">", frame.decode())
+            self._frames.note(">", frame.decode())
 
     def received_binary(self, size_bytes: int) -> None:
         """Warn, once: every frame of the protocol is text."""
-        if not self._warned_of_binary:
-            self._warned_of_binary = True
-            self._session.trace.warning(
-                "the service sends binary frames; they are ignored, the protocol is JSON text",
-                unit=self.client_id,
-                first_bytes=size_bytes,
-            )
+        self._announce.binary(size_bytes)
 
     def refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
         """Post the HTTP answer that refused the upgrade."""
         payload = {"status": status, "headers": dict(headers), "body": body}
-        self._post_raw(RealtimeAPIEvents.HTTPResponse, "HTTPResponse", payload)
+        self._announce.raw(RealtimeAPIEvents.HTTPResponse, payload)
 
     def closed(self, code: int, reason: str, *, was_clean: bool) -> None:
         """Tell the scenario that the connection is over, and finish the files."""
-        self._session.trace.step(
-            "websocket closed", unit=self.client_id, code=code, reason=reason, was_clean=was_clean
-        )
+        self._announce.step("websocket closed", code=code, reason=reason, was_clean=was_clean)
         if not was_clean:
-            self._post_raw(
-                RealtimeAPIEvents.WebSocketError,
-                "WebSocketError",
-                {"message": reason, "code": code},
-            )
+            payload = {"message": reason, "code": code}
+            self._announce.raw(RealtimeAPIEvents.WebSocketError, payload)
         handler = self._options.on_web_socket_close
         if handler is not None:
             event = CloseEvent(
                 code=code, reason=reason, was_clean=was_clean, web_socket_id=self.web_socket_id
             )
             self._session.post_callback("on_web_socket_close", lambda: handler(event))
-        self._finish_files()
+        self._renewing.cancel()
+        if self._tools is not None:
+            self._tools.cancel()
+        self._frames.finish(self._link.counted)
+
+    # -- renewal ---------------------------------------------------------------------------------
+
+    async def _renew(self, renewal: Renewal) -> None:
+        with self._renewing:
+            await renewal.run()
+
+    def dial_again(self, number: int) -> Candidate:
+        """Begin to open another connection, with a session key of its own."""
+        return self._link.dial_again(number)
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the session to ask a new connection for."""
+        return self._configuration.anew(self._link.protocol.session)
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing sounds, no response is due and no tool runs."""
+        tools = self._tools is not None and self._tools.running
+        return self._link.protocol.idle and not tools and not self._voice.sounding
+
+    def adopt(self, candidate: Candidate) -> None:
+        """Use this connection from now on, and close the old one."""
+        self._link.adopt(candidate)
+        self._adopt_formats()
+        # Of a caller who begins to speak just now, the first sounds went to the old session only.
+        if recent := self._ear.recent():
+            self._link.connection.send_audio(encode_append(recent))
 
     # -- the inside ------------------------------------------------------------------------------
 
-    def _take_event(self, wire_type: str, text: str) -> None:
-        payload = _object(text) or {}
-        if wire_type in ("session.created", "session.updated"):
-            self._adopt_formats()
-        kind = BY_WIRE_TYPE.get(wire_type, RealtimeAPIEvents.Unknown)
-        self._post_raw(kind, kind.__name__, payload)
+    def _obey(self, event: ServerEvent) -> None:
+        """Do what an event asks of us, before the scenario learns of it."""
+        if self._renewal is not None:
+            self._renewal.follow(event)
+        match event:
+            case se.SessionCreated() | se.SessionUpdated():
+                self._adopt_formats()
+            case se.InputAudioBufferSpeechStarted():
+                if self._options.auto_truncate and self._link.protocol.may_interrupt():
+                    self._barge_in()
+            case se.ResponseOutputAudioDone():
+                self._heard.settle(self._link.protocol)
+            case se.ResponseDone():
+                self._heard.settle(self._link.protocol)
+                if self._tools is not None:
+                    self._tools.start(function_calls(event.response))
+
+    def _barge_in(self) -> None:
+        """The caller speaks: be silent, and tell the service what of its words was heard.
+
+        Murmurs go on: they are made to be spoken over.
+        """
+        protocol = self._link.protocol
+        if self._voice.speech.buffered_bytes or protocol.active_response_id is not None:
+            self._cleared(self._voice.clear_speech())
+        for event in protocol.interrupt(self.audio_played_ms):
+            frame = protocol.send(event)
+            fields = {n: v for n, v in orjson.loads(frame).items() if n != "type"}
+            self._announce.step(event.type, **fields)
+            self._link.connection.send(frame)
+
+    def _cleared(self, lost: list[Cleared]) -> None:
+        items = [
+            {
+                "item_id": c.item_id,
+                "played_ms": round(c.played_ms),
+                "dropped_ms": round(c.dropped_ms),
+            }
+            for c in lost
+        ]
+        self._announce.step("playout cleared", items=items)
+        self._heard.cut(self._link.protocol)
+
+    def _item_over(self, item_id: str, text: str, played_ms: float) -> None:
+        if self._renewal is not None:
+            self._renewal.history.heard(item_id, text)
+        self._announce.step(
+            "agent heard as",
+            text=text,
+            item_id=item_id,
+            played_ms=round(played_ms),
+            of_ms=round(self._link.protocol.playback.whole_ms(item_id)),
+        )
 
     def _adopt_formats(self) -> None:
-        session = self._protocol.session or {}
+        session = self._link.protocol.session or {}
         try:
-            self._ear.format = _format(*audio_format(session, "input"))
-            self._voice.format = _format(*audio_format(session, "output"))
+            self._ear.format = carried(*audio_format(session, "input"))
+            self._voice.format = carried(*audio_format(session, "output"))
         except (ValueError, RemoteProtocolError) as error:
             self._session.trace.warning(
                 "the session's audio format is not carried; keeping the old one", error=str(error)
             )
-
-    def _post_raw(self, kind: type[Any], custom_event: str, payload: dict[str, Any]) -> None:
-        self._post(
-            kind(client=self.client, data=EventData(custom_event=custom_event, payload=payload))
-        )
-
-    def _post(self, event: Event) -> None:
-        if self._options.privacy:
-            self._session.post_untraced(self.client.listeners, event)
-        else:
-            self._session.post(self.client.listeners, event)
-
-    def _media_started(self) -> None:
-        self._post(
-            Events.WebSocketMediaStarted(client=self.client, encoding=str(self._voice.format))
-        )
-
-    def _media_ended(self, duration_s: float) -> None:
-        self._post(
-            Events.WebSocketMediaEnded(
-                client=self.client, media_info=MediaInfo(duration=round(duration_s, 3))
-            )
-        )
-
-    def _overflowed(self, limit_s: float) -> None:
-        self._session.trace.warning(
-            "the agent is too far ahead: audio beyond the limit is dropped",
-            unit=self.client_id,
-            limit_s=limit_s,
-        )
-
-    def _note_frame(self, direction: str, text: str) -> None:
-        if not self._options.trace:
-            return
-        if self._frames is None:
-            self._frames = self._session.around.files.path(f"{self.client_id}-frames.txt").open(
-                "wb"
-            )
-        line = f"{clock.wall():%H:%M:%S.%f} {direction} {text}\n"
-        self._frames.write(line.encode())
-        self._frames.flush()
-
-    def _finish_files(self) -> None:
-        if self._frames is not None:
-            self._frames.close()
-        if self._options.statistics:
-            path = self._session.around.files.path(f"{self.client_id}-statistics.json")
-            path.write_bytes(orjson.dumps(attrs.asdict(self._connection.statistics)))
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -300,12 +328,3 @@ def _object(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _format(kind: str, rate_hz: int) -> Format:
-    if kind == "pcm16":
-        return pcm16(rate_hz)
-    known = {"pcmu": PCMU, "pcma": PCMA}
-    if kind not in known:
-        raise ValueError(f"{kind} at {rate_hz} Hz")
-    return known[kind]

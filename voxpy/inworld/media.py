@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -13,6 +14,8 @@ from voxpy.media.playout import Cleared, Playout
 
 __all__ = ["Ear", "Voice", "VoiceReports"]
 
+RECENT_FRAMES = 15
+"""What a new session is told of the audio before it: as much as speech takes to be noticed."""
 ENDED_AFTER_S = 1.0
 """VoxEngine ends a stream after one second of silence, which is not "all audio delivered"."""
 
@@ -24,6 +27,8 @@ class VoiceReports:
     started: Callable[[], None]
     ended: Callable[[float], None]
     overflowed: Callable[[float], None]
+    drained: Callable[[], None] = lambda: None
+    """All speech that was there has been played."""
 
 
 class Voice:
@@ -60,9 +65,20 @@ class Voice:
         self.backchannel.clear()
         return self.speech.clear()
 
+    def clear_speech(self) -> list[Cleared]:
+        """Drop what waits of the speech and return what was lost; a murmur goes on."""
+        return self.speech.clear()
+
+    @property
+    def sounding(self) -> bool:
+        """Whether anything waits to be heard."""
+        return bool(self.speech.buffered_bytes or self.backchannel.buffered_bytes)
+
     def pull(self) -> bytes | None:
         """Return the next frame: speech, a murmur, or both mixed."""
         speech, murmur = self.speech.pull(), self.backchannel.pull()
+        if speech is not None and not self.speech.buffered_bytes:
+            self._reports.drained()
         frame = speech or murmur
         if speech and murmur:
             fmt = self.format
@@ -88,6 +104,7 @@ class Ear:
         self._frames_per_batch = max(1, batch_ms // FRAME_MS)
         self._send = send
         self._frames: list[bytes] = []
+        self._sent: deque[bytes] = deque(maxlen=RECENT_FRAMES)
 
     @property
     def format(self) -> Format:
@@ -98,6 +115,7 @@ class Ear:
     def format(self, fmt: Format) -> None:
         if fmt != self._format:
             self._frames.clear()  # 20 ms of another format cannot be joined to this one
+            self._sent.clear()
             self._format = fmt
 
     def push(self, frame: bytes) -> None:
@@ -105,5 +123,10 @@ class Ear:
         self._frames.append(frame)
         if len(self._frames) >= self._frames_per_batch:
             batch = b"".join(self._frames)
+            self._sent.extend(self._frames)
             self._frames.clear()
             self._send(batch)
+
+    def recent(self) -> bytes:
+        """Return the last 300 ms that were sent."""
+        return b"".join(self._sent)

@@ -19,6 +19,7 @@ Samples = npt.NDArray[np.int16]
 
 MEMORY_S = 60
 """A turn longer than this is transcribed from its last minute."""
+ROOM_S = 15
 PREFIX_PADDING_MS = 300
 THRESHOLD = 0.5
 
@@ -33,6 +34,7 @@ class Hearing:
         self._pending = b""
         self._unframed = np.zeros(0, np.int16)
         self._memory = np.zeros(0, np.int16)
+        self._remembered = 0
         self._memory_starts_at = 0
         self.detector = TurnDetector()
 
@@ -61,14 +63,15 @@ class Hearing:
 
     def segment(self, from_ms: float, to_ms: float) -> Samples:
         """Return the remembered samples (16 kHz) between two positions of the input timeline."""
-        start = max(0, int(from_ms * RATE_HZ / 1000) - self._memory_starts_at)
-        end = max(start, int(to_ms * RATE_HZ / 1000) - self._memory_starts_at)
-        return self._memory[start:end]
+        oldest = max(0, self._remembered - MEMORY_S * RATE_HZ)
+        start = max(oldest, int(from_ms * RATE_HZ / 1000) - self._memory_starts_at)
+        end = min(self._remembered, int(to_ms * RATE_HZ / 1000) - self._memory_starts_at)
+        return self._memory[start : max(start, end)].copy()
 
     @property
     def position_ms(self) -> float:
         """How much audio has been appended, in milliseconds."""
-        return (self._memory_starts_at + len(self._memory)) * 1000 / RATE_HZ
+        return (self._memory_starts_at + self._remembered) * 1000 / RATE_HZ
 
     def _to_16_khz(self, data: bytes, fmt: Format) -> Samples:
         if fmt != self._format:
@@ -83,8 +86,16 @@ class Hearing:
         return np.frombuffer(self._converter.convert(ready), dtype="<i2")
 
     def _remember(self, samples: Samples) -> None:
-        self._memory = np.concatenate([self._memory, samples])
-        excess = len(self._memory) - MEMORY_S * RATE_HZ
-        if excess > RATE_HZ:  # a second at a time, not with every append
-            self._memory = self._memory[excess:]
-            self._memory_starts_at += excess
+        if self._remembered + len(samples) > len(self._memory):
+            self._make_room(len(samples))
+        self._memory[self._remembered : self._remembered + len(samples)] = samples
+        self._remembered += len(samples)
+
+    def _make_room(self, n_samples: int) -> None:
+        """Forget all but the last minute, and leave room for some time: copying is rare."""
+        oldest = max(0, self._remembered - MEMORY_S * RATE_HZ)
+        kept = self._memory[oldest : self._remembered]
+        self._memory = np.zeros(len(kept) + n_samples + ROOM_S * RATE_HZ, np.int16)
+        self._memory[: len(kept)] = kept
+        self._remembered = len(kept)
+        self._memory_starts_at += oldest

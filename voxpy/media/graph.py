@@ -63,7 +63,7 @@ class MediaGraph:
         self._ticks = 0
 
     def attach(self, port: MediaPort) -> None:
-        """Step ``port`` every tick, linked or not: a leg is drained and fed silence all the time."""
+        """Step ``port`` every tick, linked or not: a leg is always drained and fed silence."""
         self._attached.setdefault(port, [])
 
     @property
@@ -72,7 +72,7 @@ class MediaGraph:
         return tuple(self._attached)
 
     def tap(self, port: MediaPort, tap: Tap) -> Callable[[], None]:
-        """Show both directions of an attached port to ``tap``; return the function that stops it."""
+        """Show both directions of an attached port to ``tap``; return what stops it."""
         taps = self._attached[port]
         taps.append(tap)
         return lambda: taps.remove(tap) if tap in taps else None
@@ -150,9 +150,13 @@ class MediaGraph:
             node.flow.last_frame_at = now
             if self._ticks % AUDIBLE_EVERY_TICKS == 0 and audible(frame, fmt):
                 node.flow.last_audible_at = now
+        made: dict[Format, bytes] = {}  # a converter has a memory: it must see each frame once
         for target in tuple(node.targets):
             assert target.sink is not None
-            out = node.converted(frame, fmt, target.sink.format)
+            wanted = target.sink.format
+            out = made.get(wanted)
+            if out is None:
+                out = made[wanted] = node.converted(frame, fmt, wanted)
             heard[target] = out
             target.sink.push(out)
         return frame

@@ -13,6 +13,7 @@ from voxpy.wire.realtime import effects as fx
 from voxpy.wire.realtime import server_events as se
 from voxpy.wire.realtime.client import Audio, RealtimeClient, is_benign
 from voxpy.wire.realtime.codec import encode_append
+from voxpy.wire.realtime.quirks import Quirks
 from voxpy.wire.realtime.server import RealtimeServer
 from voxpy.wire.realtime.types import ClientEvent, ServerEvent, function_calls
 
@@ -22,7 +23,11 @@ class Joined:
 
     def __init__(self) -> None:
         ids = itertools.count(1)
-        self.server = RealtimeServer(session_id="s", new_id=lambda kind: f"{kind}_{next(ids)}")
+        self.server = RealtimeServer(
+            session_id="s",
+            new_id=lambda kind: f"{kind}_{next(ids)}",
+            quirks=Quirks(end_padding=False),
+        )
         self.client = RealtimeClient()
         self.wire: list[bytes] = []
         self.now = 0.0

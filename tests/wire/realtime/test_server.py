@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from voxpy.wire.realtime import effects as fx
+from voxpy.wire.realtime.quirks import Quirks
 from voxpy.wire.realtime.server import RealtimeServer
 
 MS = b"\0\0" * 24  # one millisecond of the default format
@@ -25,6 +26,7 @@ class Line:
         self.server = RealtimeServer(
             session_id="sess_1",
             new_id=lambda kind: f"{short.get(kind, kind)}_{next(counts[kind])}",
+            quirks=Quirks(end_padding=False, call_done_name=True),
         )
         self.now = 100.0
         self.effects: list[fx.Effect] = []

@@ -1,17 +1,20 @@
 """The ordered items of a conversation, and what may be done to them.
 
 Items are JSON objects that are replaced, never changed, so that a snapshot of them stays true.
-Every id is used once: also those the client chose, and those of items deleted since.
+Every id is used once: also those the client chose, and those of items deleted since (though not of
+those trimmed away).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import attrs
 
+from voxpy.wire.realtime.lengths import AudioLength
 from voxpy.wire.realtime.problems import InvalidValue, Rejected, excerpt
 
 __all__ = ["Conversation", "Entry", "heard_part"]
@@ -19,28 +22,63 @@ __all__ = ["Conversation", "Entry", "heard_part"]
 ROOT = "root"
 """``previous_item_id`` of an item that goes to the head."""
 
+_ROUNDING = 1e-6
+"""Milliseconds: a length that is a whole number must not become the one below."""
+
 
 @attrs.define(eq=False)
 class Entry:
     """One item with what is known of its audio.
 
-    ``audio_ms`` is how much the model has produced so far, ``heard_ms`` where the client cut it.
+    ``audio`` is how much the model has produced so far, its first ``filler`` without words of the
+    transcript; ``heard_ms`` is where the client cut it. ``time_base`` is how many milliseconds of
+    the service make one real one: 1, but for a quirk.
     """
 
     item: dict[str, Any]
-    audio_ms: float = 0.0
+    audio: AudioLength = attrs.field(factory=AudioLength)
+    filler: AudioLength = attrs.field(factory=AudioLength)
     heard_ms: float | None = None
+    time_base: Fraction = Fraction(1)
 
     @property
     def id(self) -> str:
         """The item's id."""
         return str(self.item["id"])
 
+    @property
+    def length_ms(self) -> float:
+        """What there is to hear: all that was produced, or what the client left of it."""
+        return self.audio.ms if self.heard_ms is None else self.heard_ms
+
+    @property
+    def told_length_ms(self) -> int:
+        """The longest ``audio_end_ms`` a truncation may name, in the service's time base."""
+        told = self.length_ms * self.time_base
+        return math.ceil(told) if self.time_base == 1 else math.floor(told + _ROUNDING)
+
     def cut(self, text: str) -> str:
         """Return the part of ``text`` that was heard, all of it if nothing was cut."""
-        if self.heard_ms is None or self.audio_ms <= 0:
+        if self.heard_ms is None:
             return text
-        return heard_part(text, self.heard_ms / self.audio_ms)
+        return self._part(text, self.heard_ms, self.audio.ms)
+
+    def shorten(self, heard_ms: float) -> None:
+        """Cut the audio, and about as much of the words, after ``heard_ms``."""
+        length_ms, self.heard_ms = self.length_ms, heard_ms
+        content = [
+            {**part, "transcript": self._part(part["transcript"], heard_ms, length_ms)}
+            if isinstance(part.get("transcript"), str)
+            else part
+            for part in self.item.get("content") or ()
+        ]
+        self.item = {**self.item, "content": content}
+
+    def _part(self, text: str, heard_ms: float, of_ms: float) -> str:
+        words_ms = of_ms - self.filler.ms
+        if words_ms <= 0:
+            return ""
+        return heard_part(text, max(0.0, heard_ms - self.filler.ms) / words_ms)
 
 
 def heard_part(text: str, share: float) -> str:
@@ -152,32 +190,29 @@ class Conversation:
         model's, or less than ``audio_end_ms`` of it.
         """
         entry = self.get(item_id, verb="truncate")
-        if entry.audio_ms <= 0:
+        if not entry.audio.ticks:
             message = "Only model output audio messages can be truncated"
             raise Rejected("unsupported_content_type", message, param="item_id")
         if content_index != 0:
             raise InvalidValue("content_index", "the audio of a message is its content part 0")
         if audio_end_ms < 0:
             raise InvalidValue("audio_end_ms", "expected 0 or more")
-        length_ms = entry.audio_ms if entry.heard_ms is None else entry.heard_ms
-        if audio_end_ms > math.ceil(length_ms):
+        if audio_end_ms > entry.told_length_ms:
             raise Rejected(
                 "invalid_value",
-                f"Audio content of {math.ceil(length_ms)}ms is already shorter than "
+                f"Audio content of {entry.told_length_ms}ms is already shorter than "
                 f"{audio_end_ms:.0f}ms",
                 param="audio_end_ms",
             )
-        _shorten(entry, audio_end_ms)
+        entry.shorten(min(audio_end_ms / float(entry.time_base), entry.length_ms))
 
+    def trim(self, first_kept_id: str) -> int:
+        """Forget the items before one that is there, their ids too; return how many those were.
 
-def _shorten(entry: Entry, audio_end_ms: float) -> None:
-    length_ms = entry.audio_ms if entry.heard_ms is None else entry.heard_ms
-    share = audio_end_ms / length_ms if length_ms else 0.0
-    entry.heard_ms = audio_end_ms
-    content = [
-        {**part, "transcript": heard_part(part["transcript"], share)}
-        if isinstance(part.get("transcript"), str)
-        else part
-        for part in entry.item.get("content") or ()
-    ]
-    entry.item = {**entry.item, "content": content}
+        Without a trace, so that a conversation that is trimmed again and again does not grow.
+        """
+        entry = self.get(first_kept_id, verb="trim")
+        count = self._entries.index(entry)
+        self._used.difference_update(each.id for each in self._entries[:count])
+        del self._entries[:count]
+        return count

@@ -9,13 +9,16 @@ import attrs
 
 __all__ = [
     "AudioReceived",
+    "ConsiderBackchannel",
     "Effect",
+    "Fill",
     "InputCleared",
     "InputCommitted",
     "OutputCleared",
     "Respond",
     "SessionChanged",
     "Stop",
+    "Summarise",
 ]
 
 
@@ -78,6 +81,65 @@ class OutputCleared:
     """Audio that was not played yet is void: drop what is synthesised and not handed over."""
 
 
+@attrs.frozen(kw_only=True)
+class ConsiderBackchannel:
+    """Decide whether to say "uh-huh" while the caller speaks, and say it before ``deadline``.
+
+    Answered by ``backchannel_audio`` and ``backchannel_done``, or by ``backchannel_skipped``. If
+    ``phrase`` is set the rule decider chose it and there is nothing to decide; otherwise the phrase
+    must be one of ``allowed_phrases``, unless that is empty. ``items`` is the end of the
+    conversation; ``volume_gain`` is the factor for the samples; ``settings`` is the session's whole
+    ``providerData.backchannel`` (``small_model``, ``temperature``, ``prompt_template`` ...).
+    """
+
+    backchannel_id: str
+    transcript_so_far: str
+    phrase: str | None
+    allowed_phrases: tuple[str, ...]
+    items: tuple[Mapping[str, Any], ...]
+    volume_gain: float
+    deadline: float
+    settings: Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Fill:
+    """The answer is late: make a short filler ("Let me see.") and hand it to ``filler_audio``.
+
+    Not after ``deadline``, which is when it will be refused. ``settings`` is the session's whole
+    ``providerData.responsiveness``; ``voice`` is the response's.
+    """
+
+    response_id: str
+    session: Mapping[str, Any]
+    voice: str
+    items: tuple[Mapping[str, Any], ...]
+    deadline: float
+    settings: Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Summarise:
+    """Make a memory of the conversation and hand it to ``memory``.
+
+    ``items`` are those to remember, oldest first; ``state`` is the memory so far (``facts``,
+    ``summary``, ``context_text``), empty at first; ``settings`` is ``providerData.memory``.
+    """
+
+    items: tuple[Mapping[str, Any], ...]
+    state: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
 Effect = (
-    SessionChanged | AudioReceived | InputCleared | InputCommitted | Respond | Stop | OutputCleared
+    SessionChanged
+    | AudioReceived
+    | InputCleared
+    | InputCommitted
+    | Respond
+    | Stop
+    | OutputCleared
+    | ConsiderBackchannel
+    | Fill
+    | Summarise
 )

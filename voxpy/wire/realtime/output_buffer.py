@@ -6,6 +6,7 @@ begins when the one before ends, or when it is sent. Inworld's events carry no r
 
 from __future__ import annotations
 
+from voxpy.wire.realtime.lengths import AudioLength
 from voxpy.wire.realtime.outbox import Outbox
 from voxpy.wire.realtime.server_events import (
     OutputAudioBufferCleared,
@@ -17,11 +18,18 @@ __all__ = ["OutputBuffer"]
 
 
 class OutputBuffer:
-    """The output audio of a session. Times are seconds on the caller's clock."""
+    """The output audio of a session. Times are seconds on the caller's clock.
 
-    def __init__(self, outbox: Outbox) -> None:
+    ``with_response_id`` puts the id of the response into the events, as OpenAI does.
+    """
+
+    def __init__(self, outbox: Outbox, *, with_response_id: bool = False) -> None:
         self._outbox = outbox
+        self._with_response_id = with_response_id
         self._open = False
+        self._response_id = ""
+        self._since = float("-inf")  # when the present run of audio began to play ...
+        self._run = AudioLength()  # ... and its length; adding up seconds would drift
         self.playing_until = float("-inf")
         """When the audio sent so far will have played; in the past if it has."""
 
@@ -29,24 +37,32 @@ class OutputBuffer:
         """Return whether audio sent earlier is still playing at ``now``."""
         return now < self.playing_until
 
-    def start(self) -> None:
+    def start(self, response_id: str) -> None:
         """Audio is about to be sent: tells ``started`` unless it was told."""
         if not self._open:
             self._open = True
-            self._outbox.emit(OutputAudioBufferStarted())
+            self._response_id = response_id
+            self._outbox.emit(OutputAudioBufferStarted(response_id=self._told_id))
 
-    def extend(self, duration_s: float, now: float) -> None:
+    def extend(self, n_samples: int, rate_hz: int, *, now: float) -> None:
         """Audio of this length was sent at ``now``."""
-        self.playing_until = max(self.playing_until, now) + duration_s
+        if not self.is_playing(now):
+            self._since, self._run = now, AudioLength()
+        self._run.add(n_samples, rate_hz)
+        self.playing_until = self._since + self._run.s
 
     def stop(self) -> None:
         """All audio of the response is sent: tells ``stopped`` if ``started`` was told."""
         if self._open:
             self._open = False
-            self._outbox.emit(OutputAudioBufferStopped())
+            self._outbox.emit(OutputAudioBufferStopped(response_id=self._told_id))
 
     def clear(self, now: float) -> None:
         """Audio that did not play yet is void: tells ``cleared``."""
         self._open = False
         self.playing_until = min(self.playing_until, now)
-        self._outbox.emit(OutputAudioBufferCleared())
+        self._outbox.emit(OutputAudioBufferCleared(response_id=self._told_id))
+
+    @property
+    def _told_id(self) -> str | None:
+        return self._response_id or None if self._with_response_id else None

@@ -22,7 +22,12 @@ from voxpy.wire.realtime.rules import (
     string,
 )
 
-__all__ = ["BACKCHANNEL_DEFAULTS", "provider_data"]
+__all__ = [
+    "BACKCHANNEL_DEFAULTS",
+    "MEMORY_DEFAULTS",
+    "RESPONSIVENESS_DEFAULTS",
+    "provider_data",
+]
 
 _SHARE = number(0, 1)
 _COUNT = integer(0)
@@ -126,14 +131,44 @@ BACKCHANNEL_DEFAULTS: Mapping[str, Any] = {
 }
 """What Inworld documents for the back-channel; shown in the session once it is enabled."""
 
+RESPONSIVENESS_DEFAULTS: Mapping[str, Any] = {
+    "initial_wait_timeout_ms": 1200,
+    "hard_deadline_ms": 2000,
+    "history_tail_items": 4,
+    "temperature": 0.7,
+    "max_tokens": 12,
+    "min_filler_gap_ms": 8000,
+    "max_initial_per_turn": 1,
+    "enable_filler_on_first_assistant_reply": False,
+}
+"""Local defaults: the values of Inworld's example. Of its real defaults it says only that they
+exist."""
+
+MEMORY_DEFAULTS: Mapping[str, Any] = {
+    "turn_interval": 8,
+    "max_memory_length": 2000,
+    "max_transcript_items": 40,
+    "max_facts": 20,
+    "trim_after_summarize": False,
+}
+"""Local defaults; ``max_memory_length`` is taken for characters. Inworld's are not published."""
+
+_DEFAULTS = {
+    "backchannel": BACKCHANNEL_DEFAULTS,
+    "responsiveness": RESPONSIVENESS_DEFAULTS,
+    "memory": MEMORY_DEFAULTS,
+}
+
 
 def provider_data(current: Any, value: Any, param: str) -> dict[str, Any]:
     """Merge ``providerData`` branch by branch; null removes a branch or a field of one.
 
-    An enabled back-channel gets its documented defaults filled in. Raises InvalidValue.
+    Back-channel, responsiveness and memory get their defaults filled in once they are enabled.
+    Raises InvalidValue.
     """
     merged: dict[str, Any] = _MERGE(current, value, param)
-    backchannel = merged.get("backchannel") or {}
-    if backchannel.get("enabled"):
-        merged["backchannel"] = {**BACKCHANNEL_DEFAULTS, **backchannel}
+    for name, defaults in _DEFAULTS.items():
+        branch = merged.get(name) or {}
+        if branch.get("enabled"):
+            merged[name] = {**defaults, **branch}
     return merged

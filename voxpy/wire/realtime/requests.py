@@ -21,7 +21,7 @@ from voxpy.wire.realtime.effects import (
 )
 from voxpy.wire.realtime.problems import InvalidValue, Rejected, excerpt
 from voxpy.wire.realtime.server_state import ServerState
-from voxpy.wire.realtime.session import BYTES_PER_SAMPLE, audio_format, merge, response_overrides
+from voxpy.wire.realtime.session import audio_format, merge, response_overrides
 from voxpy.wire.realtime.types import ClientEvent, nulls
 
 __all__ = ["HANDLERS", "MAX_APPEND_BYTES", "MIN_COMMIT_S", "Handler"]
@@ -52,22 +52,24 @@ def _append(state: ServerState, event: ce.InputAudioBufferAppend, _now: float) -
     if len(data) > MAX_APPEND_BYTES:
         raise InvalidValue("audio", f"{len(data)} bytes at once; at most {MAX_APPEND_BYTES}")
     encoding, rate_hz = audio_format(state.session, "input")
-    state.turns.buffered_s += len(data) / (BYTES_PER_SAMPLE[encoding] * rate_hz)
+    state.turns.count(data, encoding, rate_hz)
     state.effects.append(AudioReceived(data))
 
 
 def _commit(state: ServerState, _event: ce.InputAudioBufferCommit, _now: float) -> None:
-    buffered_s = state.turns.buffered_s
+    buffered_s = state.turns.buffered.s
     if buffered_s < MIN_COMMIT_S:
         raise Rejected(
             "input_audio_buffer_commit_empty",
             "Error committing input audio buffer: buffer too small. Expected at least "
             f"{MIN_COMMIT_S * 1000:.0f}ms of audio, but buffer only has {buffered_s * 1000:.2f}ms.",
         )
+    state.end_speech()
     state.effects.append(InputCommitted(state.commit_turn(answer=False)))
 
 
 def _clear(state: ServerState, _event: ce.InputAudioBufferClear, _now: float) -> None:
+    state.end_speech()
     state.turns.reset()
     state.outbox.emit(se.InputAudioBufferCleared())
     state.effects.append(InputCleared())

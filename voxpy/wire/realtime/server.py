@@ -1,7 +1,8 @@
 """The server's side of a realtime session, as a state machine without a socket.
 
-Three parties call it: the socket (``receive``, ``outgoing``), the ears (``speech_started`` …) and
-the brain and voice (``text``, ``audio`` …). What the machine wants done comes back as effects.
+Four parties call it: the socket (``receive``, ``outgoing``), the clock (``next_deadline``,
+``tick``), the ears (:mod:`server_ears`) and the brain and voice (:mod:`server_voice`). What the
+machine wants done comes back as effects.
 
 Of what the services leave open, this one chooses: an empty transcript gets no response; a turn that
 ends while a response goes on (``interrupt_response`` false) is answered after it; a response whose
@@ -15,27 +16,55 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from voxpy.wire.realtime import server_events as se
+from voxpy.wire.realtime.backchannel import Backchannel
 from voxpy.wire.realtime.client_events import CLIENT_EVENTS
 from voxpy.wire.realtime.codec import parse_client
 from voxpy.wire.realtime.effects import Effect
+from voxpy.wire.realtime.filler import Filler
+from voxpy.wire.realtime.idle import IdleTimeout
+from voxpy.wire.realtime.keepalive import Keepalive
+from voxpy.wire.realtime.memory import Memory
 from voxpy.wire.realtime.problems import MalformedEvent, Rejected, excerpt
+from voxpy.wire.realtime.quirks import Quirks
 from voxpy.wire.realtime.requests import HANDLERS
-from voxpy.wire.realtime.response_writer import ResponseWriter
+from voxpy.wire.realtime.server_ears import ServerEars
 from voxpy.wire.realtime.server_state import ServerState
+from voxpy.wire.realtime.server_voice import ServerVoice
 from voxpy.wire.realtime.types import ClientEvent
 
 __all__ = ["RealtimeServer"]
 
 
-class RealtimeServer:
+class RealtimeServer(ServerEars, ServerVoice):
     """One session. ``new_id("item")`` must give ids like ``item_…`` that never repeat.
 
-    ``now`` is seconds on any clock that does not go back, the same one in every call. Nothing here
+    ``now`` is seconds on any clock that does not go back, the same one in every call;
+    ``unix_at_zero_s`` is Unix time when it is 0, which only pings tell. ``draw`` gives numbers from
+    0 to below 1 to what is left to chance: the rule decider of the back-channel. Nothing here
     raises for anything a client sends.
     """
 
-    def __init__(self, *, session_id: str, new_id: Callable[[str], str]) -> None:
-        self._state = ServerState(session_id=session_id, new_id=new_id)
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        new_id: Callable[[str], str],
+        quirks: Quirks | None = None,
+        draw: Callable[[], float] = lambda: 0.0,
+        unix_at_zero_s: float = 0.0,
+    ) -> None:
+        state = self._state = ServerState(session_id=session_id, new_id=new_id, quirks=quirks)
+        self._backchannel = Backchannel(state, draw=draw)
+        self._filler = Filler(state)
+        self._memory = Memory(state)
+        self._keepalive = Keepalive(state, unix_at_zero_s=unix_at_zero_s)
+        state.features = self._features = (
+            IdleTimeout(state),
+            self._backchannel,
+            self._filler,
+            self._memory,
+            self._keepalive,
+        )
 
     @property
     def session(self) -> Mapping[str, Any]:
@@ -62,21 +91,29 @@ class RealtimeServer:
         return self._state.outbox.drain()
 
     def effects(self) -> list[Effect]:
-        """Return effects that a call of the brain's made due, such as the answer to a waiting turn.
+        """Return the effects that a call which returns none made due.
 
-        Every call that returns effects returns these too, so that none is lost if nobody asks.
+        Such as the answer to a waiting turn: ask after each. Every call that returns effects
+        returns these too, so that none is lost if nobody does.
         """
         return self._state.take_effects()
 
     # -- the socket ------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, now: float = 0.0) -> None:
         """The socket is open: queue ``session.created``."""
-        self._state.outbox.emit(se.SessionCreated(session=self._state.session))
+        state = self._state
+        state.at(now)
+        self._keepalive.begin()
+        state.outbox.emit(se.SessionCreated(session=state.session))
+        if state.quirks.conversation_created:
+            about = {"id": state.conversation_id, "object": "realtime.conversation"}
+            state.outbox.emit(se.ConversationCreated(conversation=about))
 
     def receive(self, text: str | bytes, now: float) -> list[Effect]:
         """Take one frame of the client's. A bad one is answered with an ``error`` event."""
         state = self._state
+        now = state.at(now)
         try:
             event = parse_client(text)
         except MalformedEvent as exc:
@@ -100,131 +137,18 @@ class RealtimeServer:
             raise Rejected("invalid_value", message, param="type")
         handler(self._state, event, now)
 
-    # -- the ears --------------------------------------------------------------------------------
+    # -- time ------------------------------------------------------------------------------------
 
-    def speech_started(self, audio_start_ms: float, now: float) -> list[Effect]:
-        """The caller began to speak, ``audio_start_ms`` into all audio ever received.
+    def next_deadline(self) -> float | None:
+        """Return when ``tick`` is to be called next, as ``now``; None for never.
 
-        Interrupts the agent if the session says so. Ignored while speech is under way.
+        Any other call may change it: ask again after each.
         """
-        state = self._state
-        turns = state.turns
-        if not turns.speaking:
-            turns.speaking = True
-            turns.item_id = turns.item_id or state.conversation.reserve()
-            state.outbox.emit(
-                se.InputAudioBufferSpeechStarted(
-                    audio_start_ms=audio_start_ms, item_id=turns.item_id
-                )
-            )
-            detection = state.turn_detection
-            if detection is not None and detection["interrupt_response"]:
-                state.interrupt(now)
-        return state.take_effects()
+        return min((d for f in self._features if (d := f.deadline()) is not None), default=None)
 
-    def transcript_delta(self, text: str) -> None:
-        """Some of what the caller says is recognised: the whole text so far, as Inworld sends it.
-
-        It belongs to the speech under way, else to the oldest turn whose text is awaited.
-        """
-        state = self._state
-        if not state.shows_transcripts:
-            return
-        if state.turns.text_item_id is None:
-            state.turns.item_id = state.conversation.reserve()
-        item_id = state.turns.text_item_id or ""
-        state.outbox.emit(
-            se.ConversationItemInputAudioTranscriptionDelta(
-                item_id=item_id, content_index=0, delta=text
-            )
-        )
-
-    def speech_stopped(self, audio_end_ms: float) -> None:
-        """The turn is over: the speech becomes a user item whose text is awaited.
-
-        With manual turns only the event is sent, as Inworld does. Ignored without speech.
-        """
-        state = self._state
-        turns = state.turns
-        if not turns.speaking or turns.item_id is None:
-            return
-        turns.speaking = False
-        state.outbox.emit(
-            se.InputAudioBufferSpeechStopped(audio_end_ms=audio_end_ms, item_id=turns.item_id)
-        )
-        detection = state.turn_detection
-        if detection is None:
-            state.respond_if_due()
-        else:
-            state.commit_turn(answer=detection["create_response"])
-
-    def transcript_completed(
-        self, text: str, now: float, *, item_id: str | None = None
-    ) -> list[Effect]:
-        """The text of a turn is known: of ``item_id``, or the oldest that is awaited.
-
-        Begins the response if the session's turn detection says so and the text is not empty.
-        Ignored if no text is awaited.
-        """
-        awaited = self._state.turns.take(item_id)
-        if awaited is not None:
-            self._state.turn_recognised(awaited, text)
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed: do what is due by ``now``. Too early or too late does no harm."""
+        self._state.at(now)
+        for feature in self._features:
+            feature.tick()
         return self._state.take_effects()
-
-    # -- the brain and the voice: False means that this response is over -------------------------
-
-    def _active(self, response_id: str) -> ResponseWriter | None:
-        response = self._state.response
-        return response if response is not None and response.id == response_id else None
-
-    def text(self, response_id: str, delta: str) -> bool:
-        """The agent says more: transcript, text or both, as the modalities are."""
-        response = self._active(response_id)
-        if response is not None:
-            response.text(delta)
-        return response is not None
-
-    def audio(self, response_id: str, data: bytes, now: float) -> bool:
-        """The agent's audio, in the output format of the session in ``Respond``.
-
-        False also if the response is text only.
-        """
-        response = self._active(response_id)
-        return response is not None and response.audio(data, now)
-
-    def call_tool(self, response_id: str, name: str, arguments: str) -> bool:
-        """The agent calls a function; ``arguments`` is JSON text."""
-        if self._active(response_id) is None:
-            return False
-        self._state.call(name, arguments)
-        return True
-
-    def finish(
-        self,
-        response_id: str,
-        now: float,
-        usage: Mapping[str, Any] | None = None,
-        *,
-        incomplete: str | None = None,
-    ) -> bool:
-        """The response is whole, or ``incomplete`` says what cut it short.
-
-        ``incomplete`` is ``max_output_tokens`` or ``content_filter``.
-        """
-        if self._active(response_id) is None:
-            return False
-        if incomplete is None:
-            self._state.end_response("completed", usage=usage)
-        else:
-            details = {"type": "incomplete", "reason": incomplete}
-            self._state.end_response("incomplete", details=details, usage=usage)
-        return True
-
-    def fail(self, response_id: str, message: str, code: str | None = None) -> bool:
-        """The agent cannot go on: an ``error`` event, then ``response.done`` as failed."""
-        if self._active(response_id) is None:
-            return False
-        self._state.error("server_error", code, message)
-        error = {"type": "server_error", "code": code, "message": message}
-        self._state.end_response("failed", details={"type": "failed", "error": error})
-        return True

@@ -8,14 +8,17 @@ speaking gets one answer to both turns. If the client asks first, that answers i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from voxpy.wire.realtime import server_events as se
 from voxpy.wire.realtime.conversation import Conversation
 from voxpy.wire.realtime.effects import Effect, OutputCleared, Respond, Stop
+from voxpy.wire.realtime.feature import Feature
 from voxpy.wire.realtime.input_turns import Awaited, InputTurns
 from voxpy.wire.realtime.outbox import Outbox
 from voxpy.wire.realtime.output_buffer import OutputBuffer
+from voxpy.wire.realtime.quirks import Quirks
 from voxpy.wire.realtime.response_writer import ResponseWriter
 from voxpy.wire.realtime.session import default_session
 from voxpy.wire.realtime.types import Error, nulls
@@ -24,21 +27,37 @@ __all__ = ["ServerState"]
 
 
 class ServerState:
-    """Everything a session holds; its parts say what they mean."""
+    """Everything a session holds; its parts say what they mean. ``now`` is that of the last call.
 
-    def __init__(self, *, session_id: str, new_id: Callable[[str], str]) -> None:
+    ``features`` are told what happens and act by themselves.
+    """
+
+    def __init__(
+        self, *, session_id: str, new_id: Callable[[str], str], quirks: Quirks | None = None
+    ) -> None:
+        self.quirks = quirks or Quirks()
+        self.now = 0.0
         self.session: dict[str, Any] = default_session(session_id)
-        self.outbox = Outbox(new_id)
-        self.output = OutputBuffer(self.outbox)
+        self.outbox = Outbox(new_id, legacy_names=self.quirks.legacy_names)
+        self.output = OutputBuffer(self.outbox, with_response_id=self.quirks.buffer_response_id)
         self.conversation = Conversation(new_id)
+        self.conversation_id = new_id("conv")
         self.turns = InputTurns()
         self.response: ResponseWriter | None = None
         self.effects: list[Effect] = []
-        self._new_id = new_id
-        self._conversation_id = new_id("conv")
+        self.features: tuple[Feature, ...] = ()
+        self.new_id = new_id
+        self._responses = 0
         self._open_calls: set[str] = set()
         self._turn_due = False
         self._tools_due = False
+        self._late: list[Callable[[], None]] = []  # transcripts to be told after the response
+
+    def at(self, now: float | None) -> float:
+        """Take over the caller's ``now``; time never goes back. Returns the session's."""
+        if now is not None and now > self.now:
+            self.now = now
+        return self.now
 
     @property
     def turn_detection(self) -> Mapping[str, Any] | None:
@@ -49,6 +68,11 @@ class ServerState:
     def shows_transcripts(self) -> bool:
         """Whether the client wants to see what the caller said."""
         return self.session["audio"]["input"]["transcription"] is not None
+
+    def branch(self, name: str) -> Mapping[str, Any] | None:
+        """Return a branch of ``providerData`` if it is enabled."""
+        found = self.session["providerData"].get(name)
+        return found if found and found.get("enabled") else None
 
     def take_effects(self) -> list[Effect]:
         """Return the effects that are due and forget them."""
@@ -91,15 +115,19 @@ class ServerState:
         """Begin a response; there must be no active one."""
         self._turn_due = self._tools_due = False
         self._open_calls.clear()
+        self._responses += 1
+        if self._responses == self.quirks.exhausted_at_response:
+            self.outbox.emit_bare({"errorType": "SESSION_RESOURCES_EXHAUSTED"})
         self.response = ResponseWriter(
-            id=self._new_id("resp"),
+            id=self.new_id("resp"),
             session=self.session,
             overrides=overrides,
-            conversation_id=self._conversation_id,
+            conversation_id=self.conversation_id,
             conversation=self.conversation,
             outbox=self.outbox,
             output_buffer=self.output,
-            new_id=self._new_id,
+            new_id=self.new_id,
+            quirks=self.quirks,
         )
         items = self.conversation.items
         self.response.open()
@@ -111,6 +139,8 @@ class ServerState:
                 overrides=overrides,
             )
         )
+        for feature in self.features:
+            feature.response_began()
 
     def end_response(
         self,
@@ -123,9 +153,14 @@ class ServerState:
         writer, self.response = self.response, None
         if writer is None:
             return
-        writer.close(status, details=details, usage=usage)
+        writer.close(status, now=self.now, details=details, usage=usage)
         if status != "completed":
             self._open_calls.clear()  # nobody may run the tools of such a response
+        late, self._late = self._late, []
+        for tell in late:
+            tell()
+        for feature in self.features:
+            feature.response_ended(status)
         self.respond_if_due()
 
     def cancel_response(self, reason: str) -> None:
@@ -156,10 +191,18 @@ class ServerState:
         and its clients behave as if it were true.
         """
         self._open_calls.discard(call_id)
-        automatic = self.session["providerData"].get("auto_tool_response") is not False
+        provider_data = self.session["providerData"]
+        automatic = provider_data.get("auto_tool_response", self.quirks.auto_tool_response)
         if automatic and not self._open_calls:
             self._tools_due = True
             self.respond_if_due()
+
+    def end_speech(self) -> None:
+        """What the caller was saying is over, whatever becomes of it."""
+        if self.turns.speaking:
+            self.turns.speaking = False
+            for feature in self.features:
+                feature.speech_ended()
 
     def commit_turn(self, *, answer: bool) -> str:
         """Make a user item of the input audio and return its id; its text is then awaited."""
@@ -185,17 +228,34 @@ class ServerState:
         )
         return item_id
 
-    def turn_recognised(self, awaited: Awaited, text: str) -> None:
-        """The text of a turn is known."""
+    def turn_recognised(self, awaited: Awaited, text: str, *, answer_anyway: bool = False) -> None:
+        """The text of a turn is known; ``answer_anyway`` holds for one without words too."""
+        entry = self.conversation.find(awaited.item_id)  # the client may have deleted it meanwhile
+        if entry is not None:
+            entry.item = {**entry.item, "content": [{"type": "input_audio", "transcript": text}]}
+        answered = answer_anyway or (awaited.answer and bool(text.strip()))
+        self._turn_due = self._turn_due or answered
+        tell = partial(self._tell_words, awaited.item_id, text)
+        if self.quirks.transcription == "before_response":
+            tell()
+        self.respond_if_due()
+        if self.quirks.transcription == "after_created":
+            tell()
+        elif self.quirks.transcription == "after_done":
+            self._late.append(tell) if self.response else tell()
+        if not answered:
+            for feature in self.features:
+                feature.turn_unanswered()
+
+    def _tell_words(self, item_id: str, text: str) -> None:
         if self.shows_transcripts:
             self.outbox.emit(
                 se.ConversationItemInputAudioTranscriptionCompleted(
-                    item_id=awaited.item_id, content_index=0, transcript=text
+                    item_id=item_id, content_index=0, transcript=text
                 )
             )
-        entry = self.conversation.find(awaited.item_id)
-        if entry is not None:  # the client may have deleted it meanwhile
-            entry.item = {**entry.item, "content": [{"type": "input_audio", "transcript": text}]}
+        entry = self.conversation.find(item_id)
+        if entry is not None:
             previous = self.conversation.previous_id(entry)
             self.outbox.emit(
                 se.ConversationItemDone(
@@ -204,9 +264,6 @@ class ServerState:
                     extra=nulls(previous_item_id=previous),
                 )
             )
-        if awaited.answer and text.strip():
-            self._turn_due = True
-        self.respond_if_due()
 
     def respond_if_due(self) -> None:
         """Begin the answer that is due, unless a response or another turn is under way."""

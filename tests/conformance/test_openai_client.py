@@ -1,0 +1,326 @@
+"""The official client of OpenAI's Realtime API, unchanged, against the local agent.
+
+Over a real socket: the agent lives in a thread with a trio loop, the client in asyncio. Speech is
+made of tones, and everything is sent as fast as it goes, so nothing here waits for real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import json
+import math
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import trio
+
+from voxpy.localagent.connection import Behaviour
+from voxpy.localagent.engines import Engines
+from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
+from voxpy.localagent.server import serve_tcp
+from voxpy.localagent.vad import EnergyGate
+from voxpy.testing.engines import Airwaves, ScriptedResponder, ToneEars, ToneVoice
+from voxpy.wire.realtime.quirks import Quirks
+
+why = "voxpy[conformance] is not installed"
+openai = pytest.importorskip("openai", reason=why)
+pytest.importorskip("websockets", reason=why)
+realtime = pytest.importorskip("openai.types.realtime", reason=why)
+pydantic = pytest.importorskip("pydantic", reason=why)
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 10.0
+VOICE_HZ = 24_000
+BATCH_BYTES = 9_600  # 200 ms
+LONG_ANSWER = " ".join(["Once upon a time there was a very long story about a telephone"] * 2)
+
+QUIRKS = {"inworld": Quirks(), "openai": Quirks(
+    call_done_name=True, buffer_response_id=True, turn_suggestions=False, conversation_created=True,
+)}  # fmt: skip
+UNLIKE_OPENAI = {
+    # Inworld's names nobody else has, and fields it leaves out: see voxpy.wire.realtime.quirks.
+    "inworld": {
+        "input_audio_buffer.turn_suggestion",
+        "input_audio_buffer.turn_suggestion_revoked",
+        "output_audio_buffer.cleared",
+        "output_audio_buffer.started",
+        "output_audio_buffer.stopped",
+        "response.function_call_arguments.done",
+        "conversation.item.input_audio_transcription.completed",
+    },
+    # The local recogniser costs nothing, so there is no usage of it to tell.
+    "openai": {"conversation.item.input_audio_transcription.completed"},
+}
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Return the weather.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+def brain(turn: Turn) -> list[Act]:
+    newest = turn.items[-1]
+    said = text_of(newest)
+    if newest["type"] == "function_call_output":
+        return [Say(f"It is {json.loads(newest['output'])['degrees']} degrees")]
+    if "weather" in said and turn.tools:
+        return [CallTool("get_weather", {"city": "Oslo"})]
+    if "story" in said:
+        return [Say(LONG_ANSWER)]
+    return [Say(f"You said {said}")]
+
+
+@attrs.frozen
+class Agent:
+    """An agent that listens, and the voice its ears understand."""
+
+    port: int
+    voice: ToneVoice
+    flavour: str
+
+    def spoken(self, text: str, *, silence_s: float = 2.0) -> bytes:
+        """Return ``text`` as PCM at 24 kHz, and silence after it."""
+        parts = list(self.voice.speak(text, speaker="caller", speed=1.0))
+        silence = np.zeros(round(silence_s * VOICE_HZ), np.int16)
+        return np.concatenate([*parts, silence]).astype("<i2").tobytes()
+
+
+class AgentThread:
+    """A trio loop in a thread, with an agent in it."""
+
+    def __init__(self, quirks: Quirks) -> None:
+        airwaves = Airwaves()
+        self.voice = ToneVoice(airwaves)
+        self.port = 0
+        self.reports: list[str] = []
+        self._engines = Engines(
+            gate=EnergyGate,
+            ears=ToneEars(airwaves),
+            voice=self.voice,
+            responder=ScriptedResponder(brain),
+        )
+        self._behaviour = Behaviour(quirks=quirks)
+        self._listening = threading.Event()
+        self._scope = trio.CancelScope()
+        self._thread = threading.Thread(target=trio.run, args=(self._serve,))
+
+    def __enter__(self) -> AgentThread:
+        self._thread.start()
+        assert self._listening.wait(PATIENCE_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._token.run_sync_soon(self._scope.cancel)
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+    async def _serve(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        serve = functools.partial(
+            serve_tcp,
+            self._engines,
+            host="127.0.0.1",
+            port=0,
+            report=self.reports.append,
+            behaviour=self._behaviour,
+        )
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                self.port = await nursery.start(serve)
+                self._listening.set()
+
+
+@pytest.fixture(scope="module", params=QUIRKS)
+def agent(request: pytest.FixtureRequest) -> Iterator[Agent]:
+    with AgentThread(QUIRKS[request.param]) as thread:
+        yield Agent(thread.port, thread.voice, request.param)
+    assert thread.reports == []
+
+
+class Talk:
+    """One connection of the client, and everything it received."""
+
+    def __init__(self, connection: Any, agent: Agent) -> None:
+        self.connection = connection
+        self.received: list[Any] = []
+        self._agent = agent
+        self._check = pydantic.TypeAdapter(realtime.RealtimeServerEvent)
+
+    async def until(self, kind: str) -> list[Any]:
+        """Return the events up to the next of ``kind``, each valid by OpenAI's own definition."""
+        events: list[Any] = []
+        while not events or events[-1].type != kind:
+            event = await asyncio.wait_for(self.connection.recv(), PATIENCE_S)
+            assert event.type != "error" or kind == "error", event
+            self._validate(event)
+            events.append(event)
+        self.received += events
+        return events
+
+    async def say(self, sound: bytes) -> None:
+        for start in range(0, len(sound), BATCH_BYTES):
+            batch = sound[start : start + BATCH_BYTES]
+            await self.connection.input_audio_buffer.append(audio=base64.b64encode(batch).decode())
+
+    async def write(self, text: str) -> None:
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "user", "content": content}
+        await self.connection.conversation.item.create(item=item)
+
+    def _validate(self, event: Any) -> None:
+        if event.type not in UNLIKE_OPENAI[self._agent.flavour]:
+            self._check.validate_python(json.loads(event.to_json()))
+
+
+@asynccontextmanager
+async def talk(agent: Agent, **session: Any) -> AsyncIterator[Talk]:
+    async with openai.AsyncOpenAI(
+        api_key="any", websocket_base_url=f"ws://127.0.0.1:{agent.port}/v1"
+    ) as client:
+        query = {"key": "conformance", "protocol": "realtime"}
+        async with client.realtime.connect(model="any", extra_query=query) as connection:
+            talk = Talk(connection, agent)
+            await talk.until("session.created")
+            await connection.session.update(session={"type": "realtime", **session})
+            await talk.until("session.updated")
+            yield talk
+
+
+def of(events: list[Any], kind: str) -> list[Any]:
+    return [event for event in events if event.type == kind]
+
+
+def words(events: list[Any]) -> str:
+    return "".join(e.delta for e in of(events, "response.output_audio_transcript.delta"))
+
+
+def audio_ms(events: list[Any]) -> float:
+    deltas = (base64.b64decode(e.delta) for e in of(events, "response.output_audio.delta"))
+    return sum(map(len, deltas)) / (2 * VOICE_HZ) * 1000
+
+
+def test_a_text_turn(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent, output_modalities=["text"]) as client:
+            await client.write("Good morning")
+            await client.connection.response.create()
+            events = await client.until("response.done")
+        (done,) = of(events, "response.output_text.done")
+        assert done.text == "You said Good morning"
+        assert of(events, "response.output_audio.delta") == []
+        assert events[-1].response.status == "completed"
+        (item,) = events[-1].response.output
+        assert (item.type, item.role) == ("message", "assistant")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("detection", ["semantic_vad", "server_vad"])
+def test_an_audio_turn(agent: Agent, detection: str) -> None:
+    async def main() -> None:
+        audio = {"input": {"turn_detection": {"type": detection}}}
+        async with talk(agent, audio=audio) as client:
+            await client.say(agent.spoken("hello my good friend"))
+            events = await client.until("response.done")
+        order = [event.type for event in events]
+        for earlier, later in [
+            ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"),
+            ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed"),
+            ("input_audio_buffer.committed", "response.created"),
+            ("response.created", "response.output_audio.delta"),
+        ]:
+            assert order.index(earlier) < order.index(later)
+        (heard,) = of(events, "conversation.item.input_audio_transcription.completed")
+        assert heard.transcript == "hello my good friend"
+        assert words(events) == "You said hello my good friend"
+        assert audio_ms(events) >= 6 * 300  # six words of 0.3 s
+
+    asyncio.run(main())
+
+
+def test_a_tool_call(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent, tools=[WEATHER], tool_choice="auto") as client:
+            await client.write("weather please")
+            await client.connection.response.create()
+            events = await client.until("response.done")
+            (call,) = events[-1].response.output
+            assert (call.type, call.name) == ("function_call", "get_weather")
+            assert json.loads(call.arguments) == {"city": "Oslo"}
+            (arguments,) = of(events, "response.function_call_arguments.done")
+            assert (arguments.call_id, arguments.arguments) == (call.call_id, call.arguments)
+            output = {
+                "type": "function_call_output",
+                "call_id": call.call_id,
+                "output": '{"degrees": 7}',
+            }
+            await client.connection.conversation.item.create(item=output)
+            events = await client.until("response.done")
+        assert words(events) == "It is 7 degrees"
+
+    asyncio.run(main())
+
+
+def test_barge_in_with_a_truncate(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent) as client:
+            await client.write("Tell me a story")
+            await client.connection.response.create()
+            told = await client.until("response.done")
+            item_id = told[-1].response.output[0].id
+            assert audio_ms(told) > 6000  # sent at once, so most of it is not played yet
+            await client.say(agent.spoken("stop it now please"))
+            events = await client.until("output_audio_buffer.cleared")
+            (started,) = of(events, "input_audio_buffer.speech_started")
+            assert started.item_id != item_id
+            played_ms = math.floor(audio_ms(told) / 4)
+            await client.connection.conversation.item.truncate(
+                item_id=item_id, content_index=0, audio_end_ms=played_ms
+            )
+            (truncated,) = of(
+                await client.until("conversation.item.truncated"), "conversation.item.truncated"
+            )
+            assert (truncated.item_id, truncated.audio_end_ms) == (item_id, played_ms)
+            await client.connection.conversation.item.retrieve(item_id=item_id)
+            (*_, kept) = await client.until("conversation.item.retrieved")
+            heard = kept.item.content[0].transcript or ""
+            assert len(heard) < len(LONG_ANSWER) / 2
+            assert LONG_ANSWER.startswith(heard)
+
+    asyncio.run(main())
+
+
+def test_cancelling_a_response_that_is_over(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent, output_modalities=["text"]) as client:
+            await client.connection.response.cancel()
+            (*_, error) = await client.until("error")
+            assert error.error.code == "response_cancel_not_active"
+            await client.write("Still there?")
+            await client.connection.response.create()
+            await client.until("response.done")
+
+    asyncio.run(main())
+
+
+def test_manual_turns(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent, audio={"input": {"turn_detection": None}}) as client:
+            await client.say(agent.spoken("good evening", silence_s=0.2))
+            await client.connection.input_audio_buffer.commit()
+            events = await client.until("conversation.item.done")
+            assert of(events, "response.created") == []
+            await client.connection.response.create()
+            events = await client.until("response.done")
+        assert words(events) == "You said good evening"
+
+    asyncio.run(main())

@@ -1,0 +1,148 @@
+"""The media clock, and the times everything else is told."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+
+from voxpy.engine import clock
+from voxpy.engine.clock import CATCH_UP_TICKS, MediaClock, TickStatistics
+
+
+class WakeUps(trio.abc.Instrument):
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.task, self.count = task, 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task is self.task
+
+
+async def run_for(media_clock: MediaClock, seconds: float) -> None:
+    with trio.move_on_after(seconds):
+        await media_clock.run()
+
+
+def stall(seconds: float) -> None:
+    """Let virtual time pass while a task computes."""
+    virtual = trio.lowlevel.current_clock()
+    assert isinstance(virtual, trio.testing.MockClock)
+    virtual.jump(seconds)
+
+
+async def test_no_drift_over_ten_minutes() -> None:
+    media_clock, times = MediaClock(), list[float]()
+    media_clock.add(times.append)
+    began = trio.current_time()
+    await run_for(media_clock, 600.01)
+    assert len(times) == 30_000
+    assert max(abs(t - began - 0.02 * (n + 1)) for n, t in enumerate(times)) < 1e-6
+    statistics = media_clock.statistics()
+    assert (statistics.ticks, statistics.skipped) == (30_000, 0)
+    assert statistics.late_max_s < 1e-6
+
+
+async def test_without_steps_it_does_not_wake() -> None:
+    media_clock = MediaClock()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(media_clock.run)
+        await trio.testing.wait_all_tasks_blocked()
+        (task,) = nursery.child_tasks
+        watch = WakeUps(task)
+        trio.lowlevel.add_instrument(watch)
+        await trio.sleep(60)
+        assert watch.count == 0
+        stop = media_clock.add(lambda now: None)
+        await trio.sleep(1)
+        assert watch.count >= 50
+        stop()
+        await trio.sleep(1)
+        watch.count = 0
+        await trio.sleep(60)
+        assert watch.count == 0
+        trio.lowlevel.remove_instrument(watch)
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_wake_up_serves_all() -> None:
+    media_clock, counts = MediaClock(), [0] * 50
+
+    def counting(n: int) -> Callable[[float], None]:
+        def step(now: float) -> None:
+            counts[n] += 1
+
+        return step
+
+    for n in range(50):
+        media_clock.add(counting(n))
+    await run_for(media_clock, 1.01)
+    assert counts == [50] * 50
+    assert media_clock.statistics().ticks == 50
+
+
+@pytest.mark.parametrize(
+    ("late_ticks", "ran", "skipped"), [(1, 2, 0), (4, 5, 0), (5, 5, 1), (50, 5, 46)]
+)
+async def test_after_a_stall_five_ticks_run_and_the_rest_are_skipped(
+    late_ticks: int, ran: int, skipped: int
+) -> None:
+    assert CATCH_UP_TICKS == 5
+    media_clock, times = MediaClock(), list[float]()
+
+    def step(now: float) -> None:
+        times.append(round((now - began) / 0.02, 3))
+        if len(times) == 3:
+            stall(0.02 + 0.02 * late_ticks)  # past the next deadline by so much
+
+    began = trio.current_time()
+    media_clock.add(step)
+    await run_for(media_clock, 3)
+    after = 4 + late_ticks + 1
+    assert times[: 3 + ran + 2] == [1, 2, 3, *range(4, 4 + ran), after, after + 1]
+    assert media_clock.statistics().skipped == skipped
+    assert media_clock.statistics().late_max_s == pytest.approx(0.02 * late_ticks)
+
+
+async def test_a_step_removed_during_a_tick_is_not_called_any_more() -> None:
+    media_clock, said = MediaClock(), list[str]()
+
+    def first(now: float) -> None:
+        said.append("first")
+        stop_second()
+        stop_second()  # twice does nothing
+        stop_first()
+
+    stop_first = media_clock.add(first)
+    stop_second = media_clock.add(lambda now: said.append("second"))
+    media_clock.add(lambda now: said.append("third"))
+    await run_for(media_clock, 0.05)
+    assert said == ["first", "third", "third"]
+
+
+async def test_virtual_time_gives_virtual_dates() -> None:
+    assert clock.is_virtual()
+    began = clock.now()
+    first = clock.wall()
+    await trio.sleep(90)
+    assert clock.now() == began + 90
+    assert clock.wall() - first == datetime.timedelta(seconds=90)
+    assert first.tzinfo is not None
+    assert first.year == 2000
+
+
+def test_real_time_gives_real_dates() -> None:
+    async def main() -> tuple[bool, datetime.datetime]:
+        await trio.lowlevel.checkpoint()
+        return clock.is_virtual(), clock.wall()
+
+    virtual, wall = trio.run(main)
+    assert not virtual
+    assert wall.year > 2000
+    assert clock.busy_s() <= clock.busy_s()
+
+
+def test_a_new_clock_has_counted_nothing() -> None:
+    assert MediaClock().statistics() == TickStatistics(0, 0, 0.0)

@@ -1,0 +1,123 @@
+"""Who listens to what."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxpy.engine.emitter import Emitter, ListenerTable, Waiter, describe
+from voxpy.engine.events import Event, event_class
+from voxpy.errors import ScenarioError
+
+
+@event_class
+class Ping(Event):
+    name: ClassVar[str] = "Ping"
+
+
+@event_class
+class Pong(Event):
+    name: ClassVar[str] = "Pong"
+
+
+KINDS: list[type[Event]] = [Ping, Pong]
+
+
+def handler_a(event: Event) -> None: ...
+def handler_b(event: Event) -> None: ...
+
+
+HANDLERS = [handler_a, handler_b]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "remove", "remove all"]),
+            st.sampled_from(KINDS),
+            st.sampled_from(HANDLERS),
+        )
+    )
+)
+def test_the_table_is_a_list_of_handlers_per_kind(steps: list[tuple[str, Any, Any]]) -> None:
+    table = ListenerTable()
+    model: list[tuple[type[Event], Any]] = []
+    for verb, kind, handler in steps:
+        if verb == "add":
+            table.add(kind, handler)
+            model.append((kind, handler))
+        elif verb == "remove":
+            table.remove(kind, handler)
+            if (kind, handler) in model:
+                model.remove((kind, handler))
+        else:
+            table.remove(kind)
+            model = [entry for entry in model if entry[0] is not kind]
+        for k in KINDS:
+            assert table.snapshot(k) == tuple(h for of, h in model if of is k)
+        assert table.kinds == frozenset(k for k, _ in model)
+
+
+def test_a_waiter_is_taken_once_and_only_by_its_kind() -> None:
+    table = ListenerTable()
+    ping, pong = Waiter(Ping, lambda e: None), Waiter(Pong, lambda e: None)
+    table.add_waiter(ping)
+    table.add_waiter(pong)
+    assert table.take_waiters(Ping) == [ping]
+    assert table.take_waiters(Ping) == []
+    table.remove_waiter(pong)
+    table.remove_waiter(pong)
+    assert table.take_waiters(Pong) == []
+
+
+class Recording:
+    """The part of a session that an emitter uses."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, object, float]] = []
+
+    async def wait_event(self, listeners: ListenerTable, kind: type[Any], timeout_s: float) -> Any:
+        self.asked.append((listeners, kind, timeout_s))
+        return kind()
+
+
+def test_subscribing_and_unsubscribing() -> None:
+    unit = Emitter(Recording(), catalog="Pings")
+    unit.add_event_listener(Ping, handler_a)
+    unit.add_event_listener(Ping, handler_b)
+    unit.remove_event_listener(Ping, handler_a)
+    assert unit.listeners.snapshot(Ping) == (handler_b,)
+    unit.remove_event_listener(Ping)
+    assert unit.listeners.snapshot(Ping) == ()
+
+
+async def test_wait_event_asks_the_session() -> None:
+    session = Recording()
+    unit = Emitter(session, catalog="Pings")
+    assert await unit.wait_event(Ping, timeout_s=3) == Ping()
+    assert session.asked == [(unit.listeners, Ping, 3)]
+
+
+@pytest.mark.parametrize("wrong", ["Ping", None, 3, int, Ping(), Event])
+async def test_what_is_no_event_is_refused_with_the_catalog(wrong: Any) -> None:
+    unit = Emitter(Recording(), catalog="Pings or Pongs")
+    for use in (unit.add_event_listener, unit.remove_event_listener):
+        with pytest.raises(ScenarioError, match="is not an event: pass a member of Pings or Pongs"):
+            use(wrong, handler_a)
+    with pytest.raises(ScenarioError, match="is not an event"):
+        await unit.wait_event(wrong)
+
+
+def test_a_handler_is_described_by_name_file_and_line() -> None:
+    line = handler_a.__code__.co_firstlineno
+    told = f"handler_a ({__file__}:{line})"
+    assert describe(handler_a) == told
+    assert describe(functools.partial(handler_a, Ping())) == told
+    assert describe(functools.wraps(handler_a)(lambda *_: None)) == told
+    unit = Emitter(Recording(), catalog="")
+    assert describe(unit.add_event_listener).startswith("Emitter.add_event_listener (")
+    assert describe(print) == "print"

@@ -1,0 +1,397 @@
+"""The shape of the package: rings, reserved places, sizes. Read from the source, nothing imported.
+
+Where an exception is justified it stands in a list here, with its reason beside it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import attrs
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "voxpy"
+
+RINGS: list[set[str]] = [
+    {"errors"},
+    {"audio"},
+    {"wire"},
+    {"media"},
+    {"engine"},
+    {"call", "logger", "modules", "net", "timers"},
+    {"events"},
+    {"calls"},
+    {"inworld"},
+    {"voxengine"},
+    {""},  # voxpy/__init__.py
+    {"channels"},
+    {"localagent"},
+    {"host"},
+    {"testing"},
+    {"cli", "__main__"},
+]
+"""First part of the module name, lowest ring first; imports go to the same ring or a lower one."""
+
+NOT_AT_ALL = {
+    "wire": {"media"},  # protocols know bytes, not who hears them
+    "engine": {"wire", "inworld", "channels"},  # it knows neither SIP nor a provider
+}
+
+PURE = ("audio", "wire", "media")
+IMPURE_MODULES = set("trio socket ssl time random datetime os logging".split())
+
+NURSERIES = {
+    "engine/session.py": "the life of a session: io around handlers, and its last words",
+    "engine/closers.py": "everything closes at once, each within its own deadline",
+    "inworld/connection.py": "reader and writer of one socket",
+    "inworld/voice/block.py": "the life of a voice outside a session is a with block",
+    "inworld/voice/listeners.py": "listeners of a voice outside a session",
+    "localagent/connection.py": "reader, writer and ticker of one connection",
+    "localagent/server.py": "the listeners, and the speech engines of each connection",
+    "host/localcall.py": "caller, agent and session of one local call",
+    "testing/service.py": "both directions of a scripted service's connection",
+    "cli/agent.py": "the server beside its notices",
+    "cli/run.py": "the screen beside the call",
+}
+
+CATCH_ALL = {
+    "engine/faults.py": "contained(): user code and tasks of a session may raise anything",
+    "engine/session.py": "the media tick: the clock is shared by all sessions",
+    "inworld/connection.py": "the library may raise anything on an answer that is no HTTP",
+    "inworld/tools.py": "a tool may raise anything, and the model must learn of it",
+    "localagent/server.py": "one connection's error must not end the others; it is reported",
+    "localagent/speaking.py": "a brain is anybody's code, and the session must survive it",
+}
+
+CLOCK_READERS = {"engine/clock.py": "it is what everybody else asks"}
+CLOCK_READS = {
+    "time.time",
+    "time.time_ns",
+    "time.monotonic",
+    "time.monotonic_ns",
+    "time.perf_counter",
+    "time.perf_counter_ns",
+    "time.process_time",
+    "datetime.now",
+    "datetime.utcnow",
+    "datetime.today",
+    "date.today",
+    "trio.current_time",
+}
+
+# What users see, as wide as VoxEngine's or the service's own vocabulary; each method a few lines.
+WIDE_CLASSES = {"Call", "RealtimeAPIClient", "RealtimeVoice"}
+MOST_METHODS = 25
+LONGEST_FILE_LINES = 600
+
+
+@attrs.frozen
+class Import:
+    """One import, wherever in the file it stands. ``target`` is a dotted name."""
+
+    module: str
+    line: int
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}: {self.target}"
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Return the parsed files of the package by path relative to it."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def module_of(file: str) -> str:
+    """``engine/clock.py`` -> ``voxpy.engine.clock``."""
+    dotted = "voxpy." + file.removesuffix(".py").replace("/", ".")
+    return dotted.removesuffix(".__init__").removesuffix(".")
+
+
+def all_modules() -> set[str]:
+    return {module_of(file) for file in sources()}
+
+
+def imports_of(file: str) -> Iterator[Import]:
+    """Yield every import of a file: top-level, in functions and under TYPE_CHECKING."""
+    module = module_of(file)
+    package = module if file.endswith("__init__.py") else module.rpartition(".")[0]
+    for node in ast.walk(sources()[file]):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(file, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield Import(file, node.lineno, full if full in all_modules() else base)
+
+
+def part_of(module: str) -> str:
+    """``voxpy.engine.clock`` -> ``engine``; ``voxpy`` -> the empty string."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def ring_of(part: str) -> int:
+    (ring,) = [n for n, parts in enumerate(RINGS) if part in parts]
+    return ring
+
+
+def ours(file: str) -> Iterator[Import]:
+    return (i for i in imports_of(file) if i.target.split(".")[0] == "voxpy")
+
+
+# -- directions ------------------------------------------------------------------------------------
+
+
+def test_every_part_has_a_ring() -> None:
+    assert {part_of(m) for m in all_modules()} <= set[str]().union(*RINGS)
+
+
+def test_imports_point_downwards() -> None:
+    wrong = [
+        str(i)
+        for file in sources()
+        if file != "__init__.py"  # resolves lazily by name, see below
+        for i in ours(file)
+        if ring_of(part_of(i.target)) > ring_of(part_of(module_of(file)))
+    ]
+    assert wrong == []
+
+
+def test_the_package_itself_imports_only_when_asked() -> None:
+    body = sources()["__init__.py"].body
+    at_import = [n for n in body if isinstance(n, ast.Import | ast.ImportFrom)]
+    names = {a.name for n in at_import for a in n.names}
+    assert names == {"annotations", "importlib", "TYPE_CHECKING", "Any"}
+
+
+@pytest.mark.parametrize("part", NOT_AT_ALL)
+def test_parts_that_must_not_know_each_other(part: str) -> None:
+    wrong = [
+        str(i)
+        for file in sources()
+        if part_of(module_of(file)) == part
+        for i in ours(file)
+        if part_of(i.target) in NOT_AT_ALL[part]
+    ]
+    assert wrong == []
+
+
+def test_pure_rings_import_nothing_that_acts() -> None:
+    wrong = [
+        str(i)
+        for file in sources()
+        if part_of(module_of(file)) in PURE
+        for i in imports_of(file)
+        if i.target.split(".")[0] in IMPURE_MODULES
+    ]
+    assert wrong == []
+
+
+def test_no_import_cycle() -> None:
+    """Function-level and TYPE_CHECKING imports count; ``voxpy/__init__`` does not."""
+    graph = {
+        module_of(file): {i.target for i in ours(file)} - {"voxpy"}
+        for file in sources()
+        if file != "__init__.py"
+    }
+    done: set[str] = set()
+
+    def visit(module: str, trail: list[str]) -> None:
+        assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
+        if module not in done:
+            for target in sorted(graph.get(module, ())):
+                visit(target, [*trail, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    assert len(done) > 50
+
+
+# -- reserved places -------------------------------------------------------------------------------
+
+
+def test_nurseries_are_opened_only_where_the_list_says() -> None:
+    found = {
+        file
+        for file, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "open_nursery"
+    }
+    assert found == set(NURSERIES)
+
+
+def test_everything_is_caught_only_where_the_list_says() -> None:
+    found = set()
+    for file, tree in sources().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler):
+                kinds = set(_names(node.type)) if node.type is not None else {"Exception"}
+                if "Exception" in kinds:
+                    found.add(file)
+    assert found == set(CATCH_ALL)
+
+
+def _names(node: ast.expr) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+
+
+def test_clocks_are_read_only_where_the_list_says() -> None:
+    found = {}
+    for file, tree in sources().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                dotted = ast.unparse(node)
+                if any(dotted == r or dotted.endswith("." + r) for r in CLOCK_READS):
+                    found[file] = f"{file}:{node.lineno}: {dotted}"
+            if isinstance(node, ast.ImportFrom) and node.module == "time":
+                found[file] = f"{file}:{node.lineno}: from time import"
+    assert [told for file, told in found.items() if file not in CLOCK_READERS] == []
+    assert set(CLOCK_READERS) <= set(found)
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+
+def test_no_file_is_longer_than_600_lines() -> None:
+    lines = {f: len((PACKAGE / f).read_text(encoding="utf-8").splitlines()) for f in sources()}
+    assert {f: n for f, n in lines.items() if n > LONGEST_FILE_LINES} == {}
+
+
+def test_no_class_has_more_than_25_methods() -> None:
+    wide = {
+        f"{file}:{node.lineno}: {node.name}": methods
+        for file, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name not in WIDE_CLASSES
+        if (methods := len({n.name for n in node.body if isinstance(n, FUNCTIONS)})) > MOST_METHODS
+    }
+    assert wide == {}
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+# -- public names ----------------------------------------------------------------------------------
+
+
+THROUGH_A_NAMESPACE = {
+    "inworld/voice/events.py": "its event classes are members of VoiceEvents, the public name"
+}
+"""Modules whose classes are reached as members of one exported class."""
+
+
+def exported(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = ast.literal_eval(node.value)
+            assert isinstance(names, list)
+            return names
+    return None
+
+
+def public_definitions(tree: ast.Module) -> set[str]:
+    found = {n.name for n in tree.body if isinstance(n, (ast.ClassDef, *FUNCTIONS))}
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_every_module_with_public_names_has_a_sorted_all() -> None:
+    wrong = []
+    for file, tree in sources().items():
+        names, defined = exported(tree), public_definitions(tree)
+        if names is None:
+            wrong += [f"{file}: no __all__"] if defined else []
+        elif names != sorted(names, key=_ruffs_order) and names != sorted(names):
+            wrong.append(f"{file}: __all__ is not sorted")
+    assert wrong == []
+
+
+def _ruffs_order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest: what RUF022 writes."""
+    kind = 0 if name.isupper() else 1 if name.lstrip("_")[:1].isupper() else 2
+    return kind, name
+
+
+def test_every_public_definition_is_exported_and_the_other_way_round() -> None:
+    wrong = []
+    for file, tree in sources().items():
+        names = set(exported(tree) or ())
+        if file not in THROUGH_A_NAMESPACE:
+            wrong += [f"{file}: {n} is not in __all__" for n in public_definitions(tree) - names]
+        if file != "__init__.py":  # its names come when asked for
+            bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+            bound |= {a.asname or a.name for n in ast.walk(tree) for a in getattr(n, "names", [])
+                      if isinstance(a, ast.alias)}  # fmt: skip
+            missing = names - bound - public_definitions(tree)
+            wrong += [f"{file}: {n} is in __all__ and nowhere else" for n in missing]
+    assert sorted(wrong) == []
+
+
+# -- tests -----------------------------------------------------------------------------------------
+
+
+def test_tests_neither_sleep_for_real_nor_mock() -> None:
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        file = path.relative_to(ROOT / "tests").as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        wrong += [f"{file}:{n}: mock" for n in _mock_lines(tree)]
+        sleeps = [*_calls(tree, "time.sleep"), *_sleeps_on_the_real_clock(path, tree)]
+        wrong += [f"{file}:{n.lineno}: {ast.unparse(n)}" for n in sleeps]
+    assert wrong == []
+
+
+def _mock_lines(tree: ast.Module) -> list[int]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
+            if any(n in ("mock", "unittest.mock", "pytest_mock") for n in names):
+                found.append(node.lineno)
+    return found
+
+
+def _sleeps_on_the_real_clock(path: Path, tree: ast.Module) -> Iterator[ast.Call]:
+    """Yield sleeps in tests without a virtual clock, and in helpers of files that have such."""
+    if _runs_virtually(path):
+        return
+    tests = [n for n in tree.body if isinstance(n, FUNCTIONS) and n.name.startswith("test_")]
+    real = [n for n in tests if isinstance(n, ast.AsyncFunctionDef) and not _is_virtual(n)]
+    for node in real if len(real) < len(tests) else [tree]:
+        yield from (call for call in _calls(node, "trio.sleep") if _positive(call))
+
+
+def _calls(tree: ast.AST, dotted: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == dotted:
+            yield node
+
+
+def _positive(call: ast.Call) -> bool:
+    seconds = call.args[0] if call.args else None
+    return isinstance(seconds, ast.Constant) and bool(seconds.value)
+
+
+def _runs_virtually(path: Path) -> bool:
+    """Whether the file or a conftest beside or above it puts its tests on a MockClock."""
+    beside = [p / "conftest.py" for p in path.parents if ROOT in p.parents]
+    texts = [p.read_text(encoding="utf-8") for p in (path, *beside) if p.exists()]
+    return any(word in text for text in texts for word in ("MockClock(", "run_virtual("))
+
+
+def _is_virtual(function: ast.AsyncFunctionDef) -> bool:
+    arguments = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
+    return bool(arguments & {"autojump_clock", "mock_clock", "voxpy"})

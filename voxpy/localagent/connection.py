@@ -1,0 +1,168 @@
+"""One client of the local agent: its socket, the protocol, and everything that acts on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+import trio
+
+from voxpy.engine import clock
+from voxpy.localagent.engines import Engines
+from voxpy.localagent.listening import Listening
+from voxpy.localagent.speaking import Speaking
+from voxpy.wire.realtime.effects import (
+    AudioReceived,
+    ConsiderBackchannel,
+    Effect,
+    Fill,
+    InputCleared,
+    InputCommitted,
+    Respond,
+    SessionChanged,
+    Stop,
+    Summarise,
+)
+from voxpy.wire.realtime.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
+from voxpy.wire.realtime.quirks import Quirks
+from voxpy.wire.realtime.server import RealtimeServer
+
+if TYPE_CHECKING:
+    from trio_websocket import WebSocketConnection
+
+__all__ = ["AgentConnection", "Behaviour"]
+
+Report = Callable[[str], None]
+
+
+@attrs.frozen(kw_only=True)
+class Behaviour:
+    """Where the agent differs from a plain server: its quirks, its faults, and its luck.
+
+    The same ``seed`` brings the same faults and back-channels again.
+    """
+
+    quirks: Quirks = attrs.field(factory=Quirks)
+    faults: Faults = attrs.field(factory=Faults)
+    seed: int = 0
+
+
+class AgentConnection:
+    """One client: a reader, a writer, a listener, a timer, and a task for each thing to say."""
+
+    def __init__(
+        self,
+        socket: WebSocketConnection,
+        engines: Engines,
+        *,
+        report: Report = lambda _: None,
+        behaviour: Behaviour | None = None,
+    ) -> None:
+        self._socket = socket
+        self._report = report
+        self._engines = engines
+        self._ids: dict[str, int] = {}
+        behaviour = behaviour or Behaviour()
+        dice = np.random.default_rng(behaviour.seed)
+        self._faults = FaultFilter(behaviour.faults, draw=dice.random)
+        self._protocol = RealtimeServer(
+            session_id=self._new_id("sess"),
+            new_id=self._new_id,
+            quirks=behaviour.quirks,
+            draw=dice.random,
+            unix_at_zero_s=clock.wall().timestamp() - clock.now(),
+        )
+        self._listening = Listening(self._protocol, engines, apply=self._apply, report=report)
+        self._to_send, self._send = trio.open_memory_channel[bytes](math.inf)
+        self._nap = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Talk until the client leaves. Raises ConnectionClosed then."""
+        async with trio.open_nursery() as nursery:
+            self._speaking = Speaking(
+                self._protocol, self._engines, nursery, told=self._settle, report=self._report
+            )
+            self._protocol.open(clock.now())
+            self._flush()
+            nursery.start_soon(self._write)
+            nursery.start_soon(self._keep_time)
+            nursery.start_soon(self._listening.run)
+            while True:
+                text = await self._socket.get_message()
+                self._apply(self._protocol.receive(text, clock.now()))
+
+    def _new_id(self, kind: str) -> str:
+        self._ids[kind] = self._ids.get(kind, 0) + 1
+        return f"{kind}_{self._ids[kind]:06d}"
+
+    async def _keep_time(self) -> None:
+        """Call the protocol when it wants to be called; ``_flush`` moves the alarm."""
+        while True:
+            self._nap = trio.CancelScope()
+            self._set_alarm()
+            with self._nap:
+                await trio.sleep_forever()
+            self._apply(self._protocol.tick(clock.now()))
+
+    def _set_alarm(self) -> None:
+        deadline = self._protocol.next_deadline()
+        self._nap.deadline = math.inf if deadline is None else deadline
+
+    # -- effects of the protocol ----------------------------------------------------------------
+
+    def _apply(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._carry_out(effect)
+        self._flush()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case AudioReceived(data):
+                self._listening.hear(data)
+            case SessionChanged():
+                self._listening.configure()
+            case InputCommitted():
+                self._listening.hear(effect)
+            case InputCleared():
+                self._listening.hear(effect)
+            case Respond():
+                self._speaking.respond(effect)
+            case Stop(response_id):
+                self._speaking.stop(response_id)
+            case ConsiderBackchannel():
+                self._speaking.consider(effect)
+            case Fill():
+                self._speaking.fill(effect)
+            case Summarise():
+                self._speaking.summarise(effect)
+
+    def _settle(self) -> None:
+        """Do what a call to the protocol made due."""
+        self._apply(self._protocol.effects())
+
+    def _flush(self) -> None:
+        for frame in self._protocol.outgoing():
+            self._to_send.send_nowait(frame)
+        self._set_alarm()
+
+    async def _write(self) -> None:
+        async for frame in self._send:
+            outcomes = self._faults.feed(frame)
+            if not self._send.statistics().current_buffer_used:
+                outcomes += self._faults.flush()
+            for outcome in outcomes:
+                await self._put(outcome)
+
+    async def _put(self, outcome: Outcome) -> None:
+        match outcome:
+            case Deliver(frame, delay_s):
+                if delay_s:
+                    await trio.sleep(delay_s)
+                await self._socket.send_message(frame.decode("utf-8", "replace"))
+            case Stall(seconds):
+                await trio.sleep(seconds)
+            case Close(code, reason):
+                await self._socket.aclose(code, reason)

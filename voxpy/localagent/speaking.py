@@ -1,0 +1,195 @@
+"""What the agent says on one connection: answers, and the small sounds beside them.
+
+Carries out the effects of the protocol that ask for words: each in a task of its own, its audio
+handed to the protocol as soon as it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+import trio
+
+from voxpy.engine import clock
+from voxpy.errors import VoxpyError
+from voxpy.localagent.engines import Engines, Samples
+from voxpy.localagent.recollection import instructions_with_memory, recollect
+from voxpy.localagent.responder import CallTool, Turn
+from voxpy.localagent.wireaudio import Speech
+from voxpy.wire.realtime.effects import ConsiderBackchannel, Fill, Respond, Summarise
+from voxpy.wire.realtime.server import RealtimeServer
+from voxpy.wire.realtime.session import audio_format
+
+__all__ = ["FILLERS", "PHRASES", "Speaking"]
+
+PHRASES = ("mm-hmm", "uh-huh", "right")
+"""Back-channels, where the session does not say which."""
+
+FILLERS = ("Let me see.", "One moment.")
+"""What bridges the wait for a slow answer."""
+
+PAUSE_BETWEEN_S = 0.16
+FEWEST_WORDS = 3
+"""Nobody says "uh-huh" to less."""
+
+
+class Speaking:
+    """The answers under way on one connection.
+
+    ``told`` is called after whatever changes the protocol; ``report`` gets what went wrong.
+    """
+
+    def __init__(
+        self,
+        protocol: RealtimeServer,
+        engines: Engines,
+        nursery: trio.Nursery,
+        *,
+        told: Callable[[], None],
+        report: Callable[[str], None],
+    ) -> None:
+        self._protocol = protocol
+        self._engines = engines
+        self._nursery = nursery
+        self._told = told
+        self._report = report
+        self._responding: dict[str, trio.CancelScope] = {}
+        self._backchannels = 0
+        self._fillers = 0
+
+    def respond(self, wanted: Respond) -> None:
+        """Begin to answer."""
+        # Known before it starts, so that a stop in the same breath finds it.
+        scope = self._responding[wanted.response_id] = trio.CancelScope()
+        self._nursery.start_soon(self._respond, wanted, scope)
+
+    def stop(self, response_id: str) -> None:
+        """Stop answering, if that is under way."""
+        if response_id in self._responding:
+            self._responding[response_id].cancel()
+
+    def consider(self, wanted: ConsiderBackchannel) -> None:
+        """Say "uh-huh", or not."""
+        self._nursery.start_soon(self._backchannel, wanted)
+
+    def fill(self, wanted: Fill) -> None:
+        """Bridge the wait."""
+        self._nursery.start_soon(self._fill, wanted)
+
+    def summarise(self, wanted: Summarise) -> None:
+        """Make the memory."""
+        self._protocol.memory(recollect(wanted.items, wanted.state, wanted.settings), clock.now())
+        self._told()
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    async def _respond(self, wanted: Respond, scope: trio.CancelScope) -> None:
+        response_id = wanted.response_id
+        with scope:
+            try:
+                await self._carry_out(wanted)
+                self._protocol.finish(response_id, clock.now())
+            except VoxpyError as error:
+                self._protocol.fail(response_id, str(error), now=clock.now())
+            except Exception as error:  # a brain is anybody's code; the session must survive it
+                self._report(f"a response failed: {error!r}")
+                message = f"{type(error).__name__}: {error}"
+                self._protocol.fail(response_id, message, now=clock.now())
+            finally:
+                del self._responding[response_id]
+                self._told()
+
+    async def _carry_out(self, wanted: Respond) -> None:
+        speech = Speech(*audio_format(wanted.session, "output"))
+        async with aclosing(self._engines.responder.respond(_turn(wanted))) as acts:  # type: ignore[type-var]
+            async for act in acts:
+                if isinstance(act, CallTool):
+                    arguments = orjson.dumps(act.arguments).decode()
+                    now = clock.now()
+                    self._protocol.call_tool(wanted.response_id, act.name, arguments, now)
+                else:
+                    await self._say(wanted, speech, act.text)
+                self._told()
+
+    async def _say(self, wanted: Respond, speech: Speech, text: str) -> None:
+        session, overrides = wanted.session, wanted.overrides
+        self._protocol.text(wanted.response_id, text, clock.now())
+        self._told()
+        if "audio" not in (overrides.get("output_modalities") or session["output_modalities"]):
+            return
+        voice = str(overrides.get("voice") or session["audio"]["output"]["voice"])
+        sentences = self._spoken(text, voice, session)
+        while (samples := await self._engines.run(next, sentences, None)) is not None:
+            for chunk in speech.chunks(samples, pause_s=PAUSE_BETWEEN_S):
+                if not self._protocol.audio(wanted.response_id, chunk, clock.now()):
+                    return
+            self._told()
+
+    def _spoken(self, text: str, voice: str, session: Mapping[str, Any]) -> Iterator[Samples]:
+        speed = float(session["audio"]["output"]["speed"])
+        return self._engines.voice.speak(text, speaker=voice, speed=speed)
+
+    # -- beside them -----------------------------------------------------------------------------
+
+    async def _backchannel(self, wanted: ConsiderBackchannel) -> None:
+        phrase = wanted.phrase or self._phrase(wanted)
+        if phrase is None:
+            self._protocol.backchannel_skipped(wanted.backchannel_id, "no_phrase", clock.now())
+            self._told()
+            return
+        session = self._protocol.session
+        voice = str(session["audio"]["output"]["voice"])
+        audio = await self._short(phrase, voice, session, wanted.deadline, wanted.volume_gain)
+        for chunk in audio:
+            self._protocol.backchannel_audio(wanted.backchannel_id, chunk, clock.now())
+        self._protocol.backchannel_done(wanted.backchannel_id, phrase, clock.now())
+        self._told()
+
+    def _phrase(self, wanted: ConsiderBackchannel) -> str | None:
+        if len(wanted.transcript_so_far.split()) < FEWEST_WORDS:
+            return None
+        phrases = wanted.allowed_phrases or PHRASES
+        self._backchannels += 1
+        return phrases[(self._backchannels - 1) % len(phrases)]
+
+    async def _fill(self, wanted: Fill) -> None:
+        filler = FILLERS[self._fillers % len(FILLERS)]
+        self._fillers += 1
+        pause_text = str(wanted.settings.get("pause_text") or "")
+        text = f"{filler} {pause_text}".strip()
+        audio = await self._short(text, wanted.voice, wanted.session, wanted.deadline)
+        if audio:
+            self._protocol.filler_audio(wanted.response_id, b"".join(audio), clock.now())
+            self._told()
+
+    async def _short(
+        self,
+        text: str,
+        voice: str,
+        session: Mapping[str, Any],
+        deadline: float,
+        gain: float = 1.0,
+    ) -> list[bytes]:
+        """Return all the audio of a short text; nothing if it is not there by the deadline."""
+        speech = Speech(*audio_format(session, "output"), gain=gain)
+        with trio.move_on_at(deadline):
+            pieces: list[Samples] = await self._engines.run(
+                list, self._spoken(text, voice, session)
+            )
+            return [chunk for samples in pieces for chunk in speech.chunks(samples)]
+        return []
+
+
+def _turn(wanted: Respond) -> Turn:
+    """Return what the brain is asked; what ``response.create`` gave counts, empty or not."""
+    session, overrides = wanted.session, wanted.overrides
+    return Turn(
+        instructions=instructions_with_memory(session),
+        items=overrides.get("input", wanted.items),
+        tools=overrides.get("tools", session["tools"]),
+        tool_choice=overrides.get("tool_choice", session["tool_choice"]),
+        response_instructions=overrides.get("instructions"),
+    )
