@@ -7,6 +7,7 @@ import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -64,7 +65,7 @@ async def hosted(
         nursery.cancel_scope.cancel()
 
 
-def left(folder: Path) -> tuple[list[dict[str, object]], dict[str, object], float]:
+def left(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any], float]:
     """Return the trace, the record and the seconds of recording of the only session."""
     root = folder / "sessions" / "s-1"
     trace = [json.loads(line) for line in (root / "trace.jsonl").read_text().splitlines()]

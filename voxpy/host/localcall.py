@@ -16,7 +16,8 @@ from voxpy.audio.line import Line
 from voxpy.audio.resample import Resampler
 from voxpy.audio.wav import read_wav, to_mono
 from voxpy.channels.acting import act, spoken_steps
-from voxpy.channels.caller import Ears, SimulatedCaller, StepFailed
+from voxpy.channels.caller import SimulatedCaller, StepFailed
+from voxpy.channels.listening import Ears
 from voxpy.channels.script import CallerScript, Expect, Interrupt, Play, Say, Step
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.channels.soundcard import SoundCard

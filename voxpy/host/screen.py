@@ -100,6 +100,8 @@ class Screen:
             self._row(entry.t, f"   understood: {payload.get('transcript')!r}", "", style="cyan")
         elif short == "ResponseOutputAudioTranscriptDone":
             self._row(entry.t, "", str(payload.get("transcript") or ""), style="bold green")
+        elif payload.get("type") == "response.backchannel.audio.done":
+            self._row(entry.t, "", f"({payload.get('phrase')})", style="dim")
         elif entry.name in EVENT_WORDS:
             self._note(entry, EVENT_WORDS[entry.name] + self._detail(entry, payload))
         elif self._verbose and entry.name not in QUIET_EVENTS:

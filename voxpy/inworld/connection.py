@@ -25,7 +25,7 @@ from voxpy.engine.ports import Endpoint, OpenStream
 from voxpy.errors import ConnectFailed, LimitExceeded
 from voxpy.wire.realtime.endpoint import refusal_reason
 
-__all__ = ["ConnectionReports", "RealtimeConnection"]
+__all__ = ["ConnectionReports", "ConnectionStatistics", "RealtimeConnection"]
 
 CONNECT_S = 10.0
 HANDSHAKE_GRACE_S = 0.1

@@ -32,8 +32,8 @@ FILLERS = ("Let me see.", "One moment.")
 """What bridges the wait for a slow answer."""
 
 PAUSE_BETWEEN_S = 0.16
-FEWEST_WORDS = 3
-"""Nobody says "uh-huh" to less."""
+FEWEST_WORDS = 8
+"""Nobody says "uh-huh" to a short question: by the time it could be said, the question is over."""
 
 
 class Speaking:
