@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
-import mypy.api
 import pytest
 
 from voxpy import events as events_module
@@ -189,7 +188,9 @@ class TestEvents:
         trace.event(an(kind))
         assert [entry.name for entry in entries] == [wire]
         assert wire.encode() in entries[0].to_json()
-        about_a_call = any(field.name in ("call", "websocket") for field in attrs.fields(cast("Any", kind)))
+        about_a_call = any(
+            field.name in ("call", "websocket") for field in attrs.fields(cast("Any", kind))
+        )
         assert entries[0].unit == ("call-7" if about_a_call else "")
 
     def test_fields_are_given_by_name_only(self) -> None:
@@ -312,12 +313,13 @@ def alerting(event: AppEvents.CallAlerting) -> None:
 
 @pytest.mark.slow
 def test_mypy_accepts_a_right_scenario_and_rejects_a_wrong_one(tmp_path: Path) -> None:
+    checker = pytest.importorskip("mypy.api", reason="mypy comes with the dev extra")
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
     right.write_text(RIGHT)
     wrong.write_text(WRONG)
     # The checkout's cache and settings: the second run takes seconds. Errors of voxpy's own modules
     # are not this test's business.
-    output, problems, _ = mypy.api.run(
+    output, problems, _ = checker.run(
         [
             *("--config-file", str(ROOT / "pyproject.toml")),
             *("--cache-dir", str(ROOT / ".mypy_cache")),

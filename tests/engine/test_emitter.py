@@ -121,3 +121,15 @@ def test_a_handler_is_described_by_name_file_and_line() -> None:
     unit = Emitter(Recording(), catalog="")
     assert describe(unit.add_event_listener).startswith("Emitter.add_event_listener (")
     assert describe(print) == "print"
+
+
+def test_a_generator_is_refused_because_calling_it_runs_nothing() -> None:
+    def yields(_: Ping) -> Any:
+        yield 1
+
+    async def yields_too(_: Ping) -> Any:
+        yield 1
+
+    for handler in (yields, yields_too):
+        with pytest.raises(ScenarioError, match="contains `yield`"):
+            Emitter(Recording(), catalog="Pings").add_event_listener(Ping, handler)

@@ -34,6 +34,18 @@ def test_less_than_a_frame_is_held_for_one_tick() -> None:
     assert playout.pull() is None
 
 
+def test_a_sender_may_cut_within_a_sample() -> None:
+    playout = Playout(pcm16(8000), limit_s=10)
+    audio = b"".join(n.to_bytes(2, "little") for n in range(1, 241))
+    playout.write(audio[:161])
+    assert playout.pull() is None
+    first = playout.pull()
+    playout.write(audio[161:])
+    second = playout.pull()
+    assert first == audio[:160] + bytes(160)
+    assert second == audio[160:480], "half a sample early would shift everything after it"
+
+
 def test_beyond_the_limit_it_drops_counts_and_tells_once() -> None:
     told: list[float] = []
     playout = Playout(PCMU, limit_s=10, on_overflow=told.append)

@@ -127,6 +127,11 @@ def check_kind(kind: Any, catalog: str) -> type[Event]:
 
 def check_handler(kind: type[Event], handler: Any) -> Callable[..., Any]:
     """Return ``handler`` if it can be called; raise ScenarioError at the subscription if not."""
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise ScenarioError(
+            f"the listener for {kind.name}, {describe(handler)}, contains `yield`: "
+            "calling it would run nothing of it"
+        )
     if callable(handler):
         return handler  # type: ignore[no-any-return]
     raise ScenarioError(

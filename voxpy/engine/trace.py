@@ -79,6 +79,10 @@ class Trace:
         """Send every entry from now on to ``sink`` as well."""
         self._sinks.append(sink)
 
+    def masked(self, text: str) -> str:
+        """Return ``text`` with every known secret value replaced, for files beside the trace."""
+        return self._masking.text(text)
+
     def write(self, kind: str, name: str, *, unit: str = "", **fields: Any) -> None:
         """Add an entry; fields with a personal key are put under ``personal``."""
         if self.hide_tones and "tone" in fields:

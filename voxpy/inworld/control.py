@@ -76,7 +76,7 @@ class ClientController(ConnectionReports):
         self.client = RealtimeAPIClient(session, self)
         self._announce = Announcements(session, self.client, private=options.privacy)
         self._frames = FrameLog(
-            session.around.files, client_id, frames=options.trace, statistics=options.statistics
+            session, client_id, frames=options.trace, statistics=options.statistics
         )
         self._link = Link(
             session, client_id, access, frames=self._frames, reports=self, queue=options.queue

@@ -8,19 +8,21 @@ import attrs
 import orjson
 
 from voxpy.engine import clock
-from voxpy.engine.ports import SessionFiles
+from voxpy.engine.session import Session
 from voxpy.inworld.connection import ConnectionStatistics
 
 __all__ = ["FrameLog"]
 
 
 class FrameLog:
-    """Writes ``<client id>-frames.txt`` and ``<client id>-statistics.json``, each if wanted."""
+    """Writes ``<client id>-frames.txt`` and ``<client id>-statistics.json``, each if wanted.
 
-    def __init__(
-        self, files: SessionFiles, client_id: str, *, frames: bool, statistics: bool
-    ) -> None:
-        self._files = files
+    Frames are written as they are, but for secret values, which are masked.
+    """
+
+    def __init__(self, session: Session, client_id: str, *, frames: bool, statistics: bool) -> None:
+        self._files = session.around.files
+        self._masked = session.trace.masked
         self._client_id = client_id
         self._wants_frames = frames
         self._wants_statistics = statistics
@@ -33,7 +35,8 @@ class FrameLog:
             return
         if self._file is None:
             self._file = self._files.path(f"{self._client_id}-frames.txt").open("wb")
-        self._file.write(f"{clock.wall():%H:%M:%S.%f} {direction} {text}\n".encode())
+        line = f"{clock.wall():%H:%M:%S.%f} {direction} {self._masked(text)}\n"
+        self._file.write(line.encode())
         self._file.flush()
 
     def finish(self, counted: list[ConnectionStatistics]) -> None:

@@ -83,7 +83,12 @@ class AgentConnection:
         """Talk until the client leaves. Raises ConnectionClosed then."""
         async with trio.open_nursery() as nursery:
             self._speaking = Speaking(
-                self._protocol, self._engines, nursery, told=self._settle, report=self._report
+                self._protocol,
+                self._engines,
+                nursery,
+                told=self._settle,
+                report=self._report,
+                caller_talks=lambda: self._listening.caller_talks,
             )
             self._protocol.open(clock.now())
             self._flush()

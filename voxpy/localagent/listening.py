@@ -78,6 +78,11 @@ class Listening:
         if self._hearing is not None:
             self._hearing.configure(self._turn_detection())
 
+    @property
+    def caller_talks(self) -> bool:
+        """Whether the caller is talking, rather than silent in a pause or at the end of a turn."""
+        return self._hearing is not None and self._hearing.detector.talking
+
     def _turn_detection(self) -> Mapping[str, Any] | None:
         return self._protocol.session["audio"]["input"]["turn_detection"]  # type: ignore[no-any-return]
 

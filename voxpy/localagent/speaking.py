@@ -39,7 +39,8 @@ FEWEST_WORDS = 8
 class Speaking:
     """The answers under way on one connection.
 
-    ``told`` is called after whatever changes the protocol; ``report`` gets what went wrong.
+    ``told`` is called after whatever changes the protocol; ``report`` gets what went wrong;
+    ``caller_talks`` says whether the caller is audible just now.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Speaking:
         *,
         told: Callable[[], None],
         report: Callable[[str], None],
+        caller_talks: Callable[[], bool],
     ) -> None:
+        self._caller_talks = caller_talks
         self._protocol = protocol
         self._engines = engines
         self._nursery = nursery
@@ -151,6 +154,8 @@ class Speaking:
     def _phrase(self, wanted: ConsiderBackchannel) -> str | None:
         if len(wanted.transcript_so_far.split()) < FEWEST_WORDS:
             return None
+        if not self._caller_talks() and not wanted.settings.get("require_pause"):
+            return None  # this silence may be the end of the turn: an answer is due, no murmur
         phrases = wanted.allowed_phrases or PHRASES
         self._backchannels += 1
         return phrases[(self._backchannels - 1) % len(phrases)]

@@ -108,6 +108,11 @@ class TurnDetector:
         return self._in_turn
 
     @property
+    def talking(self) -> bool:
+        """Whether the caller has the turn and is audible; a silence may be the end of it."""
+        return self._in_turn and self._silent_from_ms is None
+
+    @property
     def position_ms(self) -> int:
         """How much audio has been fed, in milliseconds."""
         return self._now_ms

@@ -92,13 +92,15 @@ class Playout:
         played with silence behind it.
         """
         want = self._format.frame_bytes
-        if not self._chunks:
+        if self.buffered_bytes < self._format.sample_bytes:
             return None
         if self.buffered_bytes < want and not self._held_back:
             self._held_back = True
             return None
         self._held_back = False
-        taken = self._take(want)
+        # Whole samples only: a sender may cut anywhere, and half a sample would shift all the rest.
+        whole = self.buffered_bytes - self.buffered_bytes % self._format.sample_bytes
+        taken = self._take(min(want, whole))
         return taken + self._format.silence[len(taken) :]
 
     def clear(self) -> list[Cleared]:
