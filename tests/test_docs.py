@@ -84,3 +84,18 @@ def test_links_point_at_files() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tools_of_the_readme_have_a_schema() -> None:
+    namespace: dict[str, object] = {}
+    exec(blocks("python")[2], namespace)
+    (schema,) = namespace["tools"].schemas()  # type: ignore[attr-defined]
+    assert schema["parameters"]["properties"]["day"]["description"] == "a weekday in English"
+
+
+def test_every_switch_in_the_docs_is_in_the_help() -> None:
+    shown = CliRunner().invoke(main, ["agent", "--help"]).output
+    text = (ROOT / "docs" / "local-agent.md").read_text(encoding="utf-8")
+    switches = set(re.findall(r"--(?:quirk|fault) ([a-z_]+)=", text))
+    assert switches
+    assert [s for s in switches if f"    {s}=" not in shown] == []

@@ -146,7 +146,7 @@ class Screen:
 
     def _show_warning(self, entry: Entry) -> None:
         fields = {**entry.data, **entry.personal}
-        told = ", ".join(f"{k} {v}" for k, v in fields.items())
+        told = ", ".join(str(v) if k == "message" else f"{k} {v}" for k, v in fields.items())
         self._note(entry, f"warning: {entry.name}{': ' if told else ''}{told}", style="yellow")
 
     def _show_error(self, entry: Entry) -> None:
