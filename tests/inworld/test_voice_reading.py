@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.inworld.voice import VoiceEvents as Ev
-from voxpy.inworld.voice.config import interrupts, laid_over
+from voxpy.inworld.voice.config import interrupts
 from voxpy.inworld.voice.reading import Cancel, Reading
 from voxpy.wire.realtime.client import RealtimeClient
+from voxpy.wire.realtime.overlay import laid_over
 
 
 class Line:

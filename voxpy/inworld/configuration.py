@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from voxpy.inworld.formats import AudioChoice, with_formats
+from voxpy.wire.realtime.overlay import laid_over
 
 __all__ = ["Configuration"]
 
@@ -50,7 +51,7 @@ class Configuration:
                 session = {**session, "tools": self._tools()}
                 fields = {**fields, "session": session}
                 self._announced = True
-        self._session = _laid_over(self._session, session)
+        self._session = laid_over(self._session, session)
         return fields
 
     def anew(self, current: Fields) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Configuration:
             state = state.get(name) if isinstance(state, Mapping) else None
         if isinstance(state, Mapping):
             memory = {"providerData": {"memory": {"state": dict(state)}}}
-            session = _laid_over(session, memory)
+            session = laid_over(session, memory)
         return session
 
     def _tools(self) -> list[Any]:
@@ -76,16 +77,3 @@ class Configuration:
             if not (isinstance(tool, Mapping) and tool.get("name") in ours)
         ]
         return [*kept, *self._schemas]
-
-
-def _laid_over(base: Fields, over: Fields) -> dict[str, Any]:
-    """Merge as the service does; an object of another ``type`` replaces the one below it."""
-    merged = dict(base)
-    for name, value in over.items():
-        below = merged.get(name)
-        merged[name] = value
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            kind = below.get("type")
-            if value.get("type", kind) == kind:
-                merged[name] = _laid_over(below, value)
-    return merged

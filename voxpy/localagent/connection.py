@@ -64,6 +64,7 @@ class AgentConnection:
         self._socket = socket
         self._report = report
         self._engines = engines
+        self._number = next(engines.connections)
         self._ids: dict[str, int] = {}
         behaviour = behaviour or Behaviour()
         dice = np.random.default_rng(behaviour.seed)
@@ -101,7 +102,7 @@ class AgentConnection:
 
     def _new_id(self, kind: str) -> str:
         self._ids[kind] = self._ids.get(kind, 0) + 1
-        return f"{kind}_{self._ids[kind]:06d}"
+        return f"{kind}_{self._number}_{self._ids[kind]:05d}"
 
     async def _keep_time(self) -> None:
         """Call the protocol when it wants to be called; ``_flush`` moves the alarm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -46,6 +47,8 @@ class Engines:
     voice: Speaks
     responder: Responder
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
+    connections: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+    """Numbers for the connections served with these, so that no two use the same item ids."""
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """Do blocking ``work(*args)`` in a thread; inline on virtual time: it sees no threads."""

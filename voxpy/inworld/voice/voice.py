@@ -26,7 +26,6 @@ from voxpy.inworld.voice.config import (
     DEFAULT_MODEL,
     DEFAULT_SPEAKER,
     SPEAKERS,
-    laid_over,
     opening_session,
 )
 from voxpy.inworld.voice.link import VoiceLink
@@ -36,6 +35,7 @@ from voxpy.inworld.voice.waiting import ResponseWait
 from voxpy.wire.realtime import client_events as ce
 from voxpy.wire.realtime.codec import base64_text
 from voxpy.wire.realtime.endpoint import DEFAULT_URL, authorization, session_url
+from voxpy.wire.realtime.overlay import laid_over
 from voxpy.wire.realtime.types import item_text
 
 __all__ = ["RealtimeVoice"]
