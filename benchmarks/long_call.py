@@ -13,6 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.settings import Settings, Watchdogs
 from voxpy.engine.trace import Entry
 from voxpy.host.callerfile import parse_script
@@ -67,7 +68,7 @@ def main() -> None:
         base = Path(folder)
         responder = ScriptedResponder(["this is an answer of some length for you"] * (TURNS + 1))
         local = LocalCall(
-            scenarios=[ROOT / "scenarios" / "answer.py"],
+            program=compile_scenarios([ROOT / "scenarios" / "answer.py"]),
             script=parse_script(script, file="caller.yaml", folder=base),
             agent="local",
             session_id="long",

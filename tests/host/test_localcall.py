@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from voxpy.channels.script import LineOptions
+from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError, EngineMissing
 from voxpy.host.callerfile import parse_script
@@ -54,7 +55,7 @@ def run(folder: Path, steps: str, make_engines: Any, agent: str) -> tuple[LocalC
     (folder / "mine.py").write_text(PLAIN)
     watch = Watch()
     call = LocalCall(
-        scenarios=[folder / "mine.py"],
+        program=compile_scenarios([folder / "mine.py"]),
         script=parse_script("steps:\n" + steps, file="me.yaml", folder=folder),
         agent=agent,
         session_id="s",

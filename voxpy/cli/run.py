@@ -102,11 +102,13 @@ def command(**options: Any) -> None:
 
 def _plan(options: dict[str, Any], screen: Any) -> Any:
     from voxpy.channels.script import CallerScript, StayOn, Wait
+    from voxpy.engine.loader import compile_scenarios
     from voxpy.host.callerfile import default_script, read_script
     from voxpy.host.localcall import LocalCall
     from voxpy.host.secrets import Secrets
 
     scenarios = options["scenarios"]
+    program = compile_scenarios(scenarios)
     caller = options["caller"]
     if options["mic"]:
         script = CallerScript(steps=(Wait(what="answered"), StayOn()), may_be_refused=True)
@@ -120,7 +122,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
             f"{agent!r} is not local, inworld or a ws:// or wss:// URL", param_hint="--agent"
         )
     return LocalCall(
-        scenarios=scenarios,
+        program=program,
         script=attrs.evolve(script, **given),
         agent=agent,
         session_id=f"local-{secrets.token_hex(4)}",

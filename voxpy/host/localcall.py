@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -23,15 +23,16 @@ from voxpy.channels.simulated import SimulatedLeg
 from voxpy.channels.soundcard import SoundCard
 from voxpy.engine import clock
 from voxpy.engine.ending import End, EndReason
-from voxpy.engine.loader import compile_scenarios
+from voxpy.engine.loader import Program
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.settings import Settings
+from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError
 from voxpy.host.record import CallRecord
 from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession, SessionPlan
-from voxpy.host.streams import MemoryDialer, open_tcp
+from voxpy.host.streams import MemoryDialer
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.server import serve_stream, serve_tcp
 from voxpy.media.graph import Tap
@@ -58,7 +59,7 @@ class LocalCall:
     time.
     """
 
-    scenarios: Sequence[Path]
+    program: Program
     script: CallerScript
     agent: str
     session_id: str
@@ -98,7 +99,6 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
     """Run one call to its end. Raises what makes the call impossible: ConfigError, ScenarioError,
     EngineMissing; everything later is in the result.
     """
-    program = compile_scenarios(call.scenarios)
     engines = call.make_engines() if call.agent == "local" or _needs_voice(call.script) else None
     async with trio.open_nursery() as nursery:
         sounds = await _prepare_sounds(call.script, engines, observer)
@@ -113,7 +113,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
             SessionPlan(
                 session_id=call.session_id,
                 rule_name="local",
-                program=program,
+                program=call.program,
                 settings=call.settings,
                 secrets=call.secrets,
                 media_clock=media_clock,

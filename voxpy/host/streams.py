@@ -1,4 +1,4 @@
-"""How sessions open byte streams: TCP and TLS, or memory to a local agent on virtual time."""
+"""Byte streams to a local agent through memory: virtual time cannot see sockets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from voxpy.engine.ports import Endpoint
-from voxpy.engine.streams import open_tcp
 
-__all__ = ["MemoryDialer", "open_tcp"]
+__all__ = ["MemoryDialer"]
 
 
 class MemoryDialer:

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
@@ -108,7 +109,7 @@ class CallKit:
         watch = _Watch()
         script = caller if "steps:" in caller else "steps:\n" + caller
         local = LocalCall(
-            scenarios=self._paths(scenario),
+            program=compile_scenarios(self._paths(scenario)),
             script=parse_script(script, file="caller.yaml", folder=self._folder),
             agent=_agent_for(endpoint, serve, open_stream),
             dialer=_dialer_for(serve, open_stream),
