@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DEPENDENCIES = "import attrs, cattrs, numpy, orjson, trio, trio_websocket, yaml, importlib.metadata"
+DEPENDENCIES = (
+    "import attrs, cattrs, httpx, numpy, orjson, trio, trio_websocket, yaml, importlib.metadata"
+)
 VOCABULARY = "import voxpy\nfor name in voxpy.__all__: getattr(voxpy, name)"
 
 
