@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,23 @@ def test_an_agent_of_its_own_and_a_call_to_it(tmp_path: Path) -> None:
         agent.send_signal(signal.SIGINT)
         rest(agent)
         assert agent.returncode == 130
+
+
+def test_a_killed_process_loses_at_most_the_last_second(tmp_path: Path) -> None:
+    """SIGKILL in mid-call: the trace is there to the last line, the recording to the last second."""
+    steps = "steps:\n- wait: answered\n- wait: 1.5\n- press: '1'\n- wait: 60\n"
+    command = interruptible(tmp_path)
+    (tmp_path / "me.yaml").write_text(steps)
+    with started(tmp_path, *command) as process:
+        wait_for(process, "presses 1")
+        process.kill()
+        process.wait(timeout=5)
+    left = session(tmp_path)
+    trace = [json.loads(line) for line in (left / "trace.jsonl").read_text().splitlines()]
+    pressed = next(entry["t"] for entry in trace if entry["name"] == "caller presses")
+    with wave.open(str(left / "call.wav")) as file:
+        assert file.getnframes() / file.getframerate() >= pressed - 1
+    assert not (left / "record.json").exists()
 
 
 def test_a_taken_port(tmp_path: Path) -> None:
