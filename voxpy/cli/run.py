@@ -142,15 +142,19 @@ def _sound(options: dict[str, Any], screen: Any) -> Any:
         raise click.UsageError(
             "--fast runs on virtual time: it can be neither played nor spoken to"
         )
-    if options["fast"] or options["as_json"] or (options["play"] is False and not options["mic"]):
+    asked = options["play"] or options["mic"]
+    if options["fast"] or (not asked and (options["as_json"] or options["play"] is False)):
         return None
     try:
-        return open_sound_card(microphone=options["mic"])
+        card = open_sound_card(microphone=options["mic"])
     except EngineMissing as error:
-        if options["play"] or options["mic"]:
+        if asked:
             raise
         screen.note(f"not playing the call: {error}. The recording will have it.")
         return None
+    if options["mic"]:
+        screen.note("you are the caller: speak when the agent has greeted you; Ctrl-C hangs up")
+    return card
 
 
 def _engines(options: dict[str, Any]) -> Any:
