@@ -132,6 +132,9 @@ def test_the_voice_of_the_caller_is_the_scripts(voxpy: CallKit) -> None:
     speak = engines.voice.speak
 
     class Voice:
+        def warm_up(self) -> None:
+            engines.voice.warm_up()
+
         def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Any]:
             asked.append((text, speaker, speed))
             return speak(text, speaker=speaker, speed=speed)

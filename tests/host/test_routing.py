@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.engine.settings import Settings, Watchdogs
+from voxpy.engine.yaml_lines import load
 from voxpy.errors import ConfigError
 from voxpy.host.routing import (
     Match,
@@ -23,7 +24,6 @@ from voxpy.host.routing import (
     parse_routing,
     read_routing,
 )
-from voxpy.host.yaml_lines import load
 
 GOOD = r"""
 rules:

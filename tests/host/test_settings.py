@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from voxpy.engine.settings import Limits, Settings, Watchdogs
+from voxpy.engine.yaml_lines import load
 from voxpy.host.problem import Problem
 from voxpy.host.settings import Findings, structure_settings
-from voxpy.host.yaml_lines import load
 
 
 def structure(text: str, base: Settings | None = None) -> tuple[Settings, list[Problem]]:

@@ -45,6 +45,9 @@ class Voice:
     tones: ToneVoice
     asked: list[tuple[str, str, float]] = attrs.field(factory=list)
 
+    def warm_up(self) -> None:
+        self.tones.warm_up()
+
     def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Samples]:
         self.asked.append((text, speaker, speed))
         return self.tones.speak(text, speaker=speaker, speed=speed)

@@ -57,10 +57,6 @@ class SimulatedLeg:
 
     channel = "simulated"
     client_type = "sip"
-    supports = frozenset(
-        "answer reject hangup ring start_early_media handle_tones send_digits send_message "
-        "send_info record".split()
-    )
 
     def __init__(
         self,

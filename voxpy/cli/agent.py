@@ -74,7 +74,6 @@ def _behaviour(options: dict[str, Any]) -> Any:
 
 
 async def _serve(options: dict[str, Any], engines: Any, behaviour: Any) -> None:
-    import numpy as np
     import trio
 
     from voxpy.localagent.server import serve_tcp
@@ -90,8 +89,8 @@ async def _serve(options: dict[str, Any], engines: Any, behaviour: Any) -> None:
         )
         port = await nursery.start(serve)  # first: a taken port need not wait for the models
         click.echo("loading the voice and the recogniser …")
-        await engines.run(lambda: list(engines.voice.speak("Hello.", speaker="Dennis", speed=1.0)))
-        await engines.run(engines.ears.transcribe, np.zeros(8000, np.int16))
+        await engines.run(engines.voice.warm_up)
+        await engines.run(engines.ears.warm_up)
         url = f"ws://{options['host']}:{port}/api/v1/realtime/session"
         click.echo(f"listening on {url}?key=<any>&protocol=realtime")
         click.echo(f"try:  voxpy run scenarios/answer.py --agent {url}")

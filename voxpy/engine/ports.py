@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -118,7 +118,6 @@ class Leg(Protocol):
     destination: str
     display_name: str
     headers: Headers
-    supports: frozenset[str]
     media: MediaPort
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
@@ -197,6 +196,3 @@ class SessionFiles(Protocol):
 
     def path(self, name: str) -> Path:
         """Return the path of a new file in the session's folder, made unique if ``name`` exists."""
-
-
-Json = dict[str, Any]

@@ -21,8 +21,8 @@ from voxpy.channels.script import (
     Step,
     Wait,
 )
+from voxpy.engine.yaml_lines import Document, YamlPath, load
 from voxpy.errors import ConfigError, nearest
-from voxpy.host.yaml_lines import Document, YamlPath, load
 
 __all__ = ["default_script", "parse_script", "read_script", "wav_script"]
 

@@ -104,7 +104,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
         sounds = await _prepare_sounds(call.script, engines, observer)
         if engines is not None and _needs_ears(call) and not clock.is_virtual():
             # While the phone rings and the agent greets; nobody needs to be heard before that.
-            nursery.start_soon(_load_ears, engines)
+            nursery.start_soon(engines.run, engines.ears.warm_up)
         open_stream, endpoint = await _agent(call, engines, nursery)
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
@@ -232,10 +232,6 @@ def _needs_voice(script: CallerScript) -> bool:
 
 def _needs_ears(call: LocalCall) -> bool:
     return call.agent == "local" or any(isinstance(s, Expect) for s in call.script.steps)
-
-
-async def _load_ears(engines: Engines) -> None:
-    await engines.run(engines.ears.transcribe, np.zeros(EAR_HZ // 2, np.int16))
 
 
 def _ears(script: CallerScript, engines: Engines | None) -> Ears | None:

@@ -15,11 +15,11 @@ from typing import Any
 import attrs
 
 from voxpy.engine.settings import Settings
+from voxpy.engine.yaml_lines import Document, YamlPath, load
 from voxpy.errors import ConfigError
 from voxpy.host.patterns import compile_pattern, matches_everything
 from voxpy.host.problem import Problem, first_error
 from voxpy.host.settings import SETTINGS_KEYS, Findings, structure_settings
-from voxpy.host.yaml_lines import Document, YamlPath, load
 
 __all__ = [
     "Match",

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import attrs
 
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
+from voxpy.engine.yaml_lines import Document, YamlPath
 from voxpy.errors import nearest
 from voxpy.host.problem import Problem
-from voxpy.host.yaml_lines import Document, YamlPath
 
 __all__ = ["SETTINGS_KEYS", "Findings", "structure_settings"]
 

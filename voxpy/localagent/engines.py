@@ -27,12 +27,18 @@ THREADS = 2
 class Transcribes(Protocol):
     """A recogniser. Thread-safe."""
 
+    def warm_up(self) -> None:
+        """Load what the first utterance would otherwise wait for."""
+
     def transcribe(self, samples: Samples) -> str:
         """Return the words in int16 samples at 16 kHz; empty if there are none."""
 
 
 class Speaks(Protocol):
     """A voice. Thread-safe."""
+
+    def warm_up(self) -> None:
+        """Load what the first sentence would otherwise wait for."""
 
     def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Samples]:
         """Yield int16 samples at 24 kHz, a sentence or a clause at a time."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 import cattrs
-import yaml
 from cattrs.gen import make_dict_structure_fn
 
+from voxpy.engine.yaml_lines import YamlPath, load
 from voxpy.errors import ConfigError
 
 __all__ = ["Topic", "Topics", "load_topics"]
@@ -69,26 +69,26 @@ def load_topics(path: str | Path | None = None) -> Topics:
 
 
 def _parse(text: str, file: str) -> Topics:
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        problem = getattr(exc, "problem", None) or str(exc)
-        line = None if mark is None else mark.line + 1
-        raise ConfigError(f"not YAML: {problem}", file=file, line=line) from exc
-    if not isinstance(data, dict):
+    document = load(text, file=file)
+    if not isinstance(document.value, dict):
         problem = "expected the key 'topics' and a list behind it"
-        raise ConfigError(problem, file=file, line=_line(node, ""))
+        if document.value is None:  # an empty file has no line to point at
+            raise ConfigError(problem, file=file)
+        raise document.error((), problem)
     try:
-        return _converter().structure(data, Topics)
+        return _converter().structure(document.value, Topics)
     except cattrs.BaseValidationError as exc:
-        problem, _, path = cattrs.transform_error(exc, format_exception=_explain)[0].rpartition(
+        problem, _, where = cattrs.transform_error(exc, format_exception=_explain)[0].rpartition(
             " @ "
         )
-        raise ConfigError(
-            f"{path[2:] or 'the file'}: {problem}", file=file, line=_line(node, path)
-        ) from exc
+        path = _yaml_path(where)
+        raise document.error(path, f"{where[2:] or 'the file'}: {problem}") from exc
+
+
+def _yaml_path(where: str) -> YamlPath:
+    """Return cattrs' ``$.topics[2].match`` as a path of keys and indices."""
+    steps = re.findall(r"\.(\w+)|\[(\w+|'[^']*')\]", where)
+    return tuple(key or (int(at) if at.isdigit() else at.strip("'")) for key, at in steps)
 
 
 def _explain(exc: BaseException, wanted: Any) -> str:
@@ -140,21 +140,3 @@ def _mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     raise ValueError(f"expected keys and values, not {value!r}")
-
-
-def _line(node: yaml.Node | None, path: str) -> int | None:
-    """Return the line of what ``path`` ("$.topics[2].match") names, or what encloses it."""
-    for key, index in re.findall(r"\.(\w+)|\[(\w+)\]", path):
-        inner = _child(node, key or index.strip("'"))
-        if inner is None:
-            break
-        node = inner
-    return None if node is None else node.start_mark.line + 1
-
-
-def _child(node: yaml.Node | None, step: str) -> yaml.Node | None:
-    if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
-        return node.value[int(step)]  # type: ignore[no-any-return]
-    if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == step), None)
-    return None

@@ -66,6 +66,9 @@ class ToneVoice:
     def __init__(self, airwaves: Airwaves) -> None:
         self._airwaves = airwaves
 
+    def warm_up(self) -> None:
+        """There is nothing to load."""
+
     def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Samples]:
         """Yield the tone of ``text``."""
         n = round(_seconds(text) / speed * VOICE_HZ / 480) * 480
@@ -78,6 +81,9 @@ class ToneEars:
 
     def __init__(self, airwaves: Airwaves) -> None:
         self._airwaves = airwaves
+
+    def warm_up(self) -> None:
+        """There is nothing to load."""
 
     def transcribe(self, samples: Samples) -> str:
         """Return the words heard in int16 samples at 16 kHz."""

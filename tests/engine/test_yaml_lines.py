@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.engine.yaml_lines import load
 from voxpy.errors import ConfigError
-from voxpy.host.yaml_lines import load
 
 TEXT = """\
 # a comment
