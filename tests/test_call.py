@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy import call as call_module
-from voxpy.call import (
-    MESSAGE_BYTES,
+from voxpy.call import MESSAGE_BYTES, Call, DTMFType, check_headers
+from voxpy.engine.callport import (
     AnswerParameters,
-    Call,
+    BeepDetection,
     CallControl,
-    DTMFType,
+    CallPlayback,
     EarlyMediaParameters,
     MediaUnit,
+    MicStatus,
     RecordParameters,
-    check_headers,
 )
 from voxpy.engine.clock import MediaClock
 from voxpy.engine.masking import Masker
@@ -101,6 +101,19 @@ METHODS = {
 OURS_ALONE = {"wait_event", "media", "listeners"}
 
 
+class Asked:
+    """Writes down, under a name, every method that is called on it."""
+
+    def __init__(self, desk: Desk, name: str) -> None:
+        self._desk, self._name = desk, name
+
+    def __getattr__(self, method: str) -> Any:
+        def asked(*args: Any, **kwargs: Any) -> None:
+            self._desk.asked.append((f"{self._name}.{method}", *args, kwargs))
+
+        return asked
+
+
 @attrs.define(eq=False)
 class Desk:
     """A CallControl that writes down what it is asked."""
@@ -116,6 +129,18 @@ class Desk:
     state: str = "ALERTING"
     vad: bool = False
     asked: list[tuple[Any, ...]] = attrs.field(factory=list)
+
+    @property
+    def playback(self) -> CallPlayback:
+        return cast("CallPlayback", Asked(self, "playback"))
+
+    @property
+    def beep(self) -> BeepDetection:
+        return cast("BeepDetection", Asked(self, "beep"))
+
+    @property
+    def mic(self) -> MicStatus:
+        return cast("MicStatus", Asked(self, "mic"))
 
     def answer(self, headers: Mapping[str, str], parameters: AnswerParameters) -> None:
         self.asked.append(("answer", headers, parameters))
@@ -395,17 +420,10 @@ class TestCommands:
         ("name", "arguments"),
         [
             ("answer_direct", ("peer",)),
-            ("play_progress_tone", ("US",)),
-            ("start_playback", ("https://example.org/a.mp3",)),
-            ("stop_playback", ()),
-            ("say", ("hello",)),
-            ("handle_mic_status", (True,)),
             ("handle_blind_transfer", (True,)),
             ("notify_blind_transfer_success", ()),
             ("notify_blind_transfer_failed", (486, "Busy")),
             ("transfer_to", ("sip:a@example.org",)),
-            ("enable_beep_detection", ()),
-            ("disable_beep_detection", ()),
         ],
     )
     def test_what_no_leg_can_do_is_refused_by_name(
@@ -413,6 +431,31 @@ class TestCommands:
     ) -> None:
         with pytest.raises(NotSupported, match=f"^{name} is not supported by a desk$"):
             getattr(make_call(), name)(*arguments)
+
+    def test_what_plays_and_listens_has_controls_of_its_own(self) -> None:
+        desk = Desk()
+        call = make_call(desk)
+        call.play_progress_tone("US")
+        call.start_playback("https://example.org/a.mp3", loop=True)
+        call.stop_playback()
+        call.say("hello", voice="Ashley")
+        call.handle_mic_status(True)
+        call.enable_beep_detection(frequencies=[1000], timeout=500)
+        call.disable_beep_detection()
+        rest = {"progressive_playback": False, "tts_options": None, "request": None}
+        assert desk.asked == [
+            ("playback.progress_tone", "US", {}),
+            (
+                "playback.start",
+                "https://example.org/a.mp3",
+                {"loop": True, "progressive_playback": False},
+            ),
+            ("playback.stop", {}),
+            ("playback.say", "hello", {"voice": "Ashley", **rest}),
+            ("mic.handle", True, {}),
+            ("beep.enable", {"frequencies": [1000], "timeout": 500}),
+            ("beep.disable", {}),
+        ]
 
     def test_media_statistics_are_refused_by_name(self) -> None:
         with pytest.raises(NotSupported, match=r"^monitor_media_statistics "):

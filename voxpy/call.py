@@ -13,10 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from voxpy.engine.callport import (
+    AnswerParameters,
+    CallControl,
+    EarlyMediaParameters,
+    MediaUnit,
+    RecordParameters,
+)
 from voxpy.engine.emitter import Emitter
 from voxpy.engine.events import Namespace
 from voxpy.engine.session import Session
@@ -25,13 +30,8 @@ from voxpy.media.unit import MediaPort
 
 __all__ = [
     "MESSAGE_BYTES",
-    "AnswerParameters",
     "Call",
-    "CallControl",
     "DTMFType",
-    "EarlyMediaParameters",
-    "MediaUnit",
-    "RecordParameters",
     "check_headers",
 ]
 
@@ -53,141 +53,6 @@ class DTMFType(metaclass=Namespace):
     IN_BAND = "IN_BAND"
     SIP_INFO = "SIP_INFO"
     TELEPHONE_EVENT = "TELEPHONE_EVENT"
-
-
-@attrs.frozen(kw_only=True)
-class AnswerParameters:
-    """How to answer a call (VoxEngine: CallAnswerParameters).
-
-    voxpy carries audio only: the four ``disable_ext_*`` fields and ``max_video_bitrate`` (kbps) are
-    kept for the trace and change nothing. ``scheme`` is opaque and is passed on, never read.
-    """
-
-    display_name: str | None = None
-    scheme: Any = None
-    max_video_bitrate: int | None = None
-    conference_call: bool = False
-    disable_dtx_for_audio: bool = False
-    disable_ext_video_offset: bool = False
-    disable_ext_video_orientation: bool = False
-    disable_ext_playout_delay: bool = False
-    disable_ext_video_timing: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class EarlyMediaParameters:
-    """How to start early media (VoxEngine: Call.startEarlyMedia); ``max_video_bitrate`` in kbps."""
-
-    scheme: Any = None
-    max_video_bitrate: int | None = None
-    audio_level_extension: bool = False
-    conference_call: bool = False
-    disable_dtx_for_audio: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class RecordParameters:
-    """What to record and what to do with it (VoxEngine: CallRecordParameters).
-
-    ``labels`` and ``dict`` concern the transcription; ``expire`` is a ``RecordExpireTime`` string.
-    """
-
-    stereo: bool = False
-    hd_audio: bool = False
-    transcribe: bool = False
-    lossless: bool = False
-    secure: bool = False
-    language: str | None = None
-    expire: str = ""
-    video: bool = False
-    video_parameters: Mapping[str, Any] | None = None
-    record_name_prefix: str = ""
-    dict: Sequence[str] = ()
-    labels: Sequence[str] = ()
-    provider: str | None = None
-    format: str | None = None
-
-
-class MediaUnit(Protocol):
-    """Whatever sends or takes media: a call, a client, a player (VoxEngine: VoxMediaUnit)."""
-
-    def id(self) -> str:
-        """Return the id of the unit, unique in the session."""
-
-    @property
-    def media(self) -> MediaPort:
-        """The media side of the unit."""
-
-
-class CallControl(Protocol):
-    """What a Call delegates to: it keeps the state, drives the leg and posts ``CallEvents``.
-
-    Arguments arrive checked; the face assigns ``custom_data`` and nothing else. The control ignores
-    commands in a state that does not allow them.
-    """
-
-    call_id: str
-    incoming: bool
-    callerid: str
-    display_name: str
-    number: str
-    client_type: str
-    custom_data: str
-    media: MediaPort
-
-    @property
-    def state(self) -> str:
-        """``ALERTING``, ``PROGRESSING``, ``CONNECTED`` or ``TERMINATED``."""
-
-    @property
-    def vad(self) -> bool:
-        """Whether voice activity detection is on."""
-
-    def answer(self, headers: Headers, parameters: AnswerParameters) -> None:
-        """Accept an incoming call."""
-
-    def reject(self, code: int, headers: Headers) -> None:
-        """Refuse an incoming call with a SIP status 300-699."""
-
-    def hangup(self, headers: Headers) -> None:
-        """End the call."""
-
-    def ring(self, headers: Headers) -> None:
-        """Tell the caller that it rings."""
-
-    def start_early_media(self, headers: Headers, parameters: EarlyMediaParameters) -> None:
-        """Let audio flow to the caller before the answer."""
-
-    def record(self, parameters: RecordParameters) -> None:
-        """Start recording both directions."""
-
-    def send_media_to(
-        self,
-        unit: MediaUnit,
-        *,
-        encoding: str | None,
-        tag: str | None,
-        custom_parameters: Mapping[str, str] | None,
-    ) -> None:
-        """Send what the far end says to ``unit``."""
-
-    def stop_media_to(self, unit: MediaUnit) -> None:
-        """Undo ``send_media_to``."""
-
-    def handle_tones(self, enable: bool, dtmf_type: str) -> None:
-        """Report digits of ``dtmf_type`` and keep them out of the audio."""
-
-    def send_digits(self, digits: str) -> None:
-        """Play ``0-9*#p`` to the far end."""
-
-    def send_message(self, text: str) -> None:
-        """Send a text message inside the call."""
-
-    def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
-        """Send a SIP INFO or its equivalent."""
-
-    def not_supported(self, what: str) -> NoReturn:
-        """Raise NotSupported naming ``what``, this channel, and what would support it."""
 
 
 def _bounded_text(what: str, value: Any, limit_bytes: int) -> str:
@@ -415,17 +280,17 @@ class Call(Emitter):
 
     def play_progress_tone(self, country: str) -> None:
         """Play a ring-back tone (US, RU). Raises NotSupported. VoxEngine: Call.playProgressTone."""
-        self._control.not_supported("play_progress_tone")
+        self._control.playback.progress_tone(country)
 
     def start_playback(
         self, url: str, *, loop: bool = False, progressive_playback: bool = False
     ) -> None:
         """Play a sound file. Raises NotSupported. VoxEngine: Call.startPlayback."""
-        self._control.not_supported("start_playback")
+        self._control.playback.start(url, loop=loop, progressive_playback=progressive_playback)
 
     def stop_playback(self) -> None:
         """Stop the sound file. Raises NotSupported. VoxEngine: Call.stopPlayback."""
-        self._control.not_supported("stop_playback")
+        self._control.playback.stop()
 
     def say(
         self,
@@ -437,7 +302,13 @@ class Call(Emitter):
         request: Mapping[str, Any] | None = None,
     ) -> None:
         """Speak at most 1,500 characters. Raises NotSupported. VoxEngine: Call.say."""
-        self._control.not_supported("say")
+        self._control.playback.say(
+            text,
+            voice=voice,
+            progressive_playback=progressive_playback,
+            tts_options=tts_options,
+            request=request,
+        )
 
     def record(
         self,
@@ -540,7 +411,7 @@ class Call(Emitter):
 
     def handle_mic_status(self, enable: bool) -> None:
         """Report voice activity. Raises NotSupported. VoxEngine: Call.handleMicStatus."""
-        self._control.not_supported("handle_mic_status")
+        self._control.mic.handle(enable)
 
     def handle_blind_transfer(self, enable: bool) -> None:
         """Take REFERs as events. Raises NotSupported. VoxEngine: Call.handleBlindTransfer."""
@@ -567,11 +438,11 @@ class Call(Emitter):
         self, *, frequencies: Sequence[float] | None = None, timeout: float | None = None
     ) -> None:
         """Listen for a beep, in Hz. Raises NotSupported. VoxEngine: Call.enableBeepDetection."""
-        self._control.not_supported("enable_beep_detection")
+        self._control.beep.enable(frequencies=frequencies, timeout=timeout)
 
     def disable_beep_detection(self) -> None:
         """Stop listening for a beep. Raises NotSupported. VoxEngine: Call.disableBeepDetection."""
-        self._control.not_supported("disable_beep_detection")
+        self._control.beep.disable()
 
     def monitor_media_statistics(self, *, monitor: bool, interval: float) -> None:
         """Report ``CallEvents.MediaStatisticsReceived`` every ``interval`` seconds (3 to 10).

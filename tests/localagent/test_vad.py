@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing
-from voxpy.localagent.vad import FRAME_SAMPLES, RATE_HZ, EnergyGate, SileroGate, SpeechGate
+from voxpy.localagent.vad import FRAME_SAMPLES, RATE_HZ, EnergyGate, SileroGate
 from voxpy.localagent.voice import Voice
 
 Audio = npt.NDArray[np.int16]

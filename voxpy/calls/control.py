@@ -15,18 +15,20 @@ from collections.abc import Callable, Mapping
 from functools import singledispatchmethod
 from typing import NoReturn
 
-from voxpy.call import (
+from voxpy.call import Call, DTMFType
+from voxpy.calls.beep import Beep
+from voxpy.calls.features import raise_not_supported
+from voxpy.calls.mic import Mic
+from voxpy.calls.playback import Playback
+from voxpy.calls.recording import Recording
+from voxpy.calls.watchdogs import watch_call
+from voxpy.engine import clock
+from voxpy.engine.callport import (
     AnswerParameters,
-    Call,
-    DTMFType,
     EarlyMediaParameters,
     MediaUnit,
     RecordParameters,
 )
-from voxpy.calls.features import raise_not_supported
-from voxpy.calls.recording import Recording
-from voxpy.calls.watchdogs import watch_call
-from voxpy.engine import clock
 from voxpy.engine.ports import (
     EarlyMedia,
     FirstAudio,
@@ -72,7 +74,7 @@ def make_call(session: Session, leg: Leg) -> Call:
 
 
 class CallController:
-    """Implements ``voxpy.call.CallControl`` over a Leg."""
+    """Implements ``voxpy.engine.callport.CallControl`` over a Leg."""
 
     def __init__(self, session: Session, leg: Leg) -> None:
         self._session = session
@@ -89,11 +91,18 @@ class CallController:
         self.number = leg.destination
         self.client_type = leg.client_type
         self.custom_data = ""
-        self.vad = False
         self.media = leg.media
         self.state = "ALERTING" if leg.incoming else "PROGRESSING"
         self.call = Call(session, self)
+        self.playback = Playback(session, self.call, leg.channel)
+        self.beep = Beep(session, self.call, leg.channel)
+        self.mic = Mic(session, self.call, leg.channel)
         self.on_connected: list[Callable[[], None]] = []
+
+    @property
+    def vad(self) -> bool:
+        """Whether voice activity is reported."""
+        return self.mic.enabled
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -252,6 +261,8 @@ class CallController:
                 )
             )
         self._stop_recording("Call ended")
+        for feature in (self.playback, self.beep, self.mic):
+            feature.close()
         self._session.graph.remove(self.media)
         self._session.call_ended(self.call_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from voxpy.call import RecordParameters
+from voxpy.engine.callport import RecordParameters
 from voxpy.engine.session import Session
 from voxpy.media.recorder import Recorder
 from voxpy.media.unit import MediaPort

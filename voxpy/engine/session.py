@@ -35,6 +35,7 @@ from voxpy.engine.loader import Program
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint, Secrets, SessionFiles
 from voxpy.engine.presence import Presence
 from voxpy.engine.settings import Settings
+from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.timers import Timers
 from voxpy.engine.trace import Trace
 from voxpy.engine.troubles import Troubles
@@ -61,6 +62,8 @@ class Surroundings:
     open_stream: OpenStream
     realtime: RealtimeEndpoint
     files: SessionFiles
+    speech: Callable[[], SpeechEngines] = attrs.field(default=no_speech)
+    """Gives the engines, the same ones every time. Raises EngineMissing if there are none."""
 
 
 class Session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -99,7 +99,8 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
     """Run one call to its end. Raises what makes the call impossible: ConfigError, ScenarioError,
     EngineMissing; everything later is in the result.
     """
-    engines = call.make_engines() if call.agent == "local" or _needs_voice(call.script) else None
+    speech = cache(call.make_engines)
+    engines = speech() if call.agent == "local" or _needs_voice(call.script) else None
     async with trio.open_nursery() as nursery:
         sounds = await _prepare_sounds(call.script, engines, observer)
         if engines is not None and _needs_ears(call) and not clock.is_virtual():
@@ -120,6 +121,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
                 open_stream=open_stream,
                 realtime=endpoint,
                 base=call.base,
+                speech=speech,
                 sinks=[observer.entry],
                 taps=[] if call.sound is None else [_sound_tap(call.sound, leg)],
             ),

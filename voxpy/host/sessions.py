@@ -19,6 +19,7 @@ from voxpy.engine.masking import Masker
 from voxpy.engine.ports import Leg, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import Session, Surroundings
 from voxpy.engine.settings import Settings
+from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace
 from voxpy.events import AppEvents
 from voxpy.host.folder import SessionFolder
@@ -46,6 +47,7 @@ class SessionPlan:
     open_stream: OpenStream
     realtime: RealtimeEndpoint
     base: Path
+    speech: Callable[[], SpeechEngines] = no_speech
     sinks: Sequence[Callable[[Entry], None]] = ()
     taps: Sequence[Tap] = ()
 
@@ -79,6 +81,7 @@ class HostedSession:
                 open_stream=plan.open_stream,
                 realtime=plan.realtime,
                 files=self.folder,
+                speech=plan.speech,
             ),
         )
         self.call: Call | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import numpy as np
@@ -12,36 +12,16 @@ import numpy.typing as npt
 import trio
 
 from voxpy.engine import clock
+from voxpy.engine.speech import Speaks, SpeechGate, Transcribes
 from voxpy.localagent.responder import Responder
-from voxpy.localagent.vad import SpeechGate
 
-__all__ = ["Engines", "Speaks", "Transcribes", "local_engines"]
+__all__ = ["Engines", "local_engines"]
 
 T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
 
 THREADS = 2
 """More than the cores of a small machine would only make them wait for each other."""
-
-
-class Transcribes(Protocol):
-    """A recogniser. Thread-safe."""
-
-    def warm_up(self) -> None:
-        """Load what the first utterance would otherwise wait for."""
-
-    def transcribe(self, samples: Samples) -> str:
-        """Return the words in int16 samples at 16 kHz; empty if there are none."""
-
-
-class Speaks(Protocol):
-    """A voice. Thread-safe."""
-
-    def warm_up(self) -> None:
-        """Load what the first sentence would otherwise wait for."""
-
-    def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Samples]:
-        """Yield int16 samples at 24 kHz, a sentence or a clause at a time."""
 
 
 @attrs.frozen(kw_only=True)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from voxpy.audio.convert import Converter
 from voxpy.audio.frame import Format, pcm16
+from voxpy.engine.speech import SpeechGate
 from voxpy.localagent.turns import TurnDetector, TurnEvent, silence_ms_for
-from voxpy.localagent.vad import FRAME_MS, FRAME_SAMPLES, RATE_HZ, SpeechGate
+from voxpy.localagent.vad import FRAME_MS, FRAME_SAMPLES, RATE_HZ
 
 __all__ = ["Hearing"]
 

@@ -8,14 +8,14 @@ tests and for machines without the local extra.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from voxpy.localagent.weights import SILERO_MODEL, locate, missing
 
-__all__ = ["FRAME_MS", "FRAME_SAMPLES", "RATE_HZ", "EnergyGate", "SileroGate", "SpeechGate"]
+__all__ = ["FRAME_MS", "FRAME_SAMPLES", "RATE_HZ", "EnergyGate", "SileroGate"]
 
 RATE_HZ = 16_000
 FRAME_SAMPLES = 512
@@ -24,18 +24,6 @@ FRAME_MS = 32
 
 _SILENT_PEAK = 33  # -60 dBFS, see SileroGate
 _FRAMES_TO_FORGET = 10  # 320 ms
-
-
-class SpeechGate(Protocol):
-    """Tells speech from everything else, frame by frame. Has a memory: one gate per call."""
-
-    def probability(self, samples: npt.NDArray[np.int16]) -> float:
-        """Return how sure it is (0.0 to 1.0) that ``samples`` (512 of 16 kHz mono) hold speech."""
-        ...
-
-    def reset(self) -> None:
-        """Forget what was heard so far, as at the start of a call."""
-        ...
 
 
 class SileroGate:

@@ -1,0 +1,72 @@
+"""What hears and speaks for a session: engines that the host shares among its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from voxpy.errors import EngineMissing
+
+__all__ = ["Speaks", "SpeechEngines", "SpeechGate", "Transcribes", "no_speech"]
+
+T = TypeVar("T")
+Samples = npt.NDArray[np.int16]
+
+
+class SpeechGate(Protocol):
+    """Tells speech from everything else, frame by frame. Has a memory: one gate per call."""
+
+    def probability(self, samples: Samples) -> float:
+        """Return how sure it is (0.0 to 1.0) that ``samples`` (512 of 16 kHz mono) hold speech."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard so far, as at the start of a call."""
+        ...
+
+
+class Transcribes(Protocol):
+    """A recogniser. Thread-safe."""
+
+    def warm_up(self) -> None:
+        """Load what the first utterance would otherwise wait for."""
+
+    def transcribe(self, samples: Samples) -> str:
+        """Return the words in int16 samples at 16 kHz; empty if there are none."""
+
+
+class Speaks(Protocol):
+    """A voice. Thread-safe."""
+
+    def warm_up(self) -> None:
+        """Load what the first sentence would otherwise wait for."""
+
+    def speak(self, text: str, *, speaker: str, speed: float) -> Iterator[Samples]:
+        """Yield int16 samples at 24 kHz, a sentence or a clause at a time."""
+
+
+class SpeechEngines(Protocol):
+    """The three of them, and how they are run off the event loop."""
+
+    @property
+    def gate(self) -> Callable[[], SpeechGate]:
+        """What makes a new gate."""
+
+    @property
+    def ears(self) -> Transcribes:
+        """The recogniser."""
+
+    @property
+    def voice(self) -> Speaks:
+        """The voice."""
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        """Do blocking ``work(*args)`` in a thread; inline on virtual time."""
+
+
+def no_speech() -> SpeechEngines:
+    """Raise EngineMissing: the host gave the session nothing to hear and speak with."""
+    raise EngineMissing("this host has no speech engines; install them: pip install 'voxpy[local]'")
