@@ -104,7 +104,7 @@ OURS_ALONE = {"wait_event", "media", "listeners"}
 class Asked:
     """Writes down, under a name, every method that is called on it."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
+    def __init__(self, desk: "Desk", name: str) -> None:
         self._desk, self._name = desk, name
 
     def __getattr__(self, method: str) -> Any:
