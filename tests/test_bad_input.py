@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from voxpy.cli import main
 from voxpy.engine.ports import Endpoint
 from voxpy.errors import ConfigError, ConnectFailed, ScenarioError, UnknownName
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Refusing, Service, Talk
 
 ANSWER = Path(__file__).parents[1] / "scenarios" / "answer.py"
@@ -138,8 +138,8 @@ def test_a_syntax_error_shows_its_line(shell: Shell) -> None:
             "VoxEngine has no 'sendMediaBetween'; did you mean 'send_media_between'? at {file}:2",
         ),
         (
-            "from voxpy import VoxEngine\nVoxEngine.call_pstn('1', '2')\n",
-            "VoxEngine.call_pstn() is part of VoxEngine, but voxpy has no call_pstn yet at {file}:2",
+            "from voxpy import VoxEngine\nVoxEngine.enqueue_task(1)\n",
+            "VoxEngine.enqueue_task() is part of VoxEngine, but voxpy has no enqueue_task yet at {file}:2",
         ),
         (
             "from voxpy import Modules, require\nrequire(Modules.Inwrld)\n",
@@ -327,7 +327,7 @@ def test_an_agent_that_is_no_url(shell: Shell) -> None:
     assert "'http://example.test' is not local, inworld or a ws:// or wss:// URL" in said(result)
 
 
-def faults(call: FinishedCall) -> list[str]:
+def faults(call: WorldCall) -> list[str]:
     """Return the warnings about the connection: what the screen shows without being asked."""
     return [
         e.data["message"]
@@ -503,3 +503,34 @@ def test_the_kinds_of_errors(voxpy: CallKit, tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as raised:
         voxpy.call(PLAIN + "    VoxEngine.nothing()\n", STAY)
     assert isinstance(raised.value.exceptions[0], UnknownName)
+
+
+# -- callees ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("+15550177", "Invalid value for --callee: '+15550177' is not DEST=WHAT"),
+        ("=busy", "'=busy' is not DEST=WHAT"),
+        ("1=", "'1=' is not DEST=WHAT"),
+        ("1=asleep", "error: asleep: there is no such callee script or WAV file"),
+        ("1(=busy", "error: --callee: '1(' is not a regular expression"),
+        ("1=bad.yaml", "error: bad.yaml:1: a callee is answer, busy, no_answer, or a mapping of"),
+    ],
+)
+def test_a_callee_that_is_none(shell: Shell, given: str, words: str) -> None:
+    shell.write("bad.yaml", "- say: hello\n")
+    result = shell.run(PLAIN, "--callee", given)
+    assert result.exit_code == 2
+    assert words in said(result)
+    assert not (shell.folder / "out").exists()
+
+
+def test_callees_of_the_command_line_come_first(shell: Shell) -> None:
+    caller = "may_be_refused: true\ncallees: {'+15550177': answer}\nsteps: [{wait: answered}]"
+    forward = "from voxpy import VoxEngine\nVoxEngine.forward_call_to_pstn(lambda n: '+15550177')\n"
+    options = ("--callee", "15550177=busy", "--callee", "+1.*=answer")
+    result = shell.run(forward, *options, caller=caller)
+    assert result.exit_code == 0
+    assert "+15550177 failed: Busy Here" in said(result)

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxpy.cli import COMMANDS, main
-from voxpy.host.callerfile import _STEPS, TOP_KEYS, WAITS, parse_script
+from voxpy.host.callerfile import CALLEE_KEYS, TOP_KEYS, parse_script
+from voxpy.host.stepfile import STEPS, WAITS
 from voxpy.testing.calls import CallKit
 
 ROOT = Path(__file__).parents[1]
@@ -72,9 +73,13 @@ def test_the_caller_of_the_readme_is_valid() -> None:
 
 def test_callers_md_names_every_key_and_step() -> None:
     text = (ROOT / "docs" / "callers.md").read_text(encoding="utf-8")
-    for key in TOP_KEYS:
+    (example,) = blocks("yaml", text)
+    assert len(parse_script(example, file="callers.md", folder=ROOT).callees) == 5
+    for key in (*TOP_KEYS, *CALLEE_KEYS):
+        if key == "reject":
+            key = "reject: CODE"
         assert f"`{key}`" in text
-    for step in (*_STEPS, "hang_up"):
+    for step in (*STEPS, "hang_up"):
         assert f"`{step}" in text
     for what in WAITS:
         assert f"wait: {what}" in text

@@ -68,7 +68,7 @@ CALL_EVENTS = {
     "ToneDetected": ("Call.ToneDetected", "progress_tone voicemail_tone"),
     "MicStatusChange": ("Call.MicStatusChange", "active"),
     "RecordStarted": ("Call.RecordStarted", "url"),
-    "RecordStopped": ("Call.RecordStopped", "url cost duration reason"),
+    "RecordStopped": ("Call.RecordStopped", "url cost duration reason transcript_url"),
     "RecordError": ("Call.RecordError", "error"),
     "VideoTrackCreated": ("Call.Video.TrackCreated", "url"),
     "MessageReceived": ("Call.MessageReceived", "H text"),

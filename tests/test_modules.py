@@ -48,6 +48,10 @@ ALWAYS_AVAILABLE = [
 ]  # fmt: skip
 
 
+HERE = {"asr", "conference", "inworld", "recorder", "silero"}
+"""Those of them that voxpy has."""
+
+
 def make_session(entries: list[Entry]) -> Session:
     unused: Any = None  # nothing here dials, reads secrets or writes files
     trace = Trace(now=lambda: 0.0, masking=Masker())
@@ -110,12 +114,19 @@ class TestRequire:
         assert require(Modules.Inworld) is Inworld
         assert require("inworld") is Inworld
 
-    @pytest.mark.parametrize("module", sorted(set(MODULES.values()) - {"inworld"}))
+    @pytest.mark.parametrize("module", sorted(set(MODULES.values()) - HERE))
     def test_what_voxpy_does_not_have_says_what_it_has(self, module: str) -> None:
         with pytest.raises(
             NotSupported, match=f"^voxpy has no module '{module}' yet; it has .*inworld"
         ):
             require(module)
+
+    def test_the_listening_modules(self) -> None:
+        from voxpy.asr import ASREvents
+        from voxpy.silero import Silero
+
+        assert require(Modules.ASR).ASREvents is ASREvents
+        assert require(Modules.Silero) is Silero
 
     def test_an_unknown_string_names_the_nearest(self) -> None:
         with pytest.raises(UnknownName, match=r"no module 'inwrld'; did you mean 'inworld'\?$"):
@@ -146,7 +157,7 @@ class TestAddedModules:
         install(tmp_path, "shop", "shop:Shop")
         monkeypatch.syspath_prepend(tmp_path)
         assert require("shop").open is True
-        with pytest.raises(NotSupported, match="it has inworld, shop, and"):
+        with pytest.raises(NotSupported, match=f"it has {', '.join(sorted({*HERE, 'shop'}))}, and"):
             require("gemini")
         with pytest.raises(UnknownName, match=r"'shopp'; did you mean 'shop'\?"):
             require("shopp")

@@ -15,7 +15,8 @@ import pytest
 
 from voxpy.audio.frame import pcm16
 from voxpy.audio.wav import WavWriter, read_wav
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.host.callerfile import default_script
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -43,7 +44,7 @@ BARGE_IN = """
 """
 
 
-def channels(call: FinishedCall) -> tuple[Audio, Audio]:
+def channels(call: WorldCall) -> tuple[Audio, Audio]:
     """Return the caller's and the agent's side of the recording."""
     with call.hosted.recording.open("rb") as file:
         both = np.asarray(read_wav(file, name="call.wav").samples).reshape(-1, 2)
@@ -179,7 +180,7 @@ def test_a_failing_connection_ends_the_call_and_says_why(voxpy: CallKit) -> None
 # -- the same call twice ----------------------------------------------------------------------------
 
 
-def normalised(call: FinishedCall) -> list[str]:
+def normalised(call: WorldCall) -> list[str]:
     """Return the trace with what may differ replaced: the folder and answer.py's session key.
 
     Its session key is the wall clock's; nothing else differs, ids and times included.
@@ -280,3 +281,31 @@ def _heard(engines: Any, side: Audio) -> list[str]:
     whole = side[: len(side) // 160 * 160]
     wide = Resampler(8000, 16000).process(whole)
     return [engines.ears.transcribe(wide[n : n + 160_000]) for n in range(0, len(wide), 160_000)]
+
+
+def forwarded(voxpy: CallKit, callee: str, steps: str) -> WorldCall:
+    head = f"may_be_refused: true\ncallees:\n  '+15550177': {callee}\nsteps:\n"
+    return voxpy.call(SCENARIOS / "forward.py", head + steps)
+
+
+def test_forward_rings_a_person_and_joins_the_two(voxpy: CallKit) -> None:
+    call = forwarded(
+        voxpy,
+        "{rings_s: 2, steps: [{say: mary here}, {expect: it is broken}, {wait: hung_up}]}",
+        "- wait: answered\n- expect: mary here\n- say: it is broken\n- wait: 1\n- hang_up",
+    )
+    assert call.result.failure == ""
+    assert call.log == ["+15550100 talks to +15550177"]
+    assert len(call.result.record.recordings) == 2
+
+
+def test_forward_tells_the_caller_that_nobody_is_there(voxpy: CallKit) -> None:
+    call = forwarded(voxpy, "busy", "- wait: answered")
+    assert call.result.failure == ""
+    assert call.log == ["+15550177 did not take the call: 486 Busy Here"]
+    assert [c["end_reason"]["code"] for c in call.result.record.calls] == [486, 486]
+
+
+def test_forwards_own_caller_is_valid() -> None:
+    script = default_script(SCENARIOS / "forward.py")
+    assert [c.is_called("+15550177") for c in script.callees] == [True]

@@ -16,7 +16,7 @@ from voxpy.audio.wav import read_wav
 from voxpy.engine.ending import EndReason
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.rules import RuleResponder
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -70,7 +70,7 @@ def weather(monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
     weather.server.server_close()
 
 
-def agent_said(call: FinishedCall) -> list[str]:
+def agent_said(call: WorldCall) -> list[str]:
     lead = "===ResponseOutputAudioTranscriptDone==> "
     return [line.removeprefix(lead) for line in call.log if line.startswith(lead)]
 
@@ -125,7 +125,7 @@ def test_the_agent_murmurs_while_the_caller_speaks(voxpy: CallKit) -> None:
     assert np.mean(np.abs(right[between]) > 500) < 0.3  # now and then
 
 
-def _channels(call: FinishedCall) -> tuple[np.ndarray, np.ndarray]:
+def _channels(call: WorldCall) -> tuple[np.ndarray, np.ndarray]:
     with call.hosted.recording.open("rb") as file:
         both = np.asarray(read_wav(file, name="call.wav").samples).reshape(-1, 2)
     return both[:, 0], both[:, 1]

@@ -70,11 +70,38 @@ def make_session(entries: list[Entry]) -> Session:
 CALLS: dict[str, tuple[Any, ...]] = {
     "add_event_listener": (AppEvents.Started, print),
     "remove_event_listener": (AppEvents.Started,),
+    "call_pstn": ("+1", "+2"),
+    "call_sip": ("sip:a@b.test",),
+    "call_user": (),
+    "call_user_direct": (None, "ada"),
+    "call_whatsapp_user": (),
+    "call_conference": ("room", "me"),
+    "create_asr": (),
+    "create_conference": (),
+    "create_recorder": (),
+    "create_sequence_player": ([{"text": "hello"}],),
+    "create_tone_script_player": ("425@-19;1(1/0/1)",),
+    "create_tts_player": ("hello",),
+    "create_url_player": ("hello.wav",),
+    "destroy_conference": (None,),
+    "easy_process": (None, None),
+    "forward_call_to_pstn": (),
+    "forward_call_to_sip": (),
+    "forward_call_to_user": (),
+    "forward_call_to_user_direct": (),
     "terminate": (),
+    "play_sound_and_hangup": ("hello.wav",),
     "send_media_between": (1, 2),
     "stop_media_between": (1, 2),
     "get_secret_value": ("KEY",),
     "custom_data": (),
+}
+
+KEYWORDS: dict[str, dict[str, Any]] = {
+    "create_asr": {"profile": "en-US"},
+    "call_user": {"username": "ada", "callerid": "me"},
+    "call_user_direct": {"callerid": "me"},
+    "call_whatsapp_user": {"number": "+1", "callerid": "me"},
 }
 
 
@@ -82,7 +109,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 def test_outside_a_session_every_function_says_how_to_run_the_file(name: str) -> None:
     words = rf"VoxEngine\.{name} only works inside a session.*voxpy run <this file>"
     with pytest.raises(NoSession, match=words):
-        getattr(VoxEngine, name)(*CALLS[name])
+        getattr(VoxEngine, name)(*CALLS[name], **KEYWORDS.get(name, {}))
 
 
 async def test_outside_a_session_waiting_and_decorating_fail_too() -> None:

@@ -10,24 +10,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from voxpy.amd import AMD
+    from voxpy.asr import ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
+    from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
     from voxpy.inworld import Inworld
     from voxpy.logger import Logger
     from voxpy.modules import Modules, require
     from voxpy.net import Net
+    from voxpy.players.events import PlayerEvents, SequencePlayerEvents
+    from voxpy.players.player import Player, SequencePlayer, TTSPlayerSegment, URLPlayerSegment
+    from voxpy.recording import Recorder, RecorderEvents
+    from voxpy.silero import Silero
     from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
     from voxpy.voxengine import VoxEngine, send_media_between
 
 __all__ = [
+    "AMD",
+    "ASREvents",
+    "ASRModelList",
+    "ASRProfileList",
     "AppEvents",
     "Call",
     "CallEvents",
+    "Conference",
+    "ConferenceEvents",
     "DTMFType",
     "Inworld",
     "Logger",
     "Modules",
     "Net",
+    "Player",
+    "PlayerEvents",
+    "Recorder",
+    "RecorderEvents",
+    "SequencePlayer",
+    "SequencePlayerEvents",
+    "Silero",
+    "TTSPlayerSegment",
+    "URLPlayerSegment",
     "VoxEngine",
     "WatchdogEvents",
     "clear_interval",
@@ -39,14 +61,29 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AMD": "amd",
+    "ASREvents": "asr",
+    "ASRModelList": "asr",
+    "ASRProfileList": "asr",
     "AppEvents": "events",
     "Call": "call",
     "CallEvents": "events",
+    "Conference": "conferences",
+    "ConferenceEvents": "conferences",
     "DTMFType": "call",
     "Inworld": "inworld",
     "Logger": "logger",
     "Modules": "modules",
     "Net": "net",
+    "Player": "players.player",
+    "PlayerEvents": "players.events",
+    "Recorder": "recording",
+    "RecorderEvents": "recording",
+    "SequencePlayer": "players.player",
+    "SequencePlayerEvents": "players.events",
+    "Silero": "silero",
+    "TTSPlayerSegment": "players.player",
+    "URLPlayerSegment": "players.player",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",
     "clear_interval": "timers",

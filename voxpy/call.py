@@ -77,6 +77,10 @@ def _digits(digits: Any) -> str:
     raise ScenarioError(f"send_digits takes 0-9, *, # and p (a pause), not {digits!r}")
 
 
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def _dtmf_type(dtmf_type: Any) -> str:
     known = DTMFType.members().values()
     if dtmf_type in known:
@@ -279,17 +283,32 @@ class Call(Emitter):
         self._control.start_early_media(check_headers(extra_headers), parameters)
 
     def play_progress_tone(self, country: str) -> None:
-        """Play a ring-back tone (US, RU). Raises NotSupported. VoxEngine: Call.playProgressTone."""
+        """Play a country's ringing tone to the caller until the call is answered.
+
+        ``country`` is US, RU, EU, DE, FR, GB or another of ``voxpy.audio.progress.RINGING``. The
+        caller hears it after ``start_early_media()``. No events. Raises ScenarioError for a country
+        that is not known. VoxEngine: Call.playProgressTone, which knows US and RU.
+        """
         self._control.playback.progress_tone(country)
 
     def start_playback(
         self, url: str, *, loop: bool = False, progressive_playback: bool = False
     ) -> None:
-        """Play a sound file. Raises NotSupported. VoxEngine: Call.startPlayback."""
+        """Play a sound file to the far end: mp3, ogg, flac or wav, at most 10 MB.
+
+        It replaces what the call hears, and what it plays by itself. ``url`` and
+        ``progressive_playback`` are those of ``VoxEngine.create_url_player``. Before the far end
+        can hear it, it is only loaded. ``CallEvents.PlaybackReady``, ``PlaybackStarted`` and
+        ``PlaybackFinished`` follow; afterwards the call hears nothing until something is sent to it
+        again. Raises ScenarioError for what is no URL. VoxEngine: Call.startPlayback.
+        """
         self._control.playback.start(url, loop=loop, progressive_playback=progressive_playback)
 
     def stop_playback(self) -> None:
-        """Stop the sound file. Raises NotSupported. VoxEngine: Call.stopPlayback."""
+        """Stop what ``start_playback`` or ``say`` plays, within the running 20 ms frame.
+
+        ``PlaybackFinished`` does not follow. VoxEngine: Call.stopPlayback.
+        """
         self._control.playback.stop()
 
     def say(
@@ -301,7 +320,12 @@ class Call(Emitter):
         tts_options: Mapping[str, Any] | None = None,
         request: Mapping[str, Any] | None = None,
     ) -> None:
-        """Speak at most 1,500 characters. Raises NotSupported. VoxEngine: Call.say."""
+        """Speak a text of at most 1,500 characters to the far end; events as ``start_playback``.
+
+        ``voice`` and the rest are those of ``VoxEngine.create_tts_player``. A text that is longer,
+        or a host without a voice, leads to a ``PlaybackFinished`` with the error. Raises
+        ScenarioError for a wrong argument. VoxEngine: Call.say.
+        """
         self._control.playback.say(
             text,
             voice=voice,
@@ -331,11 +355,14 @@ class Call(Emitter):
         """Record both directions; ``CallEvents.RecordStarted`` follows, with the ``url``.
 
         ``stereo``: left is what the far end says, right what it hears; otherwise both are mixed.
-        ``hd_audio``: wideband. ``lossless`` excludes ``hd_audio``: ScenarioError. What a channel
-        cannot do with the rest is said in its own documentation. VoxEngine: Call.record.
+        ``hd_audio``: 48 kHz, not 8. ``format``: ``wav`` (the default), ``mp3`` or ``flac``;
+        VoxEngine's ``json`` is accepted. ``lossless``: FLAC at 48 kHz. ``transcribe``: write the
+        words into a JSON file beside the recording when it is complete; ``language`` must be one
+        the host's recogniser has, ``labels`` are copied. ``record_name_prefix`` begins the file's
+        name. The rest concerns VoxEngine's storage or video and changes nothing. A recording under
+        way is finished first. Raises ScenarioError for an unknown format, and for ``lossless`` with
+        ``hd_audio`` or another format than FLAC. VoxEngine: Call.record.
         """
-        if lossless and hd_audio:
-            raise ScenarioError("record: lossless excludes hd_audio; choose one of them")
         parameters = RecordParameters(
             stereo=stereo,
             hd_audio=hd_audio,
@@ -381,7 +408,11 @@ class Call(Emitter):
     def handle_tones(self, enable: bool, dtmf_type: str = DTMFType.ALL) -> None:
         """Report digits as ``CallEvents.ToneReceived`` and take them out of the audio, or stop.
 
-        Without it no digit is reported. Raises ScenarioError for what is no ``DTMFType``.
+        A digit is reported once however it comes: beside the audio (RFC 4733, SIP INFO) or as sound
+        in it, which with ``ALL`` and ``IN_BAND`` is listened to. What hears the call (agents,
+        recognisers, recordings, conferences) gets silence in place of the sound, from at most 20 ms
+        after its beginning. Without this no digit is reported.
+        Raises ScenarioError for what is no ``DTMFType``.
         VoxEngine: Call.handleTones.
         """
         self._control.handle_tones(enable, _dtmf_type(dtmf_type))
@@ -389,7 +420,10 @@ class Call(Emitter):
     def send_digits(self, digits: str) -> None:
         """Send ``digits``, made of ``0-9``, ``*``, ``#`` and ``p`` (a pause), to the far end.
 
-        Raises ScenarioError for any other character, or none. VoxEngine: Call.sendDigits.
+        Each sounds for 100 ms and is silent for 100 ms, during which nothing else is sent; ``p``
+        waits 500 ms. Calls add up: digits are sent one after another. Raises ScenarioError for any
+        other character, or none, LimitExceeded for more than two minutes of them.
+        VoxEngine: Call.sendDigits.
         """
         self._control.send_digits(_digits(digits))
 
@@ -410,8 +444,22 @@ class Call(Emitter):
         self._control.send_info(mime_type, body, check_headers(headers))
 
     def handle_mic_status(self, enable: bool) -> None:
-        """Report voice activity. Raises NotSupported. VoxEngine: Call.handleMicStatus."""
+        """Report as ``CallEvents.MicStatusChange`` when the far end begins and stops to speak.
+
+        Off at first. A speech gate decides, not loudness. VoxEngine: Call.handleMicStatus.
+        """
         self._control.mic.handle(enable)
+
+    async def wait_silence(self, seconds: float, *, both: bool = False) -> bool:
+        """Wait until the far end has been quiet for ``seconds``; return False if the call ends.
+
+        ``both``: until nobody has been audible in either direction. Counted from now on; loudness
+        decides (-50 dBFS), so that noise and music are no silence. Raises ScenarioError unless
+        ``seconds`` is above 0. voxpy's own.
+        """
+        if not _is_positive(seconds):
+            raise ScenarioError(f"wait_silence takes seconds above 0, not {seconds!r}")
+        return await self._control.wait_silence(seconds, both=both)
 
     def handle_blind_transfer(self, enable: bool) -> None:
         """Take REFERs as events. Raises NotSupported. VoxEngine: Call.handleBlindTransfer."""
@@ -437,11 +485,21 @@ class Call(Emitter):
     def enable_beep_detection(
         self, *, frequencies: Sequence[float] | None = None, timeout: float | None = None
     ) -> None:
-        """Listen for a beep, in Hz. Raises NotSupported. VoxEngine: Call.enableBeepDetection."""
+        """Listen for an answering machine's beep; ``CallEvents.BeepDetectionComplete`` follows.
+
+        A beep is a pure tone of 100 ms to 4 s, reported when it is over. ``frequencies``: which to
+        listen for, in Hz, 2.5 % either way; any from 550 to 2000 Hz if not given. ``timeout``: in
+        ms, after which ``Complete`` comes with ``timeout=True``; for ever if not given. Raises
+        ScenarioError for frequencies outside 200 to 3500 Hz and a timeout not above 0. VoxEngine:
+        Call.enableBeepDetection.
+        """
         self._control.beep.enable(frequencies=frequencies, timeout=timeout)
 
     def disable_beep_detection(self) -> None:
-        """Stop listening for a beep. Raises NotSupported. VoxEngine: Call.disableBeepDetection."""
+        """Stop listening for a beep; ``Complete`` comes with ``timeout=False`` if it was on.
+
+        VoxEngine: Call.disableBeepDetection.
+        """
         self._control.beep.disable()
 
     def monitor_media_statistics(self, *, monitor: bool, interval: float) -> None:

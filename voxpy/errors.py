@@ -11,9 +11,11 @@
     ├── LocalProtocolError   we broke a protocol
     ├── RemoteProtocolError  they broke a protocol
     ├── ConnectFailed        a connection was not made (status, reason)
+    │   └── HandshakeRefused     a server answered a WebSocket's opening with another HTTP status
     ├── CallFailed           a call was not made (SIP code, reason)
     ├── RequestFailed        a service did not do what it was asked (code)
     │   └── SpeechInterrupted    the user spoke over what the agent was to say
+    ├── SoundFailed          a sound cannot be played: not there, too large, no audio
     ├── EngineMissing        a speech engine or audio device is not installed
     └── LimitExceeded        a documented bound was passed
 """
@@ -28,6 +30,7 @@ __all__ = [
     "ConfigError",
     "ConnectFailed",
     "EngineMissing",
+    "HandshakeRefused",
     "LimitExceeded",
     "LocalProtocolError",
     "NoSession",
@@ -35,6 +38,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestFailed",
     "ScenarioError",
+    "SoundFailed",
     "SpeechInterrupted",
     "UnknownName",
     "VoxpyError",
@@ -89,6 +93,17 @@ class ConnectFailed(VoxpyError):
         super().__init__(message)
 
 
+class HandshakeRefused(ConnectFailed):
+    """A server answered a WebSocket's opening with an HTTP status other than 101."""
+
+    def __init__(
+        self, message: str, *, status: int, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> None:
+        self.headers = dict(headers)
+        self.body = body
+        super().__init__(message, status=status)
+
+
 class CallFailed(VoxpyError):
     """A call was not established. ``code`` is the SIP status (RFC 3261 section 21)."""
 
@@ -108,6 +123,10 @@ class RequestFailed(VoxpyError):
 
 class SpeechInterrupted(RequestFailed):
     """What the agent was to say was cut short: the user spoke, or it was cancelled."""
+
+
+class SoundFailed(VoxpyError):
+    """A sound cannot be played; the message names it and what is wrong with it."""
 
 
 class EngineMissing(VoxpyError):

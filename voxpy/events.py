@@ -266,17 +266,22 @@ class CallEvents(metaclass=Namespace):
 
     @event_class
     class RecordStopped(CallEvent):
-        """Recording has ended. ``duration`` in s; ``cost`` is a string, as in VoxEngine."""
+        """Recording has ended and its file is complete.
+
+        ``duration`` in s; ``cost`` is a string, as in VoxEngine. ``transcript_url`` is voxpy's own:
+        where the words will be written if the recording is transcribed, else empty.
+        """
 
         name: ClassVar[str] = "Call.RecordStopped"
         url: str
         cost: str = "0"
         duration: float = 0.0
         reason: str = ""
+        transcript_url: str = ""
 
     @event_class
     class RecordError(CallEvent):
-        """Recording failed."""
+        """A recording or its transcript failed; the call goes on."""
 
         name: ClassVar[str] = "Call.RecordError"
         error: str

@@ -92,7 +92,29 @@ def _inworld() -> Any:
     return importlib.import_module("voxpy.inworld").Inworld
 
 
-_OWN: dict[str, Callable[[], Any]] = {Modules.Inworld: _inworld}
+def _asr() -> Any:
+    return importlib.import_module("voxpy.asr")  # VoxEngine has no namespace for it, only names
+
+
+def _conference() -> Any:
+    return importlib.import_module("voxpy.conferences")
+
+
+def _recorder() -> Any:
+    return importlib.import_module("voxpy.recording")
+
+
+def _silero() -> Any:
+    return importlib.import_module("voxpy.silero").Silero
+
+
+_OWN: dict[str, Callable[[], Any]] = {
+    Modules.ASR: _asr,
+    Modules.Conference: _conference,
+    Modules.Inworld: _inworld,
+    Modules.Recorder: _recorder,
+    Modules.Silero: _silero,
+}
 
 
 def _loader(module: str) -> Callable[[], Any]:

@@ -271,7 +271,8 @@ async def _perform(
             result = HttpRequestResult(code=LIMIT_EXCEEDED, error=why)
         else:
             async with pending.active:
-                result = await fetch(request)
+                send = session.around.fetch or fetch
+                result = await send(request, None)
     finally:
         pending.count -= 1
     session.trace.step("http response", **_told_of_result(result, log))

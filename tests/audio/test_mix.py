@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMA, PCMU, Format, Samples, pcm16
-from voxpy.audio.mix import SILENCE_DBFS, audible, gain, mix, peak, rms_dbfs
+from voxpy.audio.mix import SILENCE_DBFS, amplitude, audible, gain, gain_db, mix, peak, rms_dbfs
 
 FORMATS = [PCMU, PCMA, pcm16(8000), pcm16(24000)]
 values = st.lists(st.integers(-32768, 32767), min_size=1, max_size=20)
@@ -56,6 +56,30 @@ def test_mix_refuses_what_does_not_fit(arrays: tuple[Samples, ...]) -> None:
 def test_gain_is_the_clamped_product(samples: list[int], factor: float) -> None:
     expected = [clamp(round(s * factor)) for s in samples]
     assert gain(array(*samples), factor).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("level_db", "expected"), [(6.0206, 2000), (-20, 100), (0, 1000), (40, 32767)]
+)
+def test_gain_in_decibels(level_db: float, expected: int) -> None:
+    assert gain_db(array(1000), level_db).tolist() == [expected]
+    assert gain_db(array(1000), -math.inf).tolist() == [0]
+
+
+@pytest.mark.parametrize("level_db", [math.inf, math.nan])
+def test_impossible_decibels_are_refused(level_db: float) -> None:
+    with pytest.raises(ValueError, match="cannot be applied"):
+        gain_db(array(1), level_db)
+
+
+@pytest.mark.parametrize("level_dbfs", [-3.0, -20.0, -60.0])
+def test_an_amplitude_has_its_level(level_dbfs: float) -> None:
+    square = np.resize([1, -1], 1000) * amplitude(level_dbfs)
+    assert rms_dbfs(np.rint(square).astype(np.int16)) == pytest.approx(level_dbfs, abs=0.1)
+
+
+def test_fifty_at_full_scale_saturate_and_do_not_wrap() -> None:
+    assert mix(*[array(32767, -32768)] * 50).tolist() == [32767, -32768]
 
 
 def test_gain_of_one_changes_nothing_and_of_nothing_is_refused() -> None:

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+import json
 import wave
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soundfile
 
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 
 Samples = npt.NDArray[np.int16]
 
@@ -35,7 +38,7 @@ async def alerting(event):
 CALLER = "- wait: answered\n- wait: 1\n- say: one two three\n- wait: 1\n- hang_up"
 
 
-def record(voxpy: CallKit, body: str, caller: str = CALLER) -> FinishedCall:
+def record(voxpy: CallKit, body: str, caller: str = CALLER) -> WorldCall:
     return voxpy.call(RECORDS.replace("BODY", body), caller)
 
 
@@ -113,10 +116,142 @@ def test_a_recording_is_finished_when_the_session_ends_first(voxpy: CallKit) -> 
     assert len(one) / rate_hz == pytest.approx(1.0, abs=0.041)
 
 
-def test_what_cannot_be_recorded_yet_is_warned_about(voxpy: CallKit) -> None:
-    call = record(voxpy, "call.record(transcribe=True, video=True)")
-    warned = [e.data["option"] for e in call.entries if e.kind == "warning"]
-    assert warned == ["transcribe", "video"]
+def test_video_is_warned_about_and_the_sound_recorded(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record(video=True)")
+    warned = [e.name for e in call.entries if e.kind == "warning"]
+    assert warned == ["call.record cannot record video; recording the sound"]
+    assert len(call.find("Call.RecordStopped")) == 1
+
+
+def test_mp3_is_what_was_asked_for(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record(format='mp3', stereo=True, record_name_prefix='desk/7')")
+    (stopped,) = call.find("Call.RecordStopped")
+    path = path_of(stopped.data["url"])
+    assert path.name == "desk-7-record.mp3"
+    both, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
+    assert rate_hz == 8000
+    assert len(both) / rate_hz == pytest.approx(stopped.data["duration"], abs=0.001)
+    loud = np.flatnonzero(np.abs(both[:, 0]) > 2000)
+    assert hz(both[loud[0] + 800 : loud[0] + 4800, 0], 8000) == pytest.approx(420, abs=5)
+
+
+def test_lossless_is_flac_and_loses_nothing(voxpy: CallKit) -> None:
+    call = record(voxpy, "call.record(lossless=True, stereo=True)")
+    path = path_of(call.find("Call.RecordStarted")[0].data["url"])
+    assert path.suffix == ".flac"
+    both, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
+    assert rate_hz == 48000
+    _, narrow = read(call.hosted.recording)
+    level = np.sqrt((both[:, 0].astype(float) ** 2).mean() * len(both) / 6)
+    same = np.sqrt((narrow[:, 0].astype(float) ** 2).mean() * len(narrow))
+    assert level == pytest.approx(same, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [("lossless=True, format='mp3'", "lossless writes flac"), ("format='ogg'", "wav, mp3 or flac")],
+)
+def test_what_cannot_be_is_refused(voxpy: CallKit, arguments: str, told: str) -> None:
+    source = RECORDS.replace("BODY", f"call.record({arguments})")
+    call = voxpy.call(source, CALLER, check_errors=False)
+    assert told in str(call.errors[0])
+    assert call.find("Call.RecordStarted") == []
+
+
+def test_a_secret_is_not_in_the_name_of_a_file(voxpy: CallKit) -> None:
+    body = "call.record(record_name_prefix=VoxEngine.get_secret_value('KEY'))"
+    call = voxpy.call(RECORDS.replace("BODY", body), CALLER, secrets={"KEY": "hunter2hunter2"})
+    (started,) = call.find("Call.RecordStarted")
+    assert path_of(started.data["url"]).exists()
+    assert "hunter2" not in "".join(str(p) for p in call.result.folder.iterdir())
+
+
+def test_a_folder_that_is_gone_is_told_and_the_call_goes_on(voxpy: CallKit) -> None:
+    body = """
+    import shutil
+    from voxpy.engine.context import current
+    folder = current("").around.files.root
+    folder.rename(folder.with_name("gone"))
+    call.add_event_listener(CallEvents.RecordError, lambda e: Logger.write("error " + e.error))
+    call.record()
+    await trio.sleep(1)
+    folder.with_name("gone").rename(folder)
+    Logger.write(call.state())
+    VoxEngine.terminate()
+    """
+    call = record(voxpy, body.strip())
+    assert call.log == [
+        "error record.wav cannot be recorded: No such file or directory",
+        "CONNECTED",
+    ]
+    assert call.find("Call.RecordStarted") == []
+
+
+WORDS = """
+    call.add_event_listener(CallEvents.RecordError, lambda e: Logger.write("error " + e.error))
+    call.record(ARGUMENTS, transcribe=True)
+"""
+TALK = "- wait: answered\n- wait: 1\n- say: one two three\n- wait: 2\n- say: four five six seven\n- wait: 1\n- hang_up"
+
+
+def transcript(call: WorldCall) -> dict[str, Any]:
+    (written,) = call.find("recording transcribed")
+    (stopped,) = call.find("Call.RecordStopped")
+    assert stopped.data["transcript_url"] == written.data["url"]
+    assert call.result.record.transcripts == [written.data["url"]]
+    content: dict[str, Any] = json.loads(path_of(written.data["url"]).read_text())
+    assert content["personal"].keys() == {"utterances"}
+    assert written.data["utterances"] == len(content["personal"]["utterances"])
+    return content
+
+
+@pytest.mark.parametrize("arguments", ["stereo=True", "stereo=True, format='mp3', hd_audio=True"])
+def test_the_words_are_written_with_their_times_and_sides(voxpy: CallKit, arguments: str) -> None:
+    call = record(voxpy, WORDS.strip().replace("ARGUMENTS", arguments), TALK)
+    content = transcript(call)
+    # The call is sent to itself: it hears what it says, in the same tick.
+    said = [(u["channel"], u["text"]) for u in content["personal"]["utterances"]]
+    assert sorted(said) == sorted(
+        (side, text)
+        for side in ("left", "right")
+        for text in ("one two three", "four five six seven")
+    )
+    (connected,) = call.find("Call.Connected")
+    for text, step in zip(
+        ("one two three", "four five six seven"), call.find("caller speaks"), strict=True
+    ):
+        for u in content["personal"]["utterances"]:
+            if u["text"] == text:
+                assert u["start_s"] == pytest.approx(step.t - connected.t, abs=0.4)
+                assert 0.9 < u["end_s"] - u["start_s"] < 2.2
+
+
+def test_a_mixed_recording_has_one_side(voxpy: CallKit) -> None:
+    body = "\n".join(line for line in WORDS.strip().splitlines())
+    source = RECORDS.replace("    call.send_media_to(call)\n", "").replace(
+        "BODY", body.replace("ARGUMENTS", "format='json', labels=['sales']")
+    )
+    content = transcript(voxpy.call(source, TALK))
+    assert [u["channel"] for u in content["personal"]["utterances"]] == ["mono", "mono"]
+    assert content["labels"] == ["sales"]
+
+
+def test_a_language_nobody_understands_is_told_and_the_sound_recorded(voxpy: CallKit) -> None:
+    call = record(voxpy, WORDS.strip().replace("ARGUMENTS", "language='ru-RU'"))
+    assert (
+        call.log[1]
+        == "error no transcript of record.wav: the recogniser understands en, not 'ru-RU'"
+    )
+    (stopped,) = call.find("Call.RecordStopped")
+    assert stopped.data["duration"] > 2
+    assert call.find("recording transcribed") == []
+
+
+def test_a_transcript_while_the_call_goes_on(voxpy: CallKit) -> None:
+    body = "call.record(transcribe=True)\n    await trio.sleep(3)\n    call.record()\n    await trio.sleep(1.5)\n    VoxEngine.terminate()"
+    call = record(voxpy, body, "- wait: answered\n- wait: 1\n- say: one two three\n- wait: 9")
+    (written,) = call.find("recording transcribed")
+    assert written.t < call.find("ending")[0].t - 1
 
 
 @pytest.mark.parametrize(("handled", "audible"), [(True, False), (False, True)])

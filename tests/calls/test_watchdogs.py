@@ -10,7 +10,7 @@ import pytest
 from voxpy.audio.frame import PCMU
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.settings import Limits, Settings, Watchdogs
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 
 OFF = math.inf
 
@@ -37,7 +37,7 @@ async def alerting(event):
 """
 
 
-def at(call: FinishedCall, name: str) -> list[float]:
+def at(call: WorldCall, name: str) -> list[float]:
     return [e.t for e in call.find(name)]
 
 

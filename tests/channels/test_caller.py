@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 
 SPEAKS = """
 from voxpy import AppEvents, CallEvents, VoxEngine
@@ -33,7 +33,7 @@ def agent(*speech: tuple[float, str]) -> str:
     return SPEAKS.replace("SPEECH", repr(speech))
 
 
-def at(call: FinishedCall, name: str) -> float:
+def at(call: WorldCall, name: str) -> float:
     return call.find(name)[0].t
 
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.line import Line
+from voxpy.channels.script import PressedAs
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import (
     EarlyMedia,
@@ -110,29 +111,42 @@ def test_mu_law_passes_untouched() -> None:
 
 
 def test_a_lossy_line_is_lossy_both_ways() -> None:
-    leg, far, _ = a_leg(to_callee=Line(loss=1.0), to_caller=Line(loss=1.0))
+    leg, far, _ = a_leg(to_session=Line(loss=1.0), to_far_end=Line(loss=1.0))
     leg.answer({})
     leg.pull()
     leg.mouth.write(LOUD * 10)
     for _ in range(10):
         leg.pull()
         leg.push(LOUD)
-    assert leg.pull() == PCMU.silence
+    assert leg.pull() is None  # silence, and a watchdog can tell
     assert far.heard[-1] == PCMU.silence
 
 
 def test_digits_are_events_or_sound() -> None:
     leg, _, reports = connected()
-    leg.caller_presses("1")
+    leg.far_end_presses("1")
     assert np.abs(decode(leg.pull() or b"", PCMU)).max() > 1000
     leg.mouth.clear()
     leg.handle_tones(True)
-    leg.caller_presses("2#")
+    leg.far_end_presses("2#")
     assert leg.pull() == PCMU.silence
     assert reports == [LegTone(tone="2"), LegTone(tone="#")]
 
 
-def test_our_digits_are_mixed_into_what_the_caller_hears() -> None:
+@pytest.mark.parametrize(("how", "kind"), [("rfc4733", "1"), ("info", "3")])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_far_end_may_send_digits_its_own_way(how: PressedAs, kind: str, wanted: bool) -> None:
+    leg, _, reports = connected()
+    leg.handle_tones(wanted)
+    leg.far_end_presses("2#", how)
+    assert leg.pull() == PCMU.silence
+    assert reports == [LegTone(tone="2", kind=kind), LegTone(tone="#", kind=kind)]
+    leg.far_end_presses("1", "inband")
+    assert np.abs(decode(leg.pull() or b"", PCMU)).max() > 1000
+    assert len(reports) == 2
+
+
+def test_our_digits_take_the_place_of_what_the_caller_hears() -> None:
     leg, far, _ = connected()
     leg.send_digits("5")
     leg.push(PCMU.silence)
@@ -145,8 +159,8 @@ def test_messages_and_infos() -> None:
     leg.send_message("hi")
     leg.send_info("a/b", "c", {})
     assert far.told == ["message: hi", "info: a/b: c"]
-    leg.caller_sends_message("yo")
-    leg.caller_sends_info("d/e", "f")
+    leg.far_end_sends_message("yo")
+    leg.far_end_sends_info("d/e", "f")
     leg.pull()
     assert reports == [LegMessage(text="yo"), LegInfo(mime_type="d/e", body="f")]
 
@@ -155,13 +169,13 @@ def test_messages_and_infos() -> None:
 def test_how_it_ends(up: bool) -> None:
     make = connected if up else a_leg
     for act, code in (
-        ("caller_hangs_up", 200 if up else 487),
+        ("far_end_hangs_up", 200 if up else 487),
         ("hangup", 200 if up else 603),
         ("reject", 486),
     ):
         leg, far, reports = make()
-        if act == "caller_hangs_up":
-            leg.caller_hangs_up()
+        if act == "far_end_hangs_up":
+            leg.far_end_hangs_up()
         elif act == "hangup":
             leg.hangup({})
         else:
@@ -179,7 +193,7 @@ async def test_closing_is_idempotent() -> None:
     leg, far, reports = connected()
     await leg.aclose()
     await leg.aclose()
-    leg.caller_hangs_up()
+    leg.far_end_hangs_up()
     assert len(reports) == 1
     assert far.told == ["ended 200"]
 
@@ -207,11 +221,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(digits=st.text("0123456789*#", max_size=3), handled=st.booleans())
     def press(self, digits: str, handled: bool) -> None:
         self.leg.handle_tones(handled)
-        self.leg.caller_presses(digits)
+        self.leg.far_end_presses(digits)
 
     @rule()
     def gives_up(self) -> None:
-        self.leg.caller_hangs_up()
+        self.leg.far_end_hangs_up()
 
     @invariant()
     def in_order(self) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import trio
 import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voxpy.engine import clock
 from voxpy.engine.clock import CATCH_UP_TICKS, MediaClock, TickStatistics
+from voxpy.engine.load import Load
 
 
 class WakeUps(trio.abc.Instrument):
@@ -144,5 +149,83 @@ def test_real_time_gives_real_dates() -> None:
     assert clock.busy_s() <= clock.busy_s()
 
 
-def test_a_new_clock_has_counted_nothing() -> None:
+async def test_a_new_clock_has_counted_nothing() -> None:
     assert MediaClock().statistics() == TickStatistics(0, 0, 0.0)
+    assert MediaClock().load() == Load()
+
+
+@settings(max_examples=40)
+@given(stalls=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 400)), max_size=12))
+def test_every_20_ms_is_a_tick_or_is_counted_as_skipped(stalls: list[tuple[int, int]]) -> None:
+    """Whatever stalls come when: (ticks until the stall, its milliseconds)."""
+
+    async def main() -> None:
+        media_clock, times = MediaClock(), list[float]()
+        plan = iter(stalls)
+        wait, stall_ms = next(plan, (math.inf, 0))
+
+        def step(now: float) -> None:
+            nonlocal wait, stall_ms
+            times.append(now)
+            wait -= 1
+            if wait <= 0:
+                stall(stall_ms / 1000)
+                wait, stall_ms = next(plan, (math.inf, 0))
+
+        began = trio.current_time()
+        media_clock.add(step)
+        await run_for(media_clock, 10.005)
+        elapsed = trio.current_time() - began
+        counted = media_clock.statistics()
+        assert counted.ticks == len(times)
+        assert counted.ticks + counted.skipped == int(elapsed / 0.02 + 1e-6)
+        marks = [(t - began) / 0.02 for t in times]
+        assert all(abs(mark - round(mark)) < 1e-3 for mark in marks)  # absolute, never shifted
+        assert all(b - a > 0.5 for a, b in pairwise(marks))  # none twice
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def test_the_load_of_a_punctual_clock() -> None:
+    media_clock = MediaClock()
+    media_clock.add(lambda now: None)
+    await run_for(media_clock, 10)
+    load = media_clock.load()
+    assert 490 <= load.ticks <= 500
+    assert (load.late_p50_s, load.late_p99_s) == (load.late_max_s, load.late_max_s)
+    assert load.late_max_s < 1e-6
+    assert 0 <= load.tick_share <= 1
+
+
+async def test_the_load_knows_how_late_ticks_were_and_forgets_it() -> None:
+    media_clock = MediaClock()
+    ticks = 0
+
+    def step(now: float) -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks <= 500 and ticks % 50 == 0:  # one in fifty is followed by one 7 ms late
+            stall(0.027)
+
+    media_clock.add(step)
+    await run_for(media_clock, 10)
+    load = media_clock.load()
+    assert load.late_p50_s <= 0.0001  # the finest bucket
+    assert load.late_p99_s == load.late_max_s == pytest.approx(0.007, rel=1e-3)
+    await run_for(media_clock, 31)
+    load = media_clock.load()
+    assert load.late_max_s < 1e-6
+    assert 750 <= load.ticks <= 1500
+
+
+async def test_a_busy_step_shows_in_both_shares() -> None:
+    media_clock = MediaClock()
+
+    def step(now: float) -> None:
+        sum(range(20_000))
+
+    media_clock.add(step)
+    await run_for(media_clock, 2)
+    load = media_clock.load()
+    assert load.tick_share > 0.5  # on virtual time it has nothing else to do
+    assert load.core_share > 0.1

@@ -18,6 +18,7 @@ VALUES: dict[type[Any], dict[str, Any]] = {
     ports.LegTone: {"tone": "5"},
     ports.LegMessage: {"text": "hello"},
     ports.LegInfo: {"mime_type": "text/plain", "body": "x"},
+    ports.OutgoingCall: {"leg_id": "o", "kind": "sip", "destination": "a", "callerid": "b"},
     ports.Endpoint: {"host": "h", "port": 1, "tls": True},
     ports.RealtimeEndpoint: {"url": "ws://h/"},
 }

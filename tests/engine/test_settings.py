@@ -20,6 +20,7 @@ def test_the_defaults_are_voxengines_where_it_has_the_bound() -> None:
         session_without_calls_s=60,
         unanswered_call_s=60,
         early_media_s=60,
+        players=10,
         timers=100,
         event_queue=1024,
         live_handlers=256,

@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.channels.script import (
+    Beep,
+    CalleeScript,
     CallerScript,
     Expect,
     HangUp,
+    Info,
     Interrupt,
     LineOptions,
+    Message,
     Pause,
     Play,
     Press,
@@ -25,7 +29,14 @@ from voxpy.channels.script import (
     Wait,
 )
 from voxpy.errors import ConfigError
-from voxpy.host.callerfile import default_script, parse_script, read_script, wav_script
+from voxpy.host.callerfile import (
+    ANYBODY,
+    default_script,
+    parse_script,
+    read_callee,
+    read_script,
+    wav_script,
+)
 
 HERE = Path(__file__).parent
 
@@ -74,7 +85,15 @@ def test_the_defaults() -> None:
         ("interrupt: {say: stop, within_s: 9}", Interrupt(line=2, after_s=1.0, text="stop", within_s=9.0)),
         ("press: '0123*#'", Press(line=2, digits="0123*#")),
         ("press: 5", Press(line=2, digits="5")),
+        ("press: {digits: '1#', how: inband}", Press(line=2, digits="1#", how="inband")),
+        ("press: {digits: 5, how: info}", Press(line=2, digits="5", how="info")),
+        ("press: {digits: 5}", Press(line=2, digits="5")),
         ("hang_up", HangUp(line=2)),
+        ("beep", Beep(line=2, hz=1000.0, seconds=0.5)),
+        ("beep: {hz: 1400, seconds: 1}", Beep(line=2, hz=1400.0, seconds=1.0)),
+        ("message: hello there", Message(line=2, text="hello there")),
+        ("info: {body: x}", Info(line=2, mime_type="text/plain", body="x")),
+        ("info: {mime_type: a/b, body: x}", Info(line=2, mime_type="a/b", body="x")),
     ],
 )  # fmt: skip
 def test_every_step(text: str, step: Step) -> None:
@@ -129,11 +148,31 @@ def test_expect(text: str, within_s: float) -> None:
         ("steps:\n- press: 0123", "me.yaml:2", "in quotes, not 83"),  # YAML's octal
         ("steps:\n- press: ''", "me.yaml:2", "press takes digits"),
         ("steps:\n- press: true", "me.yaml:2", "press takes digits"),
+        ("steps:\n- press: {how: info}", "me.yaml:2", "press takes digits 0-9, * and # in quotes, not None"),
+        ("steps:\n- press: {digits: 1, how: rfc473}", "me.yaml:2", "unknown how 'rfc473'; did you mean 'rfc4733'?"),
+        ("steps:\n- press: {digits: 1, way: info}", "me.yaml:2", "unknown key 'way'"),
         ("steps:\n- expect: '+1('", "me.yaml:2", "'+1(' is not a regular expression: nothing to repeat"),
         ("steps:\n- expect: {herd: x}", "me.yaml:2", "did you mean 'heard'?"),
         ("steps:\n- expect: 3", "me.yaml:2", "expected text"),
         ("steps: [hang_up]\nsteps: [hang_up]", "me.yaml:2", "steps"),
         ("steps:\n- say: 'unclosed", "me.yaml:", "me.yaml"),
+        ("steps:\n- beep: 3", "me.yaml:2", "beep takes nothing or {hz: NUMBER, seconds: NUMBER}"),
+        ("steps:\n- beep: {hz: 9000}", "me.yaml:2", "a telephone carries 3400 Hz at most"),
+        ("steps:\n- info: x", "me.yaml:2", "info takes {mime_type: TYPE, body: TEXT}"),
+        ("steps:\n- info: {mime_type: a/b}", "me.yaml:2", "expected text, not None"),
+        ("callees: [busy]\nsteps: [hang_up]", "me.yaml:1", "`callees:` must be a mapping"),
+        ("steps: [hang_up]\ncallees:\n  '1(': busy", "me.yaml:3", "callee '1(' is not a regular expression"),
+        ("steps: [hang_up]\ncallees:\n  a: asleep", "me.yaml:3", "unknown key 'asleep'"),
+        ("steps: [hang_up]\ncallees:\n  a: 486", "me.yaml:3", "a callee is answer, busy, no_answer, or a mapping"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    busy:\n    reject: 486", "me.yaml:5", "choose one of busy and reject"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    busy: 3", "me.yaml:4", "`busy` takes no value"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    reject: 200", "me.yaml:4", "a SIP status from 300 to 699, not 200"),
+        ("steps: [hang_up]\ncallees:\n  a: reject", "me.yaml:3", "a SIP status from 300 to 699, not None"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    busy:\n    steps: [hang_up]", "me.yaml:5", "a callee with `busy` never gets to its steps"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    steps: []", "me.yaml:4", "`steps:` must be a list of at least one step"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    before_answer: hi", "me.yaml:4", "`before_answer:` must be a list"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    rings_s: -1", "me.yaml:4", "expected a number from 0 up"),
+        ("steps: [hang_up]\ncallees:\n  a:\n    line: {loss: 2}", "me.yaml:4", "loss is a fraction from 0 to 1"),
     ],
 )  # fmt: skip
 def test_every_error_names_its_line(text: str, where: str, words: str) -> None:
@@ -177,3 +216,54 @@ def test_a_scenario_has_its_own_caller_or_a_polite_one(tmp_path: Path) -> None:
     (tmp_path / "callers").mkdir()
     (tmp_path / "callers" / "mine.yaml").write_text("steps: [hang_up]")
     assert default_script(scenario).steps == (HangUp(line=1),)
+
+
+def callees(text: str) -> tuple[CalleeScript, ...]:
+    return parse(f"steps: [hang_up]\ncallees:\n{text}").callees
+
+
+def test_callees_in_words_and_in_full() -> None:
+    busy, silent, refuses, machine = callees(
+        "  a: busy\n  b: {no_answer: true, rings_s: 3}\n  c: {reject: 603}\n"
+        "  d: {rings_s: 4, voice: bass, line: {loss: 0.1}, before_answer: [beep], steps: [{say: hi}, beep]}\n"
+    )
+    assert (busy.refuses_with, busy.rings_s) == (486, 1.0)
+    assert (silent.never_answers, silent.refuses_with, silent.rings_s) == (True, None, 3.0)
+    assert refuses.refuses_with == 603
+    assert (machine.rings_s, machine.voice, machine.line.loss) == (4.0, "bass", 0.1)
+    assert [type(s) for s in machine.before_answer] == [Beep]
+    assert [type(s) for s in machine.steps] == [Say, Beep]
+    (friendly,) = callees("  a: answer")
+    assert friendly.steps == ANYBODY.steps
+    assert {c.source for c in (busy, silent, refuses, machine)} == {"me.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "called", "not_called"),
+    [
+        ("+15550177", ["+15550177", "15550177"], ["+155501771", "5550177"]),
+        ("15550177", ["+15550177", "15550177"], ["155501770"]),
+        ("+1555.*", ["+15550177", "1555"], ["25550177"]),
+        ("sip:.*@b\\.test", ["sip:ada@b.test"], ["sip:ada@b.test;transport=tls", "sip:a@bxtest"]),
+        ("ada|bob", ["ada", "bob"], ["adam"]),
+    ],
+)
+def test_whose_call_it_is(pattern: str, called: list[str], not_called: list[str]) -> None:
+    callee = read_callee(pattern, "answer")
+    assert all(callee.is_called(d) for d in called)
+    assert not any(callee.is_called(d) for d in not_called)
+    assert all(ANYBODY.is_called(d) for d in ("", "+1\n2", *called))
+
+
+def test_callees_of_the_command_line(tmp_path: Path) -> None:
+    assert read_callee("1", "busy").refuses_with == 486
+    assert read_callee("1", "no_answer").never_answers
+    (tmp_path / "desk.yaml").write_text("rings_s: 2\nsteps: [{play: b.wav}, hang_up]\n")
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+    desk = read_callee("1", str(tmp_path / "desk.yaml"))
+    assert desk.steps == (Play(line=2, path=tmp_path / "b.wav"), HangUp(line=2))
+    assert [type(s) for s in read_callee("1", str(tmp_path / "b.wav")).steps] == [Play, HangUp]
+    with pytest.raises(ConfigError, match="there is no such callee script or WAV file"):
+        read_callee("1", str(tmp_path / "none.yaml"))
+    with pytest.raises(ConfigError, match=r"--callee: '1\(' is not a regular expression"):
+        read_callee("1(", "busy")

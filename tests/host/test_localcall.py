@@ -17,9 +17,10 @@ from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError, EngineMissing
 from voxpy.host.callerfile import parse_script
-from voxpy.host.localcall import LocalCall, LocalCallResult, run_local_call
+from voxpy.host.localcall import LocalCall, run_local_call
 from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession
+from voxpy.host.simulation import LocalCallResult
 from voxpy.localagent.engines import Engines
 from voxpy.testing.calls import CallKit
 from voxpy.testing.engines import ScriptedResponder, scripted_engines

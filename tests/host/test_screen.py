@@ -10,7 +10,7 @@ import pytest
 
 from voxpy.engine.trace import Entry
 from voxpy.host.screen import Screen
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 
 ANSWER = Path(__file__).parents[2] / "scenarios" / "answer.py"
 STEPS = """
@@ -23,7 +23,7 @@ STEPS = """
 """
 
 
-def shown(call: FinishedCall, capsys: pytest.CaptureFixture[str], *, verbose: bool = False) -> str:
+def shown(call: WorldCall, capsys: pytest.CaptureFixture[str], *, verbose: bool = False) -> str:
     capsys.readouterr()
     screen = Screen(verbose=verbose)
     screen.session_began(call.hosted)
@@ -34,12 +34,12 @@ def shown(call: FinishedCall, capsys: pytest.CaptureFixture[str], *, verbose: bo
 
 
 @pytest.fixture
-def talk(voxpy: CallKit) -> FinishedCall:
+def talk(voxpy: CallKit) -> WorldCall:
     long = "I can tell you about many things " * 3
     return voxpy.call(ANSWER, STEPS, agent=["Hello there", long, "Very well"])
 
 
-def test_a_whole_call(talk: FinishedCall, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_call(talk: WorldCall, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(talk, capsys)
     lines = text.splitlines()
     assert "+15550100 calls +15550199 · answer.py · ws://local-agent" in text
@@ -69,14 +69,14 @@ def test_a_whole_call(talk: FinishedCall, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_verbose_shows_events_and_log(
-    talk: FinishedCall, capsys: pytest.CaptureFixture[str]
+    talk: WorldCall, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = shown(talk, capsys, verbose=True)
     assert "log: ===Inworld.SessionCreated===" in text
     assert "Inworld.RealtimeAPI.ResponseCreated" in text
 
 
-def test_quiet_prints_nothing(talk: FinishedCall, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_nothing(talk: WorldCall, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     screen = Screen(quiet=True)
     screen.session_began(talk.hosted)
@@ -127,10 +127,86 @@ def test_single_entries(entry: Entry, words: str, capsys: pytest.CaptureFixture[
     assert words in capsys.readouterr().out
 
 
-def test_a_call_that_was_cut_off(talk: FinishedCall, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_call_that_was_cut_off(talk: WorldCall, capsys: pytest.CaptureFixture[str]) -> None:
     Screen().stopped()
     assert "stopped before the call began" in capsys.readouterr().out
     screen = Screen()
     screen.session_began(talk.hosted)
     screen.stopped()
     assert str(talk.result.folder) in capsys.readouterr().out
+
+
+def test_what_listens_is_shown(voxpy: CallKit, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = """
+from voxpy import AMD, AppEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    event.call.answer()
+    event.call.send_media_to(VoxEngine.create_asr(profile="en"))
+    AMD.create(model="us", call=event.call)
+"""
+    steps = "- wait: answered\n- wait: 1\n- say: hello there\n- wait: 2\n- hang_up"
+    text = shown(voxpy.call(scenario, steps), capsys)
+    assert "understood: 'hello there'" in text
+    assert "answered by: HUMAN, 7" in text
+
+
+FORWARD = """
+from voxpy import AppEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    VoxEngine.easy_process(event.call, VoxEngine.call_pstn("+15550177", event.callerid))
+"""
+
+
+def test_a_forwarded_call_shows_who_is_who(
+    voxpy: CallKit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = voxpy.call(
+        FORWARD,
+        """
+        callees:
+          "+15550177":
+            steps: [{say: mary here}, {expect: it is broken}, {press: "7"}, {wait: hung_up}]
+        steps:
+        - wait: answered
+        - expect: mary here
+        - say: it is broken
+        - wait: 1
+        - hang_up
+        """,
+    )
+    lines = shown(call, capsys).splitlines()
+    agent_column = next(line for line in lines if "CALLER" in line).index("AGENT")
+    for words in (
+        "— scenario calls +15550177",
+        "— +15550177 rings",
+        "— +15550177 answered",
+        "— answered",
+    ):
+        assert any(line[8:].strip() == words for line in lines), words
+    assert not any("audio before the answer" in line for line in lines)
+    left = {line[8:agent_column].strip() for line in lines}
+    right = {line[agent_column:].strip() for line in lines}
+    assert {"it is broken", "+15550177 heard: 'it is broken'"} <= left
+    assert {"[+15550177] mary here", "[+15550177] presses 7", "heard: 'mary here'"} <= right
+
+
+def test_a_callee_who_is_not_met_is_said_at_the_end(
+    voxpy: CallKit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = voxpy.call(
+        FORWARD,
+        """
+        callees:
+          "+15550177": {steps: [{expect: {heard: never said, within_s: 2}}]}
+        steps:
+        - wait: answered
+        - wait: hung_up
+        """,
+    )
+    text = shown(call, capsys)
+    assert "error: the callee's script was not met: callee +15550177: caller.yaml:3: step 1" in text
+    assert "callee +15550177" in text.splitlines()[-1]

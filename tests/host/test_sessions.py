@@ -139,7 +139,7 @@ async def test_a_secret_is_masked_from_the_moment_it_is_handed_out(
     async with hosted(tmp_path) as (session, leg), trio.open_nursery() as nursery:
         nursery.start_soon(session.run)
         await trio.sleep(1)
-        leg.caller_hangs_up()
+        leg.far_end_hangs_up()
         session.session.end(EndReason.TERMINATED, "hush-hush-hush")
     root = tmp_path / "sessions" / "s-1"
     for name in ("trace.jsonl", "session.log", "record.json"):

@@ -22,6 +22,8 @@ from voxpy.inworld.connection import (
     RealtimeConnection,
 )
 from voxpy.testing.service import Refusing, Service, Talk
+from voxpy.wire.websocket.handshake import ServerHandshake
+from voxpy.wire.websocket.protocol import WebSocketProtocol
 
 URL = "ws://service.test:8080/v1/session?key=k-1&protocol=realtime"
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -95,6 +97,27 @@ async def test_the_handshake_carries_target_and_key(autojump_clock: object) -> N
         (talk,) = service.talks
         assert talk.path == "/v1/session?key=k-1&protocol=realtime"
         assert talk.headers["authorization"] == "Basic a2V5"
+
+
+async def test_what_comes_with_the_handshake_is_received_after_the_opener_ran_on(
+    autojump_clock: object,
+) -> None:
+    """One packet with the answer and the first event: whoever opened can still listen to it."""
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        handshake = ServerHandshake()
+        while handshake.receive(bytes(await stream.receive_some())) is None:
+            pass
+        protocol = WebSocketProtocol("server", new_mask=bytes, max_message_bytes=100)
+        await stream.send_all(handshake.accept(None, ()) + protocol.message("first"))
+        await trio.sleep_forever()
+
+    for _ in range(20):  # trio runs tasks in random order
+        async with connecting(serve) as line:
+            await line.connection.wait_open()
+            assert line.reports.texts == []
+            await trio.testing.wait_all_tasks_blocked()
+            assert line.reports.texts == ["first"]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +357,6 @@ BAD_ACCEPT = (
         (close_at_once, "closed the connection during the handshake", 0.2),
         (answering(), "closed the connection during the handshake", 0.2),
         (answering(b"HTTP/1.1 101 Swi"), "it had answered 'HTTP/1.1 101 Swi'", 0.2),
-        (answering(b"HTTP/1.1 401 No\r\n\r\n"), "it had answered 'HTTP/1.1 401 No'", 0.2),
         (answering(b"SSH-2.0-x\r\n\r\n"), "no WebSocket handshake; it had answered 'SSH-2.0-x'", 0.2),
         (answering(b"SSH-2.0-x\r\n\r\n", then="stay"), "it had answered 'SSH-2.0-x'", 0.2),
         (answering(b"\x15\x03\x01\x00\x02\x02\x0a"), "it had answered", 0.2),
@@ -372,6 +394,19 @@ async def test_a_refusal_is_reported_with_status_and_body(
         ((told, _, body),) = line.reports.refusals
         assert told == status
         assert "said so" in body
+
+
+@pytest.mark.parametrize("then", ["close", "stay"])
+async def test_a_refusal_without_a_length_counts_all_the_same(
+    autojump_clock: object, then: str
+) -> None:
+    async with connecting(answering(b"HTTP/1.1 401 No\r\n\r\n", b"say so", then=then)) as line:
+        began = trio.current_time()
+        with pytest.raises(ConnectFailed, match=r"401.*API key.*it said: say so") as failed:
+            await line.connection.wait_open()
+        assert failed.value.status == 401
+        assert trio.current_time() - began <= 1.1  # a body that does not end is not waited for
+        assert [status for status, _, _ in line.reports.refusals] == [401]
 
 
 async def test_a_dial_that_fails_says_why(autojump_clock: object) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from voxpy.engine.settings import Limits, Settings
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 
 ULAW_SECOND = base64.b64encode(bytes([0x20, 0xA0] * 4000)).decode()
@@ -52,7 +52,7 @@ async def listen(talk: Talk) -> None:
 
 def run(
     voxpy: CallKit, source: str, service: Service, caller: str = CALLER, **kw: Any
-) -> FinishedCall:
+) -> WorldCall:
     return voxpy.call(source, caller, serve=service, **kw)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 
 SECONDS = "- wait: answered\n- wait: 6\n- hang_up"
@@ -123,7 +123,7 @@ def test_the_create_waits_while_the_agent_answers_the_caller(voxpy: CallKit) -> 
     async def play(talk: Talk) -> None:
         await talk.open_session()
         await talk.send(created())
-        await talk.send(called("quick"))
+        await talk.send(called("slow"))
         await talk.send(created("turn"))  # the caller spoke while the function ran
         await talk.read_until(ITEM)
         for _ in range(25):
@@ -134,7 +134,7 @@ def test_the_create_waits_while_the_agent_answers_the_caller(voxpy: CallKit) -> 
 
     service = Service(play)
     voxpy.call(scenario(USE, session=MANUAL), SECONDS, serve=service)
-    assert sent(service) == ["call_quick", CREATE]
+    assert sent(service) == ["call_slow", CREATE]
 
 
 def test_a_lost_race_is_no_end_and_the_create_is_sent_again(voxpy: CallKit) -> None:
@@ -310,7 +310,7 @@ def test_a_caller_who_speaks_while_a_function_runs_gets_two_answers(voxpy: CallK
     assert_fine(call)
 
 
-def assert_fine(call: FinishedCall) -> None:
+def assert_fine(call: WorldCall) -> None:
     assert call.result.failure == ""
     assert not any(line.startswith("error") for line in call.log)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 
 SECOND = base64.b64encode(bytes([0x20, 0xA0] * 4000)).decode()
@@ -66,7 +66,7 @@ def says(*frames: dict[str, Any]) -> Service:
     return Service(play)
 
 
-def heard(call: FinishedCall) -> list[tuple[str, int, int, str]]:
+def heard(call: WorldCall) -> list[tuple[str, int, int, str]]:
     return [
         (e.data["item_id"], e.data["played_ms"], e.data["of_ms"], e.personal["text"])
         for e in call.find("agent heard as")

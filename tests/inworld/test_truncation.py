@@ -17,7 +17,7 @@ from voxpy.audio.wav import read_wav
 from voxpy.inworld.media import Voice, VoiceReports
 from voxpy.media.graph import MediaGraph
 from voxpy.media.unit import MediaPort
-from voxpy.testing.calls import CallKit, FinishedCall
+from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 from voxpy.wire.realtime.client import Audio, RealtimeClient
 from voxpy.wire.realtime.client_events import ConversationItemDelete, ConversationItemTruncate
@@ -168,7 +168,7 @@ async def wait(talk: Talk, seconds: float) -> None:
         await talk.next()
 
 
-def heard_ms(call: FinishedCall) -> float:
+def heard_ms(call: WorldCall) -> float:
     """How long the agent really sounded on the caller's side of the recording."""
     with call.hosted.recording.open("rb") as file:
         right = np.asarray(read_wav(file, name="call.wav").samples).reshape(-1, 2)[:, 1]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing
-from voxpy.localagent.vad import FRAME_SAMPLES, RATE_HZ, EnergyGate, SileroGate
+from voxpy.localagent.vad import EnergyGate, SileroGate
 from voxpy.localagent.voice import Voice
+from voxpy.media.vad import FRAME_SAMPLES, RATE_HZ
 
 Audio = npt.NDArray[np.int16]
 

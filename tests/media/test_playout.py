@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from voxpy.audio.frame import PCMU, pcm16
 from voxpy.media.playout import Cleared, Playout
@@ -105,6 +105,22 @@ def test_another_format_starts_afresh() -> None:
     assert playout.format == pcm16(24000)
 
 
+def test_what_is_under_way_has_not_been_played_and_can_be_taken_back() -> None:
+    playout = Playout(PCMU, limit_s=10)
+    playout.write(b"a" * 100 + b"b" * 60, item_id="x")
+    playout.write(b"c" * 170, item_id="y")
+    first, second = playout.pull_ahead(), playout.pull_ahead()
+    assert (first, second) == (b"a" * 100 + b"b" * 60, b"c" * 160)
+    assert playout.pull_ahead() is None, "less than a frame waits for its rest"
+    assert (playout.buffered_bytes, playout.played_ms("x")) == (330, 0)
+    playout.advance()
+    assert (playout.buffered_bytes, playout.played_ms("x")) == (170, 20)
+    playout.take_back()
+    assert playout.pull_ahead() == b"c" * 160
+    assert playout.clear() == [Cleared("y", 0, 170 / 8)]
+    assert playout.pull() is None
+
+
 class Buffered(RuleBasedStateMachine):
     """Against a model: one string of bytes, each tagged with the item it belongs to."""
 
@@ -118,6 +134,9 @@ class Buffered(RuleBasedStateMachine):
         self.played: dict[str, int] = {}
         self.written = self.cleared = self.dropped = 0
         self.held = False
+        self.under_way = 0  # frames that were pulled ahead and have not played: they still wait
+        self.cuts: list[int] = []
+        self.playout.on_cut = lambda: self.cuts.append(self.playout.buffered_bytes)
 
     @rule(item=st.sampled_from("ab"), n=st.integers(0, 500), value=st.integers(1, 200))
     def write(self, item: str, n: int, value: int) -> None:
@@ -128,6 +147,7 @@ class Buffered(RuleBasedStateMachine):
         self.written += n
         self.dropped += n - kept
 
+    @precondition(lambda self: not self.under_way)
     @rule()
     def pull(self) -> None:
         frame = self.playout.pull()
@@ -138,19 +158,48 @@ class Buffered(RuleBasedStateMachine):
         self.held = False
         taken, self.waiting = self.waiting[:160], self.waiting[160:]
         assert frame == bytes(v for _, v in taken) + PCMU.silence[len(taken) :]
+        self.play(taken)
+
+    @rule()
+    def pull_ahead(self) -> None:
+        at = 160 * self.under_way
+        frame = self.playout.pull_ahead()
+        if len(self.waiting) - at < 160:
+            assert frame is None
+            return
+        assert frame == bytes(v for _, v in self.waiting[at : at + 160])
+        self.under_way += 1
+        self.held = False
+
+    @precondition(lambda self: self.under_way)
+    @rule()
+    def advance(self) -> None:
+        self.playout.advance()
+        taken, self.waiting = self.waiting[:160], self.waiting[160:]
+        self.under_way -= 1
+        self.play(taken)
+
+    @rule()
+    def take_back(self) -> None:
+        self.playout.take_back()
+        self.under_way = 0
+
+    def play(self, taken: list[tuple[str, int]]) -> None:
         for item, _ in taken:
             self.played[item] = self.played.get(item, 0) + 1
 
     @rule()
     def clear(self) -> None:
+        cuts = len(self.cuts)
         lost = self.playout.clear()
+        assert len(self.cuts) == cuts + 1
         model: dict[str, int] = {}
         for item, _ in self.waiting:
             model[item] = model.get(item, 0) + 1
         assert [(c.item_id, round(c.dropped_ms * 8)) for c in lost] == list(model.items())
         assert all(round(c.played_ms * 8) == self.played.get(c.item_id, 0) for c in lost)
         self.cleared += len(self.waiting)
-        self.waiting, self.held = [], False
+        self.waiting, self.held, self.under_way = [], False, 0
 
     @invariant()
     def the_books_balance(self) -> None:

@@ -75,7 +75,7 @@ CONNECTS = "await Inworld.create_realtime_api_client(api_key='k', session_key='s
 def test_there_is_no_network_on_virtual_time(voxpy: CallKit) -> None:
     source = PLAIN.replace("BODY", CONNECTS.replace("URL", ""))
     call = voxpy.call(source, CALLER, endpoint="ws://127.0.0.1:9/x", check_errors=False)
-    assert "a call on virtual time has no network; give the kit serve=" in str(call.errors[0])
+    assert "a call on virtual time has no network; give the world serve=" in str(call.errors[0])
 
 
 def test_another_service_may_stand_in(voxpy: CallKit) -> None:

@@ -12,6 +12,7 @@ from voxpy.audio.convert import Converter, decode, encode
 from voxpy.audio.frame import PCMU, pcm16
 from voxpy.audio.line import Line
 from voxpy.audio.resample import Resampler
+from voxpy.channels.transmission import Transmission
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.testing.engines import TONES, Airwaves, ScriptedResponder, ToneEars, ToneVoice
 
@@ -44,9 +45,10 @@ def test_every_tone_survives_a_telephone_line() -> None:
     ears = ToneEars(air)
     for n in range(TONES):
         up = Converter(pcm16(24000), PCMU)
-        line = Line(noise_dbfs=-50.0, jitter_ms=5.0, seed=n)
+        line = Transmission(Line(noise_dbfs=-50.0, jitter_ms=5.0, seed=n))
         coded = up.convert(encode(speak(air, f"text number {n}"), pcm16(24000)))
-        carried = b"".join(line.carry(coded[i : i + 160]) for i in range(0, len(coded), 160))
+        frames = [line.carry(coded[i : i + 160]) for i in range(0, len(coded), 160)]
+        carried = b"".join(frame or PCMU.silence for frame in frames)
         heard = Resampler(8000, 16000).process(decode(carried, PCMU))
         assert ears.transcribe(heard) == f"text number {n}"
 

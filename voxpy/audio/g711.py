@@ -3,7 +3,8 @@
 The tables are computed once, at import, from the segment rules of ITU-T G.711 (tables 1 and 2) on
 16-bit input: mu-law drops the two lowest bits, A-law the three lowest. Where the recommendation
 leaves a choice (an input exactly between two values) they take the one that the classic Sun code,
-and with it the ``audioop`` module of Python before 3.13, took: phones and gateways contain it.
+and with it the ``audioop`` module of Python before 3.13, took: phones and gateways contain it. The
+reference software of ITU-T G.191 decides 127 of those the other way, all negative, all mu-law.
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from voxpy.audio.convert import decode
 from voxpy.audio.frame import PCMA, PCMU, Format, Samples
 
-__all__ = ["SILENCE_DBFS", "audible", "gain", "mix", "peak", "rms_dbfs"]
+__all__ = ["SILENCE_DBFS", "amplitude", "audible", "gain", "gain_db", "mix", "peak", "rms_dbfs"]
 
 SILENCE_DBFS = -120.0
 _FULL_SCALE = 32768.0
+_FEW = 3
 
 # What every G.711 byte stands for, as floats: loudness without decoding to integers first.
 _AMPLITUDES: dict[str, npt.NDArray[np.float32]] = {
@@ -34,9 +35,12 @@ def mix(*arrays: Samples) -> Samples:
         raise ValueError(f"mix wants arrays of one length, got {[len(a) for a in arrays]}")
     if len(arrays) == 1:
         return arrays[0]
-    total = np.add(arrays[0], arrays[1], dtype=np.int32)
-    for array in arrays[2:]:
-        total += array
+    if len(arrays) <= _FEW:
+        total = np.add(arrays[0], arrays[1], dtype=np.int32)
+        for array in arrays[2:]:
+            total += array
+    else:  # copying them together first costs less than a call for each: a fifth of it for 50
+        total = np.add.reduce(np.array(arrays), axis=0, dtype=np.int32)
     return _saturated(total)
 
 
@@ -50,6 +54,19 @@ def gain(samples: Samples, factor: float) -> Samples:
     if factor == 1.0:
         return samples
     return _saturated(np.rint(samples * np.float64(factor)))
+
+
+def gain_db(samples: Samples, level_db: float) -> Samples:
+    """Return ``samples`` louder by ``level_db`` (0.0 changes nothing), rounded and saturated.
+
+    Minus infinity is silence; raises ValueError for infinity and for what is not a number.
+    """
+    return gain(samples, 10 ** (level_db / 20))
+
+
+def amplitude(level_dbfs: float) -> float:
+    """Return the root mean square, in units of a 16-bit sample, of a signal at that level."""
+    return float(_FULL_SCALE * 10 ** (level_dbfs / 20))
 
 
 def _saturated(wide: npt.NDArray[np.int32] | npt.NDArray[np.float64]) -> Samples:

@@ -35,6 +35,7 @@ _KAISER_BETA = 7.4
 _BLOCKS_PER_FRAME = 10
 
 _Floats = npt.NDArray[np.float32]
+_NOTHING: Samples = np.empty(0, np.int16)
 
 
 @attrs.frozen(eq=False)
@@ -79,7 +80,7 @@ def _plan(from_hz: int, to_hz: int) -> _Plan:
 
 
 class Resampler:
-    """Converts a stream of 20 ms frames from one rate to another; keeps 4 ms of history.
+    """Converts a stream from one rate to another; keeps 4 ms of history.
 
     Both rates are members of ``PCM16_RATES_HZ``, else ValueError. ``delay_s`` is the group delay:
     0.002, or 0.0 between equal rates, where the samples are returned as they came.
@@ -95,6 +96,7 @@ class Resampler:
         self.delay_s = 0.0 if from_hz == to_hz else _DELAY_S
         self._in_samples = pcm16(from_hz).frame_samples
         self._out_samples = pcm16(to_hz).frame_samples
+        self._rest = _NOTHING
         if from_hz != to_hz:
             self._prepare(_plan(from_hz, to_hz))
 
@@ -113,18 +115,17 @@ class Resampler:
         self._flat = self._product.reshape(-1)
 
     def process(self, samples: Samples) -> Samples:
-        """Return the same duration of audio at the other rate, saturated to 16 bits.
+        """Return the audio at the other rate, saturated to 16 bits, in whole frames of 20 ms.
 
-        ``samples`` is any number of whole 20 ms frames, else ValueError.
+        ``samples`` may be of any length, as a decoder or another packet time gives them: what does
+        not fill a frame waits for the rest of it. However a stream is cut, the result is the same.
         """
-        frames, rest = divmod(len(samples), self._in_samples)
-        if rest:
-            raise ValueError(
-                f"{len(samples)} samples at {self.from_hz} Hz are not whole frames of 20 ms "
-                f"({self._in_samples} samples)"
-            )
         if self.from_hz == self.to_hz:
             return samples
+        if len(self._rest):
+            samples = np.concatenate([self._rest, samples])
+        frames, rest = divmod(len(samples), self._in_samples)
+        self._rest = samples[len(samples) - rest :].copy() if rest else _NOTHING
         output = np.empty(frames * self._out_samples, np.int16)
         for n in range(frames):
             self._frame(
@@ -147,5 +148,6 @@ class Resampler:
 
     def reset(self) -> None:
         """Forget the audio seen so far, as if newly made."""
+        self._rest = _NOTHING
         if self.from_hz != self.to_hz:
             self._line[:] = 0.0

@@ -6,22 +6,28 @@
         └──────────────────────────────answered───────────────▲
     every state ──over──▶ TERMINATED
 
+A call that we make begins as PROGRESSING. If it never is CONNECTED its end is ``Failed``.
+
 Commands in a state that does not allow them are traced and ignored, as in VoxEngine.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import singledispatchmethod
 from typing import NoReturn
 
-from voxpy.call import Call, DTMFType
+from voxpy.call import Call
+from voxpy.calls.attempt import Attempt
 from voxpy.calls.beep import Beep
 from voxpy.calls.features import raise_not_supported
 from voxpy.calls.mic import Mic
 from voxpy.calls.playback import Playback
-from voxpy.calls.recording import Recording
-from voxpy.calls.watchdogs import watch_call
+from voxpy.calls.recording import Recordings
+from voxpy.calls.silence import wait_silence
+from voxpy.calls.tones import Tones
+from voxpy.calls.watchdogs import watch_call, watch_outgoing_call
 from voxpy.engine import clock
 from voxpy.engine.callport import (
     AnswerParameters,
@@ -48,41 +54,51 @@ __all__ = ["CallController", "make_call"]
 
 Headers = Mapping[str, str]
 
+EARLY, OK = 183, 200
 WIDEBAND_HZ = 16000
 SIP_TO_Q850 = {200: 16, 404: 1, 408: 102, 480: 20, 486: 17, 487: 31, 603: 21}
 """How a connected call ended, as ``internalCode`` has it: Q.850, RFC 3398 section 8.2."""
 
 
-TONE_KINDS = {
-    DTMFType.ALL: frozenset("123"),
-    DTMFType.TELEPHONE_EVENT: frozenset("1"),
-    DTMFType.IN_BAND: frozenset("2"),
-    DTMFType.SIP_INFO: frozenset("3"),
-}
-"""Which ``LegTone.kind`` each DTMFType of ``handle_tones`` lets through."""
+def make_call(
+    session: Session,
+    leg: Leg,
+    *,
+    ring_timeout_s: float = math.inf,
+    allow_180_after_183: bool = False,
+) -> Call:
+    """Return the Call over ``leg``; from now on the leg's events reach the scenario.
 
-
-def make_call(session: Session, leg: Leg) -> Call:
-    """Return the Call over ``leg``; from now on the leg's events reach the scenario."""
-    controller = CallController(session, leg)
+    ``ring_timeout_s`` and ``allow_180_after_183`` concern a leg that we dialled: after so much time
+    without an answer it fails with 408; ringing that comes after early media is told or not.
+    """
+    controller = CallController(session, leg, allow_180_after_183=allow_180_after_183)
     session.call_began(leg.leg_id)
     session.graph.attach(leg.media)
     session.add_closer(f"call {leg.leg_id}", controller.aclose)
     leg.bind(controller.report)
-    session.on_start(f"watching {leg.leg_id}", watch_call, session, controller)
+    name = f"watching {leg.leg_id}"
+    if leg.incoming:
+        session.on_start(name, watch_call, session, controller)
+    else:
+        attempt = controller.attempt
+        session.on_start(
+            name, watch_outgoing_call, session, controller.call, attempt, ring_timeout_s
+        )
     return controller.call
 
 
 class CallController:
     """Implements ``voxpy.engine.callport.CallControl`` over a Leg."""
 
-    def __init__(self, session: Session, leg: Leg) -> None:
+    def __init__(self, session: Session, leg: Leg, *, allow_180_after_183: bool = False) -> None:
         self._session = session
+        self._allow_180_after_183 = allow_180_after_183
+        self._audio_started = False
+        self.attempt = Attempt(leg)
         self._leg = leg
-        self._recording: Recording | None = None
         self._connected_at: float | None = None
         self._answering = False
-        self._tone_kinds = TONE_KINDS[DTMFType.ALL]
         self.early_media_since: float | None = None
         self.call_id = leg.leg_id
         self.incoming = leg.incoming
@@ -94,10 +110,12 @@ class CallController:
         self.media = leg.media
         self.state = "ALERTING" if leg.incoming else "PROGRESSING"
         self.call = Call(session, self)
-        self.playback = Playback(session, self.call, leg.channel)
-        self.beep = Beep(session, self.call, leg.channel)
+        self._recordings = Recordings(session, self.call)
+        self.playback = Playback(session, self.call, self)
+        self.beep = Beep(session, self.call)
         self.mic = Mic(session, self.call, leg.channel)
-        self.on_connected: list[Callable[[], None]] = []
+        self.tones = Tones(session, self.call)
+        self.on_connected: list[Callable[[], None]] = [self.playback.answered]
 
     @property
     def vad(self) -> bool:
@@ -141,9 +159,7 @@ class CallController:
     def record(self, parameters: RecordParameters) -> None:
         """Start recording; a second one replaces the first."""
         if self._allowed("record", self.state != "TERMINATED", stereo=parameters.stereo):
-            self._stop_recording("Replaced by another recording")
-            self._recording = Recording.start(self._session, self._leg.media, parameters)
-            self._post(CallEvents.RecordStarted(call=self.call, url=self._recording.url))
+            self._recordings.start(parameters)
 
     def send_media_to(
         self,
@@ -161,15 +177,18 @@ class CallController:
         self._session.disconnect_media(self.call, unit)
 
     def handle_tones(self, enable: bool, dtmf_type: str) -> None:
-        """Report digits as events."""
+        """Report digits as events; the leg those it gets beside the audio, if any are wanted."""
         if self._allowed("handle_tones", self.state != "TERMINATED", enable=enable, type=dtmf_type):
-            self._tone_kinds = TONE_KINDS[dtmf_type]
-            self._leg.handle_tones(enable)
+            self._leg.handle_tones(self.tones.handle(enable, dtmf_type))
 
     def send_digits(self, digits: str) -> None:
         """Play digits to the far end."""
         if self._allowed("send_digits", self.state == "CONNECTED", digits=digits):
             self._leg.send_digits(digits)
+
+    async def wait_silence(self, seconds: float, *, both: bool) -> bool:
+        """Wait until the call has been quiet for so long."""
+        return await wait_silence(self._session, self.call, seconds, both=both)
 
     def send_message(self, text: str) -> None:
         """Send a text message inside the call."""
@@ -187,8 +206,9 @@ class CallController:
 
     async def aclose(self) -> None:
         """Finish the recording and let the leg say BYE."""
-        self._stop_recording("Session ended")
+        self._recordings.stop("Session ended")
         await self._leg.aclose()
+        await self._recordings.saved()
 
     # -- reports ---------------------------------------------------------------------------------
 
@@ -203,19 +223,24 @@ class CallController:
 
     @_on.register
     def _(self, event: Ringing) -> None:
+        if self._audio_started and not self._allow_180_after_183:
+            return  # VoxEngine: CallSIPParameters.allow180After183
         self._post(CallEvents.Ringing(call=self.call, headers=event.headers))
 
     @_on.register
     def _(self, event: EarlyMedia) -> None:
-        self._post(CallEvents.AudioStarted(call=self.call, code=183, headers=event.headers))
+        self._start_audio(EARLY, event.headers)
 
     @_on.register
     def _(self, event: FirstAudio) -> None:
+        self._start_audio(OK, {})
         self._post(CallEvents.FirstAudioPacketReceived(call=self.call))
 
     @_on.register
     def _(self, event: LegConnected) -> None:
         self._connected_at = clock.now()
+        self.attempt.answered()
+        self._start_audio(OK, event.headers)
         self._move("CONNECTED")
         self._post(
             CallEvents.Connected(
@@ -235,6 +260,7 @@ class CallController:
 
     @_on.register
     def _(self, event: LegEnded) -> None:
+        event = self.attempt.over(event)
         duration_s = 0.0 if self._connected_at is None else clock.now() - self._connected_at
         self._session.trace.step(
             "call over",
@@ -260,17 +286,15 @@ class CallController:
                     call=self.call, headers=event.headers, code=event.code, reason=event.reason
                 )
             )
-        self._stop_recording("Call ended")
-        for feature in (self.playback, self.beep, self.mic):
+        self._recordings.stop("Call ended")
+        for feature in (self.playback, self.tones, self.beep, self.mic):
             feature.close()
         self._session.graph.remove(self.media)
         self._session.call_ended(self.call_id)
 
     @_on.register
     def _(self, event: LegTone) -> None:
-        if event.kind not in self._tone_kinds:
-            return
-        self._post(CallEvents.ToneReceived(call=self.call, tone=event.tone, type=event.kind))
+        self.tones.reported(event)
 
     @_on.register
     def _(self, event: LegMessage) -> None:
@@ -293,6 +317,12 @@ class CallController:
         self._session.trace.command(f"Call.{command}", unit=self.call_id, **fields, **note)
         return allowed
 
+    def _start_audio(self, code: int, headers: Headers) -> None:
+        """Tell once that audio is there: after 183, or 200 for a call that we made."""
+        if not self._audio_started and (code == EARLY or not self.incoming):
+            self._audio_started = True
+            self._post(CallEvents.AudioStarted(call=self.call, code=code, headers=headers))
+
     def _move(self, state: str) -> None:
         if state != self.state:
             old, self.state = self.state, state
@@ -304,13 +334,3 @@ class CallController:
 
     def _post(self, event: CallEvent) -> None:
         self._session.post(self.call.listeners, event)
-
-    def _stop_recording(self, reason: str) -> None:
-        recording, self._recording = self._recording, None
-        if recording is not None:
-            duration_s = recording.stop()
-            self._post(
-                CallEvents.RecordStopped(
-                    call=self.call, url=recording.url, duration=duration_s, reason=reason
-                )
-            )

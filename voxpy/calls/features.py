@@ -12,24 +12,14 @@ NEEDS = {
     "answer_direct": "no channel: voxpy always carries the media itself",
     "decline": "every channel, as reject()",
     "handle_blind_transfer": "a SIP leg (REFER, RFC 3515)",
-    "handle_mic_status": "a leg with server-side voice activity detection",
     "monitor_media_statistics": "a leg that receives RTP and RTCP (SIP, browser)",
     "notify_blind_transfer_failed": "a SIP leg (REFER, RFC 3515)",
     "notify_blind_transfer_success": "a SIP leg (REFER, RFC 3515)",
     "transfer_to": "a SIP leg (REFER, RFC 3515)",
 }
-PLAYERS = frozenset(
-    "play_progress_tone start_playback stop_playback say enable_beep_detection "
-    "disable_beep_detection".split()
-)
 
 
 def raise_not_supported(what: str, channel: str) -> NoReturn:
     """Raise NotSupported for a Call method that ``channel`` cannot do."""
-    if what in PLAYERS:
-        needs = (
-            "the players and detectors of the media engine, which this version does not have yet"
-        )
-    else:
-        needs = NEEDS.get(what, "another kind of channel")
+    needs = NEEDS.get(what, "another kind of channel")
     raise NotSupported(f"call.{what}() is not supported on the {channel} channel; it needs {needs}")

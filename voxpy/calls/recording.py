@@ -1,53 +1,91 @@
-"""``call.record``: a WAV file in the session's folder, fed by a tap of the media graph."""
+"""``call.record``: files in the session's folder, fed by a tap of the media graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import BinaryIO
-
+from voxpy.call import Call
 from voxpy.engine.callport import RecordParameters
 from voxpy.engine.session import Session
-from voxpy.media.recorder import Recorder
-from voxpy.media.unit import MediaPort
+from voxpy.events import CallEvents
+from voxpy.media.recorder import both_sides
+from voxpy.recording.files import choose_file_kind
+from voxpy.recording.job import Job, JobOptions, JobReports, Saved
+from voxpy.recording.saving import file_name
+from voxpy.recording.transcript import TranscriptOptions
 
-__all__ = ["Recording"]
-
-STANDARD_HZ = 8000
-HD_HZ = 48000
+__all__ = ["Recordings"]
 
 
-class Recording:
-    """One recording in progress. ``stop`` is idempotent."""
+class Recordings:
+    """What a call records: one file at a time, as many as it likes one after another."""
 
-    def __init__(
-        self, url: str, file: BinaryIO, recorder: Recorder, untap: Callable[[], None]
-    ) -> None:
-        self.url = url
-        self._file = file
-        self._recorder = recorder
-        self._untap = untap
+    def __init__(self, session: Session, call: Call) -> None:
+        self._session = session
+        self._call = call
+        self._jobs: list[Job] = []
 
-    @classmethod
-    def start(cls, session: Session, port: MediaPort, parameters: RecordParameters) -> Recording:
-        """Start recording ``port``.
+    def start(self, parameters: RecordParameters) -> None:
+        """Begin a recording; one under way is finished first.
 
-        8 kHz, or 48 kHz with ``hd_audio`` (VoxEngine: CallRecordParameters); always WAV. What this
-        version cannot do (``transcribe``, ``video``, ``lossless``) is warned about, not refused.
+        Stereo: left what the call says, right what it hears; else their sum. Raises ScenarioError
+        for parameters that contradict each other or a format that does not exist.
         """
-        for name in ("transcribe", "video", "lossless"):
-            if getattr(parameters, name):
-                session.trace.warning(
-                    "call.record cannot do this yet; recording without", option=name
-                )
-        path = session.around.files.path("record.wav")
-        file = path.open("wb")
-        rate_hz = HD_HZ if parameters.hd_audio else STANDARD_HZ
-        recorder = Recorder(file, port, stereo=parameters.stereo, rate_hz=rate_hz)
-        return cls(path.as_uri(), file, recorder, session.graph.tap(port, recorder.write))
+        kind = choose_file_kind(
+            format=parameters.format,
+            hd_audio=parameters.hd_audio,
+            lossless=parameters.lossless,
+        )
+        self.stop("Replaced by another recording")
+        if parameters.video:
+            self._session.trace.warning(
+                "call.record cannot record video; recording the sound", unit=self._call.id()
+            )
+        words = TranscriptOptions(language=parameters.language, labels=parameters.labels)
+        options = JobOptions(
+            unit=self._call.id(),
+            name=file_name(parameters.record_name_prefix, "record", kind.suffix),
+            kind=kind,
+            tracks=2,
+            stereo=parameters.stereo,
+            transcript=words if parameters.transcribe else None,
+        )
+        self._begin(options)
 
-    def stop(self) -> float:
-        """Finish the file and return its duration in seconds."""
-        self._untap()
-        self._recorder.close()
-        self._file.close()
-        return round(self._recorder.duration_s, 3)
+    def _begin(self, options: JobOptions) -> None:
+        job = Job.begin(
+            self._session, options, JobReports(stopped=self._stopped, failed=self._failed)
+        )
+        if job is None:
+            return
+        port = self._call.media
+        job.on_stop(self._session.graph.tap(port, both_sides(port, job.tape)))
+        self._jobs.append(job)
+        self._session.post(
+            self._call.listeners, CallEvents.RecordStarted(call=self._call, url=job.url)
+        )
+
+    def stop(self, reason: str) -> None:
+        """Finish what is recorded, if anything; RecordStopped follows when the file is complete."""
+        for job in self._jobs:
+            job.stop(reason)
+
+    async def saved(self) -> None:
+        """Wait until all files are complete."""
+        for job in self._jobs:
+            await job.saved()
+
+    def _stopped(self, saved: Saved) -> None:
+        self._session.post(
+            self._call.listeners,
+            CallEvents.RecordStopped(
+                call=self._call,
+                url=saved.url,
+                duration=saved.duration_s,
+                reason=saved.reason,
+                transcript_url=saved.transcript_url,
+            ),
+        )
+
+    def _failed(self, message: str) -> None:
+        self._session.post(
+            self._call.listeners, CallEvents.RecordError(call=self._call, error=message)
+        )

@@ -12,13 +12,14 @@ from typing import Protocol
 import trio
 
 from voxpy.call import Call
+from voxpy.calls.attempt import Attempt
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.events import Event
 from voxpy.engine.session import Session
 from voxpy.events import WatchdogEvents
 
-__all__ = ["Watched", "watch_call"]
+__all__ = ["Watched", "watch_call", "watch_outgoing_call"]
 
 LOOK_EVERY_S = 1.0
 
@@ -28,6 +29,22 @@ class Watched(Protocol):
 
     call: Call
     early_media_since: float | None
+
+
+async def watch_outgoing_call(
+    session: Session, call: Call, attempt: Attempt, ring_timeout_s: float
+) -> None:
+    """Watch one call that we make until it is over; it fails with 408 if nobody answers in time.
+
+    ``ring_timeout_s`` counts from the dialling; inf: never (VoxEngine: limits, VI-CallTimeout).
+    """
+    with trio.move_on_after(ring_timeout_s) as scope:
+        await attempt.settled()
+    if scope.cancelled_caught:
+        attempt.give_up(408, f"No answer within {ring_timeout_s:g} s")
+        await attempt.settled()
+    if call.state() == "CONNECTED":
+        await _watch_flow(session, call)
 
 
 async def watch_call(session: Session, watched: Watched) -> None:

@@ -1,20 +1,23 @@
-"""Acts a caller's script, step by step, on a simulated caller."""
+"""Acts a script, step by step, on a simulated caller or callee."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial, singledispatch
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import singledispatch
 
 import numpy as np
 import numpy.typing as npt
-import trio
 
 from voxpy.channels.caller import CallOver, SimulatedCaller, StepFailed
 from voxpy.channels.script import (
+    Beep,
+    CalleeScript,
     CallerScript,
     Expect,
     HangUp,
+    Info,
     Interrupt,
+    Message,
     Pause,
     Play,
     Press,
@@ -23,18 +26,29 @@ from voxpy.channels.script import (
     Step,
     Wait,
 )
+from voxpy.channels.simulated import SimulatedLeg
+from voxpy.engine import clock
 
-__all__ = ["SPOKEN", "act", "spoken_steps"]
+__all__ = ["SPOKEN", "act", "act_callee", "spoken_steps"]
 
 Samples = npt.NDArray[np.int16]
-SPOKEN = (Say, Interrupt, Play)
+SPOKEN = (Say, Interrupt, Play, Beep)
+REASONS = {
+    404: "Not Found",
+    408: "Request Timeout",
+    480: "Temporarily Unavailable",
+    486: "Busy Here",
+    603: "Decline",
+}
+"""RFC 3261 section 21, of what callees usually refuse with."""
 Sounds = Mapping[Step, Samples]
 """The audio of every step that makes any, at 8 kHz, made before the call so that nobody waits."""
 
 
-def spoken_steps(script: CallerScript) -> list[Step]:
+def spoken_steps(script: CallerScript | CalleeScript) -> list[Step]:
     """Return the steps that need audio."""
-    return [step for step in script.steps if isinstance(step, SPOKEN)]
+    before = script.before_answer if isinstance(script, CalleeScript) else ()
+    return [step for step in (*before, *script.steps) if isinstance(step, SPOKEN)]
 
 
 async def act(caller: SimulatedCaller, script: CallerScript, sounds: Sounds) -> None:
@@ -44,21 +58,64 @@ async def act(caller: SimulatedCaller, script: CallerScript, sounds: Sounds) -> 
     call that is over is a fine end when nothing but hanging up was left to do, or when it was
     refused and the script allows that.
     """
-    for number, step in enumerate(script.steps, start=1):
-        try:
-            await _do(step, caller, sounds)
-        except StepFailed as failure:
-            if isinstance(failure, CallOver) and _fine(failure, script, number):
-                return
-            where = f"{script.source}:{step.line}: " if step.line else ""
-            raise StepFailed(f"{where}step {number} ({_title(step)}): {failure}") from None
+    await _perform(caller, script.steps, sounds, script.source, may_fail=script.may_be_refused)
     caller.hang_up()
 
 
-def _fine(over: CallOver, script: CallerScript, number: int) -> bool:
-    rest = script.steps[number - 1 :]
-    refused = 300 <= over.code <= 699
-    return (refused and script.may_be_refused) or all(isinstance(s, HangUp) for s in rest)
+async def act_callee(
+    callee: SimulatedCaller,
+    leg: SimulatedLeg,
+    script: CalleeScript,
+    prepare: Callable[[], Awaitable[Sounds]],
+) -> None:
+    """Ring, take the call or not, do every step and hang up. Raises StepFailed as ``act`` does.
+
+    What ``prepare`` makes is made while it rings. A caller who gives up before the answer is a fine
+    end.
+    """
+    leg.callee.rings()
+    rings_until = clock.now() + script.rings_s
+    sounds = await prepare()
+    try:
+        await callee.pause(max(0.0, rings_until - clock.now()))
+        if script.before_answer:
+            leg.callee.sends_early_media()
+            await _perform(callee, script.before_answer, sounds, script.source, may_fail=True)
+        if script.never_answers:
+            await callee.wait_over()
+            return
+    except CallOver:
+        return
+    if callee.over is not None:
+        return
+    if script.refuses_with is not None:
+        code = script.refuses_with
+        leg.callee.refuses(code, REASONS.get(code, "Refused"))
+        return
+    leg.callee.answers()
+    await _perform(callee, script.steps, sounds, script.source)
+    callee.hang_up()
+
+
+async def _perform(
+    person: SimulatedCaller,
+    steps: Sequence[Step],
+    sounds: Sounds,
+    source: str,
+    *,
+    may_fail: bool = False,
+) -> None:
+    """Do the steps; a call that failed is a fine end for them if ``may_fail``."""
+    for number, step in enumerate(steps, start=1):
+        try:
+            await _do(step, person, sounds)
+        except StepFailed as failure:
+            refused = isinstance(failure, CallOver) and 300 <= failure.code <= 699
+            only_farewell = all(isinstance(s, HangUp) for s in steps[number - 1 :])
+            if isinstance(failure, CallOver) and ((refused and may_fail) or only_farewell):
+                return
+            where = f"{source}:{step.line}: " if step.line else ""
+            raise StepFailed(f"{where}step {number} ({_title(step)}): {failure}") from None
 
 
 def _title(step: Step) -> str:
@@ -89,16 +146,9 @@ async def _(step: Wait, caller: SimulatedCaller, sounds: Sounds) -> None:
         "answered": caller.wait_answered,
         "agent_speaking": caller.wait_agent_speaking,
         "agent_finished": caller.wait_agent_finished,
-        "hung_up": partial(_hung_up, caller),
+        "hung_up": caller.wait_over,
     }
     await waits[step.what](step.within_s)
-
-
-async def _hung_up(caller: SimulatedCaller, within_s: float) -> None:
-    with trio.move_on_after(within_s):
-        await caller.wait_over()
-        return
-    raise StepFailed(f"nobody hung up within {within_s:g} s")
 
 
 @_do.register
@@ -117,13 +167,28 @@ async def _(step: Play, caller: SimulatedCaller, sounds: Sounds) -> None:
 
 
 @_do.register
+async def _(step: Beep, caller: SimulatedCaller, sounds: Sounds) -> None:
+    await caller.say(sounds[step], "[beep]")
+
+
+@_do.register
 async def _(step: Interrupt, caller: SimulatedCaller, sounds: Sounds) -> None:
     await caller.interrupt(sounds[step], step.text, after_s=step.after_s, within_s=step.within_s)
 
 
 @_do.register
 async def _(step: Press, caller: SimulatedCaller, sounds: Sounds) -> None:
-    caller.press(step.digits)
+    caller.press(step.digits, step.how)
+
+
+@_do.register
+async def _(step: Message, caller: SimulatedCaller, sounds: Sounds) -> None:
+    caller.send_message(step.text)
+
+
+@_do.register
+async def _(step: Info, caller: SimulatedCaller, sounds: Sounds) -> None:
+    caller.send_info(step.mime_type, step.body)
 
 
 @_do.register

@@ -1,7 +1,8 @@
 """The simulated caller: it speaks, listens, interrupts, presses keys and hangs up.
 
-It hears only what reaches it over the line: loudness tells it when the agent speaks, a recogniser
-what was said. What it does and hears is noted as it happens.
+A simulated callee is the same person at the end of a leg that we dialled. It hears only what
+reaches it over the line: loudness tells it when the agent speaks, a recogniser what was said. What
+it does and hears is noted as it happens.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import trio
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
 from voxpy.channels.listening import Ears, Heard, Listening, Note, Samples
+from voxpy.channels.script import PressedAs
 from voxpy.channels.simulated import SimulatedLeg
 
 __all__ = ["CallOver", "SimulatedCaller", "StepFailed"]
@@ -37,15 +39,30 @@ class CallOver(StepFailed):
 
 
 class SimulatedCaller:
-    """A person on a simulated line. ``run`` must be running while it is used."""
+    """A person on a simulated line. ``run`` must be running while it is used.
 
-    def __init__(self, leg: SimulatedLeg, *, ears: Ears | None, note: Note) -> None:
+    What it does is noted with the word ``role`` for itself and ``other`` for whom it hears.
+    """
+
+    def __init__(
+        self,
+        leg: SimulatedLeg,
+        *,
+        ears: Ears | None,
+        note: Note,
+        role: str = "caller",
+        other: str = "agent",
+    ) -> None:
         self._leg = leg
         self._note = note
-        self._changed = trio.Event()
+        self._role = role
+        self._waiting: dict[Callable[[], bool], trio.Event] = {}
+        self._until_over = trio.Event()
         self._answered = False
-        self._over: CallOver | None = None
-        self._ear = Listening(ears=ears, note=note, changed=self._pulse)
+        self.over: CallOver | None = None
+        """How the call ended; None while it lasts."""
+        self.ear = Listening(ears=ears, note=note, changed=self._pulse, role=role, other=other)
+        self.heard: list[Heard] = self.ear.heard
         self.received: list[tuple[str, str]] = []
         leg.connect_far_end(self)
 
@@ -53,43 +70,35 @@ class SimulatedCaller:
 
     async def run(self) -> None:
         """Transcribe what is heard, until cancelled."""
-        await self._ear.run()
-
-    @property
-    def heard(self) -> list[Heard]:
-        """What was heard, utterance by utterance."""
-        return self._ear.heard
-
-    @property
-    def over(self) -> CallOver | None:
-        """How the call ended, or None while it lasts."""
-        return self._over
+        await self.ear.run()
 
     @property
     def agent_speaking(self) -> bool:
         """Whether the agent is audible, short pauses included."""
-        return self._ear.agent_speaking
+        return self.ear.agent_speaking
 
     async def wait_answered(self, within_s: float) -> None:
         """Wait until the call is up. Raises StepFailed."""
-        await self._until(lambda: self._answered, within_s, "the call was not answered")
+        await self.wait_until(lambda: self._answered, within_s, "the call was not answered")
 
-    async def wait_over(self) -> None:
-        """Wait until the call is over, whoever ends it."""
-        while self._over is None:
-            await self._changed.wait()
+    async def wait_over(self, within_s: float = math.inf) -> None:
+        """Wait until the call is over, whoever ends it. Raises StepFailed."""
+        with trio.move_on_after(within_s):
+            await self._until_over.wait()
+            return
+        raise StepFailed(f"nobody hung up within {within_s:g} s")
 
     async def wait_agent_speaking(self, within_s: float) -> None:
         """Wait until the agent speaks. Raises StepFailed."""
-        await self._until(lambda: self.agent_speaking, within_s, "the agent said nothing")
+        await self.wait_until(lambda: self.agent_speaking, within_s, "the agent said nothing")
 
     async def wait_agent_finished(self, within_s: float) -> None:
         """Wait until the agent has spoken since the caller last did, and is silent again."""
 
         def finished() -> bool:
-            return self._ear.agent_spoke and self._ear.quiet_s >= FINISHED_AFTER_S
+            return self.ear.agent_spoke and self.ear.quiet_s >= FINISHED_AFTER_S
 
-        await self._until(finished, within_s, "the agent did not finish speaking")
+        await self.wait_until(finished, within_s, "the agent did not finish speaking")
 
     async def wait_heard(self, pattern: re.Pattern[str], within_s: float) -> None:
         """Wait until ``pattern`` is in what was heard since the caller last spoke."""
@@ -98,31 +107,39 @@ class SimulatedCaller:
             return pattern.search(self.heard_since_turn()) is not None
 
         try:
-            await self._until(found, within_s, "")
+            await self.wait_until(found, within_s, "")
         except StepFailed:
             heard = self.heard_since_turn() or "nothing"
-            over = f" ({self._over})" if self._over is not None else ""
+            over = f" ({self.over})" if self.over is not None else ""
             raise StepFailed(
                 f"expected to hear /{pattern.pattern}/ within {within_s:g} s; heard: {heard}{over}"
             ) from None
 
     def heard_since_turn(self) -> str:
         """Return everything heard since the caller last spoke or pressed a digit."""
-        return self._ear.words()
+        return self.ear.words()
 
     # -- doing ----------------------------------------------------------------------------------
 
     async def say(self, samples: Samples, text: str = "") -> None:
         """Speak 8 kHz audio and wait until it is said. Raises CallOver."""
-        self._ear.new_turn()
-        self._ear.caller_talks()
-        self._note("caller speaks", text=text, seconds=round(len(samples) / 8000, 2))
+        self.start_saying(samples, text)
+        await self.wait_said()
+
+    def start_saying(self, samples: Samples, text: str = "") -> None:
+        """Begin to speak 8 kHz audio; whoever does so must await ``wait_said``."""
+        self.ear.new_turn()
+        self.ear.caller_talks()
+        self._note(f"{self._role} speaks", text=text, seconds=round(len(samples) / 8000, 2))
         self._leg.mouth.write(encode(samples, PCMU))
+
+    async def wait_said(self) -> None:
+        """Wait until all that was begun is said. Raises CallOver."""
         try:
-            await self._until(lambda: self._leg.mouth.buffered_bytes == 0, float("inf"), "")
+            await self.wait_until(lambda: self._leg.mouth.buffered_bytes == 0, float("inf"), "")
         finally:
-            self._ear.caller_stops()
-            self._note("caller finished")
+            self.ear.caller_stops()
+            self._note(f"{self._role} finished")
 
     async def interrupt(
         self, samples: Samples, text: str, *, after_s: float, within_s: float
@@ -139,25 +156,35 @@ class SimulatedCaller:
     async def pause(self, seconds: float) -> None:
         """Stay silent. Raises CallOver if the call ends meanwhile."""
         with trio.move_on_after(seconds):  # before the answer no frame would wake us
-            await self._until(lambda: False, math.inf, "")
+            await self.wait_until(lambda: False, math.inf, "")
 
-    def press(self, digits: str) -> None:
-        """Press digits."""
-        self._ear.new_turn()
-        self._note("caller presses", digits=digits)
-        self._leg.caller_presses(digits)
+    def press(self, digits: str, how: PressedAs | None = None) -> None:
+        """Press digits; see ``SimulatedLeg.far_end_presses``."""
+        self.ear.new_turn()
+        self._note(f"{self._role} presses", digits=digits)
+        self._leg.far_end_presses(digits, how)
+
+    def send_message(self, text: str) -> None:
+        """Send a text message inside the call."""
+        self._note(f"{self._role} sends message", text=text)
+        self._leg.far_end_sends_message(text)
+
+    def send_info(self, mime_type: str, body: str) -> None:
+        """Send an INFO."""
+        self._note(f"{self._role} sends info", text=f"{mime_type}: {body}")
+        self._leg.far_end_sends_info(mime_type, body)
 
     def hang_up(self) -> None:
         """End the call."""
-        if self._over is None:
-            self._note("caller hangs up")
-            self._leg.caller_hangs_up()
+        if self.over is None:
+            self._note(f"{self._role} hangs up")
+            self._leg.far_end_hangs_up()
 
     # -- FarEnd ---------------------------------------------------------------------------------
 
     def rings(self) -> None:
         """Note the ringing."""
-        self._note("caller hears ringing")
+        self._note(f"{self._role} hears ringing")
 
     def answered(self) -> None:
         """Note the answer."""
@@ -166,31 +193,42 @@ class SimulatedCaller:
 
     def ended(self, code: int, reason: str) -> None:
         """Note the end."""
-        self._ear.end_utterance()
-        self._over = CallOver(code, reason)
+        self.ear.end_utterance()
+        self.over = CallOver(code, reason)
+        self._until_over.set()
         self._pulse()
 
     def hears(self, frame: bytes) -> None:
         """Listen to 20 ms."""
-        self._ear.hear(frame)
+        self.ear.hear(frame)
 
     def receives(self, kind: str, content: str) -> None:
         """Keep what came besides audio."""
         self.received.append((kind, content))
-        self._note(f"caller receives {kind}", text=content)
+        self._note(f"{self._role} receives {kind}", text=content)
         self._pulse()
 
     # -- the inside -----------------------------------------------------------------------------
 
     def _pulse(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
+        """Wake whoever waits for what is the case now, and nobody else, 50 times a second."""
+        for met, woken in self._waiting.items():
+            if met() or self.over is not None:
+                woken.set()
 
-    async def _until(self, met: Callable[[], bool], within_s: float, problem: str) -> None:
+    async def wait_until(self, met: Callable[[], bool], within_s: float, problem: str) -> None:
+        """Wait until ``met()``, asked whenever something was heard.
+
+        Raises StepFailed with ``problem``, and CallOver if the call ends and all of it is heard.
+        """
         with trio.move_on_after(within_s):
             while not met():
-                if self._over is not None and not self._ear.unheard:
-                    raise self._over
-                await self._changed.wait()
+                if self.over is not None and not self.ear.unheard:
+                    raise self.over
+                self._waiting[met] = trio.Event()
+                try:
+                    await self._waiting[met].wait()
+                finally:
+                    del self._waiting[met]
             return
         raise StepFailed(f"{problem} within {within_s:g} s")

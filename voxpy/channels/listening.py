@@ -50,9 +50,22 @@ class Heard:
 
 
 class Listening:
-    """The ear of one caller. ``changed`` is called whenever something new was heard."""
+    """The ear of one caller. ``changed`` is called whenever something new was heard.
 
-    def __init__(self, *, ears: Ears | None, note: Note, changed: Callable[[], None]) -> None:
+    What it hears is noted with the word ``role`` for its owner and ``other`` for whom it hears.
+    """
+
+    def __init__(
+        self,
+        *,
+        ears: Ears | None,
+        note: Note,
+        changed: Callable[[], None],
+        role: str = "caller",
+        other: str = "agent",
+    ) -> None:
+        self._role = role
+        self._other = other
         self._ears = ears
         self._note = note
         self._changed = changed
@@ -80,7 +93,7 @@ class Listening:
             self.heard.append(Heard(began_at, ended_at, text))
             self.unheard -= 1
             if text:
-                self._note("caller heard", text=text, seconds=round(ended_at - began_at, 2))
+                self._note(f"{self._role} heard", text=text, seconds=round(ended_at - began_at, 2))
             self._changed()
 
     @property
@@ -132,7 +145,7 @@ class Listening:
             if not self._utterance:
                 self._begin(now)
             elif paused_s >= MURMUR_GAP_S and self._is_reply():
-                self._note("agent audible", **self._reply(now))
+                self._note(f"{self._other} audible", **self._reply(now))
         if self._utterance:
             self._utterance.append(frame)
             self._look_for_silence(now)
@@ -145,7 +158,7 @@ class Listening:
         audio, self._utterance = b"".join(self._utterance), []
         self._interrupting_since = None
         ended_at = self._last_audible_at or clock.now()
-        self._note("agent silent", seconds=round(ended_at - self._began_at, 2))
+        self._note(f"{self._other} silent", seconds=round(ended_at - self._began_at, 2))
         self.unheard += 1
         try:
             self._to_transcribe.send_nowait((self._began_at, ended_at, audio))
@@ -156,7 +169,7 @@ class Listening:
         self.agent_turns += 1
         self._began_at = now
         self._utterance.append(b"")
-        self._note("agent audible", **(self._reply(now) if self._is_reply() else {}))
+        self._note(f"{self._other} audible", **(self._reply(now) if self._is_reply() else {}))
 
     def _look_for_silence(self, now: float) -> None:
         quiet_s = now - (self._last_audible_at or now)
@@ -164,7 +177,8 @@ class Listening:
             self.end_utterance()
         elif self._interrupting_since is not None and quiet_s >= FELL_SILENT_AFTER_S - FRAME_S / 2:
             since, self._interrupting_since = self._interrupting_since, None
-            self._note("agent fell silent", after_ms=round((now - quiet_s - since) * 1000))
+            after_ms = round((now - quiet_s - since) * 1000)
+            self._note(f"{self._other} fell silent", after_ms=after_ms)
 
     def _is_reply(self) -> bool:
         return self._awaiting_reply and not self._talking

@@ -1,22 +1,28 @@
-"""What a simulated caller does: a list of steps. Pure data; the file format is in voxpy.host."""
+"""What simulated callers and callees do: lists of steps. Pure data; the format is in voxpy.host."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
 __all__ = [
+    "Beep",
+    "CalleeScript",
     "CallerScript",
     "Expect",
     "HangUp",
+    "Info",
     "Interrupt",
     "LineOptions",
+    "Message",
     "Pause",
     "Play",
     "Press",
+    "PressedAs",
     "Say",
     "StayOn",
     "Step",
@@ -26,6 +32,9 @@ __all__ = [
 ANSWER_WITHIN_S = 30.0
 AGENT_WITHIN_S = 30.0
 HEARD_WITHIN_S = 15.0
+
+PressedAs = Literal["inband", "rfc4733", "info"]
+"""How a far end sends digits: as sound, as RTP events beside it, or in SIP INFO requests."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +74,14 @@ class Play(Step):
 
 
 @attrs.frozen(kw_only=True)
+class Beep(Step):
+    """Let the far end hear the tone of an answering machine."""
+
+    hz: float = 1000.0
+    seconds: float = 0.5
+
+
+@attrs.frozen(kw_only=True)
 class Interrupt(Step):
     """Wait until the agent speaks, then ``after_s`` seconds, then speak over it.
 
@@ -78,9 +95,25 @@ class Interrupt(Step):
 
 @attrs.frozen(kw_only=True)
 class Press(Step):
-    """Press digits ``0-9*#``."""
+    """Press digits ``0-9*#``. ``how`` None: as the session wants them."""
 
     digits: str
+    how: PressedAs | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Message(Step):
+    """Send a text message inside the call."""
+
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Info(Step):
+    """Send a SIP INFO or its equivalent."""
+
+    mime_type: str
+    body: str
 
 
 @attrs.frozen(kw_only=True)
@@ -116,14 +149,44 @@ class LineOptions:
 
 
 @attrs.frozen(kw_only=True)
+class CalleeScript:
+    """A person whom the scenario calls: anybody whose number or name matches ``destination``.
+
+    It rings for ``rings_s`` seconds and its side plays ``before_answer`` (early media). Then it
+    takes the call and does ``steps``, or refuses the call with a SIP status, or never answers.
+    """
+
+    destination: re.Pattern[str]
+    rings_s: float = 1.0
+    before_answer: tuple[Step, ...] = ()
+    refuses_with: int | None = None
+    never_answers: bool = False
+    voice: str = "bright"
+    line: LineOptions = attrs.field(factory=LineOptions)
+    steps: tuple[Step, ...] = ()
+    source: str = ""
+
+    def is_called(self, destination: str) -> bool:
+        """Return whether ``destination``, with or without its ``+``, is this callee's."""
+        forms = (destination, destination.removeprefix("+"))
+        return any(self.destination.fullmatch(form) for form in forms)
+
+
+@attrs.frozen(kw_only=True)
 class CallerScript:
-    """A simulated caller. ``may_be_refused``: a rejected call is a fine end for this caller."""
+    """A simulated caller, and whom the scenario can reach.
+
+    ``may_be_refused``: a rejected call is a fine end for this caller. Of ``callees`` the first
+    whose destination matches takes a call.
+    """
 
     callerid: str = "+15550100"
     destination: str = "+15550199"
     display_name: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     voice: str = "alto"
     line: LineOptions = attrs.field(factory=LineOptions)
     steps: tuple[Step, ...] = ()
     may_be_refused: bool = False
+    callees: tuple[CalleeScript, ...] = ()
     source: str = ""

@@ -1,19 +1,22 @@
-"""A leg without a network: mu-law at 8 kHz between a session and a simulated caller.
+"""A leg without a network: mu-law at 8 kHz between a session and a simulated caller or callee.
 
-The line between the two may lose, delay and disturb packets. All signalling takes effect at the
-next 20 ms tick, as it would one packet later on a real line.
+The line between the two may lose, delay and disturb packets; at both ends a jitter buffer and
+concealment make frames of what arrives, as they do for a real leg. All signalling takes effect at
+the next 20 ms tick, as it would one packet later on a real line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
-from voxpy.audio.convert import decode, encode
+from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU, Format
 from voxpy.audio.line import Line
-from voxpy.audio.mix import mix
 from voxpy.audio.tones import dtmf
+from voxpy.channels.script import PressedAs
+from voxpy.channels.transmission import Transmission
 from voxpy.engine.ports import (
     EarlyMedia,
     FirstAudio,
@@ -23,21 +26,23 @@ from voxpy.engine.ports import (
     LegInfo,
     LegMessage,
     LegTone,
+    Ringing,
 )
+from voxpy.media.digits import DigitQueue
 from voxpy.media.playout import Playout
 from voxpy.media.unit import MediaPort
 
-__all__ = ["FarEnd", "SimulatedLeg"]
+__all__ = ["CalleeSide", "FarEnd", "SimulatedLeg"]
 
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 
 
 class FarEnd(Protocol):
-    """The caller at the other end of the line, as the leg sees it."""
+    """The person at the other end of the line, as the leg sees it."""
 
     def rings(self) -> None:
-        """Hear that the callee is being alerted."""
+        """Hear, as a caller, that the callee is being alerted."""
 
     def answered(self) -> None:
         """Learn that the call is up."""
@@ -53,10 +58,12 @@ class FarEnd(Protocol):
 
 
 class SimulatedLeg:
-    """Implements ``voxpy.engine.ports.Leg``; a caller drives it by the ``caller_...`` methods."""
+    """Implements ``voxpy.engine.ports.Leg``, in both directions.
+
+    A person drives it by the ``far_end_...`` methods, a callee by those of ``callee`` too.
+    """
 
     channel = "simulated"
-    client_type = "sip"
 
     def __init__(
         self,
@@ -66,32 +73,36 @@ class SimulatedLeg:
         destination: str,
         display_name: str = "",
         headers: Headers = NO_HEADERS,
-        to_callee: Line | None = None,
-        to_caller: Line | None = None,
+        incoming: bool = True,
+        client_type: str = "sip",
+        to_session: Line | None = None,
+        to_far_end: Line | None = None,
     ) -> None:
         self.leg_id = leg_id
-        self.incoming = True
+        self.incoming = incoming
+        self.callee = CalleeSide(self)
+        self.client_type = client_type
         self.callerid = callerid
         self.destination = destination
         self.display_name = display_name
         self.headers = headers
         self.mouth = Playout(PCMU, limit_s=600.0)
-        self.media = MediaPort(name=leg_id, source=_FromCaller(self), sink=_ToCaller(self))
-        self.to_callee = to_callee or Line()
-        self.to_caller = to_caller or Line()
+        self.media = MediaPort(name=leg_id, source=_FromFarEnd(self), sink=_ToFarEnd(self))
+        self.to_session = Transmission(to_session or Line())
+        self.to_far_end = Transmission(to_far_end or Line())
         self.state = "alerting"
         self.wants_tones = False
         self._report: Callable[[LegEvent], None] = lambda _: None
         self._far_end: FarEnd | None = None
         self._next_tick: list[Callable[[], None]] = []
-        self._tones = Playout(PCMU, limit_s=60.0)
+        self._digits = DigitQueue(PCMU)
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
         """Report every event from now on to ``report``."""
         self._report = report
 
     def connect_far_end(self, far_end: FarEnd) -> None:
-        """Put a caller at the other end."""
+        """Put a person at the other end."""
         self._far_end = far_end
 
     # -- what the session asks for --------------------------------------------------------------
@@ -116,17 +127,22 @@ class SimulatedLeg:
         self._end(code, "Rejected")
 
     def hangup(self, headers: Headers) -> None:
-        """End the call from our side; before the answer that is a refusal (603, RFC 3261)."""
-        up = self.state == "connected"
-        self._end(200 if up else 603, "Hung up by the scenario")
+        """End the call from our side.
+
+        Before the answer that refuses a caller (603) and gives a callee up (487, RFC 3261).
+        """
+        if self.state == "connected" or self.incoming:
+            self._end(200 if self.state == "connected" else 603, "Hung up by the scenario")
+        else:
+            self._end(487, "Request Terminated")
 
     def handle_tones(self, enabled: bool) -> None:
         """Report digits instead of letting them sound."""
         self.wants_tones = enabled
 
     def send_digits(self, digits: str) -> None:
-        """Let the caller hear digits, and tell it which."""
-        self._tones.write(encode(dtmf(digits), PCMU))
+        """Let the far end hear digits, and tell it which. Raises LimitExceeded."""
+        self._digits.write(digits)
         self._tell("digits", digits)
 
     def send_message(self, text: str) -> None:
@@ -138,59 +154,72 @@ class SimulatedLeg:
         self._tell("info", f"{mime_type}: {body}")
 
     async def aclose(self) -> None:
-        """Say BYE if that was not done, or that nobody is here (480) to a caller still waiting."""
+        """Say BYE if that was not done; before the answer refuse (480) or give up (487)."""
         up = self.state == "connected"
-        self._end(200 if up else 480, "Session ended")
+        self._end(200 if up else 480 if self.incoming else 487, "Session ended")
 
-    # -- what the caller does -------------------------------------------------------------------
+    # -- what the person at the far end does ----------------------------------------------------
 
-    def caller_hangs_up(self) -> None:
-        """End the call from the caller's side; before the answer it counts as given up."""
-        connected = self.state == "connected"
-        self._end(*((200, "Hung up by the caller") if connected else (487, "Request Terminated")))
-
-    def caller_presses(self, digits: str) -> None:
-        """Send digits: as events if the session handles tones, as sound otherwise."""
-        if self.wants_tones:
-            for digit in digits:
-                self._soon(lambda digit=digit: self._report(LegTone(tone=digit)))  # type: ignore[misc]
+    def far_end_hangs_up(self) -> None:
+        """End the call; before the answer a caller gives up (487) and a callee declines (603)."""
+        if self.state == "connected":
+            self._end(200, f"Hung up by the {'caller' if self.incoming else 'callee'}")
+        elif self.incoming:
+            self._end(487, "Request Terminated")
         else:
-            self.mouth.write(encode(dtmf(digits), PCMU))
+            self._end(603, "Decline")
 
-    def caller_sends_message(self, text: str) -> None:
+    def far_end_presses(self, digits: str, how: PressedAs | None = None) -> None:
+        """Send digits as sound or beside it.
+
+        Where ``how`` does not say: beside it, as RFC 4733, if the session wants that, else as
+        sound.
+        """
+        how = how or ("rfc4733" if self.wants_tones else "inband")
+        if how == "inband":
+            self.mouth.write(encode(dtmf(digits), PCMU))
+            return
+        kind = "1" if how == "rfc4733" else "3"
+        for digit in digits:
+            self._soon(partial(self._report, LegTone(tone=digit, kind=kind)))
+
+    def far_end_sends_message(self, text: str) -> None:
         """Send a text message to the session."""
         self._soon(lambda: self._report(LegMessage(text=text)))
 
-    def caller_sends_info(self, mime_type: str, body: str) -> None:
+    def far_end_sends_info(self, mime_type: str, body: str) -> None:
         """Send an INFO to the session."""
         self._soon(lambda: self._report(LegInfo(mime_type=mime_type, body=body)))
 
     # -- media ----------------------------------------------------------------------------------
 
     def pull(self) -> bytes | None:
-        """Give the session 20 ms of the caller; runs what waited for this tick first."""
+        """Give the session 20 ms of the far end; runs what waited for this tick first."""
         waiting, self._next_tick = self._next_tick, []
         for action in waiting:
-            action()
-        if self.state != "connected":
+            if self.state != "ended":  # by the one before
+                action()
+        if self.state != "connected" and not (self.state == "early" and not self.incoming):
             return None
-        return self.to_callee.carry(self.mouth.pull() or PCMU.silence)
+        return self.to_session.carry(self.mouth.pull() or PCMU.silence)
 
     def push(self, frame: bytes) -> None:
-        """Give the caller 20 ms of the session."""
+        """Give the far end 20 ms of the session; before the answer only a caller hears it."""
         if self._far_end is None or self.state not in ("early", "connected"):
             return
-        tone = self._tones.pull()
-        if tone is not None:
-            frame = encode(mix(decode(frame, PCMU), decode(tone, PCMU)), PCMU)
-        self._far_end.hears(self.to_caller.carry(frame))
+        if self.state == "early" and not self.incoming:
+            frame = PCMU.silence
+        frame = self._digits.replace(frame)
+        self._far_end.hears(self.to_far_end.carry(frame) or PCMU.silence)
 
     # -- the inside -----------------------------------------------------------------------------
 
     def _connect(self) -> None:
         if self.state in ("alerting", "early"):
+            heard_before = self.state == "early" and not self.incoming
             self.state = "connected"
-            self._report(FirstAudio())
+            if not heard_before:
+                self._report(FirstAudio())
             self._report(LegConnected())
             if self._far_end is not None:
                 self._far_end.answered()
@@ -213,7 +242,36 @@ class SimulatedLeg:
             self._next_tick.append(action)
 
 
-class _FromCaller:
+class CalleeSide:
+    """What a callee does on a leg that we dialled, before the call is up."""
+
+    def __init__(self, leg: SimulatedLeg) -> None:
+        self._leg = leg
+
+    def rings(self) -> None:
+        """Say that it rings (180)."""
+        self._leg._soon(lambda: self._leg._report(Ringing()))
+
+    def sends_early_media(self) -> None:
+        """Let the session hear what the callee's side plays before the answer (183)."""
+        self._leg._soon(self._start_early)
+
+    def answers(self) -> None:
+        """Pick up."""
+        self._leg._soon(self._leg._connect)
+
+    def refuses(self, code: int, reason: str) -> None:
+        """Do not take the call, with a SIP status 300-699."""
+        self._leg._soon(lambda: self._leg._end(code, reason))
+
+    def _start_early(self) -> None:
+        if self._leg.state == "alerting":
+            self._leg.state = "early"
+            self._leg._report(EarlyMedia())
+            self._leg._report(FirstAudio())
+
+
+class _FromFarEnd:
     """The Source of a simulated leg."""
 
     format: Format = PCMU
@@ -222,7 +280,7 @@ class _FromCaller:
         self.pull = leg.pull
 
 
-class _ToCaller:
+class _ToFarEnd:
     """The Sink of a simulated leg."""
 
     format: Format = PCMU

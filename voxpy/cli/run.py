@@ -27,6 +27,15 @@ EXIT_INTERRUPTED = 130
     help="A caller's script (YAML) or a WAV file to play. Default: callers/<scenario>.yaml beside "
     "the scenario, or else a polite caller.",
 )
+@click.option(
+    "--callee",
+    "callees",
+    multiple=True,
+    metavar="DEST=WHAT",
+    help="Who answers when the scenario calls DEST (a pattern): a callee's script (YAML), a WAV "
+    "file, answer, busy or no_answer. May be repeated; goes before the caller's own `callees:`. "
+    "Anybody else rings for a second and says hello.",
+)
 @click.option("--from", "callerid", help="The caller's number.")
 @click.option("--to", "destination", help="The number that is called.")
 @click.option(
@@ -123,7 +132,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         )
     return LocalCall(
         program=program,
-        script=attrs.evolve(script, **given),
+        script=attrs.evolve(script, callees=(*_callees(options), *script.callees), **given),
         agent=agent,
         session_id=f"local-{secrets.token_hex(4)}",
         secrets=known,
@@ -131,6 +140,18 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         make_engines=functools.partial(_engines, options),
         sound=_sound(options, screen),
     )
+
+
+def _callees(options: dict[str, Any]) -> list[Any]:
+    from voxpy.host.callerfile import read_callee
+
+    callees = []
+    for given in options["callees"]:
+        destination, equals, what = given.rpartition("=")
+        if not (destination and equals and what):
+            raise click.BadParameter(f"{given!r} is not DEST=WHAT", param_hint="--callee")
+        callees.append(read_callee(destination, what))
+    return callees
 
 
 def _sound(options: dict[str, Any], screen: Any) -> Any:
@@ -202,7 +223,7 @@ async def _obey_signals(screen: Any, everything: Any, person: Any) -> None:
                 everything.cancel()
                 return
             if person is not None and screen.hosted.leg.state != "ended":
-                screen.hosted.leg.caller_hangs_up()  # at a microphone, that is how one hangs up
+                screen.hosted.leg.far_end_hangs_up()  # at a microphone, that is how one hangs up
                 continue
             screen.note("interrupted: ending the call; once more to stop at once")
             screen.hosted.session.end(EndReason.HOST_SHUTDOWN, "interrupted")

@@ -57,6 +57,7 @@ class EarlyMediaParameters:
 class RecordParameters:
     """What to record and what to do with it (VoxEngine: CallRecordParameters).
 
+    ``format`` is ``wav``, ``mp3``, ``flac`` or VoxEngine's ``json``, which is the transcript's.
     ``labels`` and ``dict`` concern the transcription; ``expire`` is a ``RecordExpireTime`` string.
     """
 
@@ -197,6 +198,9 @@ class CallControl(Protocol):
 
     def handle_tones(self, enable: bool, dtmf_type: str) -> None:
         """Report digits of ``dtmf_type`` and keep them out of the audio."""
+
+    async def wait_silence(self, seconds: float, *, both: bool) -> bool:
+        """Return True after so much silence of the far end (or of both), False at the end."""
 
     def send_digits(self, digits: str) -> None:
         """Play ``0-9*#p`` to the far end."""

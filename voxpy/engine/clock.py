@@ -15,13 +15,19 @@ import attrs
 import trio
 
 from voxpy.audio.frame import FRAME_S
+from voxpy.engine.load import Load, LoadMeter
 
-__all__ = ["MediaClock", "TickStatistics", "busy_s", "is_virtual", "now", "wall"]
+__all__ = ["MediaClock", "TickStatistics", "busy_s", "cpu_s", "is_virtual", "now", "wall"]
 
 VIRTUAL_EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)  # noqa: UP017
 
 CATCH_UP_TICKS = 5
 """Ticks run in a row after a stall; what is later than 100 ms is no use to a listener."""
+
+LATE_S = 0.002
+"""Later than that, what came meanwhile is read before the ticks run. Ticks that find nothing and
+are followed by what they missed would make a stall of the process a delay for the rest of a call.
+"""
 
 
 def now() -> float:
@@ -49,9 +55,14 @@ def busy_s() -> float:
     return time.perf_counter()
 
 
+def cpu_s() -> float:
+    """Return the CPU seconds this thread has used: for the share of a core the loop takes."""
+    return time.thread_time()
+
+
 @attrs.frozen
 class TickStatistics:
-    """How punctual a media clock has been."""
+    """How punctual a media clock has been in all its life."""
 
     ticks: int
     skipped: int
@@ -73,6 +84,8 @@ class MediaClock:
         self._ticks = 0
         self._skipped = 0
         self._late_max_s = 0.0
+        self._meter = LoadMeter()
+        self._slept = (0.0, 0.0)  # stopwatch and CPU time when it last went to sleep
 
     def add(self, step: Callable[[float], None]) -> Callable[[], None]:
         """Call ``step(now)`` every 20 ms from now on; return the function that stops it."""
@@ -86,24 +99,47 @@ class MediaClock:
         """Return the counts so far."""
         return TickStatistics(self._ticks, self._skipped, self._late_max_s)
 
+    def load(self) -> Load:
+        """Return how late and how busy the clock was lately, for whoever admits calls."""
+        return self._meter.read(now())
+
     async def run(self) -> None:
         """Tick until cancelled; sleeps without waking while there is nothing to step."""
         while True:
             await self._wanted.wait()
             deadline = now() + FRAME_S
+            self._slept = (busy_s(), cpu_s())
             while self._steps:
                 await trio.sleep_until(deadline)
-                deadline = self._tick(deadline)
+                if now() - deadline > LATE_S:
+                    await trio.lowlevel.checkpoint()  # what is due beside us, sockets first of all
+                deadline = self._wake(deadline)
             self._wanted = trio.Event()
 
-    def _tick(self, deadline: float) -> float:
-        late_s = max(0.0, now() - deadline)
-        self._late_max_s = max(self._late_max_s, late_s)
+    def _wake(self, deadline: float) -> float:
+        """Run the ticks that are due, measure, and return the next deadline."""
+        began, began_s = now(), busy_s()
+        late_s = max(0.0, began - deadline)
         due = 1 + int(late_s / FRAME_S + 1e-9)
-        for n in range(min(due, CATCH_UP_TICKS)):
-            self._ticks += 1
-            for key, step in tuple(self._steps.items()):
-                if key in self._steps:  # another step may just have stopped it
-                    step(deadline + n * FRAME_S)
-        self._skipped += max(0, due - CATCH_UP_TICKS)
+        ran = min(due, CATCH_UP_TICKS)
+        for n in range(ran):
+            self._tick(deadline + n * FRAME_S)
+        self._skipped += due - ran
+        self._late_max_s = max(self._late_max_s, late_s)
+        slept_s, slept_cpu_s = self._slept
+        self._slept = ended_s, ended_cpu_s = busy_s(), cpu_s()
+        self._meter.note(
+            began,
+            late_s=late_s,
+            skipped=due - ran,
+            elapsed_s=ended_s - slept_s,
+            ticking_s=ended_s - began_s,
+            cpu_s=ended_cpu_s - slept_cpu_s,
+        )
         return deadline + due * FRAME_S
+
+    def _tick(self, now_s: float) -> None:
+        self._ticks += 1
+        for key, step in tuple(self._steps.items()):
+            if key in self._steps:  # another step may just have stopped it
+                step(now_s)

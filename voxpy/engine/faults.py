@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import trio
 
-__all__ = ["Fault", "contained", "explain"]
+__all__ = ["Fault", "contained", "explain", "is_machinery"]
 
 
 def _folder(file: str) -> str:
@@ -84,19 +84,20 @@ def _where(error: BaseException) -> str:
         inner = next((w for w in map(_where, error.exceptions) if w), "")
         if inner:
             return inner
-    kept = [f for f in traceback.extract_tb(error.__traceback__) if not _is_machinery(f.filename)]
+    kept = [f for f in traceback.extract_tb(error.__traceback__) if not is_machinery(f.filename)]
     own = [f for f in kept if not _is_library(f.filename)] or kept
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def _cut_machinery(told: traceback.TracebackException) -> None:
-    kept = [f for f in told.stack if not _is_machinery(f.filename)]
+    kept = [f for f in told.stack if not is_machinery(f.filename)]
     told.stack = traceback.StackSummary.from_list(kept)
     for member in told.exceptions or ():
         _cut_machinery(member)
 
 
-def _is_machinery(filename: str) -> bool:
+def is_machinery(filename: str) -> bool:
+    """Return whether a frame of this file is voxpy's or trio's."""
     return filename.startswith((*_MACHINERY, "<"))
 
 

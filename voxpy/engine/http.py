@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -22,6 +22,8 @@ __all__ = [
     "LIMIT_EXCEEDED",
     "MALFORMED_URL",
     "RESPONSE_BYTES",
+    "BodyPart",
+    "Fetch",
     "HttpHeader",
     "HttpRequest",
     "HttpRequestResult",
@@ -30,6 +32,9 @@ __all__ = [
 
 RESPONSE_BYTES = 2 * 1024 * 1024
 """VoxEngine: platform/voxengine/limits."""
+
+FIRST_PART_BYTES = 32 * 1024
+"""What is worth a look before the rest is there: two seconds of a good MP3."""
 
 REDIRECTS = 20
 
@@ -60,7 +65,7 @@ class HttpRequestResult:
     Attributes:
         code: The HTTP status. Or: 0 a limit of requests was reached, -1 unknown error, -2 malformed
             URL, -3 host not found, -4 no connection, -5 too many redirects, -6 the network failed,
-            -7 timeout, -8 internal error, -9 the response has more than 2 MB.
+            -7 timeout, -8 internal error, -9 the response is too large (Net: more than 2 MB).
         text: The body as text, unless ``raw_output`` was asked for.
         data: The body as bytes, if ``raw_output`` was asked for.
         headers: The response's headers, in order.
@@ -87,21 +92,39 @@ class HttpRequest:
     raw_output: bool
     timeout_s: float
     connect_s: float
+    limit_bytes: int = RESPONSE_BYTES
 
 
-async def fetch(request: HttpRequest) -> HttpRequestResult:
-    """Send ``request``, follow redirects, and return what came of it. Never raises."""
+@attrs.frozen
+class BodyPart:
+    """All that has come so far of a body, and its whole size if the server told it."""
+
+    data: bytes
+    size_bytes: int | None
+
+
+OnPart = Callable[[BodyPart], None]
+
+Fetch = Callable[[HttpRequest, OnPart | None], Awaitable[HttpRequestResult]]
+"""What sends requests: ``fetch``, or what a test puts in its place."""
+
+
+async def fetch(request: HttpRequest, on_part: OnPart | None = None) -> HttpRequestResult:
+    """Send ``request``, follow redirects, and return what came of it. Never raises.
+
+    ``on_part`` is shown the body of a 200 as it grows, each time by another quarter at least.
+    """
     if not clock.is_virtual():
-        return await _fetch(request)
+        return await _fetch(request, on_part)
     await trio.lowlevel.checkpoint()
     with ThreadPoolExecutor(max_workers=1) as pool:  # a thread with a loop on real time
-        return pool.submit(trio.run, _fetch, request).result()
+        return pool.submit(trio.run, _fetch, request, None).result()
 
 
-async def _fetch(request: HttpRequest) -> HttpRequestResult:
+async def _fetch(request: HttpRequest, on_part: OnPart | None = None) -> HttpRequestResult:
     try:
         with trio.fail_after(request.timeout_s):
-            return await _talk(request)
+            return await _talk(request, on_part)
     except trio.TooSlowError:
         why = f"no complete answer within {request.timeout_s:g} s"
         return HttpRequestResult(code=TIMEOUT, error=why)
@@ -109,7 +132,7 @@ async def _fetch(request: HttpRequest) -> HttpRequestResult:
         return HttpRequestResult(code=_code(error), error=str(error) or type(error).__name__)
 
 
-async def _talk(request: HttpRequest) -> HttpRequestResult:
+async def _talk(request: HttpRequest, on_part: OnPart | None) -> HttpRequestResult:
     tls = await trio.to_thread.run_sync(_tls_context)
     timeout = httpx.Timeout(None, connect=request.connect_s)
     async with (
@@ -120,18 +143,31 @@ async def _talk(request: HttpRequest) -> HttpRequestResult:
             request.method, request.url, headers=request.headers, content=request.body
         ) as response,
     ):
-        body = bytearray()
+        size_bytes = _announced(response)
+        body, shown = bytearray(), 0
         with trio.CancelScope() as enough:
             async for piece in response.aiter_bytes():
                 body += piece
-                if len(body) > RESPONSE_BYTES:
+                if max(len(body), size_bytes or 0) > request.limit_bytes:
                     # httpx reads through generators inside each other. Leaving the loop would
                     # abandon all but the outermost; running into a cancellation ends them in order.
                     enough.cancel()
-    if len(body) > RESPONSE_BYTES:
-        why = f"the response has more than {RESPONSE_BYTES} bytes"
+                elif on_part is not None and len(body) >= max(FIRST_PART_BYTES, shown * 5 // 4):
+                    shown = len(body)
+                    if response.status_code == httpx.codes.OK:
+                        on_part(BodyPart(bytes(body), size_bytes))
+    if max(len(body), size_bytes or 0) > request.limit_bytes:
+        why = f"the response has more than {request.limit_bytes} bytes"
         return HttpRequestResult(code=TOO_LARGE, error=why)
     return _result(response, bytes(body), raw=request.raw_output)
+
+
+def _announced(response: httpx.Response) -> int | None:
+    """Return the size of the body as it will be read, if there is one and the server told it."""
+    length = response.headers.get("content-length", "")
+    has_body = response.status_code == httpx.codes.OK and response.request.method != "HEAD"
+    plain = "content-encoding" not in response.headers
+    return int(length) if has_body and plain and length.isdecimal() else None
 
 
 @functools.cache

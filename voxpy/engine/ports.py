@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import attrs
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import trio
 
 __all__ = [
+    "DialKind",
+    "Dialer",
     "EarlyMedia",
     "Endpoint",
     "FirstAudio",
@@ -25,6 +27,7 @@ __all__ = [
     "LegMessage",
     "LegTone",
     "OpenStream",
+    "OutgoingCall",
     "RealtimeEndpoint",
     "Ringing",
     "Secrets",
@@ -106,6 +109,11 @@ class LegInfo(LegEvent):
 class Leg(Protocol):
     """One end of a call, as a channel provides it. Commands never block; results are reported.
 
+    ``incoming`` is whether the far end dialled us. A leg that we dialled is being set up when it is
+    made and reports Ringing, EarlyMedia, LegConnected, LegEnded as they come, none of them before
+    ``bind`` has returned. ``ring``, ``start_early_media``, ``answer`` and ``reject`` are for
+    incoming legs only; ``hangup`` before the answer cancels (487, RFC 3261 section 9).
+
     A command in a state that does not allow it (a second ``answer``) is the caller's business:
     ``voxpy.calls.control`` keeps the state and does not pass it on.
     """
@@ -152,6 +160,54 @@ class Leg(Protocol):
 
     async def aclose(self) -> None:
         """Say BYE if that was not done, and free everything. Idempotent."""
+
+
+DialKind = Literal["pstn", "sip", "user", "user_direct", "whatsapp", "conference"]
+
+_CLIENT_TYPES: Mapping[DialKind, str] = {"user_direct": "user", "whatsapp": "wab"}
+
+
+@attrs.frozen(kw_only=True)
+class OutgoingCall:
+    """A call to make. ``destination`` is a number, a SIP URI, a user name or a conference's id.
+
+    The session takes the call back itself after ``ring_timeout_s`` without an answer (inf: never);
+    it stands here for networks that want to be told. ``headers`` are ``X-`` only. The rest is
+    VoxEngine's CallSIPParameters, CallPSTNParameters and CallUserParameters; empty means not given.
+    """
+
+    leg_id: str
+    kind: DialKind
+    destination: str
+    callerid: str
+    display_name: str = ""
+    headers: Headers = attrs.field(factory=dict)
+    ring_timeout_s: float = 60.0
+    follow_diversion: bool = False
+    reg_id: str = ""
+    auth_user: str = ""
+    password: str = attrs.field(default="", repr=False)
+    out_proxy: str = ""
+    strict_codec_list: bool = False
+    disable_dtx_for_audio: bool = False
+    push_notification_timeout_s: float = 20.0
+    scheme: object = None
+
+    @property
+    def client_type(self) -> str:
+        """What ``call.client_type()`` says of such a call."""
+        return _CLIENT_TYPES.get(self.kind, self.kind)
+
+
+class Dialer(Protocol):
+    """Makes outgoing calls."""
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        """Return at once the leg of a call that is being set up.
+
+        Never raises: what cannot be dialled is a leg that ends (``voxpy.engine.dialing``).
+        """
+        ...
 
 
 class Secrets(Protocol):

@@ -19,20 +19,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 import trio
 
 from voxpy.engine import clock
 from voxpy.engine.closers import Closers
+from voxpy.engine.dialing import NoDialer
 from voxpy.engine.dispatch import Dispatcher, Reports
 from voxpy.engine.emitter import ListenerTable, Waiter
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.events import Event, Terminated, Terminating
 from voxpy.engine.faults import contained
 from voxpy.engine.loader import Program
-from voxpy.engine.ports import OpenStream, RealtimeEndpoint, Secrets, SessionFiles
+from voxpy.engine.mediaunits import media_ports
+from voxpy.engine.ports import Dialer, OpenStream, RealtimeEndpoint, Secrets, SessionFiles
 from voxpy.engine.presence import Presence
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
@@ -41,7 +44,9 @@ from voxpy.engine.trace import Trace
 from voxpy.engine.troubles import Troubles
 from voxpy.errors import ScenarioError
 from voxpy.media.graph import MediaGraph
-from voxpy.media.unit import MediaPort
+
+if TYPE_CHECKING:
+    from voxpy.engine.http import Fetch
 
 __all__ = ["Session", "Surroundings"]
 
@@ -64,6 +69,9 @@ class Surroundings:
     files: SessionFiles
     speech: Callable[[], SpeechEngines] = attrs.field(default=no_speech)
     """Gives the engines, the same ones every time. Raises EngineMissing if there are none."""
+    dialer: Dialer = attrs.field(factory=NoDialer)
+    fetch: Fetch | None = None
+    """Sends HTTP requests in place of ``voxpy.engine.http.fetch``, which takes long to import."""
 
 
 class Session:
@@ -76,7 +84,10 @@ class Session:
         self.listeners = ListenerTable()
         self.graph = MediaGraph()
         self.custom_data = ""
+        self.folders: tuple[Path, ...] = ()  # of its scenario files, once it runs
         self.ended: End | None = None
+        self.afterwards: dict[str, Callable[[], Awaitable[None]]] = {}
+        """Work that the host awaits when the session is over, before it closes the trace."""
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
         self.timers = Timers(
             limit=surroundings.settings.limits.timers,
@@ -160,8 +171,11 @@ class Session:
         self._io.start_soon(self._guard, name, task, *args, name=name)
 
     def on_start(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Run a task of ours among the handlers once the session runs; it ends with them."""
-        self._at_start.append((name, task, args))
+        """Run a task of ours among the handlers, at once if they run already; it ends with them."""
+        if self._handlers is None:
+            self._at_start.append((name, task, args))
+        else:
+            self._handlers.start_soon(self._guard, name, task, *args)
 
     def add_closer(self, name: str, close: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Await ``close()`` at the end, under a shielded deadline; return what takes that back."""
@@ -176,17 +190,27 @@ class Session:
         self._presence.ended(call_id)
 
     def connect_media(self, source: Any, target: Any) -> None:
-        """Send the media of one unit to another. Raises ScenarioError if one is no media unit."""
-        from_port, to_port = _media_port(source), _media_port(target)
+        """Send the media of one unit to another; ignored if one that mixes has stopped.
+
+        Raises ScenarioError if one is no media unit.
+        """
+        command = "send_media_to"
+        ports = media_ports(source, target)
+        if ports is None:
+            self.trace.command(command, unit=source.id(), target=target.id(), ignored="has stopped")
+            return
+        from_port, to_port = ports
         replaced = self.graph.connect(from_port, to_port)
         fields = {"replaces": replaced.name} if replaced is not None else {}
-        self.trace.command("send_media_to", unit=from_port.name, target=to_port.name, **fields)
+        self.trace.command(command, unit=from_port.name, target=to_port.name, **fields)
 
     def disconnect_media(self, source: Any, target: Any) -> None:
         """Undo ``connect_media``; a link that does not exist is ignored."""
-        from_port, to_port = _media_port(source), _media_port(target)
-        self.trace.command("stop_media_to", unit=from_port.name, target=to_port.name)
-        self.graph.disconnect(from_port, to_port)
+        ports = media_ports(source, target)
+        if ports is not None:
+            from_port, to_port = ports
+            self.trace.command("stop_media_to", unit=from_port.name, target=to_port.name)
+            self.graph.disconnect(from_port, to_port)
 
     def trace_module(self, module: str) -> None:
         """Record that the scenario required a module."""
@@ -218,6 +242,7 @@ class Session:
         Returns why it ended. If the caller is cancelled, everything is closed all the same and
         Cancelled propagates afterwards.
         """
+        self.folders = tuple(dict.fromkeys(file.path.resolve().parent for file in program.files))
         try:
             async with trio.open_nursery() as outside:
                 outside.start_soon(self._obey_cancellation)
@@ -316,14 +341,3 @@ class Session:
         if self._handlers is None or self.ended is not None:
             raise ScenarioError("timers are not available: the session has ended")
         self._handlers.start_soon(task, *args)
-
-
-def _media_port(unit: Any) -> MediaPort:
-    """Return the media side of a unit. Raises ScenarioError if it has none."""
-    port = getattr(unit, "media", None)
-    if not isinstance(port, MediaPort):
-        raise ScenarioError(
-            f"{type(unit).__name__} is not a media unit; calls, players, recorders, conferences "
-            "and AI clients are"
-        )
-    return port

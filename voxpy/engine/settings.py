@@ -63,6 +63,9 @@ class Limits:
         unanswered_call_s: An incoming call nobody answered is dropped, an outgoing one fails with
             408; ``math.inf``: never.
         early_media_s: Longest early media before the answer; ``math.inf``: no bound.
+        call_attempts: Calls a session may make in its life; one more fails with 403.
+        ringing_calls: Outgoing calls without an answer at once; one more fails with 403.
+        players: Players of a session that are neither stopped nor finished.
         timers: Active timers of a session.
         event_queue: Events that wait for a session's dispatcher. VoxEngine names no number; this
             is 20 s of a realtime service at its usual 50 events/s.
@@ -84,6 +87,9 @@ class Limits:
     session_without_calls_s: float = _seconds(60.0, off=True)
     unanswered_call_s: float = _seconds(60.0, off=True)
     early_media_s: float = _seconds(60.0, off=True)
+    call_attempts: int = _count(50)
+    ringing_calls: int = _count(10)
+    players: int = _count(10)
     timers: int = _count(100)
     event_queue: int = _count(1024)
     live_handlers: int = _count(256)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol, TypeVar
 
+import attrs
 import numpy as np
 import numpy.typing as npt
+import trio
 
+from voxpy.engine import clock
 from voxpy.errors import EngineMissing
 
-__all__ = ["Speaks", "SpeechEngines", "SpeechGate", "Transcribes", "no_speech"]
+__all__ = [
+    "Recognised",
+    "Speaks",
+    "SpeechEngines",
+    "SpeechGate",
+    "Transcribes",
+    "load_engines",
+    "no_speech",
+]
 
 T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
@@ -28,14 +39,29 @@ class SpeechGate(Protocol):
         ...
 
 
+@attrs.frozen
+class Recognised:
+    """Words, and how sure the recogniser is of them: 0.0 to 1.0."""
+
+    text: str
+    confidence: float
+
+
 class Transcribes(Protocol):
     """A recogniser. Thread-safe."""
+
+    @property
+    def languages(self) -> Collection[str]:
+        """The languages it understands: ISO 639-1 codes (``en``)."""
 
     def warm_up(self) -> None:
         """Load what the first utterance would otherwise wait for."""
 
     def transcribe(self, samples: Samples) -> str:
         """Return the words in int16 samples at 16 kHz; empty if there are none."""
+
+    def recognise(self, samples: Samples) -> Recognised:
+        """Return the same words with a confidence; the audio may be of any length."""
 
 
 class Speaks(Protocol):
@@ -65,6 +91,25 @@ class SpeechEngines(Protocol):
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """Do blocking ``work(*args)`` in a thread; inline on virtual time."""
+
+    async def ask(self, gate: SpeechGate, samples: Samples) -> float:
+        """Return ``gate.probability(samples)``, in turn with all other gates of the process.
+
+        Inline: the gate holds the interpreter for the whole of its 0.5 to 1 ms, so that a thread
+        would only add its own cost. One at a time, and the loop looks at its clock in between: the
+        media tick is late by one frame of one gate at most, however many calls are heard.
+        """
+
+
+async def load_engines(speech: Callable[[], SpeechEngines]) -> SpeechEngines:
+    """Return ``speech()`` without blocking the loop: the first time it loads the weights.
+
+    Raises EngineMissing.
+    """
+    if clock.is_virtual():
+        await trio.lowlevel.checkpoint()
+        return speech()
+    return await trio.to_thread.run_sync(speech)
 
 
 def no_speech() -> SpeechEngines:

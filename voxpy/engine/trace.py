@@ -30,6 +30,9 @@ PERSONAL_KEYS = frozenset(
 DEEPEST = 20
 """Levels of nesting written of a value that JSON cannot hold as it is, such as a circle."""
 
+UNIT_FIELDS = frozenset("amd asr call client conference player recorder vad websocket".split())
+"""Fields of events that hold the unit the event is about; of several the last counts."""
+
 
 class Masking(Protocol):
     """Hides secret values; see voxpy.engine.masking."""
@@ -154,7 +157,7 @@ def event_fields(event: Event) -> tuple[str, dict[str, Any]]:
     kind: Any = type(event)
     for field in attrs.fields(kind):
         value = getattr(event, field.name)
-        if field.name in ("call", "client", "websocket"):
+        if field.name in UNIT_FIELDS:
             unit = value.id() if value is not None else ""
         elif attrs.has(type(value)):
             fields.update(attrs.asdict(value, recurse=True))

@@ -1,35 +1,39 @@
-"""A caller's script as its author writes it, YAML, and what ``--caller`` accepts."""
+"""Callers and callees as their author writes them, YAML, and what ``--caller`` accepts."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from voxpy.channels.script import (
+    CalleeScript,
     CallerScript,
-    Expect,
     HangUp,
-    Interrupt,
     LineOptions,
     Pause,
     Play,
-    Press,
     Say,
+    StayOn,
     Step,
     Wait,
 )
 from voxpy.engine.yaml_lines import Document, YamlPath, load
-from voxpy.errors import ConfigError, nearest
+from voxpy.errors import ConfigError
+from voxpy.host.patterns import compile_pattern
+from voxpy.host.scriptvalues import check_keys, read_flag, read_number, read_text
+from voxpy.host.stepfile import read_steps
 
-__all__ = ["default_script", "parse_script", "read_script", "wav_script"]
+__all__ = ["ANYBODY", "default_script", "parse_script", "read_callee", "read_script", "wav_script"]
 
-TOP_KEYS = ("from", "to", "display_name", "voice", "line", "steps", "may_be_refused")
+TOP_KEYS = ("from", "to", "display_name", "voice", "line", "steps", "may_be_refused", "callees")
+CALLEE_KEYS = (
+    "rings_s", "before_answer", "answer", "busy", "no_answer", "reject", "voice", "line", "steps",
+)  # fmt: skip
+OUTCOMES = ("answer", "busy", "no_answer", "reject")
+BUSY_HERE = 486
 LOWEST_DBFS = -120.0
 LINE_KEYS = ("loss", "jitter_ms", "noise_dbfs", "seed")
-WAITS = ("answered", "agent_speaking", "agent_finished", "hung_up")
 DEFAULT_STEPS = """
 may_be_refused: true
 steps:
@@ -43,17 +47,50 @@ steps:
 """
 
 
+ANYBODY = CalleeScript(
+    destination=re.compile(r"(?s).*"), steps=(Say(text="Hello, who is calling?"), StayOn())
+)
+"""Who takes a call to a destination that no callee is written for."""
+
+
 def read_script(path: Path) -> CallerScript:
     """Read a caller: a YAML script, or a WAV file to be played. Raises ConfigError."""
-    if not path.is_file():
-        raise ConfigError("there is no such caller script or WAV file", file=str(path))
-    if path.suffix.lower() == ".wav":
-        return wav_script(path)
+    text = _read(path, "caller")
+    return (
+        wav_script(path) if text is None else parse_script(text, file=str(path), folder=path.parent)
+    )
+
+
+def read_callee(destination: str, what: str) -> CalleeScript:
+    """Return the callee of ``--callee DESTINATION=WHAT``; ``destination`` is a pattern.
+
+    ``what`` is ``answer``, ``busy``, ``no_answer``, a YAML file with what would stand under the
+    pattern in a caller's ``callees:``, or a WAV file to be played. Raises ConfigError.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        pattern = _destination(destination)
+    except ValueError as error:
+        raise ConfigError(f"--callee: {error}") from error
+    if what in OUTCOMES[:3]:
+        return _callee(load(what, file="--callee"), (), what, pattern, Path(), "")
+    path = Path(what)
+    text = _read(path, "callee")
+    if text is None:
+        return CalleeScript(destination=pattern, steps=(Play(path=path), HangUp()), source=what)
+    document = load(text, file=what)
+    return _callee(document, (), document.value, pattern, path.parent, what)
+
+
+def _read(path: Path, who: str) -> str | None:
+    """Return the text of a script, or None if it is a WAV file."""
+    if not path.is_file():
+        raise ConfigError(f"there is no such {who} script or WAV file", file=str(path))
+    if path.suffix.lower() == ".wav":
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", file=str(path)) from error
-    return parse_script(text, file=str(path), folder=path.parent)
 
 
 def default_script(scenario: Path) -> CallerScript:
@@ -81,167 +118,107 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
     top = document.value
     if not isinstance(top, dict):
         raise document.error((), "expected a mapping with `steps:`")
-    _known_keys(document, (), top, TOP_KEYS)
-    steps = top.get("steps")
-    if not isinstance(steps, list) or not steps:
-        raise document.error(("steps",), "`steps:` must be a list of at least one step")
+    check_keys(document, (), top, TOP_KEYS)
     return CallerScript(
-        callerid=_text(document, ("from",), top.get("from", "+15550100")),
-        destination=_text(document, ("to",), top.get("to", "+15550199")),
-        display_name=_text(document, ("display_name",), top.get("display_name", "")),
-        voice=_text(document, ("voice",), top.get("voice", "alto")),
-        line=_line_options(document, top.get("line") or {}),
-        may_be_refused=_flag(document, ("may_be_refused",), top.get("may_be_refused", False)),
-        steps=tuple(_step(document, ("steps", n), step, folder) for n, step in enumerate(steps)),
+        callerid=read_text(document, ("from",), top.get("from", "+15550100")),
+        destination=read_text(document, ("to",), top.get("to", "+15550199")),
+        display_name=read_text(document, ("display_name",), top.get("display_name", "")),
+        voice=read_text(document, ("voice",), top.get("voice", "alto")),
+        line=_line_options(document, (), top.get("line") or {}),
+        may_be_refused=read_flag(document, ("may_be_refused",), top.get("may_be_refused", False)),
+        callees=_callees(document, top.get("callees") or {}, folder, file),
+        steps=read_steps(document, ("steps",), top.get("steps"), folder),
         source=file,
     )
 
 
-def _line_options(document: Document, value: Any) -> LineOptions:
+def _callees(document: Document, value: Any, folder: Path, file: str) -> tuple[CalleeScript, ...]:
+    path = ("callees",)
     if not isinstance(value, dict):
-        raise document.error(("line",), f"`line:` must be a mapping of {', '.join(LINE_KEYS)}")
-    _known_keys(document, ("line",), value, LINE_KEYS)
-    numbers = {
-        k: _number(document, ("line", k), v, at_least=LOWEST_DBFS if k == "noise_dbfs" else 0.0)
-        for k, v in value.items()
-    }
-    if numbers.get("noise_dbfs", 0.0) > 0:
-        raise document.error(("line", "noise_dbfs"), "noise_dbfs is a level from -120 to 0")
-    if not 0 <= numbers.get("loss", 0) <= 1:
-        raise document.error(("line", "loss"), "loss is a fraction from 0 to 1")
-    if "seed" in numbers:
-        numbers["seed"] = int(numbers["seed"])
-    return LineOptions(**numbers)  # type: ignore[arg-type]
+        raise document.error(path, "`callees:` must be a mapping of destinations to callees")
+    callees = []
+    for key, given in value.items():
+        try:
+            pattern = _destination(str(key))
+        except ValueError as error:
+            raise document.error((*path, key), f"callee {error}") from error
+        callees.append(_callee(document, (*path, key), given, pattern, folder, file))
+    return tuple(callees)
 
 
-def _step(document: Document, path: YamlPath, value: Any, folder: Path) -> Step:
-    line = document.line(path)
-    if value == "hang_up":
-        return HangUp(line=line)
-    if not isinstance(value, dict) or len(value) != 1:
+def _destination(text: str) -> re.Pattern[str]:
+    """Compile a callee's pattern: a leading ``+`` is a number's own, and no matter to it."""
+    return compile_pattern(rf"\+?{text[1:]}" if text.startswith("+") else text)
+
+
+def _callee(
+    document: Document,
+    path: YamlPath,
+    value: Any,
+    pattern: re.Pattern[str],
+    folder: Path,
+    file: str,
+) -> CalleeScript:
+    fields = {value: None} if isinstance(value, str) else value
+    if not isinstance(fields, dict):
         raise document.error(
-            path, f"a step is `hang_up` or one of {', '.join(_STEPS)} with its value, not {value!r}"
+            path, f"a callee is {', '.join(OUTCOMES[:3])}, or a mapping of {', '.join(CALLEE_KEYS)}"
         )
-    (name, given), *_ = value.items()
-    make = _STEPS.get(str(name))
-    if make is None:
-        raise document.error(
-            path, f"unknown step {name!r}{nearest(str(name), [*_STEPS, 'hang_up'])}"
-        )
-    return make(document, (*path, name), given, line, folder)
-
-
-def _wait(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Pause(line=line, seconds=_number(document, path, value))
-    fields = value if isinstance(value, dict) else {"for": value}
-    _known_keys(document, path, fields, ("for", "within_s", "seconds"))
-    if "seconds" in fields:
-        return Pause(line=line, seconds=_number(document, path, fields["seconds"]))
-    what = fields.get("for")
-    if what not in WAITS:
-        raise document.error(
-            path,
-            f"wait is for a number of seconds or one of {', '.join(WAITS)}, not {what!r}"
-            f"{nearest(str(what), WAITS)}",
-        )
-    within_s = _number(document, path, fields.get("within_s", 30.0))
-    return Wait(line=line, what=what, within_s=within_s)
-
-
-def _say(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    return Say(line=line, text=_words(document, path, value))
-
-
-def _play(document: Document, path: YamlPath, value: Any, line: int, folder: Path) -> Step:
-    file = folder / _words(document, path, value)
-    if not file.is_file():
-        raise document.error(path, f"there is no file {file}")
-    return Play(line=line, path=file)
-
-
-def _interrupt(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    if not isinstance(value, dict):
-        raise document.error(path, "interrupt takes {after_s: SECONDS, say: TEXT}")
-    _known_keys(document, path, value, ("after_s", "say", "within_s"))
-    return Interrupt(
-        line=line,
-        after_s=_number(document, path, value.get("after_s", 1.0)),
-        text=_words(document, path, value.get("say")),
-        within_s=_number(document, path, value.get("within_s", 30.0)),
+    check_keys(document, path, fields, CALLEE_KEYS)
+    outcome = _outcome(document, path, fields)
+    steps: tuple[Step, ...] = ()
+    if "steps" in fields:
+        steps = read_steps(document, (*path, "steps"), fields["steps"], folder)
+    if steps and outcome != "answer":
+        raise document.error((*path, "steps"), f"a callee with `{outcome}` never gets to its steps")
+    before = fields.get("before_answer")
+    refuses_with: int | None = BUSY_HERE if outcome == "busy" else None
+    if outcome == "reject":
+        refuses_with = _status(document, (*path, "reject"), fields["reject"])
+    return CalleeScript(
+        destination=pattern,
+        rings_s=read_number(document, (*path, "rings_s"), fields.get("rings_s", 1.0)),
+        before_answer=()
+        if before is None
+        else read_steps(document, (*path, "before_answer"), before, folder),
+        refuses_with=refuses_with,
+        never_answers=outcome == "no_answer",
+        voice=read_text(document, (*path, "voice"), fields.get("voice", ANYBODY.voice)),
+        line=_line_options(document, path, fields.get("line") or {}),
+        steps=steps or ANYBODY.steps,
+        source=file,
     )
 
 
-def _press(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    digits = str(value) if _is_one_digit(value) else value
-    if not isinstance(digits, str) or not digits or not set(digits) <= set("0123456789*#"):
-        raise document.error(path, f"press takes digits 0-9, * and # in quotes, not {value!r}")
-    return Press(line=line, digits=digits)
+def _outcome(document: Document, path: YamlPath, fields: dict[Any, Any]) -> str:
+    found = [name for name in OUTCOMES if name in fields]
+    if len(found) > 1:
+        raise document.error((*path, found[1]), f"choose one of {' and '.join(found)}")
+    for name in found:
+        if name != "reject" and fields[name] not in (None, True):
+            raise document.error((*path, name), f"`{name}` takes no value")
+    return found[0] if found else "answer"
 
 
-def _is_one_digit(value: Any) -> bool:
-    """Whether an unquoted number is safe to take: YAML reads 0123 as octal and 1_2 as 12."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9
-
-
-def _silence(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    return Pause(line=line, seconds=_number(document, path, value))
-
-
-def _expect(document: Document, path: YamlPath, value: Any, line: int, _: Path) -> Step:
-    fields = value if isinstance(value, dict) else {"heard": value}
-    _known_keys(document, path, fields, ("heard", "within_s"))
-    pattern = _words(document, path, fields.get("heard"))
-    try:
-        compiled = re.compile(pattern, re.IGNORECASE)
-    except re.error as error:
-        raise document.error(path, f"{pattern!r} is not a regular expression: {error}") from error
-    within_s = _number(document, path, fields.get("within_s", 15.0))
-    return Expect(line=line, heard=compiled, within_s=within_s)
-
-
-_STEPS: dict[str, Callable[[Document, YamlPath, Any, int, Path], Step]] = {
-    "wait": _wait,
-    "say": _say,
-    "play": _play,
-    "interrupt": _interrupt,
-    "press": _press,
-    "silence": _silence,
-    "expect": _expect,
-}
-
-
-def _known_keys(
-    document: Document, path: YamlPath, value: dict[Any, Any], known: tuple[str, ...]
-) -> None:
-    for key in value:
-        if key not in known:
-            raise document.error(
-                (*path, key),
-                f"unknown key {key!r}{nearest(str(key), known)} (known: {', '.join(known)})",
-            )
-
-
-def _text(document: Document, path: YamlPath, value: Any) -> str:
-    if isinstance(value, str):
+def _status(document: Document, path: YamlPath, value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 300 <= value <= 699:
         return value
-    raise document.error(path, f"expected text, not {value!r}; put it in quotes")
+    raise document.error(path, f"reject takes a SIP status from 300 to 699, not {value!r}")
 
 
-def _flag(document: Document, path: YamlPath, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise document.error(path, f"expected true or false, not {value!r}")
-
-
-def _words(document: Document, path: YamlPath, value: Any) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    raise document.error(path, f"expected text, not {value!r}")
-
-
-def _number(document: Document, path: YamlPath, value: Any, *, at_least: float = 0.0) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and math.isfinite(value) and value >= at_least:
-        return float(value)
-    raise document.error(path, f"expected a number from {at_least:g} up, not {value!r}")
+def _line_options(document: Document, parent: YamlPath, value: Any) -> LineOptions:
+    path = (*parent, "line")
+    if not isinstance(value, dict):
+        raise document.error(path, f"`line:` must be a mapping of {', '.join(LINE_KEYS)}")
+    check_keys(document, path, value, LINE_KEYS)
+    numbers = {
+        k: read_number(document, (*path, k), v, at_least=LOWEST_DBFS if k == "noise_dbfs" else 0.0)
+        for k, v in value.items()
+    }
+    if numbers.get("noise_dbfs", 0.0) > 0:
+        raise document.error((*path, "noise_dbfs"), "noise_dbfs is a level from -120 to 0")
+    if not 0 <= numbers.get("loss", 0) <= 1:
+        raise document.error((*path, "loss"), "loss is a fraction from 0 to 1")
+    if "seed" in numbers:
+        numbers["seed"] = int(numbers["seed"])
+    return LineOptions(**numbers)  # type: ignore[arg-type]

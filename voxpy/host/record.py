@@ -31,6 +31,7 @@ class CallRecord:
     end_detail: str = ""
     calls: list[dict[str, Any]] = attrs.field(factory=list)
     recordings: list[str] = attrs.field(factory=list)
+    transcripts: list[str] = attrs.field(factory=list)
     reply_ms: list[int] = attrs.field(factory=list)
     barge_in_ms: list[int] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
@@ -57,6 +58,8 @@ class RecordKeeper:
             self._event(entry)
         elif entry.name == "call over":
             self._call_over(entry)
+        elif entry.name == "recording transcribed":
+            record.transcripts.append(entry.data["url"])
         elif entry.name == "agent audible" and "reply_ms" in entry.data:
             record.reply_ms.append(entry.data["reply_ms"])
         elif entry.name == "agent fell silent":
@@ -70,6 +73,8 @@ class RecordKeeper:
             case "ResponseOutputAudioTranscriptDone":
                 self._line(entry, "agent", payload.get("transcript"))
             case "RecordStarted":
+                self.record.recordings.append(entry.data["url"])
+            case "Started" if entry.name == "Recorder.Started":
                 self.record.recordings.append(entry.data["url"])
 
     def _call_over(self, entry: Entry) -> None:

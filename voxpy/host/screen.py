@@ -8,13 +8,14 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from rich.console import Console
 from rich.text import Text
 
 from voxpy.engine.trace import Entry
-from voxpy.host.localcall import LocalCallResult
 from voxpy.host.sessions import HostedSession
+from voxpy.host.simulation import LocalCallResult
 
 __all__ = ["Screen"]
 
@@ -30,11 +31,14 @@ QUIET_EVENTS = frozenset(
         "Application.Terminated",
     }
 )
+DIALLING = ("VoxEngine.call_", "VoxEngine.forward_call_")
 EVENT_WORDS = {
     "Application.CallAlerting": "call comes in",
     "Call.Connected": "answered",
     "Call.Disconnected": "disconnected",
     "Call.Failed": "failed",
+    "Call.Ringing": "rings",
+    "Call.AudioStarted": "audio before the answer",
     "Call.ToneReceived": "digit",
     "Call.MessageReceived": "message",
     "Call.RecordStarted": "recording started",
@@ -64,6 +68,7 @@ class Screen:
         self.console = _PatientConsole(width=width, highlight=False, quiet=quiet)
         self._column = (width - TIME_WIDTH - GAP) // 2 - 1
         self._verbose = verbose
+        self._dialled: dict[str, str] = {}  # other legs: unit -> number
         self.hosted: HostedSession | None = None
 
     def progress(self, text: str) -> None:
@@ -98,14 +103,34 @@ class Screen:
         short = entry.name.rsplit(".", 1)[-1]
         if short == "ConversationItemInputAudioTranscriptionCompleted":
             self._row(entry.t, f"   understood: {payload.get('transcript')!r}", "", style="cyan")
+        elif entry.name == "ASR.Result":
+            self._row(entry.t, f"   understood: {entry.personal.get('text')!r}", "", style="cyan")
         elif short == "ResponseOutputAudioTranscriptDone":
             self._row(entry.t, "", str(payload.get("transcript") or ""), style="bold green")
         elif payload.get("type") == "response.backchannel.audio.done":
             self._row(entry.t, "", f"({payload.get('phrase')})", style="dim")
-        elif entry.name in EVENT_WORDS:
-            self._note(entry, EVENT_WORDS[entry.name] + self._detail(entry, payload))
+        elif entry.name in EVENT_WORDS and not self._answered_at_once(entry):
+            words = EVENT_WORDS[entry.name] + self._detail(entry, payload)
+            self._note(entry, self._whose(entry) + words)
         elif self._verbose and entry.name not in QUIET_EVENTS:
-            self._note(entry, entry.name)
+            self._note(entry, self._whose(entry) + entry.name)
+
+    @staticmethod
+    def _answered_at_once(entry: Entry) -> bool:
+        return entry.name == "Call.AudioStarted" and entry.data.get("code") == 200
+
+    def _whose(self, entry: Entry) -> str:
+        """Return what tells a leg that the scenario dialled from the caller's."""
+        number = self._dialled.get(entry.unit)
+        return f"{number} " if number is not None else ""
+
+    def _show_command(self, entry: Entry) -> None:
+        if entry.name.startswith(DIALLING):
+            number = str(entry.personal.get("number", ""))
+            self._dialled[entry.unit] = number
+            self._note(entry, f"scenario calls {number}")
+        elif entry.name == "Call.hangup" and entry.unit in self._dialled:
+            self._note(entry, f"{self._whose(entry)}is hung up by the scenario")
 
     @staticmethod
     def _detail(entry: Entry, payload: dict[str, Any]) -> str:
@@ -137,8 +162,26 @@ class Screen:
             case "agent fell silent":
                 after = entry.data["after_ms"]
                 self._row(entry.t, "", f"· barge-in: silent after {after} ms", style="yellow")
-            case name if name.startswith("caller receives"):
+            case "callee speaks":
+                self._callee(entry, text or "(sound)", style="bold magenta")
+            case "callee presses":
+                self._callee(entry, f"presses {entry.personal.get('digits')}", style="bold magenta")
+            case "callee hangs up":
+                self._callee(entry, "hangs up", style="bold magenta")
+            case "callee heard":
+                self._row(entry.t, f"   {self._whose(entry)}heard: {text!r}", "", style="cyan")
+            case "answer classified":
+                confidence = entry.data.get("confidence")
+                sure = "" if confidence is None else f", {confidence:.0f} % sure"
+                self._note(entry, f"answered by: {entry.data['result_class']}{sure}")
+            case name if name.startswith(("callee receives", "callee sends")):
+                self._callee(entry, f"{name[7:]}: {text}", style="bold magenta")
+            case name if name.startswith(("caller receives", "caller sends")):
                 self._row(entry.t, f"{name[7:]}: {text}", "", style="bold")
+
+    def _callee(self, entry: Entry, text: str, *, style: str) -> None:
+        """Print what a person does whom the scenario called: on the right, under its number."""
+        self._row(entry.t, "", f"[{self._whose(entry).strip()}] {text}", style=style)
 
     def _show_log(self, entry: Entry) -> None:
         if self._verbose:
@@ -180,8 +223,16 @@ class Screen:
             path = result.folder / name
             extra = " (left: caller, right: agent)" if name == "call.wav" else ""
             out.print(Text(f"{label:<14} {_short(path)}{extra}"), soft_wrap=True)
+        for label, urls in (
+            ("recorded", [u for u in record.recordings if not u.endswith("/call.wav")]),
+            ("transcript", record.transcripts),
+        ):
+            for url in urls:
+                path = result.folder / unquote(url.rpartition("/")[2])
+                out.print(Text(f"{label:<14} {_short(path)}"), soft_wrap=True)
         if result.failure:
-            words = f"the caller's script was not met: {result.failure}"
+            whose = "callee" if result.failure.startswith("callee ") else "caller"
+            words = f"the {whose}'s script was not met: {result.failure}"
             out.print(Text(words, style="bold red"), soft_wrap=True)
 
     def stopped(self) -> None:

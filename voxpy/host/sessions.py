@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import attrs
 import orjson
+import trio
 
 from voxpy.call import Call
 from voxpy.calls.control import make_call
 from voxpy.engine import clock
 from voxpy.engine.context import running
+from voxpy.engine.dialing import NoDialer
 from voxpy.engine.ending import End, EndReason
+from voxpy.engine.faults import contained
 from voxpy.engine.loader import Program
 from voxpy.engine.masking import Masker
-from voxpy.engine.ports import Leg, OpenStream, RealtimeEndpoint
+from voxpy.engine.ports import Dialer, Leg, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import Session, Surroundings
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
@@ -26,12 +30,17 @@ from voxpy.host.folder import SessionFolder
 from voxpy.host.record import CallRecord, RecordKeeper
 from voxpy.host.secrets import Secrets
 from voxpy.media.graph import Tap
-from voxpy.media.recorder import Recorder
+from voxpy.media.recorder import both_sides
+from voxpy.recording.files import FileKind
+from voxpy.recording.saving import Saving
+
+if TYPE_CHECKING:
+    from voxpy.engine.http import Fetch
 
 __all__ = ["HostedSession", "SessionPlan"]
 
 RECORDING = "call.wav"
-RECORDING_HZ = 8000
+RECORDING_KIND = FileKind("wav", 8000)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +57,8 @@ class SessionPlan:
     realtime: RealtimeEndpoint
     base: Path
     speech: Callable[[], SpeechEngines] = no_speech
+    dialer: Dialer = attrs.field(factory=NoDialer)
+    fetch: Fetch | None = None
     sinks: Sequence[Callable[[Entry], None]] = ()
     taps: Sequence[Tap] = ()
 
@@ -59,7 +70,7 @@ class HostedSession:
         self.plan = plan
         self.leg = leg
         self.folder = SessionFolder.create(plan.base, plan.session_id)
-        self._files: list[BinaryIO | TextIO] = []
+        self._files: list[BinaryIO | TextIO | Saving] = []
         self._masker = Masker(plan.secrets.values())
         self.record = CallRecord(
             session_id=plan.session_id,
@@ -82,6 +93,8 @@ class HostedSession:
                 realtime=plan.realtime,
                 files=self.folder,
                 speech=plan.speech,
+                dialer=plan.dialer,
+                fetch=plan.fetch,
             ),
         )
         self.call: Call | None = None
@@ -100,12 +113,36 @@ class HostedSession:
         try:
             with running(self.session):
                 self._announce()
-                end = await self.session.run(self.plan.program)
+                end = await self._run_recorded(self._record_call())
+            await self._work_afterwards()
             if afterwards is not None:
                 await afterwards()
             return end
         finally:
             self._finish()
+
+    async def _run_recorded(self, saving: Saving) -> End:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write_recording, saving)
+            try:
+                return await self.session.run(self.plan.program)
+            finally:
+                saving.stop()
+
+    async def _write_recording(self, saving: Saving) -> None:
+        with trio.CancelScope(shield=True):  # it ends when the session does, whatever ends that
+            await saving.run()
+
+    async def _work_afterwards(self) -> None:
+        """Finish what may outlive a session: nothing the caller waits for."""
+        waiting = self.session.afterwards
+        for name, work in tuple(waiting.items()):
+            with contained(partial(self._note_failed_work, name)):
+                await work()
+            del waiting[name]
+
+    def _note_failed_work(self, name: str, error: BaseException) -> None:
+        self.trace.warning("work after the call failed", work=name, error=str(error))
 
     def _announce(self) -> None:
         """Make the call and post the first two events; the scenario gets them once it is loaded."""
@@ -119,7 +156,6 @@ class HostedSession:
             started_at=self.record.started_at,
         )
         self.call = make_call(session, leg)
-        self._record_call()
         session.post(
             session.listeners,
             AppEvents.Started(session_id=session.session_id, rule_name=self.plan.rule_name),
@@ -137,13 +173,18 @@ class HostedSession:
             ),
         )
 
-    def _record_call(self) -> None:
-        file = self._open_binary(RECORDING)
-        recorder = Recorder(file, self.leg.media, stereo=True, rate_hz=RECORDING_HZ)
-        for tap in (recorder.write, *self.plan.taps):
+    def _record_call(self) -> Saving:
+        saving = Saving.create(
+            self.recording, RECORDING_KIND, tracks=2, stereo=True, failed=self._recording_failed
+        )
+        self._files.append(saving)
+        for tap in (both_sides(self.leg.media, saving.tape), *self.plan.taps):
             self.session.graph.tap(self.leg.media, tap)
-        self._recorder = recorder
         self.record.recordings.append(self.recording.as_uri())
+        return saving
+
+    def _recording_failed(self, message: str) -> None:
+        self.trace.warning("the call is no longer recorded", error=message)
 
     def _make_trace(self) -> Trace:
         trace = Trace(now=clock.now, masking=self._masker)
@@ -171,8 +212,9 @@ class HostedSession:
             skipped=ticks.skipped,
             late_max_ms=round(ticks.late_max_s * 1000, 1),
         )
+        for name in self.session.afterwards:
+            self.trace.warning("cut off by the end of the host", work=name)
         self._keeper.finish(end)
-        self._recorder.close()
         for file in self._files:
             file.close()
         masked = self._masker.json(self.record.to_json())

@@ -101,7 +101,9 @@ class ClientController(ConnectionReports):
             batch_ms=session.around.settings.limits.uplink_batch_ms,
             send=lambda audio: self._link.connection.send_audio(encode_append(audio)),
         )
-        self.media = MediaPort(name=client_id, source=self._voice, sink=self._ear)
+        self.media = MediaPort(
+            name=client_id, source=self._voice, sink=self._ear, ahead=self._voice
+        )
 
     # -- commands --------------------------------------------------------------------------------
 

@@ -31,8 +31,15 @@ class VoiceReports:
     """All speech that was there has been played."""
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Voice:
-    """What the agent says: its speech, and back-channel murmurs on a track of their own."""
+    """What the agent says: its speech, and back-channel murmurs on a track of their own.
+
+    A media AheadSource: a carrier that buffers gets it as it comes.
+    """
 
     def __init__(self, fmt: Format, *, limit_s: float, reports: VoiceReports) -> None:
         self.speech = Playout(fmt, limit_s=limit_s, on_overflow=reports.overflowed)
@@ -41,6 +48,9 @@ class Voice:
         self._streaming = False
         self._silent_ticks = 0
         self._streamed_ticks = 0
+        self._on_the_way: deque[tuple[bool, bool]] = deque()  # of speech, of a murmur, or of both
+        self.on_audio: Callable[[], None] = _nobody
+        self.on_cut: Callable[[], None] = _nobody
 
     @property
     def format(self) -> Format:
@@ -49,7 +59,9 @@ class Voice:
 
     @format.setter
     def format(self, fmt: Format) -> None:
-        self.speech.format = self.backchannel.format = fmt
+        if fmt != self.format:
+            self.speech.format = self.backchannel.format = fmt
+            self._cut()
 
     def write(self, data: bytes, *, item_id: str, backchannel: bool) -> None:
         """Append audio from the service."""
@@ -59,15 +71,21 @@ class Voice:
             self._reports.started()
         track = self.backchannel if backchannel else self.speech
         track.write(data, item_id=item_id)
+        self.on_audio()
 
     def clear(self) -> list[Cleared]:
         """Drop what waits, murmurs included; return what was lost of the speech."""
         self.backchannel.clear()
-        return self.speech.clear()
+        lost = self.speech.clear()
+        self._cut()
+        return lost
 
     def clear_speech(self) -> list[Cleared]:
         """Drop what waits of the speech and return what was lost; a murmur goes on."""
-        return self.speech.clear()
+        lost = self.speech.clear()
+        self.backchannel.take_back()
+        self._cut()
+        return lost
 
     @property
     def sounding(self) -> bool:
@@ -77,14 +95,48 @@ class Voice:
     def pull(self) -> bytes | None:
         """Return the next frame: speech, a murmur, or both mixed."""
         speech, murmur = self.speech.pull(), self.backchannel.pull()
-        if speech is not None and not self.speech.buffered_bytes:
-            self._reports.drained()
-        frame = speech or murmur
+        self._played(speech is not None)
+        self._count(speech is not None or murmur is not None)
+        return self._both(speech, murmur)
+
+    def pull_ahead(self) -> bytes | None:
+        """Return the next whole frame before its time."""
+        speech, murmur = self.speech.pull_ahead(), self.backchannel.pull_ahead()
+        if speech is not None or murmur is not None:
+            self._on_the_way.append((speech is not None, murmur is not None))
+        return self._both(speech, murmur)
+
+    def advance(self) -> None:
+        """The oldest frame on its way is being played."""
+        speech, murmur = self._on_the_way.popleft()
+        if speech:
+            self.speech.advance()
+        if murmur:
+            self.backchannel.advance()
+        self._played(speech)
+        self._count(True)
+
+    def take_back(self) -> None:
+        """What is on its way will not be played: it waits again."""
+        self._on_the_way.clear()
+        self.speech.take_back()
+        self.backchannel.take_back()
+
+    def _cut(self) -> None:
+        self._on_the_way.clear()
+        self.on_cut()
+        if self.backchannel.buffered_bytes:
+            self.on_audio()
+
+    def _both(self, speech: bytes | None, murmur: bytes | None) -> bytes | None:
         if speech and murmur:
             fmt = self.format
-            frame = encode(mix(decode(speech, fmt), decode(murmur, fmt)), fmt)
-        self._count(frame is not None)
-        return frame
+            return encode(mix(decode(speech, fmt), decode(murmur, fmt)), fmt)
+        return speech or murmur
+
+    def _played(self, speech: bool) -> None:
+        if speech and not self.speech.buffered_bytes:
+            self._reports.drained()
 
     def _count(self, audible: bool) -> None:
         if not self._streaming:

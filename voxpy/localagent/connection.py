@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 import numpy as np
+import orjson
 import trio
 
 from voxpy.engine import clock
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import Listening
 from voxpy.localagent.speaking import Speaking
+from voxpy.sockets import FrameSocket
 from voxpy.wire.realtime.effects import (
     AudioReceived,
     ConsiderBackchannel,
@@ -29,9 +31,6 @@ from voxpy.wire.realtime.effects import (
 from voxpy.wire.realtime.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
 from voxpy.wire.realtime.quirks import Quirks
 from voxpy.wire.realtime.server import RealtimeServer
-
-if TYPE_CHECKING:
-    from trio_websocket import WebSocketConnection
 
 __all__ = ["AgentConnection", "Behaviour"]
 
@@ -51,11 +50,11 @@ class Behaviour:
 
 
 class AgentConnection:
-    """One client: a reader, a writer, a listener, a timer, and a task for each thing to say."""
+    """One client: a writer, a listener, a timer, and a task for each thing to say."""
 
     def __init__(
         self,
-        socket: WebSocketConnection,
+        socket: FrameSocket,
         engines: Engines,
         *,
         report: Report = lambda _: None,
@@ -77,11 +76,11 @@ class AgentConnection:
             unix_at_zero_s=clock.wall().timestamp() - clock.now(),
         )
         self._listening = Listening(self._protocol, engines, apply=self._apply, report=report)
-        self._to_send, self._send = trio.open_memory_channel[bytes](math.inf)
+        self._to_send, self._send = trio.open_memory_channel[bytes | Outcome](math.inf)
         self._nap = trio.CancelScope()
 
     async def run(self) -> None:
-        """Talk until the client leaves. Raises ConnectionClosed then."""
+        """Talk until the client leaves."""
         async with trio.open_nursery() as nursery:
             self._speaking = Speaking(
                 self._protocol,
@@ -96,9 +95,29 @@ class AgentConnection:
             nursery.start_soon(self._write)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._listening.run)
-            while True:
-                text = await self._socket.get_message()
-                self._apply(self._protocol.receive(text, clock.now()))
+            self._socket.on_message = self._receive
+            await self._socket.run()
+            nursery.cancel_scope.cancel()
+
+    # -- for whoever plays the service: a test ---------------------------------------------------
+
+    def put(self, outcome: Outcome | Mapping[str, Any]) -> None:
+        """Do this behind all that is to be sent: a raw event, or what a fault may do."""
+        sent = outcome if not isinstance(outcome, Mapping) else Deliver(orjson.dumps(outcome))
+        self._to_send.send_nowait(sent)
+
+    def drop(self) -> None:
+        """Break the connection without a word, as a lost network does."""
+        self._socket.abort()
+
+    def take_turn(self) -> None:
+        """Answer although nobody asked: as if the client had sent ``response.create``."""
+        self._receive('{"type":"response.create"}')
+
+    # -- the inside ------------------------------------------------------------------------------
+
+    def _receive(self, message: str | bytes) -> None:
+        self._apply(self._protocol.receive(message, clock.now()))
 
     def _new_id(self, kind: str) -> str:
         self._ids[kind] = self._ids.get(kind, 0) + 1
@@ -156,6 +175,9 @@ class AgentConnection:
 
     async def _write(self) -> None:
         async for frame in self._send:
+            if not isinstance(frame, bytes):
+                await self._put(frame)
+                continue
             outcomes = self._faults.feed(frame)
             if not self._send.statistics().current_buffer_used:
                 outcomes += self._faults.flush()
@@ -167,8 +189,8 @@ class AgentConnection:
             case Deliver(frame, delay_s):
                 if delay_s:
                     await trio.sleep(delay_s)
-                await self._socket.send_message(frame.decode("utf-8", "replace"))
+                self._socket.send(frame.decode("utf-8", "replace"))
             case Stall(seconds):
                 await trio.sleep(seconds)
             case Close(code, reason):
-                await self._socket.aclose(code, reason)
+                self._socket.close(code, reason)

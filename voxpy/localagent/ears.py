@@ -10,12 +10,15 @@ only be given what a speech gate let through, and what it is known to invent is 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
+from voxpy.engine.speech import Recognised
 from voxpy.localagent.spelling import normalise_digits
 from voxpy.localagent.weights import (
     MOONSHINE_DECODER,
@@ -24,6 +27,7 @@ from voxpy.localagent.weights import (
     locate,
     missing,
 )
+from voxpy.media.memory import quietest_cut
 
 __all__ = [
     "RATE_HZ",
@@ -42,8 +46,7 @@ _LAYERS, _HEADS, _HEAD_WIDTH = 6, 8, 36  # the shape of the tiny model's attenti
 _TOKENS_PER_S = 6.5  # speech needs fewer; bounds a decoder that repeats itself for ever
 _SHORTEST_SAMPLES = RATE_HZ // 10  # below this the encoder's strides leave nothing to attend to
 _LONGEST_SAMPLES = 24 * RATE_HZ  # cost grows with the square, and words go missing beyond 30 s
-_SEARCH_SAMPLES = 6 * RATE_HZ  # where the quietest place to cut a longer utterance is looked for
-_BLOCK_SAMPLES = RATE_HZ // 50
+_SEARCH_S = 6.0  # where the quietest place to cut a longer utterance is looked for
 _SILENT_PEAK = 33  # -60 dBFS: nothing a phone line carries as speech is this quiet
 _LEAD_SAMPLES, _TAIL_SAMPLES = RATE_HZ // 5, RATE_HZ // 2
 """Silence put around every utterance: without it a third of all spelled numbers ended in babble."""
@@ -55,6 +58,16 @@ _INVENTED = frozenset({"", "you"})
 """Complete transcripts the model writes for silence and noise (lower case, letters only)."""
 
 
+@attrs.frozen
+class _Decoded:
+    text: str
+    logp: float
+    n_tokens: int
+
+
+_NO_WORDS = _Decoded("", 0.0, 0)
+
+
 class Ears:
     """The recogniser. One instance serves every call of the process, from any thread.
 
@@ -63,6 +76,8 @@ class Ears:
 
     Raises EngineMissing when onnxruntime or a weight file is absent or not the expected one.
     """
+
+    languages = ("en",)
 
     def __init__(self) -> None:
         try:
@@ -95,30 +110,48 @@ class Ears:
         Blocks for about 3 % of the audio's length. Spelled digits come back joined, see
         ``normalise_digits``.
         """
-        parts = [self._part(part) for part in split_long(samples)]
-        return normalise_digits(" ".join(part for part in parts if part))
+        return self.recognise(samples).text
 
-    def _part(self, samples: npt.NDArray[np.int16]) -> str:
+    def recognise(self, samples: npt.NDArray[np.int16]) -> Recognised:
+        """Return the words, and as confidence the mean probability of a token of them.
+
+        The geometric mean over the decoder's own choices, its end mark included; 0.0 for no words.
+        """
+        parts = [self._part(part) for part in split_long(samples)]
+        spoken = [part for part in parts if part.text]
+        logp = sum(part.logp for part in spoken)
+        text = normalise_digits(" ".join(part.text for part in spoken))
+        n_tokens = sum(part.n_tokens for part in spoken)
+        return Recognised(text, math.exp(logp / n_tokens) if spoken else 0.0)
+
+    def _part(self, samples: npt.NDArray[np.int16]) -> _Decoded:
         if (
             len(samples) < _SHORTEST_SAMPLES
             or int(np.abs(samples.astype(np.int32)).max()) < _SILENT_PEAK
         ):
-            return ""
+            return _NO_WORDS
         audio = np.zeros(_LEAD_SAMPLES + len(samples) + _TAIL_SAMPLES, np.float32)
         audio[_LEAD_SAMPLES : _LEAD_SAMPLES + len(samples)] = samples
-        return without_invented(self._words(audio / 32768.0))
+        decoded = self._words(audio / 32768.0)
+        return decoded if without_invented(decoded.text) else _NO_WORDS
 
-    def _words(self, audio: npt.NDArray[np.float32]) -> str:
+    def _words(self, audio: npt.NDArray[np.float32]) -> _Decoded:
         audio = audio[np.newaxis, :]
         # The mask must have the length of the audio for both networks: with the length of the
         # encoded frames the decoder fails on anything beyond 9 s.
         mask = np.ones(audio.shape, np.int64)
         encoded = self._encoder.run(None, {"input_values": audio, "attention_mask": mask})[0]
         most = max(4, int(audio.shape[1] / RATE_HZ * _TOKENS_PER_S))
-        return self._text(self._decode(encoded, mask, most))
+        tokens, logp = self._decode(encoded, mask, most)
+        return _Decoded(self._text(tokens), logp, len(tokens) + 1)
 
-    def _decode(self, encoded: npt.NDArray[np.float32], mask: Any, most: int) -> list[int]:
-        """Return up to ``most`` tokens, greedily, without the marks; none if it only babbled."""
+    def _decode(
+        self, encoded: npt.NDArray[np.float32], mask: Any, most: int
+    ) -> tuple[list[int], float]:
+        """Return up to ``most`` tokens, greedily, without the marks; none if it only babbled.
+
+        With them the logarithm of their probability.
+        """
         empty = np.zeros((1, _HEADS, 0, _HEAD_WIDTH), np.float32)
         cache: dict[str, Any] = dict.fromkeys(self._cached_names, empty)
         fixed = {"encoder_hidden_states": encoded, "encoder_attention_mask": mask}
@@ -133,14 +166,14 @@ class Ears:
             )
             scores = logits[0, -1]
             last = int(scores.argmax())
-            if last == _END_TOKEN:
-                return tokens
-            tokens.append(last)
             logp -= float(np.log(np.exp(scores - scores[last]).sum()))
+            if last == _END_TOKEN:
+                return tokens, logp
+            tokens.append(last)
             computed = zip(self._cached_names, present, strict=True)
             # Keys and values of the encoder come out of the first step only.
             cache.update((name, new) for name, new in computed if first or ".decoder." in name)
-        return tokens if logp / most > _RUNAWAY_LOGP else []
+        return (tokens, logp) if logp / most > _RUNAWAY_LOGP else ([], 0.0)
 
     def _text(self, tokens: list[int]) -> str:
         pieces = b"".join(self._pieces[t] for t in tokens if _END_TOKEN < t < len(self._pieces))
@@ -173,9 +206,7 @@ def split_long(samples: npt.NDArray[np.int16]) -> list[npt.NDArray[np.int16]]:
     """Return ``samples`` (16 kHz) in parts of at most 24 s, cut where it is quietest."""
     parts = []
     while len(samples) > _LONGEST_SAMPLES:
-        start = _LONGEST_SAMPLES - _SEARCH_SAMPLES
-        blocks = samples[start:_LONGEST_SAMPLES].reshape(-1, _BLOCK_SAMPLES).astype(np.float32)
-        cut = start + (int((blocks**2).sum(axis=1).argmin()) + 1) * _BLOCK_SAMPLES
+        cut = quietest_cut(samples[:_LONGEST_SAMPLES], search_s=_SEARCH_S, rate_hz=RATE_HZ)
         parts.append(samples[:cut])
         samples = samples[cut:]
     return [*parts, samples]

@@ -33,15 +33,22 @@ class Engines:
     voice: Speaks
     responder: Responder
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(THREADS))
+    gates: trio.Lock = attrs.field(factory=trio.Lock)
+    """Held while a gate computes on the event loop."""
     connections: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
     """Numbers for the connections served with these, so that no two use the same item ids."""
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """Do blocking ``work(*args)`` in a thread; inline on virtual time: it sees no threads."""
         if clock.is_virtual():
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()  # a whole one costs more than most work
             return work(*args)
         return await trio.to_thread.run_sync(work, *args, limiter=self.limiter)
+
+    async def ask(self, gate: SpeechGate, samples: Samples) -> float:
+        """Return ``gate.probability(samples)``; one gate at a time, see SpeechEngines."""
+        async with self.gates:
+            return gate.probability(samples)
 
 
 def local_engines(responder: Responder) -> Engines:

@@ -11,18 +11,18 @@ from typing import Any
 import trio
 
 from voxpy.engine import clock
+from voxpy.engine.hearing import Hearing
 from voxpy.localagent.engines import Engines
-from voxpy.localagent.hearing import Hearing
-from voxpy.localagent.turns import (
+from voxpy.localagent.turns import configure, looks_unfinished
+from voxpy.localagent.wireaudio import linear
+from voxpy.media.turns import (
     PAUSE_MS,
     Pause,
     SpeechResumed,
     SpeechStarted,
     SpeechStopped,
     TurnEvent,
-    looks_unfinished,
 )
-from voxpy.localagent.wireaudio import linear
 from voxpy.wire.realtime.effects import Effect, InputCleared, InputCommitted
 from voxpy.wire.realtime.lengths import WholeSamples
 from voxpy.wire.realtime.server import RealtimeServer
@@ -76,7 +76,7 @@ class Listening:
     def configure(self) -> None:
         """Take over the session's turn detection."""
         if self._hearing is not None:
-            self._hearing.configure(self._turn_detection())
+            configure(self._hearing.detector, self._turn_detection())
 
     @property
     def caller_talks(self) -> bool:
@@ -92,7 +92,7 @@ class Listening:
     async def run(self) -> None:
         """Listen until cancelled."""
         self._hearing = Hearing(await self._engines.run(self._engines.gate))
-        self._hearing.configure(self._turn_detection())
+        configure(self._hearing.detector, self._turn_detection())
         async for item in self._hear:
             if isinstance(item, InputCommitted):
                 await self._transcribe_committed(item.item_id)

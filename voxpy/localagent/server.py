@@ -7,22 +7,17 @@ sent as soon as it is made, faster than real time, as the service does.
 from __future__ import annotations
 
 import errno
-import math
 from collections.abc import Callable
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketRequest, wrap_server_stream
 
-from voxpy.errors import VoxpyError
+from voxpy.errors import RemoteProtocolError, VoxpyError
 from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
-from voxpy.wire.realtime.endpoint import Refusal, check_request
+from voxpy.sockets import Upgrade, receive_upgrade
+from voxpy.wire.realtime.endpoint import check_request
 
 __all__ = ["serve_stream", "serve_tcp"]
-
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-HANDSHAKE_S = 10.0
-MESSAGE_QUEUE = 64
 
 Report = Callable[[str], None]
 
@@ -63,23 +58,17 @@ async def serve_stream(
     *,
     report: Report = lambda _: None,
     behaviour: Behaviour | None = None,
+    began: Callable[[AgentConnection], None] = lambda _: None,
 ) -> None:
-    """Serve one connection over any stream, until it closes. An error of it is only reported."""
+    """Serve one connection over any stream, until it closes. An error of it is only reported.
+
+    ``began`` gets the connection when the handshake is over.
+    """
     try:
-        async with trio.open_nursery() as nursery:
-            with trio.move_on_after(HANDSHAKE_S) as patience:
-                request = await wrap_server_stream(
-                    nursery,
-                    stream,
-                    message_queue_size=MESSAGE_QUEUE,
-                    max_message_size=MAX_MESSAGE_BYTES,
-                    receive_buffer_size=65536,
-                )
-                patience.deadline = math.inf
-                await _serve(request, engines, report, behaviour or Behaviour())
-            nursery.cancel_scope.cancel()
-    except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
-        pass  # the client left: the ordinary end
+        upgrade = await receive_upgrade(stream)
+        await _serve(upgrade, engines, report, behaviour or Behaviour(), began)
+    except* (RemoteProtocolError, trio.BrokenResourceError):
+        pass  # no client of ours, or one that left in the middle of its handshake
     except* Exception as group:
         report(f"a connection failed: {group.exceptions[0]!r}")
     finally:
@@ -88,17 +77,19 @@ async def serve_stream(
 
 
 async def _serve(
-    request: WebSocketRequest, engines: Engines, report: Report, behaviour: Behaviour
+    upgrade: Upgrade,
+    engines: Engines,
+    report: Report,
+    behaviour: Behaviour,
+    began: Callable[[AgentConnection], None],
 ) -> None:
-    refusal = behaviour.faults.refusal() or check_request(request.path, request.headers)
+    refusal = behaviour.faults.refusal() or check_request(upgrade.path, upgrade.headers)
     if refusal is not None:
-        await _refuse(request, refusal)
+        json = [("content-type", "application/json")]
+        await upgrade.refuse(refusal.status, body=refusal.body, headers=json)
         return
-    offered = request.proposed_subprotocols
-    socket = await request.accept(subprotocol="realtime" if "realtime" in offered else None)
-    await AgentConnection(socket, engines, report=report, behaviour=behaviour).run()
-
-
-async def _refuse(request: WebSocketRequest, refusal: Refusal) -> None:
-    headers = [(b"content-type", b"application/json")]
-    await request.reject(refusal.status, extra_headers=headers, body=refusal.body)
+    chosen = "realtime" if "realtime" in upgrade.subprotocols else None
+    socket = await upgrade.accept(subprotocol=chosen)
+    connection = AgentConnection(socket, engines, report=report, behaviour=behaviour)
+    began(connection)
+    await connection.run()

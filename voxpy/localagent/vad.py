@@ -14,13 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from voxpy.localagent.weights import SILERO_MODEL, locate, missing
+from voxpy.media.vad import FRAME_SAMPLES
 
-__all__ = ["FRAME_MS", "FRAME_SAMPLES", "RATE_HZ", "EnergyGate", "SileroGate"]
-
-RATE_HZ = 16_000
-FRAME_SAMPLES = 512
-"""What a gate takes at a time; the network knows no other size."""
-FRAME_MS = 32
+__all__ = ["EnergyGate", "SileroGate"]
 
 _SILENT_PEAK = 33  # -60 dBFS, see SileroGate
 _FRAMES_TO_FORGET = 10  # 320 ms
@@ -79,7 +75,8 @@ class EnergyGate:
     def probability(self, samples: npt.NDArray[np.int16]) -> float:
         """Return the probability of speech in 512 samples. Raises ValueError for another number."""
         _check(samples)
-        power = float(np.mean(np.square(samples / 32768.0)))
+        exact = samples.astype(np.float64)
+        power = float(exact @ exact) / (FRAME_SAMPLES * 32768.0**2)
         level_db = 10 * math.log10(max(power, 1e-12))
         above_db = level_db - self._floor_db - self._MARGIN_DB
         fallen = min(level_db, self._floor_db + self._RISE_DB)

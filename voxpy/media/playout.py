@@ -32,10 +32,15 @@ class Cleared:
     dropped_ms: float
 
 
-class Playout:
-    """A bounded queue of audio, pulled one 20 ms frame at a time. A media Source.
+def _nobody() -> None:
+    """Nobody wants to know."""
 
-    Written = played + cleared + dropped + buffered, in bytes, at any moment.
+
+class Playout:
+    """A bounded queue of audio, pulled one 20 ms frame at a time. A media AheadSource.
+
+    Written = played + cleared + dropped + buffered, in bytes, at any moment. What is on its way to
+    a carrier that buffers has not been played and counts as buffered.
     """
 
     def __init__(
@@ -51,6 +56,10 @@ class Playout:
         self._chunks: deque[_Chunk] = deque()
         self._played_bytes: dict[str, int] = {}
         self._held_back = False
+        self._on_the_way: deque[list[_Chunk]] = deque()
+        self._on_the_way_bytes = 0
+        self.on_audio: Callable[[], None] = _nobody
+        self.on_cut: Callable[[], None] = _nobody
         self.buffered_bytes = 0
         self.played_bytes = 0
         self.cleared_bytes = 0
@@ -84,6 +93,7 @@ class Playout:
         if kept:
             self._chunks.append(_Chunk(item_id, kept))
             self.buffered_bytes += len(kept)
+            self.on_audio()
 
     def pull(self) -> bytes | None:
         """Return the next frame, or None when there is nothing to play.
@@ -92,19 +102,45 @@ class Playout:
         played with silence behind it.
         """
         want = self._format.frame_bytes
-        if self.buffered_bytes < self._format.sample_bytes:
+        waiting = self.buffered_bytes - self._on_the_way_bytes
+        if waiting < self._format.sample_bytes:
             return None
-        if self.buffered_bytes < want and not self._held_back:
+        if waiting < want and not self._held_back:
             self._held_back = True
             return None
         self._held_back = False
         # Whole samples only: a sender may cut anywhere, and half a sample would shift all the rest.
-        whole = self.buffered_bytes - self.buffered_bytes % self._format.sample_bytes
-        taken = self._take(min(want, whole))
+        parts = self._take(min(want, waiting - waiting % self._format.sample_bytes))
+        self._count_played(parts)
+        taken = b"".join(p.data for p in parts)
         return taken + self._format.silence[len(taken) :]
+
+    def pull_ahead(self) -> bytes | None:
+        """Return the next whole frame before its time; it is on its way until ``advance``."""
+        want = self._format.frame_bytes
+        if self.buffered_bytes - self._on_the_way_bytes < want:
+            return None
+        self._held_back = False
+        parts = self._take(want)
+        self._on_the_way.append(parts)
+        self._on_the_way_bytes += want
+        return b"".join(p.data for p in parts)
+
+    def advance(self) -> None:
+        """The oldest frame on its way is being played."""
+        self._on_the_way_bytes -= self._format.frame_bytes
+        self._count_played(self._on_the_way.popleft())
+
+    def take_back(self) -> None:
+        """What is on its way will not be played: it waits again."""
+        for parts in reversed(self._on_the_way):
+            self._chunks.extendleft(reversed(parts))
+        self._on_the_way.clear()
+        self._on_the_way_bytes = 0
 
     def clear(self) -> list[Cleared]:
         """Throw away everything that waits; return what was lost, per item, in order."""
+        self.take_back()
         lost: dict[str, int] = {}
         for chunk in self._chunks:
             left = len(chunk.data) - chunk.offset
@@ -113,24 +149,32 @@ class Playout:
         self.cleared_bytes += self.buffered_bytes
         self.buffered_bytes = 0
         self._held_back = False
+        self.on_cut()
         ms = 1000 / self._format.bytes_per_second
         return [Cleared(item, self.played_ms(item), n * ms) for item, n in lost.items()]
 
     def played_ms(self, item_id: str) -> float:
-        """Return how many milliseconds of ``item_id`` have been pulled."""
+        """Return how many milliseconds of ``item_id`` have been played."""
         return self._played_bytes.get(item_id, 0) * 1000 / self._format.bytes_per_second
 
-    def _take(self, want: int) -> bytes:
+    def _take(self, want: int) -> list[_Chunk]:
+        first = self._chunks[0]
+        if not first.offset and len(first.data) == want:
+            return [self._chunks.popleft()]
         parts = []
-        while want and self._chunks:
+        while want:
             chunk = self._chunks[0]
             part = chunk.data[chunk.offset : chunk.offset + want]
-            parts.append(part)
+            parts.append(_Chunk(chunk.item_id, part))
             chunk.offset += len(part)
             want -= len(part)
-            self._played_bytes[chunk.item_id] = self._played_bytes.get(chunk.item_id, 0) + len(part)
-            self.played_bytes += len(part)
-            self.buffered_bytes -= len(part)
             if chunk.offset == len(chunk.data):
                 self._chunks.popleft()
-        return b"".join(parts)
+        return parts
+
+    def _count_played(self, parts: list[_Chunk]) -> None:
+        for part in parts:
+            n = len(part.data)
+            self._played_bytes[part.item_id] = self._played_bytes.get(part.item_id, 0) + n
+            self.played_bytes += n
+            self.buffered_bytes -= n

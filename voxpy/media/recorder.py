@@ -1,67 +1,140 @@
-"""Writes both sides of a port into one WAV file that is valid at every second."""
+"""What is recorded: a tape that costs the media tick an append, and how it becomes one PCM stream.
+
+The two halves meet where a block of the tape is handed over, so that converting, mixing, encoding
+and writing can be done elsewhere than on the event loop.
+"""
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
+import attrs
 import numpy as np
 
-from voxpy.audio.convert import Converter
-from voxpy.audio.frame import FRAME_S, Format, pcm16
-from voxpy.audio.wav import WavWriter
+from voxpy.audio.convert import Converter, decode
+from voxpy.audio.frame import FRAME_S, Format, Samples, pcm16
+from voxpy.audio.mix import mix
 from voxpy.media.unit import MediaPort
 
-__all__ = ["Recorder"]
+__all__ = ["BLOCK_S", "Block", "Run", "Tape", "TapeTrack", "Tracks", "both_sides"]
 
-FLUSH_EVERY_FRAMES = round(1 / FRAME_S)
+BLOCK_S = 0.5
+"""How much is handed over at a time: what a killed process loses of its recording."""
+LONGEST_TAPE_S = 60.0
+"""How long a disk may stall before a recording has a gap rather than the process no memory."""
+
+_BLOCK_FRAMES = round(BLOCK_S / FRAME_S)
+_LONGEST_FRAMES = round(LONGEST_TAPE_S / FRAME_S)
 
 
-class Recorder:
-    """Records what a port says and hears; a tap of the media graph.
+@attrs.define(eq=False)
+class Run:
+    """Consecutive frames of one track in one format."""
 
-    Stereo: left is what came from the port, right what was sent to it (VoxEngine:
-    CallRecordParameters.stereo). Mono: the sum. The file on disk is complete up to the last second.
-    """
+    format: Format
+    frames: list[bytes] = attrs.field(factory=list)
 
-    def __init__(self, file: BinaryIO, port: MediaPort, *, stereo: bool, rate_hz: int) -> None:
-        assert port.source is not None
-        assert port.sink is not None
-        self._port = port
-        self._target = pcm16(rate_hz)
-        self._stereo = stereo
-        self._writer = WavWriter(file, self._target, channels=2 if stereo else 1)
-        self._converters: dict[tuple[str, Format], Converter] = {}
-        self._frames = 0
+
+Block: TypeAlias = Sequence[Sequence[Run]]
+"""What came of each track, equally long."""
+
+
+class Tape:
+    """Frames of one or two tracks that wait to be written. Pure; belongs to the media tick."""
+
+    def __init__(self, tracks: int, *, on_block: Callable[[], None]) -> None:
+        self._tracks: list[list[Run]] = [[] for _ in range(tracks)]
+        self._waiting_frames = 0
+        self._on_block = on_block
+        self.recorded_frames = 0
+        self.lost_frames = 0
 
     @property
     def duration_s(self) -> float:
-        """Seconds recorded so far."""
-        return self._writer.duration_s
+        """Seconds that were put on the tape, taken or not."""
+        return self.recorded_frames * FRAME_S
 
-    def write(self, said: bytes, heard: bytes) -> None:
-        """Record one tick: 20 ms from the port and 20 ms to it, in the port's formats."""
-        assert self._port.source is not None
-        assert self._port.sink is not None
-        left = self._samples("said", said, self._port.source.format)
-        right = self._samples("heard", heard, self._port.sink.format)
-        if self._stereo:
-            both = np.empty(2 * len(left), dtype=np.int16)
-            both[0::2], both[1::2] = left, right
-        else:
-            both = np.clip(left.astype(np.int32) + right, -32768, 32767).astype(np.int16)
-        self._writer.write(both.tobytes())
-        self._frames += 1
-        if self._frames % FLUSH_EVERY_FRAMES == 0:
-            self._writer.flush()
+    def add(self, *frames: tuple[Format, bytes]) -> None:
+        """Take 20 ms of every track; an empty frame is silence.
 
-    def close(self) -> None:
-        """Finish the file. Idempotent."""
-        self._writer.close()
+        ``on_block`` is called when half a second waits, and every half second after until it is
+        taken. Beyond a minute the newest are lost and counted.
+        """
+        if self._waiting_frames >= _LONGEST_FRAMES:
+            self.lost_frames += 1
+            return
+        for track, (fmt, frame) in zip(self._tracks, frames, strict=True):
+            if not track or (track[-1].format is not fmt and track[-1].format != fmt):
+                track.append(Run(fmt))
+            track[-1].frames.append(frame or fmt.silence)
+        self._waiting_frames += 1
+        self.recorded_frames += 1
+        if self._waiting_frames % _BLOCK_FRAMES == 0:
+            self._on_block()
 
-    def _samples(
-        self, side: str, frame: bytes, fmt: Format
-    ) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-        converter = self._converters.get((side, fmt))
+    def take(self) -> Block:
+        """Return what waits and forget it."""
+        taken, self._tracks = self._tracks, [[] for _ in self._tracks]
+        self._waiting_frames = 0
+        return taken
+
+
+def both_sides(port: MediaPort, tape: Tape) -> Callable[[bytes, bytes], None]:
+    """Return a tap that records what ``port`` says on the first track, what it hears on the second.
+
+    ``port`` must have both ends.
+    """
+    source, sink = port.source, port.sink
+    assert source is not None
+    assert sink is not None
+
+    def tap(said: bytes, heard: bytes) -> None:
+        tape.add((source.format, said), (sink.format, heard))
+
+    return tap
+
+
+class TapeTrack:
+    """The sink of one track, for a tape that is fed by links; the last track completes the tick."""
+
+    def __init__(self, fmt: Format, *, then: Callable[[], None]) -> None:
+        self.format = fmt
+        self.frame = b""
+        self._then = then
+
+    def push(self, frame: bytes) -> None:
+        """Take 20 ms."""
+        self.frame = frame
+        self._then()
+
+
+class Tracks:
+    """Turns the blocks of one tape, in order, into PCM at ``rate_hz``. Not for the media tick.
+
+    Stereo: the first track left, the second right, interleaved. Mono: their saturated sum.
+    """
+
+    def __init__(self, rate_hz: int, *, stereo: bool) -> None:
+        self.format = pcm16(rate_hz)
+        self.channels = 2 if stereo else 1
+        self._converters: dict[tuple[int, Format], Converter] = {}
+
+    def pcm(self, block: Block) -> Samples:
+        """Return the samples of a block, interleaved if there are two channels."""
+        tracks = [self._samples(n, runs) for n, runs in enumerate(block)]
+        if self.channels == 1:
+            return mix(*tracks)
+        both = np.empty(2 * len(tracks[0]), dtype=np.int16)
+        both[0::2], both[1::2] = tracks[0], tracks[-1]
+        return both
+
+    def _samples(self, track: int, runs: Sequence[Run]) -> Samples:
+        parts = [self._converter(track, r.format).convert(b"".join(r.frames)) for r in runs]
+        return decode(b"".join(parts), self.format)
+
+    def _converter(self, track: int, fmt: Format) -> Converter:
+        converter = self._converters.get((track, fmt))
         if converter is None:
-            converter = self._converters[side, fmt] = Converter(fmt, self._target)
-        return np.frombuffer(converter.convert(frame or fmt.silence), dtype="<i2")
+            converter = self._converters[track, fmt] = Converter(fmt, self.format)
+        return converter

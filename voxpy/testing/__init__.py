@@ -1,1 +1,86 @@
-"""The test kit for scenario authors."""
+"""The test kit for scenario authors: whole calls on virtual time. See docs/testing.md."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voxpy.channels.caller import CallOver, StepFailed
+    from voxpy.channels.script import LineOptions
+    from voxpy.localagent.connection import Behaviour
+    from voxpy.localagent.responder import CallTool, Say, Turn
+    from voxpy.testing.agent import ScriptedAgent
+    from voxpy.testing.caller import Caller
+    from voxpy.testing.calls import CallKit
+    from voxpy.testing.httpstub import Reply
+    from voxpy.testing.service import Refusing, Service, Talk
+    from voxpy.testing.story import Happened, Latency, Said, ToolCalled, Truncated
+    from voxpy.testing.virtual import run_virtual
+    from voxpy.testing.world import World
+    from voxpy.testing.worldcall import WorldCall
+    from voxpy.wire.realtime.faults import Faults
+    from voxpy.wire.realtime.quirks import Quirks
+
+__all__ = [
+    "Behaviour",
+    "CallKit",
+    "CallOver",
+    "CallTool",
+    "Caller",
+    "Faults",
+    "Happened",
+    "Latency",
+    "LineOptions",
+    "Quirks",
+    "Refusing",
+    "Reply",
+    "Said",
+    "Say",
+    "ScriptedAgent",
+    "Service",
+    "StepFailed",
+    "Talk",
+    "ToolCalled",
+    "Truncated",
+    "Turn",
+    "World",
+    "WorldCall",
+    "run_virtual",
+]
+
+_HOMES = {
+    "Behaviour": "localagent.connection",
+    "CallKit": "testing.calls",
+    "CallOver": "channels.caller",
+    "CallTool": "localagent.responder",
+    "Caller": "testing.caller",
+    "Faults": "wire.realtime.faults",
+    "Happened": "testing.story",
+    "Latency": "testing.story",
+    "LineOptions": "channels.script",
+    "Quirks": "wire.realtime.quirks",
+    "Refusing": "testing.service",
+    "Reply": "testing.httpstub",
+    "Said": "testing.story",
+    "Say": "localagent.responder",
+    "ScriptedAgent": "testing.agent",
+    "Service": "testing.service",
+    "StepFailed": "channels.caller",
+    "Talk": "testing.service",
+    "ToolCalled": "testing.story",
+    "Truncated": "testing.story",
+    "Turn": "localagent.responder",
+    "World": "testing.world",
+    "WorldCall": "testing.worldcall",
+    "run_virtual": "testing.virtual",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The pytest plugin lives in this package: only tests that use the kit pay for its imports.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"voxpy.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -13,11 +13,20 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from voxpy.engine.speech import Recognised
 from voxpy.localagent.engines import Engines
-from voxpy.localagent.responder import Act, Say, Turn
+from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.vad import EnergyGate
 
-__all__ = ["Airwaves", "ScriptedResponder", "ToneEars", "ToneVoice", "scripted_engines"]
+__all__ = [
+    "AgentScript",
+    "Airwaves",
+    "ScriptedResponder",
+    "ToneEars",
+    "ToneVoice",
+    "TurnScript",
+    "scripted_engines",
+]
 
 Samples = npt.NDArray[np.int16]
 
@@ -79,6 +88,8 @@ class ToneVoice:
 class ToneEars:
     """Ears for ``Engines``: the texts of the tones in a recording, cut where the sound was cut."""
 
+    languages = ("en",)
+
     def __init__(self, airwaves: Airwaves) -> None:
         self._airwaves = airwaves
 
@@ -96,6 +107,11 @@ class ToneEars:
                 heard.append(self._words(whole[start:end].ravel()))
         return " ".join(h for h in heard if h)
 
+    def recognise(self, samples: Samples) -> Recognised:
+        """Return the same words; a tone is always understood."""
+        text = self.transcribe(samples)
+        return Recognised(text, 1.0 if text else 0.0)
+
     def _words(self, audio: npt.NDArray[np.float64]) -> str:
         spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), n=max(len(audio), 8192)))
         hz = float(np.argmax(spectrum)) * EAR_HZ / max(len(audio), 8192)
@@ -110,23 +126,35 @@ def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-class ScriptedResponder:
-    """A brain that says the next line of a list, or what a function of the Turn returns."""
+TurnScript = str | Act | Sequence[str | Act]
+"""What an agent does in one turn: a text to say, a tool to call, or several of these."""
 
-    def __init__(self, script: Sequence[str | Act] | Callable[[Turn], Sequence[Act]]) -> None:
+AgentScript = Sequence[TurnScript] | Callable[[Turn], Sequence[Act]]
+"""What it does turn by turn, or a function that is asked at each."""
+
+
+class ScriptedResponder:
+    """A brain that does the next turn of a list, or what a function of the Turn returns.
+
+    ``turns`` is what it was asked, ``script`` the turns it has left, which may grow.
+    """
+
+    def __init__(self, script: AgentScript) -> None:
         self._function = script if callable(script) else None
-        self._lines = [] if callable(script) else list(script)
+        self.script: list[TurnScript] = [] if callable(script) else list(script)
         self.turns: list[Turn] = []
 
     async def respond(self, turn: Turn) -> AsyncIterator[Act]:
         """Yield the acts for this turn; a script that has run out says so."""
         self.turns.append(turn)
-        if self._function is not None:
-            for act in self._function(turn):
-                yield act
-            return
-        line = self._lines.pop(0) if self._lines else "The script is over."
-        yield Say(line) if isinstance(line, str) else line
+        for act in self._next(turn):
+            yield Say(act) if isinstance(act, str) else act
+
+    def _next(self, turn: Turn) -> Sequence[str | Act]:
+        if self._function is not None and not self.script:
+            return self._function(turn)
+        line = self.script.pop(0) if self.script else "The script is over."
+        return [line] if isinstance(line, str | Say | CallTool) else line
 
 
 def scripted_engines(responder: ScriptedResponder) -> Engines:

@@ -1,7 +1,8 @@
-"""The pytest plugin, loaded by entry point: the ``voxpy`` fixture."""
+"""The pytest plugin, loaded by entry point: the ``voxpy`` fixture, and calls in failure reports."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,27 @@ import pytest
 if TYPE_CHECKING:
     from voxpy.testing.calls import CallKit
 
-__all__ = ["voxpy"]
+__all__ = ["pytest_runtest_makereport", "voxpy"]
 
 
 @pytest.fixture
 def voxpy(tmp_path: Path) -> CallKit:
-    """Run whole calls on virtual time: ``voxpy.call(scenario, caller, agent=[...])``."""
+    """Run whole calls on virtual time: ``voxpy.call(...)``, or ``async with voxpy.world(...)``."""
     from voxpy.testing.calls import CallKit  # only tests that use it pay for the import
 
     return CallKit(tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what happened in the calls of a test that failed."""
+    report = yield
+    if report.failed and report.when == "call":
+        from voxpy.testing.calls import CallKit
+
+        kit = getattr(item, "funcargs", {}).get("voxpy")
+        for timeline in kit.timelines() if isinstance(kit, CallKit) else ():
+            report.sections.append(("voxpy: the call", timeline))
+    return report

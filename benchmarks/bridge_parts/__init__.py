@@ -1,0 +1,1 @@
+"""The processes and the measuring of ``benchmarks/bridge.py``."""

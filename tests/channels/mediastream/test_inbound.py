@@ -1,0 +1,124 @@
+"""What the far end says, between a provider's messages and the tick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from voxpy.audio.convert import encode
+from voxpy.audio.frame import PCMU, pcm16
+from voxpy.channels.mediastream.inbound import LIMIT_FRAMES, Inbound
+
+
+def frame(letter: str) -> bytes:
+    return letter.encode() * 160
+
+
+def test_frames_come_out_as_they_came_whatever_the_chunks() -> None:
+    inbound = Inbound(PCMU)
+    inbound.put(frame("a")[:50])
+    assert inbound.pull() is None
+    inbound.put(frame("a")[50:] + frame("b") + frame("c")[:10])
+    assert [inbound.pull() for _ in range(3)] == [frame("a"), frame("b"), None]
+    inbound.put(frame("c")[10:])
+    assert inbound.pull() == frame("c")
+    assert inbound.statistics.received_frames == pytest.approx(3)
+
+
+def test_of_a_burst_the_newest_200_ms_are_kept() -> None:
+    inbound = Inbound(PCMU)
+    for letter in "abcdefghijklm":
+        inbound.put(frame(letter))
+    assert inbound.pull() == frame("d")
+    assert inbound.statistics.dropped_frames == 3
+    inbound.clear()
+    assert inbound.pull() is None
+
+
+def test_chunks_that_were_swapped_on_the_way_are_put_in_order() -> None:
+    inbound = Inbound(PCMU)
+    for letter, number in (("a", 1), ("c", 3), ("b", 2), ("d", 4)):
+        inbound.put(frame(letter), number)
+    assert [inbound.pull() for _ in range(2)] == [frame("a"), frame("b")]
+    inbound.put(frame("x"), 2)
+    assert [inbound.pull() for _ in range(3)] == [frame("c"), frame("d"), None]
+    assert inbound.statistics.late_chunks == 1
+
+
+def steady(inbound: Inbound, sound: bytes, *, waiting: int, seconds: float) -> int:
+    """Let ``waiting`` frames wait, then one come per tick; return how many wait in the end."""
+    for _ in range(waiting):
+        inbound.put(sound)
+    for _ in range(round(seconds * 50)):
+        inbound.put(sound)
+        assert inbound.pull() == sound
+    return inbound.buffered_bytes // PCMU.frame_bytes
+
+
+LOUD = encode(np.tile(np.array([8000, -8000], np.int16), 80), PCMU)
+
+
+@pytest.mark.parametrize(
+    ("sound", "waiting", "left"),
+    [(PCMU.silence, 6, 1), (LOUD, 6, 3), (LOUD, 2, 2), (PCMU.silence, 1, 1)],
+    ids=["silence", "much speech", "a little speech", "a spare frame"],
+)
+def test_a_delay_that_built_up_is_given_back(sound: bytes, waiting: int, left: int) -> None:
+    inbound = Inbound(PCMU)
+    assert steady(inbound, sound, waiting=waiting, seconds=10) == left
+    assert inbound.statistics.trimmed_frames == waiting - left
+
+
+def test_a_far_clock_that_is_fast_neither_grows_nor_loses_more_than_it_is_fast() -> None:
+    inbound = Inbound(PCMU)
+    came = 0
+    for tick in range(50 * 600):
+        while came <= tick * 1.0002:  # 200 ppm: a frame more every 100 s
+            inbound.put(PCMU.silence)
+            came += 1
+        assert inbound.pull() is not None
+    assert inbound.buffered_bytes <= 2 * 160
+    assert inbound.statistics.trimmed_frames <= 6
+    assert inbound.statistics.dropped_frames == 0
+
+
+class Arrivals(RuleBasedStateMachine):
+    """Chunks of any size, numbered as they were spoken; out comes what went in, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inbound = Inbound(pcm16(8000))
+        self.said = bytearray()
+        self.counter = 0
+
+    @rule(samples=st.integers(1, 700))
+    def put(self, samples: int) -> None:
+        data = np.arange(self.counter, self.counter + samples, dtype="<u2").tobytes()
+        self.counter = (self.counter + samples) % 65536
+        self.said += data
+        self.inbound.put(data)
+        excess = len(self.said) - LIMIT_FRAMES * 320
+        if excess > 0:
+            del self.said[: -(-excess // 320) * 320]
+
+    @rule()
+    def pull(self) -> None:
+        frame = self.inbound.pull()
+        if len(self.said) < 320:
+            assert frame is None
+        else:
+            assert frame == bytes(self.said[:320])
+            del self.said[:320]
+
+    @invariant()
+    def never_more_than_200_ms(self) -> None:
+        assert self.inbound.buffered_bytes == len(self.said) <= LIMIT_FRAMES * 320
+
+
+TestArrivals: Any = Arrivals.TestCase
+TestArrivals.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

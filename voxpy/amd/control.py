@@ -1,0 +1,165 @@
+"""What drives a detector: it listens to a call from its answer on and posts how that ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import trio
+
+from voxpy.amd.decision import Decider, Thresholds, Verdict
+from voxpy.amd.detector import AnsweringMachineDetector
+from voxpy.amd.events import AMDEvent, Events
+from voxpy.audio.beep import BeepDetector
+from voxpy.audio.frame import Samples
+from voxpy.audio.mix import rms_dbfs
+from voxpy.call import Call
+from voxpy.engine import clock
+from voxpy.engine.emitter import Waiter
+from voxpy.engine.events import Event
+from voxpy.engine.intake import GateTask
+from voxpy.engine.session import Session
+from voxpy.errors import EngineMissing, ScenarioError
+from voxpy.events import CallEvents
+from voxpy.media.vad import FRAME_MS, RATE_HZ
+
+__all__ = ["AMDController"]
+
+LOUD_DBFS = -35.0
+"""A beep is louder, and the noise of a line is not."""
+
+
+class AMDController:
+    """Implements ``voxpy.amd.detector.AMDControl``."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        model: str,
+        boundary_s: float,
+        timeout_ms: float,
+        thresholds: Thresholds,
+    ) -> None:
+        self._session = session
+        self.amd_id = session.new_id("amd")
+        self.model = model
+        self.timeout_ms = timeout_ms
+        self.call: Call | None = None
+        self.amd = AnsweringMachineDetector(session, self)
+        self._decider = Decider(boundary_s=boundary_s, thresholds=thresholds)
+        self._beeps = BeepDetector(RATE_HZ)
+        self._listening = GateTask(session, self.amd_id, self._hear)
+        self._untap: Callable[[], None] = lambda: None
+        self._answered = trio.Event()
+        self._deadline = math.inf
+        self._over = trio.Event()
+        self._outcome: AMDEvent | None = None
+
+    def attach(self, call: Call) -> None:
+        """Listen to ``call`` from its answer on."""
+        if self.call is not None:
+            raise ScenarioError(f"{self.amd_id} already listens to call {self.call.id()}")
+        self.call = call
+        for kind in (CallEvents.Disconnected, CallEvents.Failed):
+            call.listeners.add_waiter(Waiter(kind, self._call_over))
+        match call.state():
+            case "TERMINATED":
+                self._complete("CALL_ENDED")
+                return
+            case "CONNECTED":
+                self._begin(call)
+            case _:
+                waiter = Waiter(CallEvents.Connected, lambda _: self._begin(call))
+                call.listeners.add_waiter(waiter)
+        self._session.spawn(self.amd_id, self._run)
+
+    async def detect(self) -> AMDEvent:
+        """Return the event that ended the detection, when it has."""
+        if self.call is None and self._outcome is None:
+            self._fail("it has no call: pass call= to AMD.create, or the detector to call_pstn")
+        await self._over.wait()
+        assert self._outcome is not None
+        return self._outcome
+
+    # -- listening ---------------------------------------------------------------------------------
+
+    def _begin(self, call: Call) -> None:
+        """The call is answered: what is heard from here on counts."""
+        if self._outcome is not None or call.state() == "TERMINATED":  # its end is still to come
+            return
+        source = call.media.source
+        assert source is not None
+        intake = self._listening.intake
+        self._untap = self._session.graph.tap(
+            call.media, lambda said, _: intake.put(said, source.format)
+        )
+        self._deadline = clock.now() + self.timeout_ms / 1000
+        self._session.post(call.listeners, CallEvents.AudioIdentificationStarted(call=call))
+        self._answered.set()
+
+    async def _run(self) -> None:
+        try:
+            await self._listening.open()  # while it rings
+        except EngineMissing as error:
+            self._fail(str(error))
+            return
+        await self._answered.wait()
+        if self._outcome is not None:
+            return
+        with trio.CancelScope(deadline=self._deadline):
+            await self._listening.run()
+        self._complete("TIMEOUT")  # unless it was something else that ended it
+
+    def _hear(self, probability: float, samples: Samples) -> None:
+        if self._beeps.process(samples):
+            verdict: Verdict | None = self._decider.beep()
+        else:
+            loud = rms_dbfs(samples) > LOUD_DBFS
+            verdict = self._decider.feed(probability, FRAME_MS, loud=loud)
+        if verdict is not None:
+            self._decide(verdict)
+
+    def _decide(self, verdict: Verdict) -> None:
+        self._complete(verdict.result_class, round(verdict.confidence, 1))
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _call_over(self, _event: Event) -> None:
+        self._answered.set()
+        self._complete("CALL_ENDED")
+
+    def _complete(self, result_class: str, confidence: float | None = None) -> None:
+        call = self.call
+        if self._outcome is not None or call is None:
+            return
+        self._session.trace.step(
+            "answer classified",
+            unit=self.amd_id,
+            result_class=result_class,
+            confidence=confidence,
+            greeting_ms=round(self._decider.greeting_s * 1000),
+        )
+        self._finish(
+            Events.DetectionComplete(
+                amd=self.amd, call=call, result_class=result_class, confidence=confidence
+            )
+        )
+        result = CallEvents.AudioIdentificationResult(
+            call=call, audio_type=result_class, audio_sub_type="NONE", confidence=confidence
+        )
+        self._session.post(call.listeners, result)
+        self._session.post(call.listeners, CallEvents.AudioIdentificationStopped(call=call))
+
+    def _fail(self, message: str) -> None:
+        call = self.call
+        self._finish(Events.DetectionError(amd=self.amd, call=call, message=message))
+        if call is not None:
+            self._session.post(call.listeners, CallEvents.AudioIdentificationError(call=call))
+
+    def _finish(self, outcome: AMDEvent) -> None:
+        self._outcome = outcome
+        self._untap()
+        self._listening.close()
+        self._session.post(self.amd.listeners, outcome)
+        self._over.set()

@@ -1,0 +1,67 @@
+"""``ASRProfileList`` and ``ASRModelList``: names that scenarios pass to ``create_asr``.
+
+VoxEngine has some hundreds of each, one for every language of every provider. Here the engines of
+the host recognise, whatever the provider is called, so the lists are open: any language and any
+model of the providers can be named, and the language is what counts.
+"""
+
+from __future__ import annotations
+
+import re
+
+from voxpy.engine.events import Namespace
+from voxpy.errors import UnknownName
+
+__all__ = ["ASRModelList", "ASRProfileList", "language_of"]
+
+_TAG = re.compile(r"(?<![A-Za-z])([a-z]{2,3})(?:[-_]([A-Za-z]{2}|\d{3}))?$")
+
+
+class _Provider:
+    """Gives ``provider:name`` for any name."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("_"):
+            raise UnknownName(f"{self._provider} has no {name!r}")
+        return f"{self._provider}:{name}"
+
+
+class ASRProfileList(metaclass=Namespace):
+    """``ASRProfileList.Google.en_US`` and so on (VoxEngine: ASRProfileList)."""
+
+    Amazon = _Provider("Amazon")
+    Deepgram = _Provider("Deepgram")
+    Google = _Provider("Google")
+    Microsoft = _Provider("Microsoft")
+    SaluteSpeech = _Provider("SaluteSpeech")
+    TBank = _Provider("TBank")
+    Yandex = _Provider("Yandex")
+    YandexV3 = _Provider("YandexV3")
+
+
+class ASRModelList(metaclass=Namespace):
+    """``ASRModelList.Google.phone_call`` and so on (VoxEngine: ASRModelList)."""
+
+    Amazon = _Provider("Amazon")
+    Deepgram = _Provider("Deepgram")
+    Google = _Provider("Google")
+    Microsoft = _Provider("Microsoft")
+    SaluteSpeech = _Provider("SaluteSpeech")
+    TBank = _Provider("TBank")
+    Yandex = _Provider("Yandex")
+    YandexV3 = _Provider("YandexV3")
+
+
+def language_of(profile: str) -> str | None:
+    """Return the language at the end of a profile as a BCP 47 tag, or None if there is none.
+
+    ``"en"``, ``"en-US"``, ``"Google:en_US"`` and ``"deepgram/en-us"`` all have one.
+    """
+    found = _TAG.search(profile)
+    if found is None:
+        return None
+    language, region = found.groups()
+    return f"{language}-{region.upper()}" if region else language

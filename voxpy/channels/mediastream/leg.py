@@ -1,0 +1,243 @@
+"""One call over a provider's media stream.
+
+The provider has answered the phone before it opens the stream, so ``ring`` and early media change
+nothing there: audio flows towards the caller from either, and the caller's is heard once we answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from voxpy.channels.mediastream.inbound import Inbound
+from voxpy.channels.mediastream.line import Line
+from voxpy.channels.mediastream.outbound import Outbound
+from voxpy.engine import clock
+from voxpy.engine.ports import EarlyMedia, FirstAudio, LegConnected, LegEnded, LegEvent, LegTone
+from voxpy.errors import NotSupported, RemoteProtocolError
+from voxpy.media.unit import MediaPort
+from voxpy.sockets.terms import CloseInfo
+from voxpy.wire.mediastream import events as ev
+from voxpy.wire.mediastream.provider import MediaStream, Message
+
+__all__ = ["MediaStreamLeg", "Release"]
+
+Headers = Mapping[str, str]
+
+Release = Callable[[ev.Start], None]
+"""Hangs a call up by the provider's API, without blocking; for those whose stream cannot."""
+
+PROTOCOL_ERROR = 1002
+NORMAL = 1000
+CALLER_HUNG_UP = "Hung up by the caller"
+
+
+class MediaStreamLeg:
+    """Implements ``voxpy.engine.ports.Leg``. Made when the stream has started.
+
+    Give it every message that comes (``receive``) and the end of the line (``line_closed``).
+    """
+
+    client_type = "pstn"
+    display_name = ""
+    incoming = True
+
+    def __init__(
+        self,
+        stream: MediaStream,
+        line: Line,
+        *,
+        leg_id: str = "call-1",
+        release: Release | None = None,
+    ) -> None:
+        start = stream.started
+        self.leg_id = leg_id
+        self.channel = stream.provider.name
+        self.callerid = start.caller
+        self.destination = start.callee
+        self.headers: Headers = _headers(start)
+        self.state = "alerting"
+        self.wants_tones = False
+        self.problems: list[str] = []
+        self.inbound = Inbound(start.format)
+        self.outbound = Outbound(stream, line, clock.now)
+        self.media = MediaPort(
+            name=leg_id,
+            source=_FarEnd(self),
+            sink=self.outbound,
+            carrier=self.outbound if stream.provider.ahead else None,
+        )
+        self._stream = stream
+        self._line = line
+        self._release = release
+        self._unheard = True
+        self._early: list[LegEvent] = []  # what happened before anybody listened
+        self._report: Callable[[LegEvent], None] = self._early.append
+
+    def bind(self, report: Callable[[LegEvent], None]) -> None:
+        """Report every event from now on to ``report``; earlier ones at the next tick."""
+        self._report = report
+
+    # -- what the session asks for ---------------------------------------------------------------
+
+    def ring(self, headers: Headers) -> None:
+        """Do nothing: the caller's phone was answered by the provider."""
+
+    def start_early_media(self, headers: Headers) -> None:
+        """Open the way to the caller's ear."""
+        if self.state == "alerting":
+            self._open("early")
+            self._report(EarlyMedia())
+
+    def answer(self, headers: Headers) -> None:
+        """Connect both ways, at once."""
+        if self.state not in ("alerting", "early"):
+            return
+        if self.state == "alerting":
+            self._open("connected")
+        self.state = "connected"
+        self._report(LegConnected())
+
+    def reject(self, code: int, headers: Headers) -> None:
+        """Let the line go; no provider passes the code on to the caller."""
+        self._leave(code, "Rejected")
+
+    def hangup(self, headers: Headers) -> None:
+        """End the call, releasing the line in the provider's way."""
+        self._leave(200 if self.state == "connected" else 603, "Hung up by the scenario")
+
+    def handle_tones(self, enabled: bool) -> None:
+        """Report digits; providers keep them out of the audio or not, each in its way."""
+        self.wants_tones = enabled
+
+    def send_digits(self, digits: str) -> None:
+        """Let the far end hear digits: by message where there is one, else as sound.
+
+        Raises LimitExceeded if too many wait.
+        """
+        if self._stream.provider.sends_dtmf and "p" not in digits:
+            self._line.send(self._stream.dtmf(digits))
+        else:
+            self.outbound.digits.write(digits)
+
+    def send_message(self, text: str) -> None:
+        """Refuse: a phone call has no text. Raises NotSupported."""
+        raise NotSupported(
+            f"call.send_message() is not supported on the {self.channel} channel; it needs a SIP "
+            "or a simulated leg"
+        )
+
+    def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
+        """Refuse: a media stream has no INFO. Raises NotSupported."""
+        raise NotSupported(
+            f"call.send_info() is not supported on the {self.channel} channel; it needs a SIP or a "
+            "simulated leg"
+        )
+
+    async def aclose(self) -> None:
+        """Hang up if that was not done, and wait until the stream is closed."""
+        self._leave(200 if self.state == "connected" else 480, "Session ended")
+        await self._line.aclose()
+
+    # -- what comes from the provider ------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        """Take a message; one that breaks the protocol ends the call."""
+        try:
+            events = self._stream.receive(message)
+        except RemoteProtocolError as error:
+            self.broken(str(error))
+            return
+        for event in events:
+            self.handle(event)
+
+    def handle(self, event: ev.StreamEvent) -> None:
+        """Take an event of the stream; nothing follows the end."""
+        if self.state == "ended":
+            return
+        match event:
+            case ev.Audio():
+                self._heard(event)
+            case ev.Dtmf() if self.wants_tones and self.state == "connected":
+                self._report(LegTone(tone=event.digit))
+            case ev.MarkPlayed():
+                self.outbound.mark_played(event.name)
+            case ev.Flow():
+                self.outbound.may_send(event.may_send)
+            case ev.Problem():
+                self.problems.append(event.text)
+            case ev.Stop():
+                self._over_there(event.reason)
+                self._line.close()
+
+    def broken(self, problem: str) -> None:
+        """End the call because the provider broke its protocol."""
+        self._line.close(PROTOCOL_ERROR, problem[:100])
+        self._end(502, problem)
+
+    def line_closed(self, info: CloseInfo) -> None:
+        """The line is over. A clean end is a hang-up: not every provider says stop."""
+        if info.clean:
+            self._over_there("")
+        else:
+            self._end(503, f"The media stream broke: {info.reason} ({info.code})")
+
+    def tick(self) -> bytes | None:
+        """Give the session 20 ms of the far end."""
+        while self._early:
+            self._report(self._early.pop(0))
+        self.outbound.tick()
+        return self.inbound.pull() if self.state == "connected" else None
+
+    # -- the inside ------------------------------------------------------------------------------
+
+    def _heard(self, event: ev.Audio) -> None:
+        if self.state != "connected":
+            return
+        if self._unheard:
+            self._unheard = False
+            self._report(FirstAudio())
+        self.inbound.put(event.data, event.sequence)
+
+    def _open(self, state: str) -> None:
+        self.state = state
+        message = self._stream.answer()
+        if message is not None:
+            self._line.send(message)
+        self.outbound.is_open = True
+
+    def _over_there(self, reason: str) -> None:
+        up = self.state == "connected"
+        self._end(200 if up else 487, reason or (CALLER_HUNG_UP if up else "Request Terminated"))
+
+    def _leave(self, code: int, reason: str) -> None:
+        """Release the line: by message, by the provider's API, and by closing the stream."""
+        if self.state == "ended":
+            return
+        start = self._stream.started
+        if self._stream.provider.hang_up == "message":
+            self._line.send(self._stream.hang_up())
+        if self._release is not None:
+            self._release(start)
+        self._line.close(NORMAL)
+        self._end(code, reason)
+
+    def _end(self, code: int, reason: str) -> None:
+        if self.state != "ended":
+            self.state = "ended"
+            self.outbound.is_open = False
+            self.inbound.clear()
+            self._report(LegEnded(code=code, reason=reason))
+
+
+class _FarEnd:
+    """The Source of a leg."""
+
+    def __init__(self, leg: MediaStreamLeg) -> None:
+        self.format = leg.inbound.format
+        self.pull = leg.tick
+
+
+def _headers(start: ev.Start) -> Headers:
+    """Return the parameters as SIP would carry them, and the provider's name for the call."""
+    named = {k if k.lower().startswith("x-") else f"X-{k}": v for k, v in start.parameters.items()}
+    return {**named, "X-Provider-Call-Id": start.call_id}

@@ -1,0 +1,1 @@
+"""Players: what sounds in a call without anybody speaking (VoxEngine: Player module)."""

@@ -1,0 +1,147 @@
+"""The sound of a text that is read out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+
+from voxpy.audio.convert import encode
+from voxpy.audio.frame import Samples, pcm16
+from voxpy.engine.session import Session
+from voxpy.engine.speech import SpeechEngines, load_engines
+from voxpy.errors import ScenarioError, SoundFailed, VoxpyError
+from voxpy.players.voices import Speaker, find_speaker
+
+__all__ = ["LONGEST_TEXT", "VOICE_HZ", "SpeechSound", "Spoken", "check_spoken"]
+
+LONGEST_TEXT = 1500
+"""Characters. VoxEngine: createTTSPlayer, Call.say."""
+VOICE_HZ = 24_000
+
+# SSML 1.1, section 3.2.4 has these words for the rate; the numbers are ours.
+_RATES = {"x-slow": 0.6, "slow": 0.8, "medium": 1.0, "fast": 1.2, "x-fast": 1.45, "default": 1.0}
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Spoken:
+    """What to say and how. ``speed`` is a factor; ``unused`` names options of no use to voices."""
+
+    text: str
+    voice: str | None = None
+    speed: float = 1.0
+    progressive: bool = False
+    unused: tuple[str, ...] = ()
+
+
+def check_spoken(
+    what: str,
+    text: Any,
+    *,
+    voice: str | None,
+    progressive: bool,
+    tts_options: Mapping[str, Any] | None,
+    request: Mapping[str, Any] | None,
+) -> Spoken:
+    """Return the arguments of ``say`` and its like. Raises ScenarioError naming ``what``."""
+    if not isinstance(text, str):
+        raise ScenarioError(f"{what}: the text must be a string, not {type(text).__name__}")
+    given: Any = voice
+    if given is not None and (not isinstance(given, str) or not given):
+        raise ScenarioError(f"{what}: voice must be the name of a voice, not {voice!r}")
+    options = dict(tts_options or {})
+    speed = _speed(what, options.pop("speed", None), options.pop("rate", None))
+    return Spoken(
+        text=text,
+        voice=voice,
+        speed=speed,
+        progressive=bool(progressive),
+        unused=(*options, *(["request"] if request else [])),
+    )
+
+
+def _speed(what: str, speed: Any, rate: Any) -> float:
+    if isinstance(rate, str) and rate in _RATES:
+        rate = _RATES[rate]
+    for value in (speed, rate):
+        if value is not None:
+            if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+                return float(value)
+            words = ", ".join(_RATES)
+            raise ScenarioError(
+                f"{what}: speed and rate are factors above 0, rate also {words}; not {value!r}"
+            )
+    return 1.0
+
+
+class SpeechSound:
+    """A Sound. ``progressive``: it begins with the first sentence while the next is being made."""
+
+    def __init__(self, session: Session, spoken: Spoken) -> None:
+        self._session = session
+        self._spoken = spoken
+        self._engines: SpeechEngines | None = None
+        self._sentences: Iterator[Samples] = iter(())
+        self._made: deque[Samples] = deque()
+        self.rate_hz = VOICE_HZ
+        self.duration_ms: float | None = None
+
+    async def open(self, rate_hz: int | None) -> None:
+        """Synthesise the text, or its first sentence.
+
+        Raises SoundFailed for a text that is empty or too long, or a voice that fails, and
+        EngineMissing.
+        """
+        assert rate_hz in (None, VOICE_HZ)  # sequences are played at the voice's own rate
+        spoken = self._spoken
+        if not spoken.text.strip():
+            raise SoundFailed("there is no text to say")
+        if len(spoken.text) > LONGEST_TEXT:
+            raise SoundFailed(
+                f"the text has {len(spoken.text)} characters; at most {LONGEST_TEXT} are said"
+            )
+        if spoken.unused:
+            self._session.trace.step("options that the voice has no use for", names=spoken.unused)
+        self._engines = await load_engines(self._session.around.speech)
+        speaker: Speaker = await self._run(find_speaker, spoken.voice, self._engines)
+        self._sentences = speaker.voice.speak(spoken.text, speaker=speaker.name, speed=spoken.speed)
+        if spoken.progressive:
+            self._made.extend(await self._run(_next, self._sentences))
+        else:
+            self._made.extend(await self._run(list, self._sentences))
+            self.duration_ms = sum(map(len, self._made)) * 1000 / VOICE_HZ
+
+    async def read(self) -> bytes:
+        """Return the next sentence. Raises SoundFailed if the voice fails."""
+        if not self._made and self._spoken.progressive:
+            self._made.extend(await self._run(_next, self._sentences))
+        while self._made:
+            samples = np.asarray(self._made.popleft())
+            if len(samples):
+                return encode(samples, pcm16(VOICE_HZ))
+        return b""
+
+    def close(self) -> None:
+        """Forget what was made."""
+        self._made.clear()
+        self._sentences = iter(())
+
+    async def _run(self, work: Callable[..., T], *args: Any) -> T:
+        assert self._engines is not None
+        try:
+            return await self._engines.run(work, *args)
+        except VoxpyError:
+            raise
+        except Exception as error:  # a voice is anybody's code, and the call must go on
+            told = f"{type(error).__name__}: {error}"
+            raise SoundFailed(f"the voice {self._spoken.voice!r} failed: {told}") from error
+
+
+def _next(sentences: Iterator[Samples]) -> list[Samples]:
+    """Return the next sentence that has any sound, or nothing at the end."""
+    return next(([s] for s in sentences if len(s)), [])

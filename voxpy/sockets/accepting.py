@@ -1,0 +1,121 @@
+"""Accepting a WebSocket from a client: what it asks for is seen before it is let in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import trio
+
+from voxpy.errors import RemoteProtocolError
+from voxpy.sockets.framesocket import FrameSocket
+from voxpy.sockets.masks import new_mask
+from voxpy.sockets.terms import SocketLimits
+from voxpy.wire.websocket.handshake import Headers, ServerHandshake, UpgradeRequest
+from voxpy.wire.websocket.protocol import WebSocketProtocol
+
+__all__ = ["Upgrade", "receive_upgrade"]
+
+READ_BYTES = 65536
+
+
+class Upgrade:
+    """A client that asks for a WebSocket, to be accepted or refused."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        handshake: ServerHandshake,
+        request: UpgradeRequest,
+        *,
+        limits: SocketLimits,
+    ) -> None:
+        self.request = request
+        self._stream = stream
+        self._handshake = handshake
+        self._limits = limits
+
+    @property
+    def path(self) -> str:
+        """The request target: path and query."""
+        return self.request.target
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers; names in lower case."""
+        return self.request.headers
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """What the client offers, best first."""
+        return self.request.subprotocols
+
+    async def accept(
+        self, *, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+    ) -> FrameSocket:
+        """Open the WebSocket, which owns the stream from now on.
+
+        Raises trio.BrokenResourceError if the client has left, LocalProtocolError for headers that
+        cannot be sent.
+        """
+        await self._stream.send_all(self._handshake.accept(subprotocol, headers))
+        protocol = WebSocketProtocol(
+            "server", new_mask=new_mask, max_message_bytes=self._limits.message_bytes
+        )
+        return FrameSocket(
+            self._stream,
+            protocol,
+            limits=self._limits,
+            first=self._handshake.rest,
+            subprotocol=subprotocol,
+        )
+
+    async def refuse(
+        self, status: int, *, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Give an HTTP answer instead, and close the stream.
+
+        Raises LocalProtocolError for a status outside 200-599 or headers that cannot be sent.
+        """
+        answer = self._handshake.refuse(status, body=body, headers=headers)
+        await _say_and_close(self._stream, answer)
+
+
+async def receive_upgrade(
+    stream: trio.abc.Stream, *, limits: SocketLimits | None = None
+) -> Upgrade:
+    """Read a client's request from a fresh stream.
+
+    A client that sends something else, or nothing for ``limits.handshake_s``, is told so in HTTP
+    where that is possible and its stream is closed; RemoteProtocolError is raised then.
+    """
+    limits = limits or SocketLimits()
+    handshake = ServerHandshake()
+    try:
+        with trio.move_on_after(limits.handshake_s):
+            while (request := handshake.receive(await _read(stream))) is None:
+                pass
+            return Upgrade(stream, handshake, request, limits=limits)
+        raise RemoteProtocolError(f"no request within {limits.handshake_s:g} s")
+    except RemoteProtocolError:
+        await _say_and_close(stream, handshake.answer)
+        raise
+
+
+async def _read(stream: trio.abc.Stream) -> bytes:
+    try:
+        return bytes(await stream.receive_some(READ_BYTES))
+    except trio.BrokenResourceError:
+        return b""
+
+
+async def _say_and_close(stream: trio.abc.Stream, answer: bytes) -> None:
+    """Send a last answer and close; a client that does not read it is cut off."""
+    try:
+        with trio.move_on_after(1):
+            await stream.send_all(answer)
+            await stream.aclose()
+    except trio.BrokenResourceError:
+        pass  # it left; nothing to tell
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)

@@ -1,0 +1,241 @@
+"""How the bytes of a socket get in and out: over the kernel's socket itself, or any trio stream."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+from typing import Protocol
+
+import attrs
+import trio
+
+from voxpy.sockets.hub import Hub, current_hub
+from voxpy.sockets.memory import MemoryStream
+
+__all__ = ["KernelPipe", "MemoryPipe", "Pipe", "PipeReports", "StreamPipe", "pipe_over"]
+
+READ_BYTES = 65536
+"""What one socket may have per round, so that a flood on one does not starve the others."""
+
+
+@attrs.frozen(kw_only=True)
+class PipeReports:
+    """Whom a pipe tells of bytes, of its end, and that nothing waits to be written any more."""
+
+    received: Callable[[bytes], None]
+    ended: Callable[[], None]
+    drained: Callable[[], None]
+
+
+class Pipe(Protocol):
+    """Bytes both ways. ``write`` never blocks; reports come by synchronous calls."""
+
+    waiting_bytes: int
+
+    @property
+    def waiting_writes(self) -> int:
+        """How many writes wait whole."""
+
+    def write(self, data: bytes) -> None:
+        """Write at once if there is room, else when there is."""
+
+    def start(self, nursery: trio.Nursery, context: Context) -> None:
+        """Begin to report."""
+
+    async def aclose(self) -> None:
+        """Free everything at once. Reports nothing more."""
+
+
+class KernelPipe:
+    """Over a TCP socket: written by the caller itself, read by the hub, without tasks."""
+
+    def __init__(self, stream: trio.SocketStream, hub: Hub, reports: PipeReports) -> None:
+        self.waiting_bytes = 0
+        self._stream = stream
+        self._hub = hub
+        self._reports = reports
+        self._queue: deque[bytes] = deque()
+        self._begun: memoryview | None = None
+        self._context = Context()
+        self._fd = -1  # while the hub knows it
+
+    @property
+    def waiting_writes(self) -> int:
+        """How many writes wait whole."""
+        return len(self._queue)
+
+    def write(self, data: bytes) -> None:
+        """Write what the kernel takes; the hub writes the rest."""
+        if self.waiting_bytes:
+            self._queue.append(data)
+            self.waiting_bytes += len(data)
+            return
+        sent = self._send(data)
+        if sent < len(data):
+            self._begun = memoryview(data)[sent:]
+            self.waiting_bytes = len(self._begun)
+            if self._fd >= 0:
+                self._hub.want_write(self._fd, True)
+
+    def start(self, nursery: trio.Nursery, context: Context) -> None:
+        """Let the hub call. ``nursery`` is not needed."""
+        self._context = context
+        if (fd := self._stream.socket.fileno()) < 0:  # closed by somebody else
+            self._reports.ended()
+            return
+        self._hub.add(fd, self._on_ready)
+        self._fd = fd
+        if self.waiting_bytes:
+            self._hub.want_write(fd, True)
+
+    async def aclose(self) -> None:
+        """Leave the hub and close the socket."""
+        self._leave()
+        await trio.aclose_forcefully(self._stream)
+
+    def _on_ready(self, readable: bool, writable: bool) -> None:
+        self._context.run(self._serve, readable, writable)
+
+    def _serve(self, readable: bool, writable: bool) -> None:
+        if writable:
+            self._flush()
+        if readable and self._fd >= 0:
+            try:
+                data = os.read(self._fd, READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                self._reports.received(data)
+            else:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        self._leave()  # or a level-triggered hub would call for ever
+        self._reports.ended()
+
+    def _leave(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0 and self._stream.socket.fileno() == fd:  # else the kernel has forgotten it
+            self._hub.remove(fd)
+
+    def _flush(self) -> None:
+        while self._begun is not None:
+            sent = self._send(self._begun)
+            self.waiting_bytes -= sent
+            if sent < len(self._begun):
+                self._begun = self._begun[sent:]
+                return
+            self._begun = memoryview(self._queue.popleft()) if self._queue else None
+        if self._fd >= 0:
+            self._hub.want_write(self._fd, False)
+            self._reports.drained()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        # The descriptor is asked for every time: were it kept, a stream that somebody closed
+        # could have left its number to another connection.
+        try:
+            return os.write(self._stream.socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(data)  # the far side is gone; reading will say so
+
+
+class MemoryPipe:
+    """Over memory: written by the caller itself, read by a task."""
+
+    waiting_bytes = 0
+    waiting_writes = 0
+
+    def __init__(self, stream: MemoryStream, reports: PipeReports) -> None:
+        self._stream = stream
+        self._reports = reports
+
+    def write(self, data: bytes) -> None:
+        """Give the bytes to the far side."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # reading will say so
+            self._stream.put(data)
+
+    def start(self, nursery: trio.Nursery, context: Context) -> None:
+        """Start the reader; it runs in the context of ``nursery``."""
+        nursery.start_soon(self._read)
+
+    async def aclose(self) -> None:
+        """Close the stream at once."""
+        await trio.aclose_forcefully(self._stream)
+
+    async def _read(self) -> None:
+        while await self._stream.wait_readable():
+            self._reports.received(self._stream.take(READ_BYTES))
+        self._reports.ended()
+
+
+class StreamPipe:
+    """Over any trio stream (TLS, most of all): a task reads and a task writes."""
+
+    def __init__(self, stream: trio.abc.Stream, reports: PipeReports) -> None:
+        self.waiting_bytes = 0
+        self._stream = stream
+        self._reports = reports
+        self._queue: list[bytes] = []
+        self._wanted = trio.Event()
+
+    @property
+    def waiting_writes(self) -> int:
+        """How many writes wait whole."""
+        return len(self._queue)
+
+    def write(self, data: bytes) -> None:
+        """Leave the bytes to the writer."""
+        self._queue.append(data)
+        self.waiting_bytes += len(data)
+        self._wanted.set()
+
+    def start(self, nursery: trio.Nursery, context: Context) -> None:
+        """Start both tasks; they run in the context of ``nursery``."""
+        nursery.start_soon(self._read)
+        nursery.start_soon(self._write)
+
+    async def aclose(self) -> None:
+        """Close the stream at once."""
+        await trio.aclose_forcefully(self._stream)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                data = bytes(await self._stream.receive_some(READ_BYTES))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            if not data:
+                self._reports.ended()
+                return
+            self._reports.received(data)
+
+    async def _write(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            batch = b"".join(self._queue)
+            self._queue.clear()
+            try:
+                await self._stream.send_all(batch)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._reports.ended()
+                return
+            self.waiting_bytes -= len(batch)
+            if not self._queue:
+                self._reports.drained()
+
+
+def pipe_over(stream: trio.abc.Stream, reports: PipeReports) -> Pipe:
+    """Return the fastest pipe this stream can have."""
+    if type(stream) is trio.SocketStream and (hub := current_hub()) is not None:
+        return KernelPipe(stream, hub, reports)
+    if type(stream) is MemoryStream:
+        return MemoryPipe(stream, reports)
+    return StreamPipe(stream, reports)

@@ -1,0 +1,59 @@
+"""What a socket is allowed, what it counts, and how it ended."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+__all__ = ["CloseInfo", "SocketLimits", "SocketStatistics"]
+
+
+@attrs.frozen(kw_only=True)
+class SocketLimits:
+    """The bounds of one socket; every one has an end that names it."""
+
+    message_bytes: int = 16 * 1024 * 1024
+    """An audio delta of a long sentence is megabytes of base64; others cap at the same figure."""
+    outbox_bytes: int = 16 * 1024 * 1024
+    """What may wait for a far side that does not read; beyond it the socket is cut."""
+    handshake_s: float = 10.0
+    """For the HTTP upgrade, name lookup and TLS included."""
+    close_s: float = 2.0
+    """For what waits to be written and the far side's answer to our close."""
+    ping_s: float = 20.0
+    """Between two pings; ``math.inf`` sends none."""
+    pong_s: float = 20.0
+    """How long after a ping something, anything, must have come."""
+
+    @classmethod
+    def without_pings(cls) -> SocketLimits:
+        """Return the defaults without keep-alive, for links that cannot die unnoticed."""
+        return cls(ping_s=math.inf)
+
+
+@attrs.define(kw_only=True)
+class SocketStatistics:
+    """Counts of one socket."""
+
+    messages_in: int = 0
+    messages_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    """Bytes of the messages themselves, without their frames."""
+    overflowed: int = 0
+    """How often the outbox was full: at most once, for it ends the socket."""
+
+
+@attrs.frozen
+class CloseInfo:
+    """How a socket ended.
+
+    ``code`` is the far side's close code (RFC 6455 section 7.4; 1005 if it named none), 1006 when
+    the connection broke, or what we told a far side that broke the protocol. ``clean``: the closing
+    handshake was completed.
+    """
+
+    code: int
+    reason: str
+    clean: bool

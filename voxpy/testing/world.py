@@ -1,0 +1,438 @@
+"""A world on virtual time: callers, a scenario, the service at its other end, the web.
+
+::
+
+    async def test_the_agent_answers(voxpy, autojump_clock):
+        async with voxpy.world("scenarios/answer.py", agent=["Hello!", "It is sunny."]) as world:
+            caller = await world.dial("+15550199")
+            await caller.wait_hears("hello")
+            await caller.say("How is the weather?")
+            await caller.wait_hears("sunny", within_s=3)
+            caller.hang_up()
+            await world.wait_ended()
+        assert [said.text for said in world.transcript if said.who == "agent"] == [...]
+
+Everything between caller and service is what runs in production; only byte streams, the clock, the
+speech engines and HTTP are given to it.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import trio
+
+from voxpy.channels.acting import act
+from voxpy.channels.caller import CallOver, SimulatedCaller
+from voxpy.channels.script import CalleeScript, CallerScript, LineOptions, Step
+from voxpy.engine import clock
+from voxpy.engine.loader import Program, compile_scenarios
+from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
+from voxpy.engine.settings import Settings
+from voxpy.engine.trace import Entry
+from voxpy.errors import ConnectFailed, VoxpyError
+from voxpy.host.callees import Voices
+from voxpy.host.localcall import LOCAL_KEY, LOCAL_PATH
+from voxpy.host.secrets import Secrets
+from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.simulation import SimulatedCall
+from voxpy.host.sounds import engine_ears, line_ears, prepare_sounds
+from voxpy.host.streams import MemoryDialer
+from voxpy.localagent.connection import Behaviour
+from voxpy.localagent.engines import Engines, Samples
+from voxpy.testing.agent import ScriptedAgent
+from voxpy.testing.caller import Caller
+from voxpy.testing.engines import AgentScript
+from voxpy.testing.httpstub import Asked, HttpStub, Web
+from voxpy.testing.leftovers import system_tasks, tasks_of
+from voxpy.testing.story import CallStory
+from voxpy.testing.timeline import render, timeline
+from voxpy.testing.tracebacks import readable
+from voxpy.testing.virtual import seeded_scheduler
+from voxpy.testing.worldcall import WorldCall
+from voxpy.wire.realtime.endpoint import DEFAULT_URL
+
+__all__ = ["Scenario", "Serve", "World"]
+
+Serve = Callable[[trio.abc.Stream], Awaitable[None]]
+"""The far side of one connection: speaks over the stream, and closes it in the end."""
+
+Scenario = str | Path | Sequence[Path]
+"""A path, several of one rule, or Python source; a line that ends with ``.py`` is a path."""
+
+GOODBYE_S = 2.0
+"""Virtual seconds for a session to end by itself when the test is over and the caller has left."""
+SETTLE_S = 5.0
+"""Virtual seconds for connections to say goodbye once every session is over."""
+SETTLE_STEPS = 50
+MEDIA_CLOCK = "media clock"
+SERVICE_URL = "ws://service.test/session"
+NO_LINE = LineOptions()
+NO_HEADERS: Mapping[str, str] = {}
+
+
+class World(CallStory):
+    """See the module. Use it once, in ``async with``.
+
+    scenario: a path, several of one rule, or Python source.
+    secrets: what ``VoxEngine.get_secret_value`` finds.
+    agent: what the agent says and does, turn by turn: texts, ``CallTool(...)``, lists of these; or
+        a function of the Turn. More can be planned later: see ``world.agent``.
+    settings: limits, watchdogs and the policy for handler errors.
+    http: what the web answers ``Net`` and URL players: see voxpy.testing.httpstub.
+    seed: of the scheduler and of everything that draws lots. The same seed, the same trace.
+    folder: where ``.voxpy`` is made; without one the files are gone with the world.
+    behaviour: quirks and faults of the service.
+    engines: other speech engines than tones.
+    endpoint: ``local``, ``inworld`` or any ws:// URL: where the scenario takes the service to be.
+    serve: takes the place of the agent at the far side of every stream the scenario opens.
+    open_stream: takes the place of the network altogether.
+    check_errors: whether what went wrong in the scenario's handlers is raised in the end.
+
+    Leaving it hangs up, ends what still runs, and checks that nothing is left: no task, no timer,
+    no open stream. Raises AssertionError for leftovers, and an ExceptionGroup of what went wrong in
+    handlers; neither if the block itself raised.
+
+    With one call, everything a WorldCall tells the world tells too.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        agent: AgentScript | None = None,
+        settings: Settings | None = None,
+        http: Web | None = None,
+        seed: int = 0,
+        folder: Path | None = None,
+        behaviour: Behaviour | None = None,
+        engines: Engines | None = None,
+        endpoint: str = "local",
+        serve: Serve | None = None,
+        open_stream: OpenStream | None = None,
+        check_errors: bool = True,
+    ) -> None:
+        self._scenario = scenario
+        self._environ = dict(secrets or {})
+        self._settings = settings or Settings()
+        self._seed = seed
+        self._folder = folder
+        self._check_errors = check_errors
+        self._given = (serve, open_stream)
+        self._web = HttpStub(http)
+        self.agent = ScriptedAgent(
+            agent, engines=engines, behaviour=behaviour or Behaviour(seed=seed)
+        )
+        """Plays the service."""
+        self._engines = self.agent.engines
+        self._endpoint = endpoint
+        self.calls: list[WorldCall] = []
+        """Every call so far, in the order they came in."""
+        self._program: Program
+        self._nursery: trio.Nursery
+        self._sessions: trio.Nursery
+
+    # -- what happens in it ----------------------------------------------------------------------
+
+    async def dial(
+        self,
+        destination: str = "+15550199",
+        *,
+        callerid: str = "+15550100",
+        display_name: str = "",
+        headers: Mapping[str, str] = NO_HEADERS,
+        line: LineOptions = NO_LINE,
+        voice: str = "alto",
+        callees: Sequence[CalleeScript] = (),
+    ) -> Caller:
+        """Call ``destination``; return the caller, in whose hands the call is from now on.
+
+        ``callees`` are the people whom the scenario can call.
+        """
+        script = CallerScript(
+            callerid=callerid,
+            destination=destination,
+            display_name=display_name,
+            headers=headers,
+            line=line,
+            voice=voice,
+            callees=tuple(callees),
+        )
+        voices = Voices(prepare=self._prepare, ears=lambda _: engine_ears(self._engines))
+        simulated, call = self._incoming(script, voices)
+        self._sessions.start_soon(self._run, call, partial(simulated.run, _listen))
+        await trio.lowlevel.checkpoint()
+        return Caller(
+            simulated.caller,
+            call,
+            engines=self._engines,
+            voice=voice,
+            start=self._nursery.start_soon,
+        )
+
+    async def act(self, script: CallerScript) -> WorldCall:
+        """Let a caller do what a script says, to the end of the session; return the call.
+
+        A script that was not met is told in the call's ``result.failure``. Raises ConfigError for
+        a sound that cannot be played.
+        """
+        sounds = await self._prepare(script)
+        ready = {c: await self._prepare(c) for c in script.callees}
+
+        async def prepare(callee: CalleeScript) -> Mapping[Step, Samples]:
+            return ready[callee] if callee in ready else await self._prepare(callee)
+
+        voices = Voices(prepare=prepare, ears=lambda who: line_ears(who, self._engines))
+        simulated, call = self._incoming(script, voices)
+        await self._run(call, partial(simulated.run, partial(act, script=script, sounds=sounds)))
+        return call
+
+    async def wait_ended(self, *, within_s: float = 60.0) -> None:
+        """Wait until every session is over. Raises AssertionError, saying what still runs."""
+        with trio.move_on_after(within_s):
+            for call in self.calls:
+                await call.over.wait()
+            return
+        running = [c for c in self.calls if not c.over.is_set()]
+        told = "; ".join(f"{c.hosted.session.session_id}: {_holds(c)}" for c in running)
+        raise AssertionError(f"not every session ended within {within_s:g} s: {told}")
+
+    @property
+    def requests(self) -> list[Asked]:
+        """The HTTP requests the sessions made."""
+        return self._web.asked
+
+    @property
+    def call(self) -> WorldCall:
+        """The only call. Raises VoxpyError if there is none, or more than one."""
+        if len(self.calls) != 1:
+            raise VoxpyError(
+                f"this world has {len(self.calls)} calls; say which: world.calls[0], or caller.call"
+            )
+        return self.calls[0]
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The trace of the only call."""
+        return self.call.entries
+
+    @property
+    def hosted(self) -> HostedSession:
+        """The session of the only call."""
+        return self.call.hosted
+
+    # -- its life --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> World:
+        _check_clock()
+        with ExitStack() as stack:
+            if self._folder is None:
+                made = tempfile.TemporaryDirectory(prefix="voxpy-world-")
+                self._folder = Path(stack.enter_context(made))
+            self._base = self._folder / ".voxpy"
+            self._program = compile_scenarios(self._paths(self._folder))
+            self._secrets = Secrets(self._folder / "secrets.env", environ=self._environ)
+            stack.enter_context(seeded_scheduler(self._seed))
+            self._stack = stack.pop_all()
+        self._before = system_tasks()
+        self._manager = trio.open_nursery()
+        self._nursery = await self._manager.__aenter__()
+        self._session_manager = trio.open_nursery()
+        self._sessions = await self._session_manager.__aenter__()
+        self._wires = MemoryDialer(self._nursery, self._given[0] or self.agent.serve)
+        self._realtime, self._open_stream = self._service()
+        self._media_clock = clock.MediaClock()
+        self._nursery.start_soon(self._media_clock.run, name=MEDIA_CLOCK)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            await self._leave(error)
+
+    def _paths(self, folder: Path) -> tuple[Path, ...]:
+        scenario = self._scenario
+        if isinstance(scenario, str) and ("\n" in scenario or not scenario.endswith(".py")):
+            path = _free(folder, "scenario").with_suffix(".py")
+            path.write_text(scenario, encoding="utf-8")
+            return (path,)
+        return (Path(scenario),) if isinstance(scenario, str | Path) else tuple(scenario)
+
+    def _incoming(self, script: CallerScript, voices: Voices) -> tuple[SimulatedCall, WorldCall]:
+        assert self._folder is not None
+        call = WorldCall(self.agent.turns)
+        plan = SessionPlan(
+            session_id=_free(self._base / "sessions", "test").name,
+            rule_name="test",
+            program=self._program,
+            settings=self._settings,
+            secrets=self._secrets,
+            media_clock=self._media_clock,
+            open_stream=self._open_stream,
+            realtime=self._realtime,
+            base=self._base,
+            speech=lambda: self._engines,
+            fetch=self._web.fetch,
+            sinks=[call.take],
+        )
+        call.simulated = simulated = SimulatedCall(plan, script, voices)
+        self.calls.append(call)
+        return simulated, call
+
+    async def _run(self, call: WorldCall, run: Callable[[], Any]) -> None:
+        try:
+            await run()
+        finally:
+            call.over.set()
+
+    async def _prepare(self, script: CallerScript | CalleeScript) -> dict[Step, Samples]:
+        return await prepare_sounds(script, self._engines)
+
+    def _service(self) -> tuple[RealtimeEndpoint, OpenStream]:
+        """Return where the scenario takes the service to be, and what its dialling leads to."""
+        serve, open_stream = self._given
+        given = serve is not None or open_stream is not None
+        if self._endpoint == "inworld":
+            endpoint = RealtimeEndpoint(url=DEFAULT_URL)
+        elif self._endpoint != "local":
+            endpoint = RealtimeEndpoint(url=self._endpoint, api_key=LOCAL_KEY)
+        else:
+            url = SERVICE_URL if given else f"ws://local-agent{LOCAL_PATH}"
+            endpoint = RealtimeEndpoint(url=url, api_key=LOCAL_KEY)
+        reachable = serve is not None or self._endpoint == "local"
+        return endpoint, open_stream or (self._wires if reachable else _no_network)
+
+    # -- leaving it ------------------------------------------------------------------------------
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """End everything. Raises what is to be raised in place of ``error``."""
+        if error is not None and not _holds_cancelled(error):
+            self._cancel()  # the test failed: its own error is what counts
+            for manager in (self._session_manager, self._manager):
+                also = await _close(manager, None)
+                if also is not None:
+                    error.add_note(f"also, in the world: {also!r}")
+            return
+        if error is None:
+            await self._say_goodbye()
+        self._sessions.cancel_scope.cancel()
+        remaining = await _close(self._session_manager, error)
+        left = [] if remaining is not None else await self._leftovers()
+        self._nursery.cancel_scope.cancel()
+        remaining = await _close(self._manager, remaining)
+        if remaining is not None:
+            if remaining is not error:
+                raise remaining
+            return
+        left += [f"system task {task.name}" for task in system_tasks() - self._before]
+        if left:
+            raise AssertionError("left over after the calls: " + "; ".join(left))
+        self._raise_errors()
+
+    def _cancel(self) -> None:
+        self._sessions.cancel_scope.cancel()
+        self._nursery.cancel_scope.cancel()
+
+    async def _say_goodbye(self) -> None:
+        """Hang up, and let the sessions end by themselves if they do so at once."""
+        for call in self.calls:
+            call.simulated.caller.hang_up()
+        with trio.move_on_after(GOODBYE_S):
+            for call in self.calls:
+                await call.over.wait()
+
+    async def _leftovers(self) -> list[str]:
+        """Return what has not gone by itself now that all sessions are over."""
+        for _ in range(SETTLE_STEPS):
+            if not self._running():
+                break
+            await trio.sleep(SETTLE_S / SETTLE_STEPS)
+        streams = [
+            f"an open stream to {endpoint.host}"
+            for endpoint, stream in self._wires.opened
+            if not stream.is_closed
+        ]
+        return streams + [f"task {name}" for name in self._running()]
+
+    def _running(self) -> list[str]:
+        return sorted(t.name for t in tasks_of([self._nursery]) if t.name != MEDIA_CLOCK)
+
+    def _raise_errors(self) -> None:
+        if not self._check_errors:
+            return
+        errors = [error for call in self.calls for error in call.errors]
+        errors += [e for e in self._web.unanswered if not any(e is known for known in errors)]
+        errors += [VoxpyError(f"in the agent's script: {told}") for told in self.agent.troubles]
+        if errors:
+            raise ExceptionGroup("the scenario's handlers failed", [readable(e) for e in errors])
+
+
+async def _listen(caller: SimulatedCaller) -> None:
+    """Listen until the call is over and the words of all of it are known."""
+    with suppress(CallOver):
+        await caller.pause(math.inf)
+
+
+def _check_clock() -> None:
+    mock = trio.lowlevel.current_clock()
+    if not clock.is_virtual() or getattr(mock, "autojump_threshold", math.inf) == math.inf:
+        raise VoxpyError(
+            "a World lives on virtual time: add autojump_clock to the arguments of the test, or "
+            "run it with voxpy.testing.run_virtual()"
+        )
+
+
+async def _no_network(endpoint: Endpoint) -> trio.abc.Stream:
+    """Refuse: virtual time jumps over whatever a socket would take."""
+    await trio.lowlevel.checkpoint()
+    raise ConnectFailed(
+        f"{endpoint.host}:{endpoint.port}: a call on virtual time has no network; "
+        "give the world serve= or open_stream="
+    )
+
+
+async def _close(
+    manager: AbstractAsyncContextManager[Any], error: BaseException | None
+) -> BaseException | None:
+    """Leave a nursery whose block ended with ``error``; return what it ends with."""
+    try:
+        told = (None, None, None) if error is None else (type(error), error, error.__traceback__)
+        return None if await manager.__aexit__(*told) else error
+    except BaseException as raised:
+        return raised
+
+
+def _holds_cancelled(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)
+
+
+def _holds(call: WorldCall) -> str:
+    """Say what a session that runs is waiting for, as far as can be told."""
+    if call.end is not None:
+        return f"is closing ({call.end.reason.value}: {call.end.detail})"
+    state = (
+        "the caller is still there" if call.simulated.caller.over is None else "the call is over"
+    )
+    last = render(timeline(call.entries)[-1:]).strip()
+    return f"nobody ended it; {state}; last: {last}"
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return the first of name-1, name-2 ... that is not taken, whatever its suffix."""
+    taken = {path.stem for path in folder.glob(f"{name}-*")} if folder.is_dir() else set()
+    return folder / next(n for i in count(1) if (n := f"{name}-{i}") not in taken)

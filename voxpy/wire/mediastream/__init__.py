@@ -1,0 +1,1 @@
+"""How phone providers carry a call's audio over a WebSocket (or TCP): one adapter per provider."""

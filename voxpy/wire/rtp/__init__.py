@@ -1,0 +1,1 @@
+"""RTP payloads and packets, without a socket."""
