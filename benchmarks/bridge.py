@@ -22,9 +22,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
-
 from bridge_parts.figures import Spread, Window, lateness
 from bridge_parts.picture import lateness_svg
 from bridge_parts.processes import Part
@@ -33,7 +33,10 @@ PICTURE = Path(__file__).parents[1] / "docs" / "images" / "bridge-lateness.svg"
 CALLS = (1, 20, 40, 60, 80, 100, 120)
 ANSWERED_S = 10.0
 SETTLE_S = 1.5
+WARM_UP_S = 1.0
 RAMP_CALLS, RAMP_S = 4, 0.1
+WARM_CALLS = 160
+"""Calls that come and go before memory is looked at: what is filled once is full then."""
 WORDS = ("load", "barge-in", "churn")
 PROGRAM_CORE, HARNESS_CORE = 0, 1
 
@@ -75,6 +78,7 @@ def running(program: str) -> Iterator[Run]:
         Part("callers", core=HARNESS_CORE) as callers,
         Part(program, str(model.ready["port"]), core=PROGRAM_CORE) as under_test,
     ):
+        time.sleep(WARM_UP_S)
         yield Run(under_test, model, callers, under_test.resident_mb)
 
 
@@ -124,7 +128,53 @@ HEAD = (
 )
 
 
-def measure(run: Run, name: str, legs: str, calls: int, seconds: int) -> Point:
+@attrs.frozen(kw_only=True)
+class Watching:
+    """What was seen of some calls. To make figures of it takes a core for a second: afterwards."""
+
+    program: str
+    legs: str
+    calls: int
+    window: Window
+    callers: dict[str, Any]
+    model: dict[str, Any]
+    own: dict[str, Any]
+    lost: float
+    mb_per_call: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether every call is up still."""
+        return self.model["open"] == self.calls and not self.callers["cut_off"]
+
+    def point(self) -> Point:
+        """Return the figures."""
+        window = self.window
+        window.judge([*self.callers["late"], *self.model["late"]])
+        provider = self.legs == "provider"  # a simulated caller sends no stamps
+        up, _ = lateness(self.model["delays"] if provider else [], window.holds)
+        down, late = lateness(self.callers["delays"], window.holds)
+        return Point(
+            program=self.program,
+            legs=self.legs,
+            calls=self.calls,
+            cpu_s_per_call_minute=window.core_share * 60 / self.calls,
+            core_share=window.core_share,
+            up=Spread.of(up),
+            down=Spread.of(down),
+            late=Spread.of(late),
+            tick_late=Spread.of(self.own.get("ticks_late", ())),
+            skipped_ticks=self.own.get("skipped", 0),
+            lost=self.lost if provider else 0.0,
+            mb_per_call=self.mb_per_call,
+            clean=window.clean_share,
+            stolen=window.stolen,
+            harness_late=window.harness_late,
+            alive=self.alive,
+        )
+
+
+def watch(run: Run, name: str, legs: str, calls: int, seconds: int) -> Watching:
     """Look at ``calls`` calls that are up."""
     if legs == "provider":
         run.wait_answered(calls)
@@ -133,26 +183,16 @@ def measure(run: Run, name: str, legs: str, calls: int, seconds: int) -> Point:
     window = Window(run.program, seconds)
     sent, received = run.model.order("count"), run.callers.order("count")
     callers, model, own = (p.order("report") for p in (run.callers, run.model, run.program))
-    window.judge([*callers["late"], *model["late"]])
-    up, _ = lateness(model["delays"], window.holds)
-    down, late = lateness(callers["delays"], window.holds)
-    return Point(
+    return Watching(
         program=name,
         legs=legs,
         calls=calls,
-        cpu_s_per_call_minute=window.core_share * 60 / calls,
-        core_share=window.core_share,
-        up=Spread.of(up),
-        down=Spread.of(down),
-        late=Spread.of(late),
-        tick_late=Spread.of(own.get("ticks_late", ())),
-        skipped_ticks=own.get("skipped", 0),
-        lost=1 - received / max(1, sent) if legs == "provider" else 0.0,
+        window=window,
+        callers=callers,
+        model=model,
+        own=own,
+        lost=1 - received / max(1, sent),
         mb_per_call=(run.program.resident_mb - run.idle_mb) / calls,
-        clean=window.clean_share,
-        stolen=window.stolen,
-        harness_late=window.harness_late,
-        alive=model["open"] == calls and not callers["cut_off"],
     )
 
 
@@ -160,6 +200,7 @@ def load(names: Sequence[str], legs: str, counts: Sequence[int], seconds: int) -
     """Measure each program under growing numbers of calls."""
     points: list[Point] = []
     for name in names:
+        seen: list[Watching] = []
         with running("floor" if name == "floor" else "hosted") as run:
             before = 0
             for calls in counts:
@@ -170,12 +211,15 @@ def load(names: Sequence[str], legs: str, counts: Sequence[int], seconds: int) -
                 else:
                     run.dial(before + 1, calls)
                 before = calls
-                point = measure(run, name, legs, calls, seconds)
-                points.append(point)
-                print(point.row(floor_of(point, points)), flush=True)
-                if not point.alive or point.late.p50 > 100:
+                seen.append(watch(run, name, legs, calls, seconds))
+                if not seen[-1].alive:
                     break
-            run.program.order("end") if legs == "simulated" else None
+            if legs == "simulated":
+                run.program.order("end")
+        for watching in seen:
+            point = watching.point()
+            points.append(point)
+            print(point.row(floor_of(point, points)), flush=True)
     return points
 
 
@@ -198,14 +242,17 @@ def barge_in(name: str, calls: int, seconds: int) -> dict[str, float]:
         time.sleep(1.0)
         run.begin()
         time.sleep(seconds)
+        run.model.order("set", speed=4.0, barge_in=False)
+        time.sleep(3.0)  # until the last of those that are planned has happened
         callers, model = run.callers.order("report"), run.model.order("report")
     clears, last = callers["clears"], callers["last_frame"]
     ended = {n: at_s for n, at_s in model["interrupted"].items() if n in last}
+    missing = sum(n not in clears for n in ended)
     waits = Spread.of(clears[n] - at_s for n, at_s in ended.items() if n in clears)
     stale = Spread.of(max(0.0, last[n] - at_s) for n, at_s in ended.items())
     print(
         f"| {name} | {calls} | {len(ended)} | {waits.p50:.2f} / {waits.p99:.2f} / {waits.most:.2f} "
-        f"| {stale.p99:.2f} | {sum(callers['stale'].values())} | {len(ended) - len(clears)} |",
+        f"| {stale.p99:.2f} | {sum(callers['stale'].values())} | {missing} |",
         flush=True,
     )
     return {
@@ -216,7 +263,7 @@ def barge_in(name: str, calls: int, seconds: int) -> dict[str, float]:
         "clear_max_ms": waits.most,
         "last_frame_p99_ms": stale.p99,
         "stale_after_clear": sum(callers["stale"].values()),
-        "without_clear": len(ended) - len(clears),
+        "without_clear": missing,
     }
 
 
@@ -233,18 +280,19 @@ def churn(name: str, total: int) -> dict[str, float]:
     """Open and end calls, half by hanging up and half by a broken connection."""
     batch, life_s = 20, 0.6
     with running("floor" if name == "floor" else "hosted") as run:
-        calls_through(run, 1, batch * 3, batch, life_s)  # what is loaded and filled once
+        calls_through(run, 1, WARM_CALLS, batch, life_s)
         time.sleep(1.0)
         before_mb, before_fds = run.program.resident_mb, run.program.descriptors
         run.begin()
-        calls_through(run, batch * 3 + 1, batch * 3 + total, batch, life_s)
+        calls_through(run, WARM_CALLS + 1, WARM_CALLS + total, batch, life_s)
         time.sleep(1.5)
         callers, model = run.callers.order("report"), run.model.order("report")
         after_mb, after_fds = run.program.resident_mb, run.program.descriptors
         listening_s = run.program.listening_s
-    waits = [model["gone"][n] - at_s for n, at_s in callers["left"].items() if n in model["gone"]]
-    hung_up = Spread.of(w for n, w in zip(callers["left"], waits, strict=False) if int(n) % 2)
-    dropped = Spread.of(w for n, w in zip(callers["left"], waits, strict=False) if not int(n) % 2)
+    gone = model["gone"]
+    waits = {int(n): gone[n] - at_s for n, at_s in callers["left"].items() if n in gone}
+    hung_up = Spread.of(wait_s for n, wait_s in waits.items() if n % 2)
+    dropped = Spread.of(wait_s for n, wait_s in waits.items() if n % 2 == 0)
     kib = (after_mb - before_mb) * 1024 / total
     print(
         f"| {name} | {total} | {hung_up.p50:.1f} / {hung_up.p99:.1f} / {hung_up.most:.1f} "
@@ -306,7 +354,7 @@ def main() -> None:
     counts = [int(n) for n in chosen.calls.split(",")] if chosen.calls else list(CALLS)
     seconds = chosen.seconds
     if chosen.quick:
-        what, counts, seconds, chosen.legs = ["load", "barge-in"], counts[:1] + [20], 3, "provider"
+        what, counts, seconds, chosen.legs = ["load", "barge-in"], [*counts[:1], 20], 3, "provider"
     result: dict[str, object] = {}
     if "load" in what:
         result["load"] = run_load(names, chosen.legs, counts, seconds, draw=chosen.picture)

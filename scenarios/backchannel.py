@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from voxpy import AppEvents, CallEvents, Inworld, Logger, Modules, VoxEngine, require
+from voxpy.errors import ConnectFailed
 
 require(Modules.Inworld)
 
@@ -48,18 +49,26 @@ SESSION_CONFIG = {
 
 async def answer(event: AppEvents.CallAlerting) -> None:
     call = event.call
+    agent: Inworld.RealtimeAPIClient | None = None
 
     def terminate(_: object = None) -> None:
+        if agent is not None:
+            agent.close()
         VoxEngine.terminate()
 
     call.add_event_listener(CallEvents.Disconnected, terminate)
     call.add_event_listener(CallEvents.Failed, terminate)
     call.answer()
-    client = await Inworld.create_realtime_api_client(
-        api_key=VoxEngine.get_secret_value("INWORLD_API_KEY"),
-        session_key=f"backchannel-demo-{time.time_ns() // 1_000_000}",
-        on_web_socket_close=terminate,
-    )
+    try:
+        agent = client = await Inworld.create_realtime_api_client(
+            api_key=VoxEngine.get_secret_value("INWORLD_API_KEY"),
+            session_key=f"backchannel-demo-{time.time_ns() // 1_000_000}",
+            on_web_socket_close=terminate,
+        )
+    except ConnectFailed as failure:
+        Logger.write(f"===NO CONNECTION=== {failure}")
+        terminate()
+        return
     bridged = False
 
     def configure(_: Inworld.RealtimeAPIEvents.SessionCreated) -> None:

@@ -23,6 +23,7 @@ from voxpy import (
     require,
     set_timeout,
 )
+from voxpy.errors import ConnectFailed
 
 require(Modules.Inworld)
 
@@ -83,18 +84,26 @@ async def get_weather(city: str) -> dict[str, Any]:
 
 async def answer(event: AppEvents.CallAlerting) -> None:
     call = event.call
+    agent: Inworld.RealtimeAPIClient | None = None
 
     def terminate(_: object = None) -> None:
+        if agent is not None:
+            agent.close()
         VoxEngine.terminate()
 
     call.add_event_listener(CallEvents.Disconnected, terminate)
     call.add_event_listener(CallEvents.Failed, terminate)
     call.answer()
-    client = await Inworld.create_realtime_api_client(
-        api_key=VoxEngine.get_secret_value("INWORLD_API_KEY"),
-        session_key=f"tools-demo-{time.time_ns() // 1_000_000}",
-        on_web_socket_close=terminate,
-    )
+    try:
+        agent = client = await Inworld.create_realtime_api_client(
+            api_key=VoxEngine.get_secret_value("INWORLD_API_KEY"),
+            session_key=f"tools-demo-{time.time_ns() // 1_000_000}",
+            on_web_socket_close=terminate,
+        )
+    except ConnectFailed as failure:
+        Logger.write(f"===NO CONNECTION=== {failure}")
+        terminate()
+        return
     leaving = bridged = False
 
     @tools.add

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
+import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from voxpy.channels.service import DEEDS
 from voxpy.cli import COMMANDS, main
+from voxpy.cli.serve import command as serve
 from voxpy.host.callerfile import CALLEE_KEYS, TOP_KEYS, parse_script
+from voxpy.host.channels import default_channels
+from voxpy.host.markup import ANSWERS
+from voxpy.host.metrics import METRICS
+from voxpy.host.routing import parse_routing
 from voxpy.host.stepfile import STEPS, WAITS
 from voxpy.testing.calls import CallKit
+from voxpy.wire.mediastream.proof import PROOFS, TOKEN_SECRET
+from voxpy.wire.mediastream.providers import PROVIDERS
+from voxpy.wire.mediastream.release import RELEASES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,12 +87,15 @@ def test_the_caller_of_the_readme_is_valid() -> None:
 
 def test_callers_md_names_every_key_and_step() -> None:
     text = (ROOT / "docs" / "callers.md").read_text(encoding="utf-8")
-    (example,) = blocks("yaml", text)
-    assert len(parse_script(example, file="callers.md", folder=ROOT).callees) == 5
+    people, service = blocks("yaml", text)
+    assert len(parse_script(people, file="callers.md", folder=ROOT).callees) == 5
+    assert len(parse_script(service, file="callers.md", folder=ROOT).moments) == 2
     for key in (*TOP_KEYS, *CALLEE_KEYS):
         if key == "reject":
             key = "reject: CODE"
         assert f"`{key}`" in text
+    for deed in DEEDS:
+        assert f"`{deed}" in text
     for step in (*STEPS, "hang_up"):
         assert f"`{step}" in text
     for what in WAITS:
@@ -104,3 +121,127 @@ def test_every_switch_in_the_docs_is_in_the_help() -> None:
     switches = set(re.findall(r"--(?:quirk|fault) ([a-z_]+)=", text))
     assert switches
     assert [s for s in switches if f"    {s}=" not in shown] == []
+
+
+# -- commands in the pages -------------------------------------------------------------------------
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+DEPLOY = ROOT / "deploy"
+PROVIDERS_MD = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+OPERATING_MD = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+def command_of(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None, f"voxpy {name}"
+    return found
+
+
+def assert_is_a_command(words: list[str]) -> None:
+    """The subcommand exists and takes every option, with the value that stands behind it."""
+    assert words[0] in COMMANDS, words
+    known = command_of(words[0])
+    names = {
+        name for parameter in known.params for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+    for word in words[1:]:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in names, f"voxpy {words[0]} {word}"
+
+
+def test_commands_in_the_blocks_of_all_pages_exist() -> None:
+    found = 0
+    for page in PAGES:
+        for block in blocks("sh", page.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                at = re.search(r"(?:^|/)voxpy (.*)", line.partition("  #")[0])
+                if at is not None:
+                    words = shlex.split(at[1].partition(" | ")[0].partition(" > ")[0])
+                    assert_is_a_command(words)
+                    found += 1
+    assert found > 15
+
+
+def test_options_named_in_operating_md_are_of_some_command() -> None:
+    every = {
+        name
+        for command in COMMANDS
+        for parameter in command_of(command).params
+        for name in parameter.opts
+    }
+    foreign = {"--stop-timeout"}  # docker's
+    assert {*re.findall(r"`(--[\w-]+)", OPERATING_MD)} <= every | foreign
+
+
+def test_metrics_of_operating_md_exist() -> None:
+    named = set(re.findall(r"`(voxpy_\w+)", OPERATING_MD))
+    assert len(named) >= 6
+    exposed = {
+        name + ("_total" if kind.type == "counter" else "") for name, kind in METRICS.items()
+    }
+    assert named <= exposed
+
+
+def test_yaml_of_operating_and_providers_is_a_routing_file() -> None:
+    for text in (OPERATING_MD, PROVIDERS_MD):
+        for block in blocks("yaml", text):
+            assert parse_routing(block).rules
+
+
+def test_the_unit_and_the_image_start_a_host_that_exists() -> None:
+    unit = (DEPLOY / "voxpy.service").read_text(encoding="utf-8")
+    (started,) = re.findall(r"^ExecStart=\S+/voxpy (.*)$", unit, re.MULTILINE)
+    assert_is_a_command(shlex.split(started))
+    drain_s = int(re.findall(r"--drain-s (\d+)", started)[0])
+    assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0]) > drain_s
+    image = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^CMD (\[.*\])$", image, re.MULTILINE)
+    assert_is_a_command(json.loads(command))
+    default = next(p.default for p in serve.params if p.name == "drain_s")
+    assert f"--stop-timeout {round(drain_s + 40)}" in image
+    assert default == drain_s
+
+
+# -- docs/providers.md -----------------------------------------------------------------------------
+
+
+def test_providers_md_has_a_section_for_each() -> None:
+    sections = re.findall(r"^## (.+)$", PROVIDERS_MD, re.MULTILINE)
+    assert sorted(name.lower() for name in sections) == sorted([*PROVIDERS, "credentials"])
+
+
+def test_providers_md_names_every_secret_and_no_other() -> None:
+    needed = {TOKEN_SECRET, "INWORLD_API_KEY"}
+    needed |= {proof.secret for proof in PROOFS.values()}
+    needed |= {name for releasing in RELEASES.values() for name in releasing.secrets}
+    section = PROVIDERS_MD.partition("## Credentials")[2].partition("## ")[0]
+    assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", section)) == needed
+
+
+def test_providers_md_gives_the_addresses_that_are_served() -> None:
+    for channel in default_channels():
+        assert f"wss://HOST{channel.path}" in PROVIDERS_MD
+        asks = channel.provider.name in ANSWERS
+        assert (f"https://HOST{channel.webhook}" in PROVIDERS_MD) == asks
+    served = {place for c in default_channels() for place in (c.path, c.webhook)}
+    assert set(re.findall(r"HOST(/[\w/]+)", PROVIDERS_MD)) <= served
+
+
+def test_markup_of_providers_md_is_well_formed() -> None:
+    for block in blocks("xml", PROVIDERS_MD):
+        assert ElementTree.fromstring(block).tag == "Response"
+    assert len([json.loads(block) for block in blocks("json", PROVIDERS_MD)]) == 3
+    assert yaml.safe_load(blocks("yaml", PROVIDERS_MD)[0])["channels"]["audiosocket"]["to"]
+
+
+def test_the_table_of_providers_md_says_what_the_adapters_do() -> None:
+    table = PROVIDERS_MD.partition("## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    head, hang_up, barge_in = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (lines[0], lines[2], lines[-1])
+    )
+    for title, ends, clears in zip(head[1:], hang_up[1:], barge_in[1:], strict=True):
+        provider = PROVIDERS[title.strip("[").partition("]")[0].lower()].provider
+        assert ("API" in ends) == (provider.hang_up == "rest"), title
+        assert (clears == "nothing is ahead") == (not provider.ahead), title

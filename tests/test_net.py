@@ -407,7 +407,7 @@ def alerting(event):
 VoxEngine.add_event_listener(AppEvents.CallAlerting, alerting)
 """
     )
-    call = voxpy.call(source, "- wait: answered\n- wait: 5\n")
+    call = voxpy.call(source, "- wait: answered\n- wait: 5\n", fetch=fetch)
     assert call.log == ["asked", "got 200 Grüße"]
     assert site.asked[0]["path"] == "/hello?id=7"
 
@@ -422,7 +422,7 @@ def alerting(event):
 VoxEngine.add_event_listener(AppEvents.CallAlerting, alerting)
 """
     )
-    call = voxpy.call(source, "- wait: answered\n- wait: 5\n", check_errors=False)
+    call = voxpy.call(source, "- wait: answered\n- wait: 5\n", fetch=fetch, check_errors=False)
     assert call.result.end.reason is EndReason.HANDLER_ERROR
 
 
@@ -441,7 +441,7 @@ VoxEngine.add_event_listener(AppEvents.Terminating, terminating)
 VoxEngine.add_event_listener(AppEvents.CallAlerting, lambda event: VoxEngine.terminate())
 """
     )
-    voxpy.call(source, "may_be_refused: true\nsteps:\n- wait: answered\n")
+    voxpy.call(source, "may_be_refused: true\nsteps:\n- wait: answered\n", fetch=fetch)
     assert [seen["path"] for seen in site.asked] == ["/report"]
 
 
@@ -455,6 +455,6 @@ def alerting(event):
 VoxEngine.add_event_listener(AppEvents.CallAlerting, alerting)
 """
     )
-    call = voxpy.call(source, "may_be_refused: true\nsteps:\n- wait: answered\n")
+    call = voxpy.call(source, "may_be_refused: true\nsteps:\n- wait: answered\n", fetch=fetch)
     assert [seen["path"] for seen in site.asked] == ["/report"]
     assert call.log == []

@@ -135,6 +135,13 @@ def test_a_killed_process_loses_at_most_the_last_second(tmp_path: Path) -> None:
     with wave.open(str(left / "call.wav")) as file:
         assert file.getnframes() / file.getframerate() >= pressed - 1
     assert not (left / "record.json").exists()
+    with started(tmp_path, "calls") as asked:
+        told = rest(asked)
+    assert re.search(rf"^{left.name} .* Interrupted: the process died$", told, re.MULTILINE), told
+    with started(tmp_path, "show", "last") as asked:
+        told = rest(asked)
+    assert "presses 1" in told
+    assert "call.wav\n" in told
 
 
 def test_a_taken_port(tmp_path: Path) -> None:

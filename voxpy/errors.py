@@ -70,7 +70,7 @@ class UnknownName(ScenarioError, AttributeError):
 
 
 class NoSession(ScenarioError):
-    """Scenario vocabulary was used outside a running session."""
+    """Scenario vocabulary was used outside a running session: without one, or after its end."""
 
 
 class NotSupported(VoxpyError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from bridge_parts.framing import (
     text_frame,
     upgrade_request,
 )
-from bridge_parts.pacing import Loop, now
+from bridge_parts.pacing import Loop, Samples, now
 
 MEDIA = b'{"event":"media"'
 PAYLOAD = b'"payload":"'
@@ -37,7 +38,7 @@ class Callers:
     def __init__(self) -> None:
         self.loop = Loop()
         self.calls: dict[int, Call] = {}
-        self.delays: list[tuple[int, float, float]] = []  # call, when it came, delay
+        self.delays = Samples(3)  # call, when it came, delay
         self.clears: dict[int, float] = {}  # response: when the clear came
         self.stale: dict[int, int] = {}  # response: frames of it after its clear
         self.last_frame: dict[int, float] = {}  # response: when its last frame came
@@ -67,9 +68,10 @@ class Callers:
 
     def _begin(self) -> None:
         """Forget what was measured so far."""
-        for measured in (self.delays, self.clears, self.stale, self.last_frame, self.loop.late_s):
-            measured.clear()
-        self.left.clear()
+        for samples in (self.delays, self.loop.late_s):
+            samples.clear()
+        for noted in (self.clears, self.stale, self.last_frame, self.left):
+            noted.clear()
         self.received_frames = 0
 
     def _report(self) -> dict[str, Any]:
@@ -95,6 +97,7 @@ class Call:
         self._frames: Frames | None = None
         self._chunk = 0
         self._response = 0
+        self._plays_until_s = 0.0
         self._dialled_s = now()
         phase_s = FRAME_S * (number % SLOTS) / SLOTS
         ticks = int((now() - began_s) / FRAME_S) + 2
@@ -173,8 +176,9 @@ class Call:
         if payload.startswith(MEDIA):
             response, sent_s = read_stamp(payload, payload.index(PAYLOAD) + len(PAYLOAD))
             callers.received_frames += 1
-            callers.delays.append((self._number, at_s, at_s - sent_s))
+            callers.delays.add(self._number, at_s, at_s - sent_s)
             callers.last_frame[response] = at_s
+            self._plays_until_s = max(at_s, self._plays_until_s) + FRAME_S
             self._response = max(self._response, response)
             if response in callers.clears:
                 callers.stale[response] = callers.stale.get(response, 0) + 1
@@ -183,17 +187,16 @@ class Call:
         event = orjson.loads(payload)
         if event["event"] == "clear":
             callers.clears.setdefault(self._response, at_s)
-        elif event["event"] == "mark":  # played when what is ahead of it has played: 180 ms
-            callers.loop.at(at_s + 0.18, partial(self._write, event))
+            self._plays_until_s = at_s
+        elif event["event"] == "mark":
+            callers.loop.at(max(at_s, self._plays_until_s), partial(self._write, event))
 
     def _write(self, event: dict[str, Any]) -> None:
         self._raw(text_frame(orjson.dumps(event), masked=True))
 
     def _raw(self, data: bytes) -> None:
-        try:
+        with suppress(OSError):  # a program that does not read, or has gone: reading will tell
             self._sock.send(data)
-        except OSError:
-            pass  # a program that does not read, or has gone: reading will tell
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def stamped(number: int, at_s: float) -> bytes:
 
 def read_stamp(text: bytes, at: int) -> tuple[int, float]:
     """Return the stamp of base64 audio that begins at ``at``."""
-    return STAMP.unpack(base64.b64decode(text[at : at + STAMP_CHARACTERS]))  # type: ignore[return-value]
+    number, at_s = STAMP.unpack(base64.b64decode(text[at : at + STAMP_CHARACTERS]))
+    return number, at_s
 
 
 def text_frame(payload: bytes, *, masked: bool, kind: int = TEXT) -> bytes:

@@ -30,6 +30,7 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
 from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.warmup import warm_up
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "answer.py"
 SPEECH = bytes(0x55 + n % 7 for n in range(FRAME_BYTES)) * 50 * 300
@@ -113,6 +114,7 @@ async def main(model_port: int, base: Path) -> None:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=512)
         nursery.start_soon(partial(trio.serve_listeners, host.serve, listeners))
         answer({"port": listeners[0].socket.getsockname()[1]})
+        warm_up()
         rest = b""
         async for data in trio.lowlevel.FdStream(os.dup(0)):
             *lines, rest = (rest + data).split(b"\n")
@@ -122,7 +124,6 @@ async def main(model_port: int, base: Path) -> None:
 
 
 if __name__ == "__main__":
-    getattr(sys, "__patch", lambda: None)()
     with tempfile.TemporaryDirectory() as folder:
         run = partial(trio.run, main, int(sys.argv[1]), Path(folder))
         if (profile := os.environ.get("BRIDGE_PROFILE")) is None:

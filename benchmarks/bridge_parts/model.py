@@ -25,8 +25,10 @@ from bridge_parts.framing import (
     text_frame,
     upgrade_answer,
 )
-from bridge_parts.pacing import Loop, now
+from bridge_parts.pacing import Loop, Samples, now
 
+PERIOD_FRAMES, SPEECH_FRAMES = 250, 230
+"""It pauses for 0.4 s in five, as between two sentences."""
 APPEND = b'{"type":"input_audio_buffer.append"'
 AUDIO = b'"audio":"'
 
@@ -42,7 +44,7 @@ class Model:
         self.responses = itertools.count(1)
         self.draw = random.Random(7)
         self.sessions: set[Session] = set()
-        self.delays: list[tuple[int, float, float]] = []  # call, when it came, delay
+        self.delays = Samples(3)  # call, when it came, delay
         self.interrupted: dict[int, float] = {}  # response: when speech_started was sent
         self.gone: dict[int, float] = {}  # call: when its session was closed
         self.sent_frames = 0
@@ -94,6 +96,7 @@ class Session:
         self._frames: Frames | None = None
         self._call = 0
         self._response = 0
+        self._frame = 0
         self._head = b""
         self._due_s = 0.0
         sock.setblocking(False)
@@ -132,7 +135,7 @@ class Session:
             call, sent_s = read_stamp(payload, payload.index(AUDIO) + len(AUDIO))
             if sent_s > 1:  # else a pause, or the silence before the first frame
                 self._call = call
-                self._model.delays.append((self._call, at_s, at_s - sent_s))
+                self._model.delays.add(self._call, at_s, at_s - sent_s)
             return
         event = orjson.loads(payload)
         match event["type"]:
@@ -153,6 +156,7 @@ class Session:
             b'"item_id":"item_%d","output_index":0,"content_index":0,"delta":"' % (number, number)
         )
         self._due_s = now() + FRAME_S * self._model.draw.random()
+        self._frame = self._model.draw.randrange(SPEECH_FRAMES)
         self._model.loop.at(self._due_s, partial(self._speak, number))
         if self._model.barge_in:
             after_s = self._model.draw.uniform(0.8, 2.4)
@@ -161,9 +165,11 @@ class Session:
     def _speak(self, number: int) -> None:
         if number != self._response or self._sock.fileno() < 0:
             return
-        audio = stamped(number, now())
-        self._write(text_frame(b'%b%b"}' % (self._head, audio), masked=False))
-        self._model.sent_frames += 1
+        self._frame += 1
+        if self._frame % PERIOD_FRAMES < SPEECH_FRAMES:
+            audio = stamped(number, now())
+            self._write(text_frame(b'%b%b"}' % (self._head, audio), masked=False))
+            self._model.sent_frames += 1
         self._due_s += FRAME_S / self._model.speed
         self._model.loop.at(self._due_s, partial(self._speak, number))
 

@@ -36,8 +36,10 @@ def lateness_svg(lines: Mapping[str, Line], *, title: str) -> str:
         parts.append(_rule(LEFT, y(ms), WIDTH - RIGHT, y(ms), dash))
         label = f"{ms:g} ms" if ms != 20 else "1 frame"
         parts.append(_text(LEFT - 6, y(ms) + 4, label, anchor="end"))
-    for calls in range(0, most_calls + 1, 20):
-        parts.append(_text(x(calls), HEIGHT - BOTTOM + 18, str(calls), anchor="middle"))
+    parts += [
+        _text(x(calls), HEIGHT - BOTTOM + 18, str(calls), anchor="middle")
+        for calls in range(0, most_calls + 1, 20)
+    ]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "calls", anchor="middle"))
     for (name, line), colour in zip(lines.items(), COLOURS, strict=False):
         points = " ".join(f"{x(calls):.1f},{y(ms):.1f}" for calls, ms in line)

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -40,7 +42,10 @@ class Part:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -62,7 +67,7 @@ class Part:
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"a part of the benchmark ended with {self._process.wait()}")
-        return json.loads(line)
+        return json.loads(line, object_hook=_read_samples)
 
     @property
     def cpu_s(self) -> float:
@@ -82,6 +87,27 @@ class Part:
 
     def _proc(self, name: str) -> str:
         return Path(f"/proc/{self._process.pid}/{name}").read_text(encoding="ascii")
+
+
+class Rows:
+    """What a ``Samples`` has spilled, to be read once: that takes long, and removes the file."""
+
+    def __init__(self, path: Path, width: int) -> None:
+        self._path = path
+        self._width = width
+
+    def __iter__(self) -> Iterator[tuple[float, ...]]:
+        numbers = array("d")
+        numbers.frombytes(self._path.read_bytes())
+        self._path.unlink()
+        return zip(*[iter(numbers)] * self._width, strict=True)
+
+
+def _read_samples(value: dict[str, Any]) -> Any:
+    """Put the rows of a ``Samples`` in place of the name of their file."""
+    if value.keys() != {"samples", "width"}:
+        return value
+    return Rows(Path(value["samples"]), value["width"])
 
 
 def stolen_s() -> float:

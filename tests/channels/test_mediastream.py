@@ -132,7 +132,7 @@ async def calling(
         )
         script = parse_script("steps:\n  - expect: x\n", file="c", folder=Path())
         caller = SimulatedCaller(
-            phone,  # type: ignore[arg-type]  # it has what a caller uses of a leg
+            phone,
             ears=line_ears(script, engines),
             note=lambda name, **fields: None,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import socket
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -48,6 +49,37 @@ async def test_no_drift_over_ten_minutes() -> None:
     statistics = media_clock.statistics()
     assert (statistics.ticks, statistics.skipped) == (30_000, 0)
     assert statistics.late_max_s < 1e-6
+
+
+async def test_after_a_stall_what_has_come_is_read_before_the_ticks_run() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    waiting: list[int] = []
+
+    async def read() -> None:
+        while True:
+            await trio.lowlevel.wait_readable(ours)
+            waiting.extend(ours.recv(100))
+
+    async def stalling(frames: int) -> None:
+        await trio.sleep(0.019)
+        theirs.send(bytes(frames))
+        stall(0.02 * frames)
+
+    found: list[int] = []
+    with ours, theirs:
+        for _ in range(20):  # trio runs tasks in random order
+            media_clock = MediaClock()
+            media_clock.add(lambda _: found.append(len(waiting)))
+            with trio.move_on_after(0.12):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(read)
+                    nursery.start_soon(media_clock.run)
+                    await stalling(3)
+                    await trio.sleep_forever()
+            assert found[0] == 3
+            found.clear()
+            waiting.clear()
 
 
 async def test_without_steps_it_does_not_wake() -> None:

@@ -38,7 +38,7 @@ rules:
       - echo.py
 settings:
   on_handler_error: continue
-channels: {browser: {port: 8080}}
+channels: {audiosocket: {port: 9092}}
 trunks: {main: {host: sip.example.com}}
 users: {alice: {}}
 """
@@ -67,7 +67,7 @@ def test_a_good_file() -> None:
     )
     assert (echo.line, echo.scenario_lines, echo.exclude) == (8, (11,), None)
     assert echo.settings == routing.settings == Settings(on_handler_error="continue")
-    assert routing.channels == {"browser": {"port": 8080}}
+    assert [(c.name, c.port) for c in routing.channels] == [("audiosocket", 9092)]
     assert routing.trunks == {"main": {"host": "sip.example.com"}}
     assert routing.users == {"alice": {}}
 

@@ -68,9 +68,7 @@ def test_a_whole_call(talk: WorldCall, capsys: pytest.CaptureFixture[str]) -> No
     assert "===" not in text  # the scenario's log is for -v
 
 
-def test_verbose_shows_events_and_log(
-    talk: WorldCall, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verbose_shows_events_and_log(talk: WorldCall, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(talk, capsys, verbose=True)
     assert "log: ===Inworld.SessionCreated===" in text
     assert "Inworld.RealtimeAPI.ResponseCreated" in text

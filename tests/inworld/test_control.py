@@ -364,7 +364,7 @@ def test_trace_and_statistics_files(voxpy: CallKit) -> None:
 def test_without_asking_there_are_no_such_files(voxpy: CallKit) -> None:
     call = run(voxpy, scenario(), Service(listen))
     names = {p.name for p in call.result.folder.iterdir()}
-    assert names == {"call.wav", "trace.jsonl", "session.log", "record.json"}
+    assert names == {"call.wav", "inputs.jsonl", "trace.jsonl", "session.log", "record.json"}
 
 
 @pytest.mark.parametrize("private", [True, False])

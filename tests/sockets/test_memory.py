@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, check_two_way_stream
 
+from voxpy.engine.ports import Endpoint
 from voxpy.sockets import FrameSocket, connect, receive_upgrade
 from voxpy.sockets.memory import MemoryStream, memory_pair
 
@@ -52,9 +53,13 @@ async def sockets(nursery: trio.Nursery) -> tuple[FrameSocket, FrameSocket, list
     async def accept() -> None:
         accepted.append(await (await receive_upgrade(theirs)).accept())
 
+    async def dial(endpoint: Endpoint) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return ours
+
     async with trio.open_nursery() as handshake:
         handshake.start_soon(accept)
-        ours_open = await connect(ours, "ws://memory.test/x")
+        ours_open = await connect(dial, "ws://memory.test/x")
     received: list[str | bytes] = []
     accepted[0].on_message = received.append
     for socket in (ours_open, accepted[0]):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from voxpy.channels.script import CalleeScript
+from voxpy.channels.script import Say as SayStep
 from voxpy.errors import VoxpyError
 from voxpy.testing import (
     CallKit,
@@ -19,6 +22,7 @@ from voxpy.testing import (
     World,
     run_virtual,
 )
+from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 ANSWER = Path(__file__).parents[2] / "scenarios" / "answer.py"
 PLAIN = """
@@ -402,3 +406,43 @@ def test_the_same_seed_brings_the_same_trace(tmp_path: Path) -> None:
 
 def _comparable(lines: list[bytes]) -> list[bytes]:
     return [line for line in lines if b"inworld-realtime-demo" not in line]  # a random key
+
+
+async def test_people_whom_the_scenario_calls(voxpy: CallKit, autojump_clock: MockClock) -> None:
+    source = plain("""call.answer()
+other = VoxEngine.call_pstn("+15550777", "+15550100")
+await other.wait_event(CallEvents.Connected)
+VoxEngine.send_media_between(call, other)""")
+    friend = CalleeScript(destination=re.compile(r"\+15550777"), steps=(SayStep(text="yes hello"),))
+    async with voxpy.world(source) as world:
+        caller = await world.dial(callees=[friend])
+        await caller.wait_hears("yes hello")
+    assert [(s.who, s.text) for s in world.transcript if s.who == "callee"] == [
+        ("callee", "yes hello")
+    ]
+
+
+async def test_engines_with_a_brain_of_their_own(voxpy: CallKit, autojump_clock: MockClock) -> None:
+    engines = scripted_engines(ScriptedResponder(["I think for myself"]))
+    async with voxpy.world(ANSWER, engines=engines) as world:
+        with pytest.raises(VoxpyError, match="brain of their own"):
+            world.agent.says("you will not")
+        caller = await world.dial()
+        await caller.wait_hears("for myself")
+    async with voxpy.world(ANSWER, engines=engines, agent=["I do as I am told"]) as world:
+        caller = await world.dial()
+        await caller.wait_hears("as I am told")
+
+
+async def test_worlds_side_by_side(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async def visit(n: int) -> None:
+        async with World(ANSWER, agent=[f"hello from {n}"], folder=tmp_path / str(n)) as world:
+            caller = await world.dial()
+            heard[n] = await caller.wait_hears("hello")
+
+    heard: dict[int, str] = {}
+    async with trio.open_nursery() as nursery:
+        for n in range(3):
+            (tmp_path / str(n)).mkdir()
+            nursery.start_soon(visit, n)
+    assert heard == {n: f"hello from {n}" for n in range(3)}

@@ -73,6 +73,14 @@ def make_call(
     without an answer it fails with 408; ringing that comes after early media is told or not.
     """
     controller = CallController(session, leg, allow_180_after_183=allow_180_after_183)
+    session.trace.step(
+        "call began",
+        unit=leg.leg_id,
+        incoming=leg.incoming,
+        client_type=leg.client_type,
+        callerid=leg.callerid,
+        destination=leg.destination,
+    )
     session.call_began(leg.leg_id)
     session.graph.attach(leg.media)
     session.add_closer(f"call {leg.leg_id}", controller.aclose)
@@ -268,6 +276,7 @@ class CallController:
             code=self._internal_code(event),
             reason=event.reason,
             duration_s=round(duration_s, 3),
+            **({"custom_data": self.custom_data} if self.custom_data else {}),
         )
         self._move("TERMINATED")
         if self.incoming or self._connected_at is not None:

@@ -114,7 +114,7 @@ async def _perform(
             only_farewell = all(isinstance(s, HangUp) for s in steps[number - 1 :])
             if isinstance(failure, CallOver) and ((refused and may_fail) or only_farewell):
                 return
-            where = f"{source}:{step.line}: " if step.line else ""
+            where = f"{source}:{step.line}: " if source and step.line else ""
             raise StepFailed(f"{where}step {number} ({_title(step)}): {failure}") from None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -17,9 +18,10 @@ from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
 from voxpy.channels.listening import Ears, Heard, Listening, Note, Samples
 from voxpy.channels.script import PressedAs
-from voxpy.channels.simulated import SimulatedLeg
+from voxpy.channels.simulated import FarEnd
+from voxpy.media.playout import Playout
 
-__all__ = ["CallOver", "SimulatedCaller", "StepFailed"]
+__all__ = ["CallOver", "PersonsLine", "SimulatedCaller", "StepFailed"]
 
 FINISHED_AFTER_S = 0.8
 """Silence after which the caller takes the agent to have finished."""
@@ -38,6 +40,27 @@ class CallOver(StepFailed):
         super().__init__(f"the call was over: {code} {reason}")
 
 
+class PersonsLine(Protocol):
+    """What a person needs of a line: ``SimulatedLeg`` is one, and a phone at a provider."""
+
+    mouth: Playout
+
+    def connect_far_end(self, far_end: FarEnd) -> None:
+        """Put a person at the end of the line."""
+
+    def far_end_presses(self, digits: str, how: PressedAs | None = None) -> None:
+        """Send digits. Raises StepFailed if that is impossible."""
+
+    def far_end_hangs_up(self) -> None:
+        """End the call."""
+
+    def far_end_sends_message(self, text: str) -> None:
+        """Send a text message. Raises StepFailed if that is impossible."""
+
+    def far_end_sends_info(self, mime_type: str, body: str) -> None:
+        """Send an INFO. Raises StepFailed if that is impossible."""
+
+
 class SimulatedCaller:
     """A person on a simulated line. ``run`` must be running while it is used.
 
@@ -46,7 +69,7 @@ class SimulatedCaller:
 
     def __init__(
         self,
-        leg: SimulatedLeg,
+        leg: PersonsLine,
         *,
         ears: Ears | None,
         note: Note,

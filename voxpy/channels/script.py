@@ -9,6 +9,8 @@ from typing import Literal
 
 import attrs
 
+from voxpy.channels.service import Moment, ServiceScript, Speech
+
 __all__ = [
     "Beep",
     "CalleeScript",
@@ -177,7 +179,8 @@ class CallerScript:
     """A simulated caller, and whom the scenario can reach.
 
     ``may_be_refused``: a rejected call is a fine end for this caller. Of ``callees`` the first
-    whose destination matches takes a call.
+    whose destination matches takes a call. ``service``, ``moments`` and ``speech`` are the local
+    agent's: how it behaves, what goes wrong when, and whether anybody really speaks.
     """
 
     callerid: str = "+15550100"
@@ -189,4 +192,7 @@ class CallerScript:
     steps: tuple[Step, ...] = ()
     may_be_refused: bool = False
     callees: tuple[CalleeScript, ...] = ()
+    service: ServiceScript | None = None
+    moments: tuple[Moment, ...] = ()
+    speech: Speech = "real"
     source: str = ""

@@ -20,9 +20,17 @@ __all__ = ["COMMANDS", "LazyGroup", "main"]
 
 COMMANDS: Mapping[str, str] = {
     "run": "Make one local call to a scenario, now.",
+    "serve": "Take calls from phone providers.",
+    "call": "Call a running host as a phone provider would.",
+    "test": "Run callers' scripts and compare the calls with what they expect.",
     "check": "Find what is wrong with routing, secrets and scenarios.",
     "route": "Show which rule takes a destination, and why.",
     "agent": "Run the local realtime agent alone, for any client.",
+    "calls": "List past and running calls; delete old ones.",
+    "show": "Show one call: who said what, events, latencies, files.",
+    "replay": "Run a recorded session again and show the first difference.",
+    "fuzz": "Let random callers, lines and services try a scenario.",
+    "bench": "Measure how many calls this machine carries.",
     "new": "Write a new scenario and a caller to try it with.",
 }
 

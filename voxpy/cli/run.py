@@ -87,16 +87,17 @@ def command(**options: Any) -> None:
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
     call = _plan(options, screen)
     run = functools.partial(_run, call, screen)
-    if options["fast"]:
-        from voxpy.testing.virtual import run_virtual
+    try:
+        if options["fast"]:
+            from voxpy.testing.virtual import run_virtual
 
-        result = run_virtual(run)
-    else:
-        try:
+            result = run_virtual(run)
+        else:
             result = trio.run(run)
-        finally:
-            if call.sound is not None:
-                call.sound.close()
+    finally:
+        call.history.close()
+        if call.sound is not None:
+            call.sound.close()
     if result is None:
         screen.stopped()
         raise SystemExit(EXIT_INTERRUPTED)
@@ -113,6 +114,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
     from voxpy.channels.script import CallerScript, StayOn, Wait
     from voxpy.engine.loader import compile_scenarios
     from voxpy.host.callerfile import default_script, read_script
+    from voxpy.host.history.history import History
     from voxpy.host.localcall import LocalCall
     from voxpy.host.secrets import Secrets
 
@@ -125,7 +127,9 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         script = read_script(caller) if caller is not None else default_script(scenarios[0])
     given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
     known = Secrets(options["secrets_path"])
-    agent = options["agent"] or ("inworld" if known.get("INWORLD_API_KEY") else "local")
+    scripted = script.service is not None or script.speech == "tones"
+    real = known.get("INWORLD_API_KEY") and not scripted
+    agent = options["agent"] or ("inworld" if real else "local")
     if agent not in ("local", "inworld") and not agent.startswith(("ws://", "wss://")):
         raise click.BadParameter(
             f"{agent!r} is not local, inworld or a ws:// or wss:// URL", param_hint="--agent"
@@ -137,8 +141,9 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         session_id=f"local-{secrets.token_hex(4)}",
         secrets=known,
         base=options["out"],
-        make_engines=functools.partial(_engines, options),
+        make_engines=functools.partial(_script_engines, options, script),
         sound=_sound(options, screen),
+        history=History(options["out"]),
     )
 
 
@@ -176,6 +181,18 @@ def _sound(options: dict[str, Any], screen: Any) -> Any:
     if options["mic"]:
         screen.note("you are the caller: speak when the agent has greeted you; Ctrl-C hangs up")
     return card
+
+
+def _script_engines(options: dict[str, Any], script: Any) -> Any:
+    """Return the engines for a caller's script: it may play the agent, and let all sound tones."""
+    service = script.service
+    if script.speech == "real" and (service is None or not service.says):
+        return _engines(options)
+    from voxpy.localagent.engines import local_engines
+    from voxpy.testing.engines import ScriptedResponder, planned_turns, scripted_engines
+
+    responder = ScriptedResponder(planned_turns(service) if service is not None else ())
+    return scripted_engines(responder) if script.speech == "tones" else local_engines(responder)
 
 
 def _engines(options: dict[str, Any]) -> Any:

@@ -17,16 +17,25 @@ import trio
 from voxpy.audio.frame import FRAME_S
 from voxpy.engine.load import Load, LoadMeter
 
-__all__ = ["MediaClock", "TickStatistics", "busy_s", "cpu_s", "is_virtual", "now", "wall"]
+__all__ = [
+    "MediaClock",
+    "TickStatistics",
+    "busy_s",
+    "calendar",
+    "cpu_s",
+    "is_virtual",
+    "now",
+    "wall",
+]
 
 VIRTUAL_EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)  # noqa: UP017
 
 CATCH_UP_TICKS = 5
 """Ticks run in a row after a stall; what is later than 100 ms is no use to a listener."""
 
-LATE_S = 0.002
-"""Later than that, what came meanwhile is read before the ticks run. Ticks that find nothing and
-are followed by what they missed would make a stall of the process a delay for the rest of a call.
+LATE_S = 0.00001
+"""Later than that, as one is except on virtual time, what has come is read before the ticks run. A
+tick that finds nothing and is followed by what it missed makes a delay for the rest of a call.
 """
 
 
@@ -47,6 +56,14 @@ def wall() -> datetime.datetime:
     """Return the date and time in UTC; on virtual time, virtual seconds after the year 2000."""
     if is_virtual():
         return VIRTUAL_EPOCH + datetime.timedelta(seconds=now())
+    return calendar()
+
+
+def calendar() -> datetime.datetime:
+    """Return the real date and time in UTC, virtual time or not, in any thread.
+
+    For what is kept among the things of other days: a call history, when to delete.
+    """
     return datetime.datetime.now(datetime.UTC)
 
 
@@ -112,7 +129,8 @@ class MediaClock:
             while self._steps:
                 await trio.sleep_until(deadline)
                 if now() - deadline > LATE_S:
-                    await trio.lowlevel.checkpoint()  # what is due beside us, sockets first of all
+                    await trio.lowlevel.checkpoint()  # now the kernel is asked what has come,
+                    await trio.lowlevel.checkpoint()  # and now it has been read
                 deadline = self._wake(deadline)
             self._wanted = trio.Event()
 

@@ -25,7 +25,7 @@ import trio
 from voxpy.engine.emitter import ListenerTable, describe
 from voxpy.engine.events import Event
 from voxpy.engine.faults import contained
-from voxpy.errors import LimitExceeded
+from voxpy.errors import LimitExceeded, NoSession
 
 __all__ = ["Dispatcher", "Reports", "until_suspended"]
 
@@ -118,12 +118,14 @@ class Dispatcher:
             if self._stopped() and not last:
                 return
             what = f"{event.name} handler {describe(handler)}"
-            await self._call(nursery, partial(handler, event), what)
+            await self._call(nursery, partial(handler, event), what, last=last)
 
-    async def _call(self, nursery: trio.Nursery, call: Callable[[], Any], what: str) -> None:
+    async def _call(
+        self, nursery: trio.Nursery, call: Callable[[], Any], what: str, *, last: bool = False
+    ) -> None:
         result: Any = None
         began = self._stopwatch()
-        with self.contain(what):
+        with self.contain(what, last=last):
             result = call()
         spent_s = self._stopwatch() - began
         if not inspect.isawaitable(result):
@@ -140,16 +142,22 @@ class Dispatcher:
             )
             return
         self._live[what] += 1
-        await nursery.start(self._run_async, result, what, spent_s)
+        await nursery.start(self._run_async, result, what, spent_s, last)
 
     async def _run_async(
         self,
         awaitable: Awaitable[Any],
         what: str,
         spent_s: float,
+        last: bool,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        if self._stopped() and not last:  # while this task was on its way
+            _discard(awaitable)
+            self._live[what] -= 1
+            task_status.started()
+            return
         # Counted from here: other tasks may have run since the dispatcher asked for this one.
         began = self._stopwatch() - spent_s
 
@@ -158,7 +166,7 @@ class Dispatcher:
             task_status.started()
 
         try:
-            with self.contain(what):
+            with self.contain(what, last=last):
                 await until_suspended(awaitable, suspended)
         finally:
             self._live[what] -= 1
@@ -169,9 +177,18 @@ class Dispatcher:
             self._reports.slow(what, took_s)
 
     @contextmanager
-    def contain(self, what: str) -> Iterator[None]:
-        """Report errors of user code instead of raising them; see ``contained``."""
-        with contained(lambda error: self._reports.failed(error, what)):
+    def contain(self, what: str, *, last: bool = False) -> Iterator[None]:
+        """Report errors of user code instead of raising them; see ``contained``.
+
+        That the session is over is no error of a handler that its end finds at work: it runs to its
+        next await, and cannot know.
+        """
+
+        def failed(error: BaseException) -> None:
+            if not (isinstance(error, NoSession) and self._stopped() and not last):
+                self._reports.failed(error, what)
+
+        with contained(failed):
             yield
 
 

@@ -33,6 +33,7 @@ from voxpy.engine.emitter import ListenerTable, Waiter
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.events import Event, Terminated, Terminating
 from voxpy.engine.faults import contained
+from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
 from voxpy.engine.mediaunits import media_ports
 from voxpy.engine.ports import Dialer, OpenStream, RealtimeEndpoint, Secrets, SessionFiles
@@ -42,7 +43,7 @@ from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.timers import Timers
 from voxpy.engine.trace import Trace
 from voxpy.engine.troubles import Troubles
-from voxpy.errors import ScenarioError
+from voxpy.errors import NoSession, ScenarioError
 from voxpy.media.graph import MediaGraph
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Surroundings:
     speech: Callable[[], SpeechEngines] = attrs.field(default=no_speech)
     """Gives the engines, the same ones every time. Raises EngineMissing if there are none."""
     dialer: Dialer = attrs.field(factory=NoDialer)
+    inputs: Inputs = attrs.field(factory=Inputs)
+    """Keeps what comes from outside, for a replay."""
     fetch: Fetch | None = None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``, which takes long to import."""
 
@@ -164,10 +167,10 @@ class Session:
     def spawn(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run a task of ours that outlives the handler which starts it; an error ends the session.
 
-        Raises ScenarioError if the session does not run.
+        Raises NoSession if the session does not run.
         """
         if self._io is None or self.ended is not None:
-            raise ScenarioError(f"{name} cannot start: the session has ended or not begun")
+            raise NoSession(f"{name} cannot start: the session has ended or not begun")
         self._io.start_soon(self._guard, name, task, *args, name=name)
 
     def on_start(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
@@ -339,5 +342,5 @@ class Session:
 
     def _start_handler_task(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         if self._handlers is None or self.ended is not None:
-            raise ScenarioError("timers are not available: the session has ended")
+            raise NoSession("timers are not available: the session has ended")
         self._handlers.start_soon(task, *args)

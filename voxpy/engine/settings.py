@@ -127,6 +127,7 @@ class Settings:
 
     ``on_handler_error`` is what an exception in a scenario's handler leads to: the end of the
     session (``"terminate"``, VoxEngine's way) or only a trace of it (``"continue"``).
+    ``replayable`` keeps what came from outside in ``inputs.jsonl``, for ``voxpy replay``.
     """
 
     limits: Limits = attrs.field(factory=Limits)
@@ -134,3 +135,4 @@ class Settings:
     on_handler_error: OnHandlerError = attrs.field(
         default="terminate", validator=attrs.validators.in_(("terminate", "continue"))
     )
+    replayable: bool = True

@@ -82,6 +82,10 @@ class Trace:
         """Send every entry from now on to ``sink`` as well."""
         self._sinks.append(sink)
 
+    def elapsed_s(self) -> float:
+        """Return the seconds since the session began."""
+        return self._now() - self._began
+
     def masked(self, text: str) -> str:
         """Return ``text`` with every known secret value replaced, for files beside the trace."""
         return self._masking.text(text)
@@ -92,7 +96,7 @@ class Trace:
             fields["tone"] = "*hidden*"
         fields = self._masking.json(fields)
         entry = Entry(
-            t=self._now() - self._began,
+            t=self.elapsed_s(),
             kind=kind,
             name=self._masking.text(name),
             unit=unit,

@@ -22,11 +22,25 @@ from voxpy.engine.yaml_lines import Document, YamlPath, load
 from voxpy.errors import ConfigError
 from voxpy.host.patterns import compile_pattern
 from voxpy.host.scriptvalues import check_keys, read_flag, read_number, read_text
+from voxpy.host.servicefile import read_moments, read_service, read_speech
 from voxpy.host.stepfile import read_steps
 
-__all__ = ["ANYBODY", "default_script", "parse_script", "read_callee", "read_script", "wav_script"]
+__all__ = [
+    "ANYBODY",
+    "default_script",
+    "parse_script",
+    "polite_script",
+    "read_callee",
+    "read_script",
+    "wav_script",
+]
 
-TOP_KEYS = ("from", "to", "display_name", "voice", "line", "steps", "may_be_refused", "callees")
+TOP_KEYS = (
+    "from", "to", "display_name", "voice", "line", "steps", "may_be_refused", "callees", "service",
+    "moments", "speech",
+)  # fmt: skip
+TEST_KEYS = ("scenario", "secrets", "http", "expect")
+"""What only ``voxpy test`` reads; see voxpy.testing.suite.casefile."""
 CALLEE_KEYS = (
     "rings_s", "before_answer", "answer", "busy", "no_answer", "reject", "voice", "line", "steps",
 )  # fmt: skip
@@ -96,8 +110,11 @@ def _read(path: Path, who: str) -> str | None:
 def default_script(scenario: Path) -> CallerScript:
     """Return ``callers/<scenario>.yaml`` beside the scenario if it exists, else a polite caller."""
     own = scenario.parent / "callers" / f"{scenario.stem}.yaml"
-    if own.is_file():
-        return read_script(own)
+    return read_script(own) if own.is_file() else polite_script()
+
+
+def polite_script() -> CallerScript:
+    """Return a caller who says hello, asks what there is to ask, and thanks."""
     return parse_script(DEFAULT_STEPS, file="", folder=Path())
 
 
@@ -118,7 +135,7 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
     top = document.value
     if not isinstance(top, dict):
         raise document.error((), "expected a mapping with `steps:`")
-    check_keys(document, (), top, TOP_KEYS)
+    check_keys(document, (), top, (*TOP_KEYS, *TEST_KEYS))
     return CallerScript(
         callerid=read_text(document, ("from",), top.get("from", "+15550100")),
         destination=read_text(document, ("to",), top.get("to", "+15550199")),
@@ -127,6 +144,9 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
         line=_line_options(document, (), top.get("line") or {}),
         may_be_refused=read_flag(document, ("may_be_refused",), top.get("may_be_refused", False)),
         callees=_callees(document, top.get("callees") or {}, folder, file),
+        service=read_service(document, top.get("service")),
+        moments=read_moments(document, top.get("moments")),
+        speech=read_speech(document, top.get("speech", "real")),
         steps=read_steps(document, ("steps",), top.get("steps"), folder),
         source=file,
     )

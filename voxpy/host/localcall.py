@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
 
 from voxpy.channels.acting import act, spoken_steps
 from voxpy.channels.script import CalleeScript, CallerScript, Step
+from voxpy.channels.service import ServiceScript
 from voxpy.channels.soundcard import SoundCard
 from voxpy.engine import clock
 from voxpy.engine.loader import Program
@@ -20,14 +21,19 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.host.callees import Voices
+from voxpy.host.history.history import History
 from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession, SessionPlan
 from voxpy.host.simulation import LocalCallResult, SimulatedCall
 from voxpy.host.sounds import Script, line_ears, needs_ears, needs_voice, prepare_sounds
 from voxpy.host.streams import MemoryDialer
+from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.server import serve_stream, serve_tcp
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from voxpy.engine.http import Fetch
 
 __all__ = ["LOCAL_KEY", "LOCAL_PATH", "LocalCall", "Observer", "run_local_call"]
 
@@ -42,7 +48,7 @@ class LocalCall:
     ``make_engines`` is called only if something must be heard or spoken. ``sound`` plays the call;
     if it has a microphone, the person at it is the caller and the script is only waited through.
     ``dialer`` makes what opens streams to an agent that is not local, in place of TCP: for virtual
-    time.
+    time. ``fetch`` answers HTTP requests in place of the web.
     """
 
     program: Program
@@ -55,6 +61,8 @@ class LocalCall:
     settings: Settings = attrs.field(factory=Settings)
     sound: SoundCard | None = None
     dialer: Callable[[trio.Nursery], OpenStream] | None = None
+    history: History | None = None
+    fetch: Fetch | None = None
 
 
 class Observer(Protocol):
@@ -87,7 +95,8 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
         if engines is not None and _needs_ears(call) and not clock.is_virtual():
             # While the phone rings and the agent greets; nobody needs to be heard before that.
             nursery.start_soon(engines.run, engines.ears.warm_up)
-        open_stream, endpoint = await _agent(call, engines, nursery)
+        connections: list[AgentConnection] = []
+        open_stream, endpoint = await _agent(call, engines, nursery, connections)
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
         simulated = SimulatedCall(
@@ -102,11 +111,14 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
                 realtime=endpoint,
                 base=call.base,
                 speech=speech,
+                fetch=call.fetch,
+                history=call.history,
                 sinks=[observer.entry],
             ),
             call.script,
             _voices(engines, speech, ready),
             sound=call.sound,
+            connections=connections,
         )
         observer.session_began(simulated.hosted)
         result = await simulated.run(partial(act, script=call.script, sounds=sounds))
@@ -127,7 +139,10 @@ def _voices(
 
 
 async def _agent(
-    call: LocalCall, engines: Engines | None, nursery: trio.Nursery
+    call: LocalCall,
+    engines: Engines | None,
+    nursery: trio.Nursery,
+    connections: list[AgentConnection],
 ) -> tuple[OpenStream, RealtimeEndpoint]:
     dial: OpenStream = open_tcp if call.dialer is None else call.dialer(nursery)
     if call.agent == "inworld":
@@ -135,10 +150,15 @@ async def _agent(
     if call.agent != "local":
         return dial, RealtimeEndpoint(url=call.agent, api_key=LOCAL_KEY)
     assert engines is not None
+    service = call.script.service or ServiceScript()
+    behaviour = Behaviour(faults=service.faults, seed=service.seed)
+    began = connections.append
     if clock.is_virtual():
-        agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
+        serve = partial(serve_stream, engines=engines, behaviour=behaviour, began=began)
+        agent = MemoryDialer(nursery, serve)
         return agent, RealtimeEndpoint(url=f"ws://local-agent{LOCAL_PATH}", api_key=LOCAL_KEY)
-    port = await nursery.start(partial(serve_tcp, engines, host="127.0.0.1", port=0))
+    listen = partial(serve_tcp, engines, host="127.0.0.1", port=0, behaviour=behaviour, began=began)
+    port = await nursery.start(listen)
     return open_tcp, RealtimeEndpoint(url=f"ws://127.0.0.1:{port}{LOCAL_PATH}", api_key=LOCAL_KEY)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -9,22 +10,29 @@ import attrs
 from voxpy.engine.ending import End
 from voxpy.engine.trace import Entry
 
-__all__ = ["CallRecord", "RecordKeeper"]
+__all__ = ["RECORDING", "CallRecord", "RecordKeeper"]
 
 VERSION = 1
+RECORDING = "call.wav"
+"""The recording of the whole call, in its folder."""
+TRANSACTION_HEADER = "X-Provider-Call-Id"
+"""VoxEngine: GetCallHistory, transaction_id."""
 
 
 @attrs.define(kw_only=True)
 class CallRecord:
     """What is kept of a session in ``record.json``. Numbers and transcripts stand in ``personal``.
 
-    ``finish_reason`` uses the words of VoxEngine's call history; durations are in seconds.
+    ``finish_reason`` uses the words of VoxEngine's call history; durations are in seconds. Each of
+    ``calls`` is a leg, with VoxEngine's fields of a call; its numbers and custom data stand in
+    ``personal["calls"]`` under its id. A leg without an ``end_reason`` has not ended.
     """
 
     session_id: str
     rule_name: str
     scenarios: list[str]
     started_at: str
+    channel: str = ""
     duration_s: float = 0.0
     finish_reason: str = ""
     end_reason: str = ""
@@ -35,11 +43,23 @@ class CallRecord:
     reply_ms: list[int] = attrs.field(factory=list)
     barge_in_ms: list[int] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
-    personal: dict[str, Any] = attrs.field(factory=lambda: {"transcript": [], "caller_failed": ""})
+    errors: list[str] = attrs.field(factory=list)
+    personal: dict[str, Any] = attrs.field(
+        factory=lambda: {"transcript": [], "caller_failed": "", "calls": {}}
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
         return {"v": VERSION, **attrs.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CallRecord:
+        """Return the record of such values; unknown ones are left out.
+
+        Raises TypeError if something is missing.
+        """
+        known = {field.name for field in attrs.fields(cls)}
+        return cls(**{name: value[name] for name in value if name in known})
 
 
 class RecordKeeper:
@@ -54,8 +74,12 @@ class RecordKeeper:
         record.duration_s = round(entry.t, 3)
         if entry.kind == "warning":
             record.warnings.append(entry.name)
+        elif entry.kind == "error":
+            record.errors.append(str(entry.data.get("message", entry.name)))
         elif entry.kind == "event":
             self._event(entry)
+        elif entry.name == "call began":
+            self._call_began(entry)
         elif entry.name == "call over":
             self._call_over(entry)
         elif entry.name == "recording transcribed":
@@ -72,21 +96,51 @@ class RecordKeeper:
                 self._line(entry, "caller", payload.get("transcript"))
             case "ResponseOutputAudioTranscriptDone":
                 self._line(entry, "agent", payload.get("transcript"))
+            case "CallAlerting":
+                self._alerting(entry)
+            case "AudioQualityDetected":
+                self._call(entry.unit)["audio_quality"] = entry.data["quality"]
             case "RecordStarted":
                 self.record.recordings.append(entry.data["url"])
             case "Started" if entry.name == "Recorder.Started":
                 self.record.recordings.append(entry.data["url"])
 
+    def _alerting(self, entry: Entry) -> None:
+        """Note who calls whom, and the provider's own name of the call where it has one."""
+        personal = self.record.personal
+        for name in ("callerid", "destination"):
+            personal.setdefault(name, entry.personal.get(name, ""))
+        headers = entry.personal.get("headers")
+        given = headers if isinstance(headers, Mapping) else {}
+        personal["transaction_id"] = str(given.get(TRANSACTION_HEADER, ""))
+
+    def _call_began(self, entry: Entry) -> None:
+        call = self._call(entry.unit)
+        call["at_s"] = round(entry.t, 3)
+        call["incoming"] = incoming = entry.data["incoming"]
+        call["remote_number_type"] = entry.data["client_type"]
+        ours, theirs = entry.personal.get("destination", ""), entry.personal.get("callerid", "")
+        self.record.personal["calls"][entry.unit] = {
+            "local_number": ours if incoming else theirs,
+            "remote_number": theirs if incoming else ours,
+        }
+
     def _call_over(self, entry: Entry) -> None:
         """Note a call's end from our own step: the event is not posted once a session has ended."""
-        self.record.calls.append(
-            {
-                "call_id": entry.unit,
-                "duration_s": entry.data["duration_s"],
-                "end_reason": {"code": entry.data["code"], "description": entry.data["reason"]},
-                "successful": entry.data["duration_s"] > 0,
-            }
-        )
+        call = self._call(entry.unit)
+        call["duration_s"] = duration_s = entry.data["duration_s"]
+        call["end_reason"] = {"code": entry.data["code"], "description": entry.data["reason"]}
+        call["successful"] = duration_s > 0
+        if entry.personal.get("custom_data"):
+            numbers = self.record.personal["calls"].setdefault(entry.unit, {})
+            numbers["custom_data"] = entry.personal["custom_data"]
+
+    def _call(self, call_id: str) -> dict[str, Any]:
+        for call in self.record.calls:
+            if call["call_id"] == call_id:
+                return call
+        self.record.calls.append({"call_id": call_id})
+        return self.record.calls[-1]
 
     def _line(self, entry: Entry, who: str, text: Any) -> None:
         if text:

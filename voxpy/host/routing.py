@@ -17,6 +17,7 @@ import attrs
 from voxpy.engine.settings import Settings
 from voxpy.engine.yaml_lines import Document, YamlPath, load
 from voxpy.errors import ConfigError
+from voxpy.host.channels import Channel, default_channels, structure_channels
 from voxpy.host.patterns import compile_pattern, matches_everything
 from voxpy.host.problem import Problem, first_error
 from voxpy.host.settings import SETTINGS_KEYS, Findings, structure_settings
@@ -34,7 +35,8 @@ __all__ = [
     "read_routing",
 ]
 
-TOP_LEVEL_KEYS = ("rules", "settings", "channels", "trunks", "users")
+TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users")
+MOST_KEEP_DAYS = 36500
 RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
 
 
@@ -95,12 +97,16 @@ class NoMatch:
 
 @attrs.frozen(kw_only=True)
 class Routing:
-    """A whole routing file. ``channels``, ``trunks`` and ``users`` are as written."""
+    """A whole routing file. ``trunks`` and ``users`` are as written.
+
+    ``keep_days`` is how long calls are kept in the history; None is for ever.
+    """
 
     file: str
     rules: tuple[Rule, ...]
     settings: Settings = attrs.field(factory=Settings)
-    channels: Mapping[str, Any] = attrs.field(factory=dict)
+    channels: tuple[Channel, ...] = attrs.field(factory=default_channels)
+    keep_days: float | None = None
     trunks: Mapping[str, Any] = attrs.field(factory=dict)
     users: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -160,9 +166,17 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     rules = _rules(top.get("rules"), settings=settings, findings=findings)
     plain = {
         key: findings.mapping(top.get(key), (key,), what=key)
-        for key in ("channels", "trunks", "users")
+        for key in ("trunks", "users")
     }
-    routing = Routing(file=document.file, rules=rules, settings=settings, **plain)
+    channels = structure_channels(top.get("channels"), ("channels",), findings=findings)
+    routing = Routing(
+        file=document.file,
+        rules=rules,
+        settings=settings,
+        channels=channels,
+        keep_days=_keep_days(top.get("history"), ("history",), findings),
+        **plain,
+    )
     return routing, sorted(findings.problems, key=lambda p: p.line or 0)
 
 
@@ -179,6 +193,19 @@ def missing_scenarios(routing: Routing, base: Path) -> list[Problem]:
         for path, line in zip(rule.paths(base), rule.scenario_lines, strict=True)
         if not path.is_file()
     ]
+
+
+def _keep_days(value: Any, path: YamlPath, findings: Findings) -> float | None:
+    given = findings.mapping(value, path, what="history")
+    findings.unknown_keys(given, path, known=("keep_days",), what="history")
+    days = given.get("keep_days")
+    if days is None:
+        return None
+    if isinstance(days, int | float) and not isinstance(days, bool) and 0 < days <= MOST_KEEP_DAYS:
+        return float(days)
+    problem = f"keep_days must be a number of days above 0, not {days!r}; without it all is kept"
+    findings.error((*path, "keep_days"), f"history: {problem}")
+    return None
 
 
 def _rules(value: Any, *, settings: Settings, findings: Findings) -> tuple[Rule, ...]:

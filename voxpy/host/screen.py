@@ -84,10 +84,14 @@ class Screen:
         self.hosted = session
         leg = session.leg
         names = ", ".join(Path(f).name for f in session.record.scenarios)
-        self.console.print()
-        self.console.print(
-            Text(f"{leg.callerid} calls {leg.destination} · {names} · {session.plan.realtime.url}")
+        self.heading(
+            f"{leg.callerid} calls {leg.destination} · {names} · {session.plan.realtime.url}"
         )
+
+    def heading(self, text: str) -> None:
+        """Print who calls whom, and the heads of the columns."""
+        self.console.print()
+        self.console.print(Text(text))
         self._row(None, "CALLER", "AGENT", style="bold")
 
     def entry(self, entry: Entry) -> None:
@@ -170,6 +174,13 @@ class Screen:
                 self._callee(entry, "hangs up", style="bold magenta")
             case "callee heard":
                 self._row(entry.t, f"   {self._whose(entry)}heard: {text!r}", "", style="cyan")
+            case "provider's buffer":
+                told = entry.data
+                words = f"the provider held at most {told['most_waiting_ms']} ms"
+                if told["clears"]:
+                    words += f"; {told['clears']} x clear, {told['cleared_ms']} ms dropped"
+                words += f"; {told['gaps']} gaps" if told["gaps"] else ""
+                self._note(entry, words)
             case "answer classified":
                 confidence = entry.data.get("confidence")
                 sure = "" if confidence is None else f", {confidence:.0f} % sure"

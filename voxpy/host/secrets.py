@@ -87,6 +87,11 @@ class Secrets:
         if self.problem is not None:
             raise self.problem
 
+    @property
+    def path(self) -> Path:
+        """The file, whether it exists or not."""
+        return self._path
+
     def get(self, name: str) -> str | None:
         """Return a secret, or None where VoxEngine has undefined: absent, empty, or no name."""
         self._refresh()

@@ -18,6 +18,7 @@ from voxpy.engine.context import running
 from voxpy.engine.dialing import NoDialer
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.faults import contained
+from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import Dialer, Leg, OpenStream, RealtimeEndpoint
@@ -25,9 +26,19 @@ from voxpy.engine.session import Session, Surroundings
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace
+from voxpy.errors import ConfigError
 from voxpy.events import AppEvents
 from voxpy.host.folder import SessionFolder
-from voxpy.host.record import CallRecord, RecordKeeper
+from voxpy.host.history.history import History
+from voxpy.host.inputs import (
+    INPUTS,
+    InputsFile,
+    RecordedDialer,
+    RecordedLeg,
+    begin_inputs,
+    recorded,
+)
+from voxpy.host.record import RECORDING, CallRecord, RecordKeeper
 from voxpy.host.secrets import Secrets
 from voxpy.media.graph import Tap
 from voxpy.media.recorder import both_sides
@@ -39,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HostedSession", "SessionPlan"]
 
-RECORDING = "call.wav"
 RECORDING_KIND = FileKind("wav", 8000)
 
 
@@ -59,6 +69,7 @@ class SessionPlan:
     speech: Callable[[], SpeechEngines] = no_speech
     dialer: Dialer = attrs.field(factory=NoDialer)
     fetch: Fetch | None = None
+    history: History | None = None
     sinks: Sequence[Callable[[Entry], None]] = ()
     taps: Sequence[Tap] = ()
 
@@ -70,31 +81,34 @@ class HostedSession:
         self.plan = plan
         self.leg = leg
         self.folder = SessionFolder.create(plan.base, plan.session_id)
-        self._files: list[BinaryIO | TextIO | Saving] = []
+        self._files: list[BinaryIO | TextIO | Saving | InputsFile] = []
         self._masker = Masker(plan.secrets.values())
         self.record = CallRecord(
             session_id=plan.session_id,
             rule_name=plan.rule_name,
             scenarios=[str(f.path) for f in plan.program.files],
             started_at=clock.wall().isoformat(timespec="milliseconds"),
+            channel=leg.channel,
         )
         self.record.personal["callerid"] = leg.callerid
         self.record.personal["destination"] = leg.destination
         self._keeper = RecordKeeper(self.record)
         self.trace = self._make_trace()
+        self._inputs = self._make_inputs()
         self.session = Session(
             plan.session_id,
             Surroundings(
                 settings=plan.settings,
-                secrets=_MaskingSecrets(plan.secrets, self._masker),
+                secrets=_MaskingSecrets(plan.secrets, self._masker, self._inputs),
                 trace=self.trace,
                 media_clock=plan.media_clock,
                 open_stream=plan.open_stream,
                 realtime=plan.realtime,
                 files=self.folder,
                 speech=plan.speech,
-                dialer=plan.dialer,
-                fetch=plan.fetch,
+                inputs=self._inputs,
+                dialer=RecordedDialer(plan.dialer, self._inputs),
+                fetch=recorded(plan.fetch, self._inputs),
             ),
         )
         self.call: Call | None = None
@@ -119,11 +133,12 @@ class HostedSession:
                 await afterwards()
             return end
         finally:
-            self._finish()
+            await self._finish()
 
     async def _run_recorded(self, saving: Saving) -> End:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write_recording, saving)
+            nursery.start_soon(self._tell_history)
             try:
                 return await self.session.run(self.plan.program)
             finally:
@@ -132,6 +147,17 @@ class HostedSession:
     async def _write_recording(self, saving: Saving) -> None:
         with trio.CancelScope(shield=True):  # it ends when the session does, whatever ends that
             await saving.run()
+
+    async def _tell_history(self) -> None:
+        """Write the session as it is now; a history that cannot be written is only a warning."""
+        history = self.plan.history
+        if history is None:
+            return
+        with trio.CancelScope(shield=True):
+            try:
+                await history.keep(self._masked_record(), self.folder.root)
+            except ConfigError as error:
+                self.trace.warning("the call is not in the history", error=str(error))
 
     async def _work_afterwards(self) -> None:
         """Finish what may outlive a session: nothing the caller waits for."""
@@ -155,7 +181,7 @@ class HostedSession:
             channel=leg.channel,
             started_at=self.record.started_at,
         )
-        self.call = make_call(session, leg)
+        self.call = make_call(session, RecordedLeg(leg, self._inputs))
         session.post(
             session.listeners,
             AppEvents.Started(session_id=session.session_id, rule_name=self.plan.rule_name),
@@ -197,14 +223,33 @@ class HostedSession:
             trace.add_sink(sink)
         return trace
 
+    def _make_inputs(self) -> Inputs:
+        """Begin to keep what comes from outside, if a replay is wanted."""
+        plan = self.plan
+        if not plan.settings.replayable:
+            return Inputs()
+        file = InputsFile(self._open_binary(INPUTS), self._inputs_failed)
+        self._files.append(file)
+        inputs = Inputs(file.write, now=self.trace.elapsed_s, masking=self._masker)
+        begin_inputs(
+            inputs,
+            self.leg,
+            settings=plan.settings,
+            realtime=plan.realtime,
+            files=self.record.scenarios,
+        )
+        return inputs
+
+    def _inputs_failed(self, message: str) -> None:
+        self.trace.warning("the session cannot be replayed whole", error=message)
+
     def _open_binary(self, name: str) -> BinaryIO:
         file = (self.folder.root / name).open("wb")
         self._files.append(file)
         return file
 
-    def _finish(self) -> None:
+    async def _finish(self) -> None:
         end = self.session.ended or End(EndReason.INTERNAL_ERROR, "the session never began")
-        self.finished = True
         ticks = self.plan.media_clock.statistics()
         self.trace.step(
             "media clock",
@@ -215,11 +260,16 @@ class HostedSession:
         for name in self.session.afterwards:
             self.trace.warning("cut off by the end of the host", work=name)
         self._keeper.finish(end)
+        self.record.personal["custom_data"] = self.session.custom_data
+        path = self.folder.root / "record.json"
+        path.write_bytes(orjson.dumps(self._masked_record().to_json(), option=orjson.OPT_INDENT_2))
+        await self._tell_history()
+        self.finished = True
         for file in self._files:
             file.close()
-        masked = self._masker.json(self.record.to_json())
-        path = self.folder.root / "record.json"
-        path.write_bytes(orjson.dumps(masked, option=orjson.OPT_INDENT_2))
+
+    def _masked_record(self) -> CallRecord:
+        return CallRecord.from_json(self._masker.json(self.record.to_json()))
 
 
 @attrs.frozen
@@ -228,9 +278,11 @@ class _MaskingSecrets:
 
     secrets: Secrets
     masker: Masker
+    inputs: Inputs
 
     def get(self, name: str) -> str | None:
         value = self.secrets.get(name)
+        self.inputs.note("secret", name, found=value is not None)
         if value is not None:
             self.masker.add(value)
         return value

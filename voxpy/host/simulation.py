@@ -5,7 +5,7 @@ The same for ``voxpy run`` and for the test kit; they differ in who acts for the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from voxpy.channels.simulated import SimulatedLeg
 from voxpy.channels.soundcard import SoundCard
 from voxpy.engine.ending import End, EndReason
 from voxpy.host.callees import Callees, Voices, make_lines
+from voxpy.host.moments import Moments
 from voxpy.host.record import CallRecord
 from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.localagent.connection import AgentConnection
 from voxpy.media.graph import Tap
 
 __all__ = ["LocalCallResult", "SimulatedCall"]
@@ -44,8 +46,9 @@ class LocalCallResult:
 class SimulatedCall:
     """A call that is about to come in. ``run`` is its life, once.
 
-    Of ``script`` only the people count here: who calls whom over which line, and who may be called.
-    The plan's dialer is replaced by these people.
+    Of ``script`` only the people and the moments count here: who calls whom over which line, who
+    may be called, what happens when. The plan's dialer is replaced by these people. ``connections``
+    are those to the local agent, as they come.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class SimulatedCall:
         voices: Voices,
         *,
         sound: SoundCard | None = None,
+        connections: Sequence[AgentConnection] = (),
     ) -> None:
         self.script = script
         self.leg = _make_leg(script)
@@ -66,6 +70,14 @@ class SimulatedCall:
         self.caller = SimulatedCaller(
             self.leg, ears=voices.ears(script), note=partial(self._note, self.leg.leg_id)
         )
+        session = self.hosted.session
+        self._moments = Moments(
+            script.moments,
+            hang_up=self.caller.hang_up,
+            drain=lambda: session.end(EndReason.HOST_SHUTDOWN, "drained by the script"),
+            connections=connections,
+        )
+        self.hosted.trace.add_sink(self._moments.take)
 
     async def run(self, act: Act) -> LocalCallResult:
         """Let the call come in and ``act(caller)`` be what the caller does, until the session ends.
@@ -92,6 +104,7 @@ class SimulatedCall:
             self.callees.start = nursery.start_soon
             nursery.start_soon(self.caller.run)
             nursery.start_soon(perform)
+            nursery.start_soon(self._moments.run)
             end = await self.hosted.run(afterwards=settle)
             nursery.cancel_scope.cancel()
         return self.result(end)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import attrs
 import trio
 
+from voxpy.engine.inputs import SocketInputs
 from voxpy.engine.ports import OpenStream
 from voxpy.errors import ConnectFailed, HandshakeRefused, LimitExceeded
 from voxpy.sockets import FrameSocket, SocketLimits, connect
@@ -68,8 +69,10 @@ class RealtimeConnection:
         open_stream: OpenStream,
         reports: ConnectionReports,
         connect_s: float = CONNECT_S,
+        inputs: SocketInputs | None = None,
     ) -> None:
         self.url = url
+        self._inputs = inputs
         self.statistics = ConnectionStatistics()
         self.reports = reports
         self._authorization = authorization
@@ -108,6 +111,11 @@ class RealtimeConnection:
             return
         if self._waiting_messages >= OUTBOX_MESSAGES:
             raise LimitExceeded(f"{OUTBOX_MESSAGES} messages wait: {self.url} does not read them")
+        if self._inputs is not None:
+            self._inputs.sent(frame)
+        self._send(frame)
+
+    def _send(self, frame: bytes) -> None:
         if self._socket is None:
             self._early.append(frame)
         else:
@@ -117,11 +125,13 @@ class RealtimeConnection:
         """Send an audio frame; dropped and counted when two seconds of it wait already."""
         if self._waiting_messages >= OUTBOX_AUDIO or self._closing:
             self.statistics.audio_dropped += 1
-        else:
-            self.send(frame)
+        elif self._failure is None:
+            self._send(frame)
 
     def close(self) -> None:
         """Ask ``run`` to close the connection in order. Idempotent."""
+        if self._inputs is not None and not self._closing:
+            self._inputs.note("closing")
         self._closing = True
         if self._socket is None:
             self._dialling.cancel()
@@ -166,15 +176,23 @@ class RealtimeConnection:
             self._failure = self._note(refusal)
         except ConnectFailed as failure:
             self._failure = failure
+            if self._inputs is not None:
+                self._inputs.note("failed", reason=str(failure))
 
     def _note(self, refusal: HandshakeRefused) -> ConnectFailed:
         status = refusal.status or 0
-        self.reports.refused(status, refusal.headers, refusal.body.decode("utf-8", "replace"))
+        body = refusal.body.decode("utf-8", "replace")
+        if self._inputs is not None:
+            told = {"headers": dict(refusal.headers), "body": body}
+            self._inputs.note("refused", status=status, personal=told)
+        self.reports.refused(status, refusal.headers, body)
         why = refusal_reason(status, refusal.body)
         return ConnectFailed(f"{self.url}: refused: {why}", status=status)
 
     async def _talk(self, socket: FrameSocket) -> None:
         socket.on_message = self._take
+        if self._inputs is not None:
+            self._inputs.note("opened")
         if self._closing:  # while the last byte of the handshake was read
             socket.close()
         self._settled.set()
@@ -192,11 +210,15 @@ class RealtimeConnection:
             if socket.closed is not None:
                 closed = socket.closed
                 code, reason, was_clean = closed.code, closed.reason, closed.clean
+            if self._inputs is not None:
+                self._inputs.note("closed", code=code, reason=reason, was_clean=was_clean)
             self.reports.closed(code, reason, was_clean=was_clean)
 
     def _take(self, message: str | bytes) -> None:
         self.statistics.messages_in += 1
         self.statistics.bytes_in += len(message)
+        if self._inputs is not None:
+            self._inputs.received(message)
         if isinstance(message, str):
             self.reports.received(message)
         else:

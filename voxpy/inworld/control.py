@@ -79,7 +79,13 @@ class ClientController(ConnectionReports):
             session, client_id, frames=options.trace, statistics=options.statistics
         )
         self._link = Link(
-            session, client_id, access, frames=self._frames, reports=self, queue=options.queue
+            session,
+            client_id,
+            access,
+            frames=self._frames,
+            reports=self,
+            queue=options.queue,
+            private=options.privacy,
         )
         self._configuration = Configuration(options.audio_format)
         self._tools: ToolRunner | None = None

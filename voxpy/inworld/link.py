@@ -30,7 +30,8 @@ class Access:
 class Link:
     """Sends over the connection in use. ``reports`` is told of it, and of its successors.
 
-    ``queue`` holds what is submitted back until the session is ready.
+    ``queue`` holds what is submitted back until the session is ready. What passes a ``private``
+    one is kept nowhere.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Link:
         frames: FrameLog,
         reports: ConnectionReports,
         queue: bool = False,
+        private: bool = False,
     ) -> None:
         self.client_id = client_id
         self._session = session
         self._access = access
         self._frames = frames
         self._reports = reports
+        self._private = private
         self.protocol = RealtimeClient(queue_until_ready=queue, mulaw_thirds=access.mulaw_thirds)
         self.connection = self._connection(access.session_key, reports)
         self.counted: list[ConnectionStatistics] = [self.connection.statistics]
@@ -89,9 +92,14 @@ class Link:
         old.close()
 
     def _connection(self, key: str, reports: ConnectionReports) -> RealtimeConnection:
+        url = session_url(self._access.url, key)
+        inputs = self._session.around.inputs
+        if self._private:
+            inputs.note("socket", "private")
         return RealtimeConnection(
-            session_url(self._access.url, key),
+            url,
             self._access.authorization,
             open_stream=self._session.around.open_stream,
             reports=reports,
+            inputs=None if self._private else inputs.socket(url),
         )

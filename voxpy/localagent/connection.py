@@ -110,6 +110,11 @@ class AgentConnection:
         """Break the connection without a word, as a lost network does."""
         self._socket.abort()
 
+    def repeat_session(self) -> None:
+        """Send session.updated once more, as the service does when it changed something itself."""
+        session = dict(self._protocol.session)
+        self.put({"type": "session.updated", "event_id": self._new_id("event"), "session": session})
+
     def take_turn(self) -> None:
         """Answer although nobody asked: as if the client had sent ``response.create``."""
         self._receive('{"type":"response.create"}')

@@ -44,10 +44,10 @@ class Say:
 
 @attrs.frozen
 class CallTool:
-    """Call the declared function ``name`` with ``arguments`` (a JSON object)."""
+    """Call the declared function ``name`` with ``arguments``: a JSON object, or text as it is."""
 
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | str
 
 
 Act = Say | CallTool

@@ -29,9 +29,13 @@ async def serve_tcp(
     port: int,
     report: Report = lambda _: None,
     behaviour: Behaviour | None = None,
+    began: Callable[[AgentConnection], None] = lambda _: None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; ``task_status`` gets the port. Raises VoxpyError if it is taken."""
+    """Serve until cancelled; ``task_status`` gets the port. Raises VoxpyError if it is taken.
+
+    ``began`` gets each connection when its handshake is over.
+    """
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
@@ -45,7 +49,7 @@ async def serve_tcp(
         ) from error
 
     async def handle(stream: trio.SocketStream) -> None:
-        await serve_stream(stream, engines, report=report, behaviour=behaviour)
+        await serve_stream(stream, engines, report=report, behaviour=behaviour, began=began)
 
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, handle, listeners)
@@ -66,7 +70,11 @@ async def serve_stream(
     """
     try:
         upgrade = await receive_upgrade(stream)
-        await _serve(upgrade, engines, report, behaviour or Behaviour(), began)
+        behaviour = behaviour or Behaviour()
+        with trio.move_on_after(behaviour.faults.handshake_s):
+            await stream.receive_some(1)  # a client waits in silence, or leaves
+            return
+        await _serve(upgrade, engines, report, behaviour, began)
     except* (RemoteProtocolError, trio.BrokenResourceError):
         pass  # no client of ours, or one that left in the middle of its handshake
     except* Exception as group:

@@ -110,8 +110,8 @@ class Speaking:
         async with aclosing(self._engines.responder.respond(_turn(wanted))) as acts:  # type: ignore[type-var]
             async for act in acts:
                 if isinstance(act, CallTool):
-                    arguments = orjson.dumps(act.arguments).decode()
-                    now = clock.now()
+                    given, now = act.arguments, clock.now()
+                    arguments = given if isinstance(given, str) else orjson.dumps(given).decode()
                     self._protocol.call_tool(wanted.response_id, act.name, arguments, now)
                 else:
                     await self._say(wanted, speech, act.text)

@@ -16,6 +16,10 @@ import trio
 
 __all__ = ["Hub", "current_hub"]
 
+ROUNDS = 4
+"""How often we look again before others get their turn: under load more has come meanwhile, and to
+be woken costs ten times a look."""
+
 Ready = Callable[[bool, bool], None]
 """Called with (readable, writable); must neither block nor raise."""
 
@@ -46,11 +50,19 @@ class Hub:
         with self._epoll:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for fd, mask in self._epoll.poll(0):
-                    ready = self._ready.get(fd)  # an earlier call may have removed it
-                    if ready is not None:
-                        # An error or a hang-up is learned by reading.
-                        ready(bool(mask & ~select.EPOLLOUT), bool(mask & select.EPOLLOUT))
+                for _ in range(ROUNDS):
+                    if not self._serve():
+                        break
+
+    def _serve(self) -> bool:
+        """Call back everybody who is ready now; return whether anybody was."""
+        ready_now = self._epoll.poll(0)
+        for fd, mask in ready_now:
+            ready = self._ready.get(fd)  # an earlier call may have removed it
+            if ready is not None:
+                # An error or a hang-up is learned by reading.
+                ready(bool(mask & ~select.EPOLLOUT), bool(mask & select.EPOLLOUT))
+        return bool(ready_now)
 
 
 _hub: trio.lowlevel.RunVar[Hub] = trio.lowlevel.RunVar("voxpy.sockets.hub")

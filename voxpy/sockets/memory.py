@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import trio
 
 __all__ = ["MemoryStream", "memory_pair"]
@@ -21,6 +25,7 @@ class MemoryStream(trio.abc.Stream):
         self._received = bytearray()
         self._no_more = False
         self._arrived = trio.Event()
+        self._busy: set[str] = set()
 
     def put(self, data: bytes | bytearray | memoryview) -> None:
         """Give the bytes to the other end. Raises ClosedResourceError, BrokenResourceError."""
@@ -46,22 +51,38 @@ class MemoryStream(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Give the bytes to the other end. Raises ClosedResourceError, BrokenResourceError."""
-        await trio.lowlevel.checkpoint()
-        self.put(data)
+        with self._alone("send"):
+            await trio.lowlevel.checkpoint()
+            self.put(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """There is always room. Raises ClosedResourceError."""
-        await trio.lowlevel.checkpoint()
+        with self._alone("send"):
+            await trio.lowlevel.checkpoint()
         if self.is_closed:
             raise trio.ClosedResourceError("this end was closed")
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return what came, empty at the end. Raises ClosedResourceError."""
-        await trio.lowlevel.checkpoint()
-        await self.wait_readable()
+        """Return what came, empty at the end. Raises ClosedResourceError, and ValueError or
+        TypeError for a number of bytes that is none."""
+        if max_bytes is not None and operator.index(max_bytes) < 1:
+            raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
+        with self._alone("receive"):
+            await trio.lowlevel.checkpoint()
+            await self.wait_readable()
         if self.is_closed:
             raise trio.ClosedResourceError("this end was closed")
         return self.take(max_bytes)
+
+    @contextmanager
+    def _alone(self, way: str) -> Iterator[None]:
+        if way in self._busy:
+            raise trio.BusyResourceError(f"another task {way}s")
+        self._busy.add(way)
+        try:
+            yield
+        finally:
+            self._busy.discard(way)
 
     async def aclose(self) -> None:
         """Close this end; the other reads what is there, then the end."""

@@ -13,9 +13,22 @@ if TYPE_CHECKING:
     from voxpy.testing.agent import ScriptedAgent
     from voxpy.testing.caller import Caller
     from voxpy.testing.calls import CallKit
+    from voxpy.testing.conformance import (
+        LegBench,
+        Nonconforming,
+        check_leg,
+        check_realtime_server,
+        check_sink,
+        check_source,
+    )
+    from voxpy.testing.evaluation.judge import Judge, Verdict
+    from voxpy.testing.evaluation.measures import Evaluation, evaluate
+    from voxpy.testing.fuzz.callers import fuzz_callers
     from voxpy.testing.httpstub import Reply
     from voxpy.testing.service import Refusing, Service, Talk
     from voxpy.testing.story import Happened, Latency, Said, ToolCalled, Truncated
+    from voxpy.testing.sweeping import sweep
+    from voxpy.testing.transcript.asserting import assert_transcript, transcript_text
     from voxpy.testing.virtual import run_virtual
     from voxpy.testing.world import World
     from voxpy.testing.worldcall import WorldCall
@@ -28,10 +41,14 @@ __all__ = [
     "CallOver",
     "CallTool",
     "Caller",
+    "Evaluation",
     "Faults",
     "Happened",
+    "Judge",
     "Latency",
+    "LegBench",
     "LineOptions",
+    "Nonconforming",
     "Quirks",
     "Refusing",
     "Reply",
@@ -44,9 +61,19 @@ __all__ = [
     "ToolCalled",
     "Truncated",
     "Turn",
+    "Verdict",
     "World",
     "WorldCall",
+    "assert_transcript",
+    "check_leg",
+    "check_realtime_server",
+    "check_sink",
+    "check_source",
+    "evaluate",
+    "fuzz_callers",
     "run_virtual",
+    "sweep",
+    "transcript_text",
 ]
 
 _HOMES = {
@@ -55,10 +82,14 @@ _HOMES = {
     "CallOver": "channels.caller",
     "CallTool": "localagent.responder",
     "Caller": "testing.caller",
+    "Evaluation": "testing.evaluation.measures",
     "Faults": "wire.realtime.faults",
     "Happened": "testing.story",
+    "Judge": "testing.evaluation.judge",
     "Latency": "testing.story",
+    "LegBench": "testing.conformance",
     "LineOptions": "channels.script",
+    "Nonconforming": "testing.conformance",
     "Quirks": "wire.realtime.quirks",
     "Refusing": "testing.service",
     "Reply": "testing.httpstub",
@@ -71,9 +102,19 @@ _HOMES = {
     "ToolCalled": "testing.story",
     "Truncated": "testing.story",
     "Turn": "localagent.responder",
+    "Verdict": "testing.evaluation.judge",
     "World": "testing.world",
     "WorldCall": "testing.worldcall",
+    "assert_transcript": "testing.transcript.asserting",
+    "check_leg": "testing.conformance",
+    "check_realtime_server": "testing.conformance",
+    "check_sink": "testing.conformance",
+    "check_source": "testing.conformance",
+    "evaluate": "testing.evaluation.measures",
+    "fuzz_callers": "testing.fuzz.callers",
     "run_virtual": "testing.virtual",
+    "sweep": "testing.sweeping",
+    "transcript_text": "testing.transcript.asserting",
 }
 
 

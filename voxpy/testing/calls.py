@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from voxpy.channels.script import CallerScript
+from voxpy.engine.http import Fetch
 from voxpy.engine.ports import OpenStream
 from voxpy.engine.settings import Settings
 from voxpy.host.callerfile import parse_script
@@ -46,6 +47,7 @@ class CallKit:
         endpoint: str = "local",
         serve: Serve | None = None,
         open_stream: OpenStream | None = None,
+        fetch: Fetch | None = None,
         check_errors: bool = True,
     ) -> World:
         """Return a World in this folder, for ``async with``; see there for the arguments."""
@@ -62,6 +64,7 @@ class CallKit:
             endpoint=endpoint,
             serve=serve,
             open_stream=open_stream,
+            fetch=fetch,
             check_errors=check_errors,
         )
         self._worlds.append(world)
@@ -82,6 +85,7 @@ class CallKit:
         endpoint: str = "local",
         serve: Serve | None = None,
         open_stream: OpenStream | None = None,
+        fetch: Fetch | None = None,
         check_errors: bool = True,
     ) -> WorldCall:
         """Run one call on virtual time, in a world of its own, and return it.
@@ -104,6 +108,7 @@ class CallKit:
             endpoint=endpoint,
             serve=serve,
             open_stream=open_stream,
+            fetch=fetch,
             check_errors=check_errors,
         )
         return run_virtual(partial(_act, world, script), seed=seed)

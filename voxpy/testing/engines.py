@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from voxpy.channels.service import CallsTool, ServiceScript
 from voxpy.engine.speech import Recognised
 from voxpy.localagent.engines import Engines
-from voxpy.localagent.responder import Act, CallTool, Say, Turn
+from voxpy.localagent.responder import Act, CallTool, Responder, Say, Turn
 from voxpy.localagent.vad import EnergyGate
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ToneEars",
     "ToneVoice",
     "TurnScript",
+    "planned_turns",
     "scripted_engines",
 ]
 
@@ -157,7 +159,19 @@ class ScriptedResponder:
         return [line] if isinstance(line, str | Say | CallTool) else line
 
 
-def scripted_engines(responder: ScriptedResponder) -> Engines:
+def planned_turns(service: ServiceScript) -> list[TurnScript]:
+    """Return what a caller's script lets the agent say and do."""
+    return [[_planned(act) for act in turn] for turn in service.says]
+
+
+def _planned(act: str | CallsTool) -> Act:
+    if isinstance(act, str):
+        return Say(act)
+    given = act.arguments
+    return CallTool(act.name, given if isinstance(given, str) else dict(given))
+
+
+def scripted_engines(responder: Responder) -> Engines:
     """Return engines of tones around ``responder``; caller and agent share the airwaves."""
     airwaves = Airwaves()
     return Engines(

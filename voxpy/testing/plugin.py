@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,10 +28,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what happened in the calls of a test that failed."""
     report = yield
-    if report.failed and report.when == "call":
-        from voxpy.testing.calls import CallKit
-
-        kit = getattr(item, "funcargs", {}).get("voxpy")
-        for timeline in kit.timelines() if isinstance(kit, CallKit) else ():
-            report.sections.append(("voxpy: the call", timeline))
+    kit: Any = getattr(item, "funcargs", {}).get("voxpy")
+    if report.failed and report.when == "call" and hasattr(kit, "timelines"):
+        report.sections += [("voxpy: the call", timeline) for timeline in kit.timelines()]
     return report

@@ -17,7 +17,7 @@ from voxpy.engine.ending import End
 from voxpy.engine.trace import Entry
 from voxpy.host.record import CallRecord
 from voxpy.host.sessions import HostedSession
-from voxpy.testing.timeline import render, timeline
+from voxpy.host.timeline import render, timeline
 
 __all__ = ["CallStory", "Happened", "Latency", "Said", "ToolCalled", "Truncated"]
 

@@ -34,6 +34,7 @@ from voxpy.channels.acting import act
 from voxpy.channels.caller import CallOver, SimulatedCaller
 from voxpy.channels.script import CalleeScript, CallerScript, LineOptions, Step
 from voxpy.engine import clock
+from voxpy.engine.http import Fetch
 from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.settings import Settings
@@ -46,6 +47,7 @@ from voxpy.host.sessions import HostedSession, SessionPlan
 from voxpy.host.simulation import SimulatedCall
 from voxpy.host.sounds import engine_ears, line_ears, prepare_sounds
 from voxpy.host.streams import MemoryDialer
+from voxpy.host.timeline import render, timeline
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.testing.agent import ScriptedAgent
@@ -54,7 +56,6 @@ from voxpy.testing.engines import AgentScript
 from voxpy.testing.httpstub import Asked, HttpStub, Web
 from voxpy.testing.leftovers import system_tasks, tasks_of
 from voxpy.testing.story import CallStory
-from voxpy.testing.timeline import render, timeline
 from voxpy.testing.tracebacks import readable
 from voxpy.testing.virtual import seeded_scheduler
 from voxpy.testing.worldcall import WorldCall
@@ -95,6 +96,8 @@ class World(CallStory):
     endpoint: ``local``, ``inworld`` or any ws:// URL: where the scenario takes the service to be.
     serve: takes the place of the agent at the far side of every stream the scenario opens.
     open_stream: takes the place of the network altogether.
+    fetch: sends HTTP requests in place of ``http``; voxpy.engine.http.fetch really does, while
+        virtual time stands still.
     check_errors: whether what went wrong in the scenario's handlers is raised in the end.
 
     Leaving it hangs up, ends what still runs, and checks that nothing is left: no task, no timer,
@@ -119,6 +122,7 @@ class World(CallStory):
         endpoint: str = "local",
         serve: Serve | None = None,
         open_stream: OpenStream | None = None,
+        fetch: Fetch | None = None,
         check_errors: bool = True,
     ) -> None:
         self._scenario = scenario
@@ -129,6 +133,7 @@ class World(CallStory):
         self._check_errors = check_errors
         self._given = (serve, open_stream)
         self._web = HttpStub(http)
+        self._fetch = fetch or self._web.fetch
         self.agent = ScriptedAgent(
             agent, engines=engines, behaviour=behaviour or Behaviour(seed=seed)
         )
@@ -179,11 +184,14 @@ class World(CallStory):
             start=self._nursery.start_soon,
         )
 
-    async def act(self, script: CallerScript) -> WorldCall:
+    async def act(
+        self, script: CallerScript, *, watch: Callable[[WorldCall], None] = lambda _: None
+    ) -> WorldCall:
         """Let a caller do what a script says, to the end of the session; return the call.
 
-        A script that was not met is told in the call's ``result.failure``. Raises ConfigError for
-        a sound that cannot be played.
+        Of its ``service`` and ``speech`` nothing counts here: those are the world's own.
+        ``watch`` gets the call before it begins. A script that was not met is told in the call's
+        ``result.failure``. Raises ConfigError for a sound that cannot be played.
         """
         sounds = await self._prepare(script)
         ready = {c: await self._prepare(c) for c in script.callees}
@@ -193,6 +201,7 @@ class World(CallStory):
 
         voices = Voices(prepare=prepare, ears=lambda who: line_ears(who, self._engines))
         simulated, call = self._incoming(script, voices)
+        watch(call)
         await self._run(call, partial(simulated.run, partial(act, script=script, sounds=sounds)))
         return call
 
@@ -285,10 +294,12 @@ class World(CallStory):
             realtime=self._realtime,
             base=self._base,
             speech=lambda: self._engines,
-            fetch=self._web.fetch,
+            fetch=self._fetch,
             sinks=[call.take],
         )
-        call.simulated = simulated = SimulatedCall(plan, script, voices)
+        call.simulated = simulated = SimulatedCall(
+            plan, script, voices, connections=self.agent.connections
+        )
         self.calls.append(call)
         return simulated, call
 

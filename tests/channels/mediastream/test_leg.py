@@ -127,6 +127,37 @@ async def test_a_provider_with_an_api_is_asked_to_release_the_line() -> None:
     assert len(wire.closed) == 1
 
 
+@pytest.mark.parametrize("how", ["broken", "lost", "abandoned"])
+async def test_a_line_that_nobody_will_hang_up_any_more_is_released_once(how: str) -> None:
+    released: list[Start] = []
+    leg, _, reported = leg_of("plivo", release=released.append)
+    leg.answer({})
+    match how:
+        case "broken":
+            leg.receive('{"event":"media","media":{"payload":"%%"}}')
+        case "lost":
+            leg.line_closed(CloseInfo(1006, "connection lost", clean=False))
+        case "abandoned":
+            leg.abandon(1011, "no session")
+    leg.hangup({})
+    await leg.aclose()
+    assert [start.call_id for start in released] == ["c"]
+    assert isinstance(reported[-1], LegEnded)
+
+
+@pytest.mark.parametrize("how", ["stop", "close"])
+async def test_who_has_hung_up_is_not_hung_up(how: str) -> None:
+    released: list[Start] = []
+    leg, _, _ = leg_of("twilio", release=released.append)
+    leg.answer({})
+    if how == "stop":
+        leg.receive('{"event":"stop"}')
+    leg.line_closed(CloseInfo(1000, "", clean=True))
+    leg.hangup({})
+    await leg.aclose()
+    assert released == []
+
+
 async def test_what_happened_before_anybody_listened_is_told_at_the_first_tick() -> None:
     stream, wire = media_stream("twilio"), Wire()
     stream.receive(orjson.dumps(STARTS["twilio"]).decode())

@@ -28,6 +28,10 @@ Release = Callable[[ev.Start], None]
 
 PROTOCOL_ERROR = 1002
 NORMAL = 1000
+POLICY = 1008
+MOST_STUCK_TICKS = 250
+"""Five seconds in which the caller hears nothing new; a network that pauses is back by then."""
+NOT_READING = "the provider does not read what it is sent"
 CALLER_HUNG_UP = "Hung up by the caller"
 
 
@@ -171,14 +175,20 @@ class MediaStreamLeg:
 
     def broken(self, problem: str) -> None:
         """End the call because the provider broke its protocol."""
-        self._line.close(PROTOCOL_ERROR, problem[:100])
+        self.abandon(PROTOCOL_ERROR, problem)
         self._end(502, problem)
+
+    def abandon(self, code: int, reason: str) -> None:
+        """Let go of a call that cannot go on: close the stream, and release the line."""
+        self._line.close(code, reason[:100])
+        self._let_go()
 
     def line_closed(self, info: CloseInfo) -> None:
         """The line is over. A clean end is a hang-up: not every provider says stop."""
         if info.clean:
             self._over_there("")
         else:
+            self._let_go()
             self._end(503, f"The media stream broke: {info.reason} ({info.code})")
 
     def tick(self) -> bytes | None:
@@ -186,6 +196,9 @@ class MediaStreamLeg:
         while self._early:
             self._report(self._early.pop(0))
         self.outbound.tick()
+        if self.outbound.stuck_ticks >= MOST_STUCK_TICKS and self.state != "ended":
+            self._line.close(POLICY, NOT_READING)
+            self._end(503, NOT_READING)
         return self.inbound.pull() if self.state == "connected" else None
 
     # -- the inside ------------------------------------------------------------------------------
@@ -213,13 +226,17 @@ class MediaStreamLeg:
         """Release the line: by message, by the provider's API, and by closing the stream."""
         if self.state == "ended":
             return
-        start = self._stream.started
         if self._stream.provider.hang_up == "message":
             self._line.send(self._stream.hang_up())
-        if self._release is not None:
-            self._release(start)
+        self._let_go()
         self._line.close(NORMAL)
         self._end(code, reason)
+
+    def _let_go(self) -> None:
+        """Have the provider's API hang up, once, unless the call is over anyway."""
+        release, self._release = self._release, None
+        if release is not None and self.state != "ended":
+            release(self._stream.started)
 
     def _end(self, code: int, reason: str) -> None:
         if self.state != "ended":

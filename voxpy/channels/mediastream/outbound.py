@@ -57,6 +57,8 @@ class Outbound:
         self.statistics = OutboundStatistics()
         self.digits = DigitQueue(self.format)
         self.is_open = False
+        self.stuck_ticks = 0
+        """For how long the provider has taken nothing of what waits."""
         self._stream = stream
         self._line = line
         self._now = now
@@ -116,6 +118,8 @@ class Outbound:
 
     def tick(self) -> None:
         """20 ms have gone by: a message that nothing more comes for is filled up and sent."""
+        full = self._line.waiting_messages >= MOST_WAITING
+        self.stuck_ticks = self.stuck_ticks + 1 if full else 0
         if self._message:
             self._idle_ticks += 1
             if self._idle_ticks > FILL_TICKS:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import trio
 
-from voxpy.channels.mediastream.leg import MediaStreamLeg, Release
+from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import receive_upgrade
@@ -17,7 +17,7 @@ from voxpy.wire.mediastream.events import Start
 from voxpy.wire.mediastream.provider import MediaStream, Message
 from voxpy.wire.mediastream.providers import media_stream
 
-__all__ = ["LIMITS", "MakeSession", "Runs", "serve_media_stream"]
+__all__ = ["LIMITS", "MakeSession", "ReleaseLine", "Runs", "serve_line", "serve_media_stream"]
 
 START_S = 10.0
 """From the open socket to the start of the stream; providers take milliseconds."""
@@ -36,6 +36,9 @@ class Runs(Protocol):
         """Run to its end."""
 
 
+ReleaseLine = Callable[[Start], Awaitable[None]]
+"""Hangs a call up by the provider's API, within a deadline of its own; raises nothing."""
+
 MakeSession = Callable[[MediaStreamLeg], Runs]
 """Routes a call that has come: returns the session it gets."""
 
@@ -45,7 +48,7 @@ async def serve_media_stream(
     provider: str,
     make_session: MakeSession,
     *,
-    release: Release | None = None,
+    release: ReleaseLine | None = None,
     limits: SocketLimits = LIMITS,
 ) -> None:
     """Serve one connection of ``provider`` until its call is over and everything is closed.
@@ -55,19 +58,19 @@ async def serve_media_stream(
     """
     kind = media_stream(provider)
     if kind.provider.transport == "tcp":
-        await _run_call(ByteLine(stream), kind, make_session, release)
+        await serve_line(ByteLine(stream), kind, make_session, release=release)
         return
     upgrade = await receive_upgrade(stream, limits=limits)
     asked = kind.provider.subprotocol
     socket = await upgrade.accept(subprotocol=asked if asked in upgrade.subprotocols else None)
     query = dict(parse_qsl(urlsplit(upgrade.path).query))
-    await _run_call(socket, media_stream(provider, query), make_session, release)
+    await serve_line(socket, media_stream(provider, query), make_session, release=release)
 
 
 class _Arrival:
     """A line until its stream has started; then everything goes to the leg."""
 
-    def __init__(self, line: Line, stream: MediaStream, release: Release | None) -> None:
+    def __init__(self, line: Line, stream: MediaStream, release: Callable[[Start], None]) -> None:
         self.leg: MediaStreamLeg | None = None
         self.problem = ""
         self.settled = trio.Event()
@@ -77,8 +80,9 @@ class _Arrival:
         line.on_message = self._receive
 
     async def read(self) -> None:
-        """Read until the line is over."""
-        info = await self._line.run()
+        """Read until the line is over, cancelled or not: who is cancelled still says goodbye."""
+        with trio.CancelScope(shield=True):
+            info = await self._line.run()
         if self.leg is not None:
             self.leg.line_closed(info)
         self.problem = self.problem or f"closed before the start of the stream ({info.code})"
@@ -103,25 +107,46 @@ class _Arrival:
                 self.leg.handle(event)
 
 
-async def _run_call(
-    line: Line, stream: MediaStream, make_session: MakeSession, release: Release | None
+async def serve_line(
+    line: Line,
+    stream: MediaStream,
+    make_session: MakeSession,
+    *,
+    release: ReleaseLine | None = None,
+    start_s: float = START_S,
 ) -> None:
-    arrival = _Arrival(line, stream, release)
+    """Serve an open line until its call is over and it is closed.
+
+    A line whose stream does not start within ``start_s`` seconds is closed. ``release`` is awaited
+    beside the rest whenever the line must be let go from here. Raises RemoteProtocolError if no
+    call came of it, and what ``make_session`` raises.
+    """
     async with trio.open_nursery() as nursery:
+
+        def let_go(start: Start) -> None:
+            if release is not None:
+                nursery.start_soon(release, start)
+
+        arrival = _Arrival(line, stream, let_go)
         nursery.start_soon(arrival.read)
-        with trio.move_on_after(START_S):
-            await arrival.settled.wait()
-        if arrival.leg is None:
-            arrival.problem = arrival.problem or f"no start of the stream within {START_S:g} s"
-            line.close(NOT_STARTED, "no start of the stream")
-            await line.aclose()
-        else:
-            try:
-                session = make_session(arrival.leg)
-            except BaseException:
-                line.close(INTERNAL_ERROR, "no session")
-                raise
-            await session.run()
-            await line.aclose()
+        try:
+            with trio.move_on_after(start_s):
+                await arrival.settled.wait()
+            if arrival.leg is None:
+                arrival.problem = arrival.problem or f"no start of the stream within {start_s:g} s"
+                line.close(NOT_STARTED, "no start of the stream")
+            else:
+                await _session(arrival.leg, make_session).run()
+        finally:
+            with trio.CancelScope(shield=True):  # within the line's own deadline
+                await line.aclose()
     if arrival.leg is None:
         raise RemoteProtocolError(arrival.problem)
+
+
+def _session(leg: MediaStreamLeg, make_session: MakeSession) -> Runs:
+    try:
+        return make_session(leg)
+    except BaseException:
+        leg.abandon(INTERNAL_ERROR, "no session")
+        raise

@@ -27,6 +27,7 @@ class Faults:
 
     refuse_status: int | None = switch(None, "answer the handshake with this HTTP status")
     refuse_message: str = switch("refused on purpose", "the message in that answer's JSON body")
+    handshake_s: float = switch(0.0, "answer the handshake so many seconds late")
     close_after_frames: int | None = switch(None, "close the connection after so many frames")
     close_at_event: str | None = switch(None, "close after the first event of this type")
     close_code: int = switch(1011, "the code it is closed with")

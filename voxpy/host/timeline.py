@@ -34,7 +34,9 @@ QUIET_EVENTS = frozenset(
     "OutputAudioBufferStopped ConversationItemInputAudioTranscriptionDelta "
     "InputAudioBufferCommitted ResponseFunctionCallArgumentsDelta ConnectorInformation".split()
 )
-QUIET_STEPS = frozenset({"caller finished", "callee finished", "agent silent", "module loaded"})
+QUIET_STEPS = frozenset(
+    {"call began", "caller finished", "callee finished", "agent silent", "module loaded"}
+)
 
 
 @attrs.frozen

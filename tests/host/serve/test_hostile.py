@@ -1,0 +1,189 @@
+"""What strangers may send: refused, logged, and no running call is the worse for it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tests.host.serve.conftest import Hosting, Running
+from voxpy.host.connections import ConnectionLimits
+from voxpy.sockets import FrameSocket, connect
+from voxpy.testing.carrier import CarrierPhone
+
+pytestmark = pytest.mark.slow
+
+UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+START = {
+    "streamSid": "MZ1",
+    "callSid": "CA1",
+    "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000},
+    "customParameters": {"to": "+15550002222"},
+}
+SILENCE = b64encode(b"\xff" * 160).decode()
+
+
+@asynccontextmanager
+async def unharmed(running: Running) -> AsyncIterator[CarrierPhone]:
+    """A call that must not notice anything."""
+    phone = await running.phone()
+    await running.until(lambda: len(phone.received) > 5)
+    yield phone
+    before = len(phone.received)
+    await running.until(lambda: len(phone.received) > before + 10)
+    assert phone.info is None
+
+
+async def open_socket(running: Running) -> FrameSocket:
+    found = await connect(running.open_stream, f"ws://127.0.0.1:{running.port}/media/twilio")
+    running.nursery.start_soon(found.run)
+    return found
+
+
+async def answer_to(running: Running, *sent: bytes) -> bytes:
+    """Send raw bytes; return everything that comes until the host closes."""
+    stream = await running.raw()
+    answer = b""
+    try:
+        with trio.fail_after(5):
+            for part in sent:
+                await stream.send_all(part)
+            while data := await stream.receive_some():
+                answer += data
+    except trio.BrokenResourceError:
+        pass
+    await stream.aclose()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, b"HTTP/1.1 431 "),
+        (b"GET / HT", b"HTTP/1.1 408 "),
+        (b"", b""),
+        (b"\x16\x03\x01 hello\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", b"HTTP/1.1 426 "),
+        (UPGRADE.format(path="/media/nobody").encode(), b"HTTP/1.1 404 "),
+        (b"POST /health HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 405 "),
+        (b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 404 "),
+    ],
+)
+async def test_requests_that_lead_nowhere(hosting: Hosting, sent: bytes, answer: bytes) -> None:
+    limits = ConnectionLimits(head_s=0.2)
+    async with hosting(limits=limits) as running, unharmed(running):
+        got = await answer_to(running, sent)
+        assert got.startswith(answer)
+        assert bool(got) == bool(answer)
+
+
+async def test_a_webhook_with_an_endless_body(hosting: Hosting) -> None:
+    async with hosting() as running, unharmed(running):
+        answer = await running.ask("POST", "/twilio/voice", content=b"a=" + b"x" * 100_000)
+        assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        (["no json"], 1002),
+        (["x" * 300_000], 1009),
+        ([json.dumps({"event": "media", "media": {"payload": SILENCE}})], 1002),
+        ([json.dumps({"event": "start", "start": {}})], 1002),
+        ([b"\x00\x01"], 1002),
+        ([json.dumps({"event": "start", "start": START})] * 2, 1002),
+        ([json.dumps({"event": "start", "start": START}), "no json"], 1002),
+    ],
+    ids=["no json", "too long", "media first", "empty start", "binary", "start twice", "later"],
+)
+async def test_streams_that_break_the_protocol(
+    hosting: Hosting, messages: list[str | bytes], code: int
+) -> None:
+    async with hosting() as running, unharmed(running):
+        bad = await open_socket(running)
+        for message in messages:
+            bad.send(message)
+        await running.until(lambda: bad.closed)
+        assert bad.closed is not None
+        assert bad.closed.code == code
+        await running.until(lambda: running.calls == 1)
+
+
+async def test_a_frame_that_is_none(hosting: Hosting) -> None:
+    async with hosting() as running, unharmed(running):
+        got = await answer_to(
+            running, UPGRADE.format(path="/media/twilio").encode(), b"\xff\xff\xff\xff"
+        )
+        assert got.startswith(b"HTTP/1.1 101")
+        await running.until(lambda: running.logged("connection refused"))
+
+
+async def test_sockets_that_never_start_are_closed(hosting: Hosting) -> None:
+    async with hosting(limits=ConnectionLimits(start_s=0.3)) as running, unharmed(running):
+        idle = [await open_socket(running) for _ in range(30)]
+        await running.until(lambda: all(s.closed for s in idle))
+        assert {s.closed.code for s in idle if s.closed} == {1008}
+        assert {s.closed.reason for s in idle if s.closed} == {"no start of the stream"}
+
+
+async def test_a_thousand_idle_connections_of_one_address(hosting: Hosting) -> None:
+    limits = ConnectionLimits(per_address=100, head_s=1.0)
+    async with hosting(limits=limits) as running, unharmed(running):
+        opened = [await running.raw() for _ in range(1000)]
+        await running.until(lambda: running.host.door.connections.open <= 101)
+        assert running.calls == 1
+        told = running.logged("connection refused")
+        assert told[0]["data"]["problem"] == "too many connections of one address"
+        assert len(told) < 40, "a flood does not fill the log"
+        for stream in opened:
+            await trio.aclose_forcefully(stream)
+        await running.until(lambda: running.host.door.connections.open == 1)
+
+
+async def test_a_slow_reader_is_closed_with_a_reason(hosting: Hosting) -> None:
+    """It sends and never reads: what it is sent fills every buffer on the way."""
+    scenario = LOUD
+    async with hosting(scenario=scenario) as running, unharmed(running):
+        with socket.socket() as plain:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            plain.setblocking(False)
+            wrapped = trio.socket.from_stdlib_socket(plain)
+            await wrapped.connect(("127.0.0.1", running.port))
+            stream = trio.SocketStream(wrapped)
+            await stream.send_all(UPGRADE.format(path="/media/twilio").encode())
+            start = json.dumps({"event": "start", "start": START}).encode()
+            head = bytes([0x81, 0xFE]) + len(start).to_bytes(2, "big") + bytes(4)
+            await stream.send_all(head + start)
+            await running.until(lambda: running.calls == 2)
+            leg = next(h.leg for h in running.host.reception.running.values() if not h.leg.callerid)
+            shrink_send_buffer(leg)
+            await running.until(lambda: running.calls == 1, within_s=20)
+    session = running.logged("call ended")[0]["data"]["session"]
+    trace = (running.folder / "sessions" / session / "trace.jsonl").read_text()
+    assert "the provider does not read what it is sent" in trace
+
+
+LOUD = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    call = event.call
+    call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    call.answer()
+    VoxEngine.create_tone_script_player("425@-10;100(*/0/1)").send_media_to(call)
+"""
+
+
+def shrink_send_buffer(leg: object) -> None:
+    stream = leg._line._pipe._stream  # type: ignore[attr-defined]
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)

@@ -1,0 +1,254 @@
+"""``voxpy call``: a simulated call to a running host, as a phone provider would bring it."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import signal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import click
+
+__all__ = ["command"]
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+HOST = "127.0.0.1:8080"
+MOST_TOLD_BYTES = 300
+
+
+@click.command()
+@click.argument("target", metavar="URL|DEST")
+@click.option(
+    "--provider",
+    help="The provider to be: twilio, telnyx, plivo, vonage, exotel, jambonz, voximplant, asterisk "
+    "or audiosocket. Default: the one that the URL's path ends with, or else twilio.",
+)
+@click.option(
+    "--caller",
+    type=click.Path(path_type=Path),
+    help="A caller's script (YAML) or a WAV file to play. Default: a polite caller.",
+)
+@click.option("--from", "callerid", help="The caller's number.")
+@click.option("--to", "destination", help="The number that is called. Default: DEST.")
+@click.option(
+    "--host",
+    default=HOST,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where `voxpy serve` listens, for a DEST.",
+)
+@click.option(
+    "--codec",
+    metavar="NAME",
+    help="What the provider carries: pcmu/8000, pcma/8000, pcm16/8000, pcm16/16000 … Default: the "
+    "provider's usual one.",
+)
+@click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A custom parameter of the stream. May be repeated.",
+)
+@click.option(
+    "--secrets",
+    "secrets_path",
+    type=click.Path(path_type=Path),
+    default=Path("secrets.env"),
+    show_default=True,
+    help="The host's secrets: with them the call is signed as the provider would.",
+)
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="What the host was given as --public-url: signatures are made over that address.",
+)
+@click.option(
+    "--play/--no-play",
+    default=None,
+    help="Play the call on the loudspeaker. Default: if the play extra and a device are there.",
+)
+@click.option("--mic", is_flag=True, help="Be the caller yourself, at the microphone.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(".voxpy"),
+    show_default=True,
+    help="Where the folder of the call goes (calls/<id>).",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show every step.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the call record, as JSON.")
+def command(**options: Any) -> None:
+    """Call a running host over a provider's media stream, in real time.
+
+    URL is where the provider would open its stream (ws://host:8080/media/twilio, tcp://host:9092
+    for audiosocket). DEST is a number: it is called on the host of this machine.
+    """
+    # Imported here: `voxpy --help` must not wait for the media engine.
+    import trio
+
+    from voxpy.host.screen import Screen
+
+    screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
+    plan = _plan(options, screen)
+    try:
+        result = trio.run(functools.partial(_run, plan, screen))
+    finally:
+        if plan.sound is not None:
+            plan.sound.close()
+    if result is None:
+        screen.note("stopped")
+        raise SystemExit(EXIT_INTERRUPTED)
+    if options["as_json"]:
+        import orjson
+
+        click.echo(orjson.dumps(result.record.to_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        screen.finish(result)
+    if result.interrupted:
+        raise SystemExit(EXIT_INTERRUPTED)
+    raise SystemExit(EXIT_FAILED if result.failure else 0)
+
+
+def _plan(options: dict[str, Any], screen: Any) -> Any:
+    from voxpy.cli.run import _engines, _sound
+    from voxpy.errors import LocalProtocolError
+    from voxpy.host.dialledcall import DialledCallPlan
+    from voxpy.wire.carrier.carrier import PhoneCall
+    from voxpy.wire.carrier.carriers import carrier
+
+    url, provider = _where(options)
+    script = _script(options)
+    call_id = f"call-{secrets.token_hex(6)}"
+    try:
+        call = PhoneCall(
+            call_id=call_id,
+            caller=script.callerid,
+            callee=script.destination,
+            format=_format(options["codec"], provider),
+            parameters=_parameters(options["parameters"]),
+        )
+        side = carrier(provider, call)
+    except LocalProtocolError as error:
+        raise click.UsageError(str(error)) from error
+    return DialledCallPlan(
+        url=url,
+        carrier=side,
+        script=script,
+        folder=(options["out"] / "calls" / call_id).absolute(),
+        make_engines=functools.partial(_engines, {"llm": None, "topics": None}),
+        headers=_headers(options, url, provider),
+        sound=_sound({**options, "fast": False}, screen),
+    )
+
+
+def _headers(options: dict[str, Any], url: str, provider: str) -> list[tuple[str, str]]:
+    from voxpy.engine import clock
+    from voxpy.host.secrets import Secrets
+    from voxpy.wire.carrier.signing import stream_headers
+
+    known, public = Secrets(options["secrets_path"]), options["public_url"]
+    called = url
+    if public is not None:
+        parts = urlsplit(url)
+        below = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        called = public.rstrip("/").replace("http", "ws", 1) + below
+    now_s = clock.calendar().timestamp()
+    return stream_headers(provider, called, known.get, now=now_s, nonce=secrets.token_hex(16))
+
+
+def _where(options: dict[str, Any]) -> tuple[str, str]:
+    """Return the URL to dial and the provider to be."""
+    from voxpy.wire.mediastream.providers import PROVIDERS
+
+    target, provider = options["target"], options["provider"]
+    if "://" not in target:
+        provider = provider or "twilio"
+        if provider in PROVIDERS and PROVIDERS[provider].provider.transport == "tcp":
+            raise click.UsageError(f"{provider} is called at its own port: tcp://127.0.0.1:PORT")
+        return f"ws://{options['host']}/media/{provider}", provider
+    parts = urlsplit(target)
+    last = parts.path.rstrip("/").rpartition("/")[2]
+    if provider is None and parts.scheme == "tcp":
+        provider = "audiosocket"
+    provider = provider or (last if last in PROVIDERS else "twilio")
+    if parts.scheme in ("ws", "wss") and parts.path in ("", "/"):
+        parts = parts._replace(path=f"/media/{provider}")
+    return parts.geturl(), provider
+
+
+def _script(options: dict[str, Any]) -> Any:
+    from voxpy.channels.script import CallerScript, StayOn, Wait
+    from voxpy.host.callerfile import polite_script, read_script
+
+    if options["mic"]:
+        script = CallerScript(steps=(Wait(what="answered"), StayOn()))
+    elif options["caller"] is not None:
+        script = read_script(options["caller"])
+    else:
+        script = attrs.evolve(polite_script(), may_be_refused=False)  # a host should take it
+    given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
+    if "://" not in options["target"]:
+        given.setdefault("destination", options["target"])
+    return attrs.evolve(script, **given)
+
+
+def _format(codec: str | None, provider: str) -> Any:
+    from voxpy.audio.frame import Format
+    from voxpy.wire.carrier.carriers import CARRIERS
+
+    if codec is None:  # an unknown provider is named by whoever makes its side of the call
+        return CARRIERS[provider].formats[0] if provider in CARRIERS else Format("pcmu", 8000)
+    encoding, _, rate = codec.partition("/")
+    try:
+        return Format(encoding, int(rate or 8000))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise click.BadParameter(f"{codec!r}: {error}", param_hint="--codec") from error
+
+
+def _parameters(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in given]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise click.BadParameter(f"{name!r} is not NAME=VALUE", param_hint="--param")
+    return {name: value for name, _, value in pairs}
+
+
+async def _run(plan: Any, screen: Any) -> Any:
+    """Return the result, or None if the call was stopped at once."""
+    import trio
+
+    from voxpy.errors import ConnectFailed, HandshakeRefused
+    from voxpy.host.dialledcall import DialledCall
+
+    call = DialledCall(plan, screen)
+    result = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_obey_signals, screen, nursery.cancel_scope, call)
+        try:
+            result = await call.run()
+        except HandshakeRefused as error:
+            told = error.body[:MOST_TOLD_BYTES].decode("utf-8", "replace").strip()
+            if not told:
+                raise
+            raise ConnectFailed(f"{error}: {told}") from error
+        except ConnectFailed as error:
+            raise ConnectFailed(f"{error}; is `voxpy serve` running there?") from error
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def _obey_signals(screen: Any, everything: Any, call: Any) -> None:
+    """First Ctrl-C: hang up. Second: stop now."""
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async for _ in received:
+            if not call.interrupt():
+                everything.cancel()
+                return
+            screen.note("interrupted: hanging up; once more to stop at once")

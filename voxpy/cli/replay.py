@@ -1,0 +1,124 @@
+"""``voxpy replay``: a recorded session again, to the first difference."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+EXIT_DIFFERS = 1
+
+
+@click.command()
+@click.argument("session", type=click.Path(path_type=Path))
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Run this file in place of the recorded ones; may be repeated, in the order of the rule.",
+)
+@click.option(
+    "--tolerance",
+    "tolerance_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How far apart two times may be and still count as equal. Default: 0.25.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    default=Path(".voxpy"),
+    show_default=True,
+    help="Where sessions are looked up by id.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print only the outcome, as JSON.")
+def command(
+    *,
+    session: Path,
+    scenarios: tuple[Path, ...],
+    tolerance_s: float | None,
+    base: Path,
+    as_json: bool,
+) -> None:
+    """Run SESSION again: a folder, or an id under .voxpy/sessions.
+
+    Its scenario gets what the session got, on virtual time: the caller's sound, digits and
+    messages, the far ends of its calls, the provider's events and audio, the answers of HTTP. The
+    first event, command, log line or error that is not as recorded is shown where it happened.
+
+    \b
+    Exit codes:
+      0  the replay was like the recording
+      1  it went another way
+      2  it cannot be replayed: the recording or a scenario is missing or wrong
+    """
+    # Imported here: `voxpy --help` must not wait for the media engine.
+    from voxpy.engine.loader import compile_scenarios
+    from voxpy.testing.replay import read_recording, replay
+    from voxpy.testing.replay.running import TOLERANCE_S
+    from voxpy.testing.virtual import run_virtual
+
+    recording = read_recording(session if session.is_dir() else base / "sessions" / session)
+    program = compile_scenarios(scenarios or recording.scenarios)
+    run = functools.partial(
+        replay,
+        recording,
+        program,
+        tolerance_s=TOLERANCE_S if tolerance_s is None else tolerance_s,
+        speech=_engines,
+    )
+    outcome = run_virtual(run)
+    if as_json:
+        click.echo(_json(outcome))
+    else:
+        _show(outcome)
+    raise SystemExit(0 if outcome.difference is None else EXIT_DIFFERS)
+
+
+def _engines() -> Any:
+    from voxpy.localagent.engines import local_engines
+    from voxpy.localagent.rules import RuleResponder
+    from voxpy.localagent.topics import load_topics
+
+    return local_engines(RuleResponder(load_topics(None)))
+
+
+def _show(outcome: Any) -> None:
+    from voxpy.testing.replay.comparing import compared
+    from voxpy.testing.replay.picture import excerpt
+
+    recording, difference = outcome.recording, outcome.difference
+    for gap in recording.gaps:
+        click.echo(f"note: {gap}", err=True)
+    if not recording.complete:
+        click.echo(f"note: the recording breaks off at {recording.until_s:.2f} s", err=True)
+    if difference is None:
+        count = sum(map(compared, recording.entries))
+        click.echo(f"the same for {recording.until_s:.1f} s: {count} events, commands, log lines")
+        return
+    click.echo(f"first difference at {difference.at_s:.2f} s: {difference.text}")
+    click.echo()
+    for row in excerpt(recording.entries, outcome.entries, difference):
+        click.echo(row)
+    click.echo()
+    click.echo("- in the recording only   + in the replay only")
+
+
+def _json(outcome: Any) -> str:
+    import orjson
+
+    difference = outcome.difference
+    told: dict[str, Any] = {
+        "same": difference is None,
+        "complete": outcome.recording.complete,
+        "until_s": round(outcome.recording.until_s, 3),
+        "gaps": outcome.recording.gaps,
+    }
+    if difference is not None:
+        told["difference"] = {"at_s": round(difference.at_s, 3), "text": difference.text}
+    return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,179 @@
+"""``voxpy serve``: take calls from phone providers."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+EXIT_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+AS_WORKER = "--as-worker"
+
+
+@click.command("serve")
+@click.argument(
+    "routing", type=click.Path(path_type=Path), default=Path("routing.yaml"), required=False
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--public-url", default="", help="How providers reach this host: https://...")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key, if in another file.")
+@click.option(
+    "--agent",
+    default="inworld",
+    show_default=True,
+    help="inworld, the ws:// URL of a realtime server, or local: an agent in this process, for "
+    "trying things out.",
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that share the port; one per core.",
+)
+@click.option(
+    "--max-calls",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Calls at once in each process; more hear that the line is busy.",
+)
+@click.option(
+    "--max-late-ms",
+    default=50.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="No new calls while audio is later than this (99th percentile).",
+)
+@click.option(
+    "--drain-s",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="How long calls may finish after SIGTERM or Ctrl-C.",
+)
+@click.option(
+    "--secrets",
+    "secrets_path",
+    type=click.Path(path_type=Path),
+    default=Path("secrets.env"),
+    show_default=True,
+    help="Secrets, as NAME=value lines.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(".voxpy"),
+    show_default=True,
+    help="Where the sessions' folders and the history go.",
+)
+@click.option("--json-logs", is_flag=True, help="Log one JSON object per line.")
+@click.option("--llm", metavar="URL", help="The local agent's chat endpoint.")
+@click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
+@click.option("--topics", type=click.Path(path_type=Path), help="What the local agent knows.")
+@click.option(AS_WORKER, hidden=True)
+def command(**options: Any) -> None:
+    """Serve calls over the media streams of phone providers, by the rules of ROUTING.
+
+    Binds 127.0.0.1 unless told otherwise. SIGTERM or Ctrl-C drains: no new calls, running ones
+    finish; once more ends now.
+    """
+    from voxpy.engine.trace import Trace
+    from voxpy.host.hostlog import host_log
+    from voxpy.host.listening import open_sockets, tls_context
+    from voxpy.host.project import Project, load_project
+    from voxpy.host.secrets import Secrets
+
+    _check_agent(options["agent"])
+    project = load_project(options["routing"], options["secrets_path"])
+    if not isinstance(project, Project):
+        for problem in project:
+            click.echo(str(problem), err=True)
+        click.echo("error: not started; voxpy check finds the same", err=True)
+        raise SystemExit(EXIT_WRONG_INPUT)
+    known = Secrets(options["secrets_path"])
+    log: Trace = host_log(sys.stdout, known.values, as_lines_of_json=options["json_logs"])
+    tls = tls_context(options["tls_cert"], options["tls_key"])
+    if options["as_worker"] is not None:
+        from voxpy.host.workers import Handover
+
+        handover = Handover.from_json(options["as_worker"])
+        raise SystemExit(_run(options, project, known, log, tls, handover.sockets(), handover))
+    for warning in project.warnings:
+        log.write(warning.level, str(warning))
+    sockets = open_sockets(options["host"], options["port"], project.routing.channels)
+    try:
+        raise SystemExit(_run(options, project, known, log, tls, sockets, None))
+    finally:
+        sockets.close()
+
+
+def _check_agent(agent: str) -> None:
+    if agent not in ("local", "inworld") and not agent.startswith(("ws://", "wss://")):
+        raise click.BadParameter(
+            f"{agent!r} is not inworld, local or a ws:// or wss:// URL", param_hint="--agent"
+        )
+
+
+def _run(
+    options: dict[str, Any], project: Any, known: Any, log: Any, tls: Any, sockets: Any, worker: Any
+) -> int:
+    import trio
+
+    from voxpy.cli.run import _engines
+    from voxpy.host.running import Plan, run_host, run_workers, welcome
+    from voxpy.host.serve import HostOptions
+
+    host = HostOptions(
+        base=options["out"],
+        public_url=options["public_url"],
+        tls=tls,
+        most_calls=options["max_calls"],
+        late_s=options["max_late_ms"] / 1000,
+        drain_s=options["drain_s"],
+    )
+
+    def started() -> None:
+        for line in welcome(project, host, sockets, options["host"], known):
+            log.step(line)
+
+    if worker is None and options["workers"] > 1:
+        command = [sys.executable, "-m", "voxpy", "serve", *_arguments(options), AS_WORKER]
+        run = functools.partial(
+            run_workers, options["workers"], sockets, command, log=log, started=started
+        )
+    else:
+        plan = Plan(
+            project=project,
+            routing=options["routing"],
+            secrets=known,
+            options=host,
+            agent=options["agent"],
+            make_engines=functools.partial(_engines, options),
+            log=log,
+            worker=worker,
+        )
+        run = functools.partial(run_host, plan, sockets, started=started)
+    return 0 if trio.run(run) else EXIT_FAILED
+
+
+def _arguments(options: dict[str, Any]) -> list[str]:
+    """Return the command line again, for a worker."""
+    given = []
+    for parameter in command.params:
+        value = options.get(parameter.name or "")
+        if not isinstance(parameter, click.Option) or value is None or value is False:
+            continue
+        name = parameter.opts[0]
+        given += [name] if value is True else [f"{name}={value}"]
+    return [str(options["routing"]), *given]

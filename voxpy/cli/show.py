@@ -1,0 +1,177 @@
+"""``voxpy show``: one call as a timeline."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from voxpy.engine.trace import Entry
+    from voxpy.host.history.search import CallRow, SessionRow
+    from voxpy.host.timeline import Line
+
+__all__ = ["command"]
+
+PIPE_WIDTH = 160
+LABEL_WIDTH = 12
+DETAILS = (
+    "Application.",
+    "Inworld.RealtimeAPI.Unknown",
+    "loading scenario",
+    "media clock",
+    "VoxEngine.get_secret_value",
+)
+STYLES = {
+    "caller": "bold",
+    "agent": "bold green",
+    "callee": "bold magenta",
+    "tool": "cyan",
+    "WARNING": "yellow",
+    "ERROR": "bold red",
+}
+
+
+@click.command("show")
+@click.argument("session_id", metavar="ID")
+@click.option("--verbose", "-v", is_flag=True, help="Show log lines and rare events too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for a script.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(".voxpy"),
+    show_default=True,
+    help="Where the calls were kept.",
+)
+def command(session_id: str, *, verbose: bool, as_json: bool, out: Path) -> None:
+    """Show a call: who said what, events, tools, latencies, how it ended, and its files.
+
+    ID is a session's id, as `voxpy calls` lists it, or its beginning; or `last`. A call that still
+    runs is shown as far as it has come.
+    """
+    from voxpy.host.history.history import History
+    from voxpy.host.history.search import find_one
+    from voxpy.host.tracefile import read_trace
+
+    History.settle_now(out)
+    row = find_one(out, session_id)
+    entries = read_trace(row.folder / "trace.jsonl")
+    if as_json:
+        _print_json(row, entries)
+    else:
+        _print(row, entries, verbose=verbose)
+
+
+def _print_json(row: SessionRow, entries: Sequence[Entry]) -> None:
+    import attrs
+    import orjson
+
+    from voxpy.host.timeline import timeline
+
+    value = {**row.to_json(), "timeline": [attrs.asdict(line) for line in timeline(entries)]}
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print(row: SessionRow, entries: Sequence[Entry], *, verbose: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from voxpy.host.timeline import render, timeline
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    for text in _heading(row, entries):
+        console.print(Text(text), soft_wrap=True)
+    console.print()
+    lines = timeline(entries)
+    shown = lines if verbose else [line for line in lines if not _is_detail(line)]
+    for line in shown:
+        told = render([line], width=console.width)
+        console.print(Text(told, style=STYLES.get(line.who, "dim")), soft_wrap=True)
+    if len(shown) < len(lines):
+        console.print(Text(f"({len(lines) - len(shown)} more with --verbose)", style="dim"))
+    console.print()
+    for text in _files(row):
+        console.print(Text(text), soft_wrap=True)
+
+
+def _is_detail(line: Line) -> bool:
+    return line.who == "log" or line.text.startswith(DETAILS)
+
+
+def _heading(row: SessionRow, entries: Sequence[Entry]) -> Iterator[str]:
+    began = datetime.datetime.fromisoformat(row.start_date).astimezone()
+    lasted_s = row.duration_s if row.duration_s is not None else _last_s(entries)
+    scenarios = ", ".join(Path(path).name for path in row.scenarios)
+    yield f"{row.callerid} calls {row.destination}"
+    yield _labelled("session", f"{row.session_id} · {row.channel} · rule {row.rule_name}")
+    if scenarios:
+        yield _labelled("scenarios", scenarios)
+    yield _labelled("began", f"{began:%Y-%m-%d %H:%M:%S %Z}, lasted {lasted_s:.1f} s")
+    yield _labelled("ended", _ending(row))
+    for call in row.calls:
+        yield _labelled(call.call_id, _leg(call))
+    for label, value in (
+        ("provider's id", row.transaction_id),
+        ("custom data", row.custom_data),
+    ):
+        if value:
+            yield _labelled(label, value)
+    if row.reply_ms:
+        shown = ", ".join(map(str, row.reply_ms))
+        yield _labelled("replies", f"after {shown} ms (from the caller's last sound)")
+    if row.barge_in_ms:
+        shown = ", ".join(map(str, row.barge_in_ms))
+        yield _labelled("barge-ins", f"agent silent {shown} ms after the caller's first sound")
+
+
+def _ending(row: SessionRow) -> str:
+    if row.state == "running":
+        return "not yet: it is running"
+    return f"{row.finish_reason}: {row.end_detail}" if row.end_detail else row.finish_reason
+
+
+def _leg(call: CallRow) -> str:
+    way = "from" if call.incoming else "to"
+    told = [f"{way} {call.remote_number} ({call.remote_number_type})"]
+    if call.audio_quality:
+        told.append(call.audio_quality)
+    if call.duration_s is not None:
+        told.append(f"{call.duration_s:.1f} s")
+    if call.end_code is not None:
+        told.append(f"{call.end_code} {call.end_description}".rstrip())
+    return " · ".join(told)
+
+
+def _files(row: SessionRow) -> Iterator[str]:
+    for kind, url in row.files:
+        yield _labelled(kind, _readable(url))
+    record = row.folder / "record.json"
+    if record.is_file():
+        yield _labelled("record", _short(record))
+
+
+def _readable(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return url
+    path = Path(unquote(parts.path))
+    return _short(path) if path.exists() else f"{_short(path)} (it is gone)"
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _last_s(entries: Sequence[Entry]) -> float:
+    return entries[-1].t if entries else 0.0
+
+
+def _labelled(label: str, text: Any) -> str:
+    return f"{label:<{LABEL_WIDTH}} {text}"

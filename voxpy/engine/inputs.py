@@ -1,0 +1,118 @@
+"""What comes into a session from outside, kept line by line so that the session can be replayed.
+
+Beside the trace, which tells what was done, stands ``inputs.jsonl``: what the far side of each leg
+and each socket did, what HTTP answered, which secrets there were; and, by name only, what of ours
+came before it, because that is what provoked it. One JSON object per line; ``t`` is in seconds on
+the trace's clock. Whatever may be personal stands under ``personal`` and nowhere else.
+
+Frames stand there as they came, audio included: base64 in a line costs what it cost on the wire,
+10 kB a second of speech in mu-law, less than the recording beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from voxpy.engine.trace import Masking, as_json
+
+__all__ = ["APPEND", "INPUTS_VERSION", "Inputs", "SocketInputs"]
+
+INPUTS_VERSION = 1
+
+APPEND = "input_audio_buffer.append"
+"""What the caller says, on its way to the service: the recording has it."""
+
+_AUDIO = '"response.output_audio.delta"'
+_HEAD_CHARACTERS = 200
+"""Where the type of an event is looked for; elsewhere it is found too, only slower."""
+
+Write = Callable[[bytes, bool], None]
+"""Takes one line, and whether it must reach the operating system now: audio alone may wait."""
+
+
+class Inputs:
+    """Writes the lines. Without ``write`` it keeps nothing and costs nothing."""
+
+    def __init__(
+        self,
+        write: Write | None = None,
+        *,
+        now: Callable[[], float] = lambda: 0.0,
+        masking: Masking | None = None,
+    ) -> None:
+        self._write = write
+        self._now = now
+        self._masking = masking
+        self._sockets = 0
+
+    def note(self, kind: str, name: str = "", *, of: str = "", **fields: Any) -> None:
+        """Keep one thing that came; fields that may be personal come as ``personal=``."""
+        if self._write is None or self._masking is None:
+            return
+        line: dict[str, Any] = {"t": round(self._now(), 4), "kind": kind}
+        line.update({k: v for k, v in (("name", name), ("of", of)) if v})
+        line.update(self._masking.json(fields))
+        self._write(as_json(line) + b"\n", True)
+
+    def socket(self, url: str) -> SocketInputs | None:
+        """Return what keeps one connection's frames, or None if nothing is kept."""
+        if self._write is None or self._masking is None:
+            return None
+        self._sockets += 1
+        of = f"socket-{self._sockets}"
+        self.note("socket", "dials", of=of, url=url)
+        return SocketInputs(self, of, self._write, self._now, self._masking)
+
+
+class SocketInputs:
+    """The lines of one connection."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        of: str,
+        write: Write,
+        now: Callable[[], float],
+        masking: Masking,
+    ) -> None:
+        self._inputs = inputs
+        self._of = of
+        self._put = write
+        self._now = now
+        self._masking = masking
+
+    def note(self, name: str, **fields: Any) -> None:
+        """Keep what became of the connection: ``opened``, ``refused``, ``failed``, ``closed``."""
+        self._inputs.note("socket", name, of=self._of, **fields)
+
+    def sent(self, frame: bytes) -> None:
+        """Keep the type of an event of ours; audio goes by unmentioned."""
+        event = orjson.loads(frame)
+        if event.get("type") != APPEND:
+            self._inputs.note("sent", str(event.get("type")), of=self._of)
+
+    def received(self, message: str | bytes) -> None:
+        """Keep a message of the far side, whole; of text, secret values are masked."""
+        if isinstance(message, bytes):
+            self._inputs.note("binary", of=self._of, personal=base64.b64encode(message).decode())
+            return
+        audio = _AUDIO in message[:_HEAD_CHARACTERS] and "\n" not in message
+        frame = message if audio else self._masked(message)
+        if frame is None:
+            self._inputs.note("text", of=self._of, personal=message)
+            return
+        line = f'{{"t":{self._now():.4f},"kind":"frame","of":"{self._of}","personal":{frame}}}\n'
+        self._put(line.encode("utf-8", "replace"), not audio)
+
+    def _masked(self, message: str) -> str | None:
+        """Return the JSON of a message on one line, or None if it is none."""
+        try:
+            value = orjson.loads(message)
+        except ValueError:
+            return None
+        masked = self._masking.json(value)
+        return message if masked == value and "\n" not in message else as_json(masked).decode()

@@ -1,0 +1,1 @@
+"""The call history: a row per session and per call in ``.voxpy/history.db`` (SQLite)."""

@@ -1,0 +1,209 @@
+"""``inputs.jsonl``: what a session was given from outside, taken down at its ports."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import attrs
+
+from voxpy.engine.inputs import INPUTS_VERSION, Inputs
+from voxpy.engine.ports import Dialer, Headers, Leg, LegEvent, OutgoingCall, RealtimeEndpoint
+from voxpy.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from voxpy.engine.http import Fetch, HttpRequest, HttpRequestResult, OnPart
+
+__all__ = ["INPUTS", "InputsFile", "RecordedDialer", "RecordedLeg", "begin_inputs", "recorded"]
+
+INPUTS = "inputs.jsonl"
+
+PERSONAL = frozenset({"headers", "text", "tone", "body"})
+"""Fields of leg events that may be personal."""
+
+
+class InputsFile:
+    """Takes lines for a file until it is closed; a full disk ends it, never the call."""
+
+    def __init__(self, file: BinaryIO, failed: Callable[[str], None]) -> None:
+        self._file = file
+        self._failed = failed
+        self._open = True
+
+    def write(self, line: bytes, now: bool) -> None:
+        """Write a line, and hand it over to the operating system ``now`` or with a later one."""
+        if not self._open:
+            return
+        try:
+            self._file.write(line)
+            if now:
+                self._file.flush()
+        except OSError as error:
+            self._open = False
+            self._failed(str(error))
+
+    def close(self) -> None:
+        """Close the file; what comes later is dropped."""
+        self._open = False
+        self._file.close()
+
+
+def begin_inputs(
+    inputs: Inputs, leg: Leg, *, settings: Settings, realtime: RealtimeEndpoint, files: list[str]
+) -> None:
+    """Write the head: what the session was made of."""
+    inputs.note(
+        "session",
+        "began",
+        v=INPUTS_VERSION,
+        scenarios=files,
+        settings=_plain(attrs.asdict(settings)),
+        realtime={"url": realtime.url, "has_key": realtime.api_key is not None},
+    )
+    _describe(inputs, leg)
+
+
+def _describe(inputs: Inputs, leg: Leg) -> None:
+    source = leg.media.source
+    inputs.note(
+        "leg",
+        "appears",
+        of=leg.leg_id,
+        channel=leg.channel,
+        client_type=leg.client_type,
+        incoming=leg.incoming,
+        format=None if source is None else str(source.format),
+        personal={
+            "callerid": leg.callerid,
+            "destination": leg.destination,
+            "display_name": leg.display_name,
+            "headers": dict(leg.headers),
+        },
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as JSON has them: a bound that is off is the text ``inf``."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return "inf" if value == math.inf else value
+
+
+class RecordedLeg:
+    """A Leg whose every command and event is taken down on the way."""
+
+    def __init__(self, leg: Leg, inputs: Inputs) -> None:
+        self._leg = leg
+        self._inputs = inputs
+        self.leg_id = leg.leg_id
+        self.channel = leg.channel
+        self.client_type = leg.client_type
+        self.incoming = leg.incoming
+        self.callerid = leg.callerid
+        self.destination = leg.destination
+        self.display_name = leg.display_name
+        self.headers = leg.headers
+        self.media = leg.media
+
+    def bind(self, report: Callable[[LegEvent], None]) -> None:
+        """Report every event to ``report``, and take it down."""
+
+        def reported(event: LegEvent) -> None:
+            fields = attrs.asdict(event)
+            personal = {k: v for k, v in fields.items() if k in PERSONAL}
+            data = {k: v for k, v in fields.items() if k not in PERSONAL}
+            self._inputs.note(
+                "leg event", type(event).__name__, of=self.leg_id, data=data, personal=personal
+            )
+            report(event)
+
+        self._leg.bind(reported)
+
+    def ring(self, headers: Headers) -> None:
+        """Pass it on."""
+        self._told("ring")
+        self._leg.ring(headers)
+
+    def start_early_media(self, headers: Headers) -> None:
+        """Pass it on."""
+        self._told("start_early_media")
+        self._leg.start_early_media(headers)
+
+    def answer(self, headers: Headers) -> None:
+        """Pass it on."""
+        self._told("answer")
+        self._leg.answer(headers)
+
+    def reject(self, code: int, headers: Headers) -> None:
+        """Pass it on."""
+        self._told("reject")
+        self._leg.reject(code, headers)
+
+    def hangup(self, headers: Headers) -> None:
+        """Pass it on."""
+        self._told("hangup")
+        self._leg.hangup(headers)
+
+    def handle_tones(self, enabled: bool) -> None:
+        """Pass it on."""
+        self._told("handle_tones")
+        self._leg.handle_tones(enabled)
+
+    def send_digits(self, digits: str) -> None:
+        """Pass it on."""
+        self._told("send_digits")
+        self._leg.send_digits(digits)
+
+    def send_message(self, text: str) -> None:
+        """Pass it on."""
+        self._told("send_message")
+        self._leg.send_message(text)
+
+    def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
+        """Pass it on."""
+        self._told("send_info")
+        self._leg.send_info(mime_type, body, headers)
+
+    async def aclose(self) -> None:
+        """Pass it on."""
+        self._told("aclose")
+        await self._leg.aclose()
+
+    def _told(self, command: str) -> None:
+        self._inputs.note("leg command", command, of=self.leg_id)
+
+
+@attrs.frozen
+class RecordedDialer:
+    """Implements ``voxpy.engine.ports.Dialer`` over another, with legs that are taken down."""
+
+    dialer: Dialer
+    inputs: Inputs
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        """Return the other's leg, recorded."""
+        leg = self.dialer.dial(call)
+        _describe(self.inputs, leg)
+        return RecordedLeg(leg, self.inputs)
+
+
+def recorded(fetch: Fetch | None, inputs: Inputs) -> Fetch:
+    """Return a fetch that sends by ``fetch``, or by the engine's own, and takes the answer down."""
+
+    numbers = count(1)
+
+    async def send(request: HttpRequest, on_part: OnPart | None) -> HttpRequestResult:
+        from voxpy.engine import http  # imported by whoever made the request; it takes long
+
+        of = f"http-{next(numbers)}"
+        inputs.note("http", "asked", of=of, method=request.method, personal=str(request.url))
+        result = await (fetch or http.fetch)(request, on_part)
+        told = attrs.asdict(result)
+        told["data"] = None if result.data is None else base64.b64encode(result.data).decode()
+        inputs.note("http", "answered", of=of, code=told.pop("code"), personal=told)
+        return result
+
+    return send

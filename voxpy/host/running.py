@@ -1,0 +1,214 @@
+"""The life of a host as a process: signals, the agent, and what is printed when it listens."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.faults import contained, explain
+from voxpy.engine.ports import OpenStream, RealtimeEndpoint
+from voxpy.engine.streams import open_tcp
+from voxpy.engine.trace import Trace
+from voxpy.host.channels import Channel, default_channels
+from voxpy.host.guard import Guard
+from voxpy.host.history.history import History
+from voxpy.host.listening import Sockets
+from voxpy.host.localcall import LOCAL_KEY, LOCAL_PATH
+from voxpy.host.markup import ANSWERS
+from voxpy.host.metrics import Metrics
+from voxpy.host.project import Project
+from voxpy.host.release import LineRelease
+from voxpy.host.reload import ProjectFiles
+from voxpy.host.secrets import Secrets
+from voxpy.host.serve import FINISH_S, Host, HostOptions
+from voxpy.host.warmup import warm_up
+from voxpy.host.workerlink import WorkerLink
+from voxpy.host.workers import Handover, Workers
+from voxpy.localagent.engines import Engines
+from voxpy.localagent.server import serve_tcp
+from voxpy.wire.realtime.endpoint import DEFAULT_URL
+
+__all__ = ["Plan", "run_host", "run_workers", "welcome"]
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What one process of a host needs. ``agent`` is ``local``, ``inworld`` or a URL."""
+
+    project: Project
+    routing: Path
+    secrets: Secrets
+    options: HostOptions
+    agent: str
+    make_engines: Callable[[], Engines]
+    log: Trace
+    worker: Handover | None = None
+
+
+async def run_host(plan: Plan, sockets: Sockets, *, started: Callable[[], None]) -> bool:
+    """Serve calls in this process until told to stop. Returns whether that was in order."""
+    _raise_descriptor_limit()
+    metrics, link = Metrics(), None
+    history = History(plan.options.base)
+    orderly = True
+    try:
+        async with trio.open_nursery() as nursery:
+            speech = cache(plan.make_engines)
+            open_stream, endpoint = await _agent(plan.agent, speech, nursery)
+            if plan.worker is not None:
+                link = WorkerLink(plan.worker.stream())
+            files = _files(plan, metrics)
+            host = Host(
+                plan.options,
+                files,
+                open_stream=open_stream,
+                realtime=endpoint,
+                speech=speech,
+                history=history,
+                metrics=metrics,
+                log=plan.log,
+                name=plan.worker.name if plan.worker is not None else "0",
+                elsewhere=link.elsewhere if link is not None else list,
+            )
+            nursery.start_soon(_look_after, history, files, plan.log)
+            stop = _Stop(drain=host.drain, hurry=host.hurry)
+            nursery.start_soon(stop.obey_signals)
+            if link is not None:
+                nursery.start_soon(link.obey, host)
+                nursery.start_soon(link.tell, host)
+                started = partial(nursery.start_soon, link.ready)
+
+            def listening() -> None:
+                started()
+                warm_up()  # behind the first connections, which wait in the kernel
+
+            await host.run(sockets, started=listening)
+            orderly = not stop.hurried
+            nursery.cancel_scope.cancel()
+    finally:
+        history.close()
+    return orderly
+
+
+async def run_workers(
+    count: int,
+    sockets: Sockets,
+    command: Sequence[str],
+    *,
+    log: Trace,
+    started: Callable[[], None],
+) -> bool:
+    """Run ``count`` workers until told to stop. Returns whether all went in order."""
+    workers = Workers(count, sockets, command, log=log)
+    async with trio.open_nursery() as nursery:
+
+        def drain() -> None:
+            nursery.start_soon(workers.tell, "drain")
+
+        def hurry() -> None:
+            nursery.start_soon(workers.tell, "hurry")
+            nursery.cancel_scope.deadline = clock.now() + FINISH_S  # then they are killed
+
+        stop = _Stop(drain=drain, hurry=hurry)
+        nursery.start_soon(stop.obey_signals)
+        await workers.run(started)
+        nursery.cancel_scope.cancel()
+    return not (stop.hurried or workers.failed)
+
+
+@attrs.define
+class _Stop:
+    """The first signal drains, the second ends now, a third finds the system's own handlers."""
+
+    drain: Callable[[], None]
+    hurry: Callable[[], None]
+    hurried: bool = False
+
+    async def obey_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            await anext(received)
+            self.drain()
+            await anext(received)
+            self.hurried = True
+            self.hurry()
+
+
+def welcome(
+    project: Project, plan: HostOptions, sockets: Sockets, host: str, secrets: Secrets
+) -> list[str]:
+    """Return the lines that say what listens where, what to paste, and what cannot be done."""
+    scheme = "https" if plan.tls is not None else "http"
+    local = f"{scheme}://{host}:{sockets.port}"
+    public = plan.public_url.rstrip("/") or local
+    lines = [f"listening on {local}  (health: /health, metrics: /metrics)"]
+    lines += [f"  {_where(channel, sockets, public)}" for channel in project.routing.channels]
+    if not plan.public_url:
+        lines.append("providers need an address they can reach: --public-url https://...")
+    lines += _shortcomings(project.routing.channels, secrets)
+    return lines
+
+
+def _shortcomings(channels: Sequence[Channel], secrets: Secrets) -> list[str]:
+    """Say what cannot be checked or done; in short where nobody has chosen the providers."""
+    guard = Guard(secrets)
+    providers = {c.provider.name: c.provider for c in channels}.values()
+    releases = [LineRelease(provider, secrets, lambda outcome: None) for provider in providers]
+    told = {p.name: [*guard.notes(p), *r.notes()] for p, r in zip(providers, releases, strict=True)}
+    if tuple(channels) != default_channels():
+        return [line for lines in told.values() for line in lines]
+    named = ", ".join(name for name, lines in told.items() if lines)
+    hint = "list yours under channels: in routing.yaml to read what they lack"
+    return [f"no secrets to check requests or to release lines of {named}; {hint}"] if named else []
+
+
+def _raise_descriptor_limit() -> None:
+    """Use every file descriptor we may have: a call needs eight or so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _where(channel: Channel, sockets: Sockets, public: str) -> str:
+    if not channel.path:
+        port = sockets.tcp[channel.name].getsockname()[1]
+        return f"{channel.name}: TCP {channel.host}:{port}"
+    stream = public.replace("http", "ws", 1) + channel.path
+    if channel.provider.name not in ANSWERS:
+        return f"{channel.name}: stream {stream}"
+    return f"{channel.name}: webhook {public}{channel.webhook}, or stream {stream}"
+
+
+def _files(plan: Plan, metrics: Metrics) -> ProjectFiles:
+    return ProjectFiles(
+        plan.routing,
+        plan.secrets,
+        plan.project,
+        log=plan.log,
+        reloaded=lambda good: metrics.add("voxpy_reloads", "good" if good else "bad"),
+    )
+
+
+async def _agent(
+    agent: str, speech: Callable[[], Engines], nursery: trio.Nursery
+) -> tuple[OpenStream, RealtimeEndpoint]:
+    if agent == "inworld":
+        return open_tcp, RealtimeEndpoint(url=DEFAULT_URL)
+    if agent == "local":
+        engines = speech()
+        await engines.run(engines.voice.warm_up)
+        await engines.run(engines.ears.warm_up)
+        port = await nursery.start(partial(serve_tcp, engines, host="127.0.0.1", port=0))
+        agent = f"ws://127.0.0.1:{port}{LOCAL_PATH}"
+    return open_tcp, RealtimeEndpoint(url=agent, api_key=LOCAL_KEY)
+
+
+async def _look_after(history: History, files: ProjectFiles, log: Trace) -> None:
+    with contained(lambda error: log.warning("no call history", error=explain(error).message)):
+        await history.look_after(lambda: files.project.routing.keep_days)

@@ -1,0 +1,193 @@
+"""One process that serves calls: doors, sessions, the media clock, and an orderly end."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.ports import OpenStream, RealtimeEndpoint
+from voxpy.engine.speech import SpeechEngines
+from voxpy.engine.trace import Trace
+from voxpy.host.accepting import Acceptor
+from voxpy.host.admission import Admission, Busy
+from voxpy.host.connections import ConnectionLimits
+from voxpy.host.door import Door
+from voxpy.host.guard import Guard
+from voxpy.host.history.history import History
+from voxpy.host.listening import Sockets
+from voxpy.host.metrics import Metrics, Snapshot, total
+from voxpy.host.reception import Reception
+from voxpy.host.reload import ProjectFiles
+from voxpy.host.sessions import SessionPlan
+from voxpy.host.web import Web
+
+__all__ = ["Host", "HostOptions"]
+
+FINISH_S = 15.0
+"""For sessions that are being ended: their last words, goodbyes and files."""
+
+
+@attrs.frozen(kw_only=True)
+class HostOptions:
+    """How a host behaves. ``public_url`` is empty where requests tell how providers reach us."""
+
+    base: Path
+    public_url: str = ""
+    tls: ssl.SSLContext | None = None
+    most_calls: int = 100
+    late_s: float = 0.05
+    drain_s: float = 600.0
+    limits: ConnectionLimits = attrs.field(factory=ConnectionLimits)
+
+
+class Host:
+    """Serves calls until it is stopped. ``run`` once.
+
+    ``name`` tells workers apart. ``elsewhere`` gives the metrics of the other workers.
+    """
+
+    def __init__(
+        self,
+        options: HostOptions,
+        files: ProjectFiles,
+        *,
+        open_stream: OpenStream,
+        realtime: RealtimeEndpoint,
+        speech: Callable[[], SpeechEngines],
+        history: History,
+        metrics: Metrics,
+        log: Trace,
+        name: str = "0",
+        elsewhere: Callable[[], list[Snapshot]] = list,
+    ) -> None:
+        self.options = options
+        self.files = files
+        self.metrics = metrics
+        self.log = log
+        self.media_clock = clock.MediaClock()
+        self.admission = Admission(
+            most_calls=options.most_calls, late_s=options.late_s, load=self.media_clock.load
+        )
+        project = files.project
+        self.reception = Reception(
+            files=files,
+            template=SessionPlan(
+                session_id="",
+                rule_name="",
+                program=next(iter(project.programs.values())),
+                settings=project.routing.settings,
+                secrets=files.secrets,
+                media_clock=self.media_clock,
+                open_stream=open_stream,
+                realtime=realtime,
+                base=options.base,
+                speech=speech,
+                history=history,
+            ),
+            admission=self.admission,
+            metrics=metrics,
+            log=log,
+        )
+        guard = Guard(files.secrets)
+        self.door = Door(
+            reception=self.reception,
+            guard=guard,
+            web=Web(
+                reception=self.reception,
+                metrics=metrics,
+                figures=self._figures,
+                channels=project.routing.channels,
+                guard=guard,
+                public_url=options.public_url,
+                tls=options.tls is not None,
+            ),
+            channels=project.routing.channels,
+            limits=options.limits,
+            metrics=metrics,
+            log=log,
+            tls=options.tls,
+        )
+        self._name = name
+        self._elsewhere = elsewhere
+        self._acceptor = Acceptor(self._is_for_others, log=log)
+        self.admission.changed = self._acceptor.look
+        self._connections = trio.CancelScope()
+        self._stopping = trio.Event()
+
+    async def run(self, sockets: Sockets, *, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until ``drain`` has come to its end or ``hurry`` was called.
+
+        ``started`` is called when connections are taken.
+        """
+        async with trio.open_nursery() as beside:
+            beside.start_soon(self.media_clock.run)
+            beside.start_soon(self.files.watch)
+            beside.start_soon(self._drain_when_asked)
+            with self._connections:
+                async with trio.open_nursery() as connections:
+                    start, accept = connections.start_soon, self._acceptor.run
+                    start(accept, sockets.http, self.door.http, connections)
+                    for channel in self.files.project.routing.channels:
+                        if channel.name in sockets.tcp:
+                            serve = partial(self.door.tcp, channel)
+                            start(accept, sockets.tcp[channel.name], serve, connections)
+                    started()
+            beside.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Take no new calls, let those that run finish up to a limit, then end them in order."""
+        self._stopping.set()
+
+    def hurry(self) -> None:
+        """End now: every session says goodbye, nothing is waited for."""
+        self.log.step("ending now", calls=self.admission.running)
+        self._connections.cancel()
+
+    def snapshot(self) -> Snapshot:
+        """Return the metrics of this process as they are now."""
+        load, ticks, metrics = self.media_clock.load(), self.media_clock.statistics(), self.metrics
+        metrics.set("voxpy_calls_running", value=self.admission.running)
+        limit = 0 if self.admission.draining else self.admission.most_calls
+        metrics.set("voxpy_calls_limit", value=limit)
+        metrics.set("voxpy_connections_open", value=self.door.connections.open)
+        metrics.set("voxpy_draining", value=int(self.admission.draining))
+        metrics.set("voxpy_media_ticks", self._name, value=ticks.ticks)
+        metrics.set("voxpy_media_ticks_skipped", self._name, value=ticks.skipped)
+        metrics.set("voxpy_media_core_share", self._name, value=load.core_share)
+        late = {"0.5": load.late_p50_s, "0.99": load.late_p99_s, "1": load.late_max_s}
+        for quantile, value in late.items():
+            metrics.set("voxpy_media_late_seconds", self._name, quantile, value=value)
+        return metrics.snapshot()
+
+    def _figures(self) -> Snapshot:
+        return total([self.snapshot(), *self._elsewhere()])
+
+    def _is_for_others(self) -> bool:
+        """Whether we are full and another worker is not, as far as we know."""
+        refusal = self.admission.refusal()
+        if refusal is None or refusal.cause is Busy.DRAINING:
+            return False
+        there = {name: value for name, _, value in total(self._elsewhere())}
+        running, limit = "voxpy_calls_running", "voxpy_calls_limit"
+        return bool(there.get(running, 0) < there.get(limit, 0))
+
+    async def _drain_when_asked(self) -> None:
+        await self._stopping.wait()
+        admission, drain_s = self.admission, self.options.drain_s
+        admission.draining = True
+        self.log.step("draining", calls=admission.running, for_at_most_s=drain_s)
+        with trio.move_on_after(drain_s) as limit:
+            await admission.wait_idle()
+        if limit.cancelled_caught:
+            self.log.warning("drained too long; ending what still runs", calls=admission.running)
+            self.reception.end_all("the host stops")
+            with trio.move_on_after(FINISH_S):
+                await admission.wait_idle()
+        self.log.step("stopped")
+        self._connections.cancel()

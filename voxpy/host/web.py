@@ -1,0 +1,197 @@
+"""The HTTP side of a host: health, metrics, and what providers ask before a call.
+
+An ASGI application (Starlette) on Hypercorn's trio server. Media sockets do not come through here:
+Hypercorn's WebSocket costs several times what ``voxpy.sockets`` does per frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import attrs
+import orjson
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from voxpy.host.admission import Refusal
+from voxpy.host.channels import Channel
+from voxpy.host.guard import Guard, called_url
+from voxpy.host.markup import ANSWERS, Asked, Outcome, asked, voice_answer
+from voxpy.host.metrics import CONTENT_TYPE, Metrics, Snapshot, exposition
+from voxpy.host.reception import Reception
+from voxpy.host.requesthead import ReplayStream
+from voxpy.host.routing import NoMatch
+from voxpy.wire.mediastream import proof
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["Web"]
+
+BODY_BYTES = 64 * 1024
+"""A webhook's form has some hundred bytes, its JSON a few thousand."""
+READ_S = 10
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+@attrs.frozen(kw_only=True)
+class Web:
+    """Serves HTTP connections. ``public_url`` is how providers reach us, if that is known.
+
+    ``figures`` gives the metrics of the whole host, all workers included.
+    """
+
+    reception: Reception
+    metrics: Metrics
+    figures: Callable[[], Snapshot]
+    channels: Sequence[Channel]
+    guard: Guard
+    public_url: str
+    tls: bool
+    _server: tuple[ASGIWrapper, Config] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Build the application."""
+        config = Config()
+        config.accesslog = config.errorlog = None
+        config.include_server_header = False
+        config.keep_alive_max_requests = 1  # a proxy may want to upgrade its next one
+        config.read_timeout = READ_S
+        object.__setattr__(self, "_server", (_wrapped(self._application()), config))
+
+    async def serve(self, stream: ReplayStream) -> None:
+        """Serve one connection to its end."""
+        app, config = self._server
+        context = WorkerContext(None)
+        await TCPServer(app, config, context, {}, stream)  # type: ignore[arg-type]
+
+    def _application(self) -> Starlette:
+        routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
+        for channel in self.channels:
+            if channel.webhook and channel.provider.name in ANSWERS:
+                endpoint = self._webhook(channel)
+                routes.append(Route(channel.webhook, endpoint, methods=["GET", "POST"]))
+        return Starlette(routes=routes)
+
+    async def _health(self, request: Request) -> Response:
+        """200 while calls are taken; 503 once the host stops, so that balancers look elsewhere."""
+        await trio.lowlevel.checkpoint()
+        admission = self.reception.admission
+        refusal = admission.refusal()
+        status = "ok" if refusal is None else "stopping" if admission.draining else "busy"
+        body = {"status": status, "calls": _sum(self.figures(), "voxpy_calls_running")}
+        if refusal is not None:
+            body["detail"] = refusal.detail
+        return self._answer(request, _json(body, 503 if admission.draining else 200))
+
+    async def _metrics(self, request: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        answer = Response(exposition(self.figures()), media_type=None)
+        answer.headers["content-type"] = CONTENT_TYPE
+        return self._answer(request, answer)
+
+    def _webhook(self, channel: Channel) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            body = await _body(request)
+            if body is None:
+                too_long = Response(f"a body of over {BODY_BYTES} bytes", status_code=413)
+                return self._answer(request, too_long)
+            problem = self.guard.refuse_webhook(channel.provider, self._as_called(request, body))
+            if problem:
+                self.reception.not_proven(channel, problem)
+                return self._answer(request, Response(problem, status_code=403))
+            call = asked(_fields(request, body))
+            call = attrs.evolve(call, callee=call.callee or channel.to)
+            outcome = self._outcome(call, channel)
+            told = voice_answer(
+                channel.provider.name,
+                outcome,
+                stream_url=self._stream_url(request, channel),
+                call=call,
+            )
+            response = Response(told.body, told.status, media_type=told.content_type)
+            return self._answer(request, response)
+
+        return answer
+
+    def _outcome(self, call: Asked, channel: Channel) -> Outcome:
+        verdict = self.reception.judge(call.callee, channel)
+        if isinstance(verdict, Refusal):
+            return "busy"
+        return "not found" if isinstance(verdict, NoMatch) else "connect"
+
+    def _stream_url(self, request: Request, channel: Channel) -> str:
+        target = channel.path + self.guard.stream_query(channel.provider)
+        return self._called_url(request, target, websocket=True)
+
+    def _called_url(self, request: Request, target: str, *, websocket: bool) -> str:
+        return called_url(
+            target,
+            request.headers,
+            public_url=self.public_url,
+            tls=self.tls,
+            websocket=websocket,
+        )
+
+    def _as_called(self, request: Request, body: bytes) -> proof.Request:
+        url = request.url
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        is_form = request.headers.get("content-type", "").startswith(FORM)
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), True)) if is_form else {}
+        return proof.Request(
+            url=self._called_url(request, target, websocket=False),
+            method=request.method,
+            headers=dict(request.headers),
+            form=form,
+            body=body,
+        )
+
+    def _answer(self, request: Request, response: Response) -> Response:
+        path = request.url.path
+        self.metrics.add("voxpy_http_requests", path, str(response.status_code))
+        return response
+
+
+def _wrapped(app: Any) -> ASGIWrapper:
+    return ASGIWrapper(app)  # both type ASGI, each in words of its own
+
+
+def _json(value: Any, status: int) -> Response:
+    return Response(orjson.dumps(value), status, media_type=JSON)
+
+
+def _sum(figures: Snapshot, name: str) -> int:
+    return int(sum(value for n, _, value in figures if n == name))
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the body, or None for one that is too long."""
+    body = b""
+    async with aclosing(request.stream()) as parts:
+        async for part in parts:
+            body += part
+            if len(body) > BODY_BYTES:
+                return None
+    return body
+
+
+def _fields(request: Request, body: bytes) -> dict[str, Any]:
+    """Return what a provider says: in the query, a form or a JSON object."""
+    fields: dict[str, Any] = dict(request.query_params)
+    if request.headers.get("content-type", "").startswith(JSON):
+        try:
+            value = orjson.loads(body)
+        except ValueError:
+            value = None
+        return {**fields, **value} if isinstance(value, dict) else fields
+    return {**fields, **dict(parse_qsl(body.decode("utf-8", "replace")))}

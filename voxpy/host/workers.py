@@ -1,0 +1,187 @@
+"""Several processes on one port: started, watched, drained together.
+
+The parent listens and hands its sockets down, so whoever is free takes the next connection, and a
+worker that dies takes none of those that wait with it. It runs no calls itself.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import attrs
+import orjson
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.trace import Trace
+from voxpy.host.listening import Sockets
+from voxpy.host.metrics import Metrics, Snapshot, total
+from voxpy.host.workerlink import lines
+
+__all__ = ["Handover", "Workers"]
+
+RESTART_AFTER_S = 1.0
+TOO_SOON_S = 5.0
+"""A worker that dies within this, before it was ready, would only die again."""
+
+
+@attrs.frozen(kw_only=True)
+class Handover:
+    """What a worker is given on its command line: its number and open descriptors."""
+
+    name: str
+    link: int
+    http: int
+    tcp: Mapping[str, int]
+
+    def to_json(self) -> str:
+        """Return it as one argument."""
+        return orjson.dumps(attrs.asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Handover:
+        """Read the argument."""
+        return cls(**orjson.loads(text))
+
+    def sockets(self) -> Sockets:
+        """Return the listening sockets."""
+        tcp = {name: socket.socket(fileno=fd) for name, fd in self.tcp.items()}
+        return Sockets(socket.socket(fileno=self.http), tcp)
+
+    def stream(self) -> trio.SocketStream:
+        """Return the link to the parent."""
+        return trio.SocketStream(trio.socket.from_stdlib_socket(socket.socket(fileno=self.link)))
+
+
+@attrs.define
+class _Worker:
+    name: str
+    stream: trio.SocketStream
+    process: trio.Process
+    began_at: float
+    ready: bool = False
+    figures: Snapshot = attrs.field(factory=list)
+    _turn: trio.Lock = attrs.field(factory=trio.Lock)
+
+    async def say(self, what: dict[str, object]) -> None:
+        """Send a line; one that is gone hears nothing."""
+        async with self._turn:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.stream.send_all(orjson.dumps(what) + b"\n")  # _follow sees it go
+
+
+class Workers:
+    """The parent. ``command`` is what starts a worker, its Handover as JSON behind it."""
+
+    def __init__(self, count: int, sockets: Sockets, command: Sequence[str], *, log: Trace) -> None:
+        self.failed = False
+        """Whether a worker could not start at all."""
+        self._count = count
+        self._sockets = sockets
+        self._command = list(command)
+        self._log = log
+        self._metrics = Metrics()
+        self._gone: Snapshot = []  # what those who died had counted
+        self._running: dict[str, _Worker] = {}
+        self._stopping: str | None = None
+        self._changed = trio.Event()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Keep the workers running until they are told to stop and have; then return.
+
+        ``started`` is called when all of them take calls.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_figures_on)
+            async with trio.open_nursery() as workers:
+                for n in range(self._count):
+                    workers.start_soon(self._keep, str(n))
+                if await self._all_ready():
+                    started()
+            nursery.cancel_scope.cancel()
+
+    async def tell(self, what: str) -> None:
+        """``drain`` or ``hurry`` every worker; none is started again."""
+        self._stopping = what
+        self._note_change()
+        for worker in tuple(self._running.values()):
+            await worker.say({"do": what})
+
+    async def _all_ready(self) -> bool:
+        while not self._stopping:
+            if sum(w.ready for w in self._running.values()) == self._count:
+                return True
+            await self._changed.wait()
+        return False
+
+    async def _keep(self, name: str) -> None:
+        while not self._stopping:
+            worker = await self._start(name)
+            code = await self._follow(worker)
+            if self._stopping:
+                return
+            self._log.write("error", "worker died", worker=name, code=code)
+            if not worker.ready and clock.now() - worker.began_at < TOO_SOON_S:
+                self.failed = True
+                self._log.write("error", "a worker cannot start; stopping")
+                await self.tell("drain")
+                return
+            self._metrics.add("voxpy_worker_restarts")
+            await trio.sleep(RESTART_AFTER_S)
+
+    async def _start(self, name: str) -> _Worker:
+        ours, theirs = socket.socketpair()
+        handover = Handover(
+            name=name,
+            link=theirs.fileno(),
+            http=self._sockets.http.fileno(),
+            tcp={n: s.fileno() for n, s in self._sockets.tcp.items()},
+        )
+        inherited = (theirs.fileno(), *(s.fileno() for s in self._sockets.all()))
+        with theirs:
+            process = await trio.lowlevel.open_process(
+                [*self._command, handover.to_json()],
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                # Ctrl-C is for the parent, which then tells the workers.
+                start_new_session=True,
+            )
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        worker = _Worker(name, stream, process, clock.now())
+        self._running[name] = worker
+        return worker
+
+    async def _follow(self, worker: _Worker) -> int:
+        """Listen to a worker until it is gone; return its exit code."""
+        try:
+            async for said in lines(worker.stream):
+                if "figures" in said:
+                    worker.figures = said["figures"]
+                elif "ready" in said:
+                    worker.ready = True
+                    self._log.step("worker is ready", worker=worker.name, pid=worker.process.pid)
+                    self._note_change()
+            return await worker.process.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                worker.process.kill()  # only if this is being cancelled does it still run
+                await worker.process.wait()
+                await worker.stream.aclose()
+            del self._running[worker.name]
+            self._gone = total([self._gone, worker.figures], counters_only=True)
+            self._note_change()
+
+    async def _pass_figures_on(self) -> None:
+        while True:
+            await trio.sleep(1)
+            for worker in tuple(self._running.values()):
+                others = [w.figures for w in self._running.values() if w is not worker]
+                every = total([self._gone, self._metrics.snapshot(), *others])
+                await worker.say({"elsewhere": every})
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -1,0 +1,85 @@
+"""The cancellation sweep: end a call at every one of its events, in every way it can end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+import attrs
+
+from voxpy.channels.script import CallerScript
+from voxpy.channels.service import Deed, Moment
+from voxpy.engine.settings import Settings
+from voxpy.host.callerfile import parse_script
+from voxpy.host.scriptwriting import write_script
+from voxpy.testing.fuzz.perform import CANARIES, Conditions, Outcome, perform
+from voxpy.testing.httpstub import Web
+from voxpy.testing.world import Scenario
+
+__all__ = ["ENDINGS", "Swept", "sweep"]
+
+ENDINGS: tuple[Deed, ...] = ("hang_up", "drain", "drop")
+"""The caller hangs up, the host ends the session, the provider's connection breaks."""
+
+
+@attrs.frozen(kw_only=True)
+class Swept:
+    """What came of a sweep: how many events the call has and how many calls were made."""
+
+    events: int
+    calls: int
+
+
+def sweep(
+    scenario: Scenario,
+    plan: CallerScript | str,
+    *,
+    endings: Sequence[Deed] = ENDINGS,
+    secrets: Mapping[str, str] = CANARIES,
+    http: Web | None = None,
+    settings: Settings | None = None,
+    ignore: Sequence[str] = (),
+) -> Swept:
+    """Make a call once, then again for each of its events and each ending, ended at that event.
+
+    plan: a caller's script, or the YAML of one. Everybody speaks in tones.
+    endings: deeds of a Moment.
+    ignore: rules of voxpy.testing.fuzz that need not hold.
+
+    Raises AssertionError if the call itself breaks a rule, or any that was ended; what makes a call
+    impossible (ConfigError, ScenarioError) otherwise.
+    """
+    unknown = [deed for deed in endings if deed not in get_args(Deed)]
+    if unknown:  # no assert: pytest would add what it knows of the values
+        raise AssertionError(f"a call can end by {', '.join(get_args(Deed))}, not {unknown}")
+    script = parse_script(plan, file="plan", folder=Path()) if isinstance(plan, str) else plan
+    conditions = Conditions(scenario=scenario, secrets=secrets, ignore=frozenset(ignore))
+    if http is not None:
+        conditions = attrs.evolve(conditions, http=http)
+    if settings is not None:
+        conditions = attrs.evolve(conditions, settings=settings)
+    whole = perform(script, conditions)
+    if whole.violations:
+        raise AssertionError(_told("the call itself", whole))
+    events = len(whole.call.names("event"))
+    broken: list[Outcome] = []
+    for at_event in range(1, events + 1):
+        for deed in endings:
+            moment = Moment(does=deed, at_event=at_event)
+            ended = attrs.evolve(script, moments=(*script.moments, moment))
+            outcome = perform(ended, conditions)
+            if outcome.violations:
+                broken.append(outcome)
+    swept = Swept(events=events, calls=1 + events * len(endings))
+    if broken:
+        raise AssertionError(_told(f"{len(broken)} of {swept.calls} calls; the first", broken[0]))
+    return swept
+
+
+def _told(what: str, outcome: Outcome) -> str:
+    violations = "\n".join(map(str, outcome.violations))
+    return (
+        f"{what} broke a rule:\n{violations}\n\n{outcome.call.timeline()}\n\n"
+        f"as a caller's script:\n{write_script(outcome.plan)}"
+    )
