@@ -18,17 +18,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
-from bridge_parts.figures import Spread, Window, lateness
-from bridge_parts.picture import lateness_svg
-from bridge_parts.processes import Part
 
+from voxpy.bench.figures import Spread, Window, lateness
+from voxpy.bench.picture import lateness_svg
+from voxpy.bench.processes import Part
+
+PATHS = [Path(__file__).parent, Path(__file__).parents[1]]
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "bridge-lateness.svg"
 CALLS = (1, 20, 40, 60, 80, 100, 120)
 ANSWERED_S = 10.0
@@ -74,9 +78,11 @@ class Run:
 def running(program: str) -> Iterator[Run]:
     """Start the processes, and end them."""
     with (
-        Part("model", core=HARNESS_CORE) as model,
-        Part("callers", core=HARNESS_CORE) as callers,
-        Part(program, str(model.ready["port"]), core=PROGRAM_CORE) as under_test,
+        Part("voxpy.bench.model", cores=[HARNESS_CORE]) as model,
+        Part("voxpy.bench.callers", cores=[HARNESS_CORE]) as callers,
+        Part(
+            f"bridge_parts.{program}", str(model.ready["port"]), cores=[PROGRAM_CORE], paths=PATHS
+        ) as under_test,
     ):
         time.sleep(WARM_UP_S)
         yield Run(under_test, model, callers, under_test.resident_mb)
@@ -354,7 +360,22 @@ def main() -> None:
     counts = [int(n) for n in chosen.calls.split(",")] if chosen.calls else list(CALLS)
     seconds = chosen.seconds
     if chosen.quick:
-        what, counts, seconds, chosen.legs = ["load", "barge-in"], [*counts[:1], 20], 3, "provider"
+        what, counts, seconds, chosen.legs = ["load", "barge-in"], [20], 3, "provider"
+    with TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder  # of the processes: recordings, and samples nobody asks for
+        result = run_all(what, names, chosen, counts, seconds)
+    if chosen.json:
+        Path(chosen.json).write_text(json.dumps(result, indent=1), encoding="utf-8")
+
+
+def run_all(
+    what: Sequence[str],
+    names: Sequence[str],
+    chosen: argparse.Namespace,
+    counts: Sequence[int],
+    seconds: int,
+) -> dict[str, object]:
+    """Print the tables."""
     result: dict[str, object] = {}
     if "load" in what:
         result["load"] = run_load(names, chosen.legs, counts, seconds, draw=chosen.picture)
@@ -366,8 +387,7 @@ def main() -> None:
     if "churn" in what:
         print("\n" + CHURN_HEAD)
         result["churn"] = [(name, churn(name, chosen.churn)) for name in names]
-    if chosen.json:
-        Path(chosen.json).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return result
 
 
 def run_load(

@@ -68,7 +68,7 @@ NURSERIES = {
     "testing/conformance/realtime.py": "the reader of a session that is being checked",
     "testing/replay/running.py": "a replayed session beside its media clock and far sides",
     "testing/service.py": "both directions of a scripted service's connection",
-    "testing/world.py": "the sessions of a world, and around them its clock and its service",
+    "testing/grounds.py": "the sessions of a world, and around them its clock and its service",
     "cli/agent.py": "the server beside its notices",
     "cli/call.py": "the signals beside the call",
     "cli/run.py": "the screen beside the call",

@@ -14,6 +14,7 @@ import pytest
 
 from voxpy.audio.wav import read_wav
 from voxpy.engine.ending import EndReason
+from voxpy.engine.http import fetch
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.rules import RuleResponder
 from voxpy.testing import CallKit, WorldCall
@@ -76,7 +77,9 @@ def agent_said(call: WorldCall) -> list[str]:
 
 
 def test_the_weather_and_a_goodbye(voxpy: CallKit, weather: Weather) -> None:
-    call = voxpy.call(TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url})
+    call = voxpy.call(
+        TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url}, fetch=fetch
+    )
     assert call.result.failure == ""
     assert call.result.end.reason is EndReason.TERMINATED
     assert weather.paths == ["/London?format=j1"]
@@ -86,14 +89,18 @@ def test_the_weather_and_a_goodbye(voxpy: CallKit, weather: Weather) -> None:
 
 
 def test_one_response_for_each_result(voxpy: CallKit, weather: Weather) -> None:
-    call = voxpy.call(TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url})
+    call = voxpy.call(
+        TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url}, fetch=fetch
+    )
     # The greeting, two answers that call a function, and what is said to each result.
     assert len(call.find("Inworld.RealtimeAPI.ResponseCreated")) == 5
     assert call.find("Inworld.RealtimeAPI.Error") == []
 
 
 def test_the_goodbye_is_heard_to_its_end(voxpy: CallKit, weather: Weather) -> None:
-    call = voxpy.call(TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url})
+    call = voxpy.call(
+        TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url}, fetch=fetch
+    )
     (*_, goodbye) = call.find("agent silent")
     hung_up = next(e for e in call.entries if e.name == "Call.hangup")
     assert goodbye.t < hung_up.t < goodbye.t + 2
@@ -105,7 +112,9 @@ def test_a_weather_service_that_fails_is_told_to_the_caller(
     voxpy: CallKit, weather: Weather
 ) -> None:
     weather.status = 500
-    call = voxpy.call(TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url})
+    call = voxpy.call(
+        TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url}, fetch=fetch
+    )
     assert call.result.failure == ""
     assert "does not answer" in agent_said(call)[1]
     assert "===WEATHER=== 500 " in call.log

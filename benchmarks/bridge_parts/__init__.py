@@ -1,1 +1,1 @@
-"""The processes and the measuring of ``benchmarks/bridge.py``."""
+"""The programs under test of ``benchmarks/bridge.py``; the load generator is ``voxpy.bench``."""

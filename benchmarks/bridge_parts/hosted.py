@@ -18,8 +18,8 @@ from typing import Any
 
 import trio
 
-from bridge_parts.framing import FRAME_BYTES
-from bridge_parts.pacing import answer
+from voxpy.bench.framing import FRAME_BYTES
+from voxpy.bench.pacing import answer
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
 from voxpy.channels.simulated import SimulatedLeg

@@ -36,7 +36,8 @@ def test_nothing_said_is_the_base() -> None:
 def test_what_is_said_overrides_and_the_rest_stays() -> None:
     base = Settings(limits=Limits(timers=7))
     settings, problems = structure(
-        "limits: {close_s: 1.5}\nwatchdogs: {longest_call_s: 600}\non_handler_error: continue",
+        "limits: {close_s: 1.5}\nwatchdogs: {longest_call_s: 600}\non_handler_error: continue\n"
+        "replayable: false",
         base,
     )
     assert problems == []
@@ -44,6 +45,7 @@ def test_what_is_said_overrides_and_the_rest_stays() -> None:
         limits=Limits(timers=7, close_s=1.5),
         watchdogs=Watchdogs(longest_call_s=600),
         on_handler_error="continue",
+        replayable=False,
     )
 
 
@@ -88,6 +90,10 @@ def test_a_watchdog_can_be_switched_off(off: str) -> None:
         (
             "watchdogs: off",
             "r.yaml:1: error: settings: watchdogs must be a mapping (key: value), not False",
+        ),
+        (
+            "replayable: 3",
+            "r.yaml:1: error: settings: replayable must be true or false, not 3",
         ),
         (
             "limits: {}\non_handler_error: [x]",

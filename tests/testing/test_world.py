@@ -353,7 +353,8 @@ async def test_system_tasks_are_left_by_nobody(voxpy: CallKit, autojump_clock: M
 async def test_the_tests_own_error_counts(voxpy: CallKit, autojump_clock: MockClock) -> None:
     world = voxpy.world(plain("call.answer()\nraise ValueError('theirs')"))
     with pytest.raises(KeyError, match="mine"):
-        await one_call(world, KeyError("mine"))
+        await one_call(world, mine := KeyError("mine"))
+    assert getattr(mine, "__notes__", []) == []
     assert [type(e) for e in world.errors] == [ValueError]
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +17,7 @@ from typing import Any, Self
 from voxpy.bench.pacing import now, pause
 from voxpy.errors import ConnectFailed
 
-__all__ = ["Part", "Served", "Watched", "stolen_s"]
+__all__ = ["Part", "Rows", "Served", "Watched", "stolen_s"]
 
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -192,11 +192,22 @@ def _proc(pid: int, name: str) -> str:
         return ""
 
 
+class Rows:
+    """What a ``Samples`` has spilled, to be read once: that takes long, and removes the file."""
+
+    def __init__(self, path: Path, width: int) -> None:
+        self._path = path
+        self._width = width
+
+    def __iter__(self) -> Iterator[tuple[float, ...]]:
+        numbers = array("d")
+        numbers.frombytes(self._path.read_bytes())
+        self._path.unlink()
+        return zip(*[iter(numbers)] * self._width, strict=True)
+
+
 def _read_samples(value: dict[str, Any]) -> Any:
-    """Return the rows of a ``Samples`` in place of the name of their file, which is removed."""
+    """Put the rows of a ``Samples`` in place of the name of their file."""
     if value.keys() != {"samples", "width"}:
         return value
-    path, numbers = Path(value["samples"]), array("d")
-    numbers.frombytes(path.read_bytes())
-    path.unlink()
-    return list(zip(*[iter(numbers)] * value["width"], strict=True))
+    return Rows(Path(value["samples"]), value["width"])

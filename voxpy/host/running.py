@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -20,7 +21,6 @@ from voxpy.host.channels import Channel, default_channels
 from voxpy.host.guard import Guard
 from voxpy.host.history.history import History
 from voxpy.host.listening import Sockets
-from voxpy.host.localcall import LOCAL_KEY, LOCAL_PATH
 from voxpy.host.markup import ANSWERS
 from voxpy.host.metrics import Metrics
 from voxpy.host.project import Project
@@ -31,11 +31,16 @@ from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.warmup import warm_up
 from voxpy.host.workerlink import WorkerLink
 from voxpy.host.workers import Handover, Workers
-from voxpy.localagent.engines import Engines
-from voxpy.localagent.server import serve_tcp
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
+if TYPE_CHECKING:
+    from voxpy.localagent.engines import Engines
+
 __all__ = ["Plan", "run_host", "run_workers", "welcome"]
+
+
+ANY_KEY = "no-account-needed"
+"""For an agent that is not Inworld's: scenarios need not have a key then."""
 
 
 @attrs.frozen(kw_only=True)
@@ -201,12 +206,16 @@ async def _agent(
     if agent == "inworld":
         return open_tcp, RealtimeEndpoint(url=DEFAULT_URL)
     if agent == "local":
+        # Only here: they take longer to load than all the rest of a host.
+        from voxpy.host.localcall import LOCAL_PATH
+        from voxpy.localagent.server import serve_tcp
+
         engines = speech()
         await engines.run(engines.voice.warm_up)
         await engines.run(engines.ears.warm_up)
         port = await nursery.start(partial(serve_tcp, engines, host="127.0.0.1", port=0))
         agent = f"ws://127.0.0.1:{port}{LOCAL_PATH}"
-    return open_tcp, RealtimeEndpoint(url=agent, api_key=LOCAL_KEY)
+    return open_tcp, RealtimeEndpoint(url=agent, api_key=ANY_KEY)
 
 
 async def _look_after(history: History, files: ProjectFiles, log: Trace) -> None:

@@ -15,7 +15,7 @@ from voxpy.host.problem import Problem
 
 __all__ = ["SETTINGS_KEYS", "Findings", "structure_settings"]
 
-SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error")
+SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error", "replayable")
 
 _ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "continue": "continue"}
 
@@ -77,7 +77,19 @@ def structure_settings(
         else:
             problem = f"on_handler_error must be terminate or continue, not {chosen!r}"
             findings.error((*path, "on_handler_error"), f"{what}: {problem}")
-    return Settings(limits=limits, watchdogs=watchdogs, on_handler_error=on_handler_error)
+    replayable = base.replayable
+    if value.get("replayable") is not None:
+        if isinstance(value["replayable"], bool):
+            replayable = value["replayable"]
+        else:
+            problem = f"replayable must be true or false, not {value['replayable']!r}"
+            findings.error((*path, "replayable"), f"{what}: {problem}")
+    return Settings(
+        limits=limits,
+        watchdogs=watchdogs,
+        on_handler_error=on_handler_error,
+        replayable=replayable,
+    )
 
 
 def _bounds(

@@ -23,7 +23,7 @@ __all__ = ["Line", "render", "timeline"]
 
 TIME_WIDTH = 11
 WHO_WIDTH = 10
-VALUE_CHARACTERS = 100
+VALUE_CHARACTERS = 85
 """Longer values are shortened: a session.update holds pages of prompt."""
 
 QUIET_EVENTS = frozenset(

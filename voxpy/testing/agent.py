@@ -125,6 +125,6 @@ class ScriptedAgent:
             raise VoxpyError(
                 "the scenario has not connected to the scripted agent (yet); wait until it has: "
                 "await caller.wait_answered(), caller.wait_hears(...) or "
-                "world.wait_event('SessionCreated')"
+                "world.call.wait_event('SessionCreated')"
             )
         return self.connections[-1]

@@ -15,9 +15,10 @@ from voxpy.host.callerfile import parse_script
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.testing.engines import AgentScript
+from voxpy.testing.grounds import Serve
 from voxpy.testing.httpstub import Web
 from voxpy.testing.virtual import run_virtual
-from voxpy.testing.world import Scenario, Serve, World
+from voxpy.testing.world import Scenario, World
 from voxpy.testing.worldcall import WorldCall
 
 __all__ = ["CallKit"]

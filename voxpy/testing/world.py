@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -33,7 +33,6 @@ import trio
 from voxpy.channels.acting import act
 from voxpy.channels.caller import CallOver, SimulatedCaller
 from voxpy.channels.script import CalleeScript, CallerScript, LineOptions, Step
-from voxpy.engine import clock
 from voxpy.engine.http import Fetch
 from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
@@ -46,35 +45,27 @@ from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession, SessionPlan
 from voxpy.host.simulation import SimulatedCall
 from voxpy.host.sounds import engine_ears, line_ears, prepare_sounds
-from voxpy.host.streams import MemoryDialer
 from voxpy.host.timeline import render, timeline
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.testing.agent import ScriptedAgent
 from voxpy.testing.caller import Caller
 from voxpy.testing.engines import AgentScript
+from voxpy.testing.grounds import Grounds, Serve
 from voxpy.testing.httpstub import Asked, HttpStub, Web
-from voxpy.testing.leftovers import system_tasks, tasks_of
 from voxpy.testing.story import CallStory
 from voxpy.testing.tracebacks import readable
 from voxpy.testing.virtual import seeded_scheduler
 from voxpy.testing.worldcall import WorldCall
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
-__all__ = ["Scenario", "Serve", "World"]
-
-Serve = Callable[[trio.abc.Stream], Awaitable[None]]
-"""The far side of one connection: speaks over the stream, and closes it in the end."""
+__all__ = ["Scenario", "World"]
 
 Scenario = str | Path | Sequence[Path]
 """A path, several of one rule, or Python source; a line that ends with ``.py`` is a path."""
 
 GOODBYE_S = 2.0
 """Virtual seconds for a session to end by itself when the test is over and the caller has left."""
-SETTLE_S = 5.0
-"""Virtual seconds for connections to say goodbye once every session is over."""
-SETTLE_STEPS = 50
-MEDIA_CLOCK = "media clock"
 SERVICE_URL = "ws://service.test/session"
 NO_LINE = LineOptions()
 NO_HEADERS: Mapping[str, str] = {}
@@ -142,9 +133,8 @@ class World(CallStory):
         self._endpoint = endpoint
         self.calls: list[WorldCall] = []
         """Every call so far, in the order they came in."""
+        self._grounds = Grounds()
         self._program: Program
-        self._nursery: trio.Nursery
-        self._sessions: trio.Nursery
 
     # -- what happens in it ----------------------------------------------------------------------
 
@@ -174,14 +164,14 @@ class World(CallStory):
         )
         voices = Voices(prepare=self._prepare, ears=lambda _: engine_ears(self._engines))
         simulated, call = self._incoming(script, voices)
-        self._sessions.start_soon(self._run, call, partial(simulated.run, _listen))
+        self._grounds.sessions.start_soon(self._run, call, partial(simulated.run, _listen))
         await trio.lowlevel.checkpoint()
         return Caller(
             simulated.caller,
             call,
             engines=self._engines,
             voice=voice,
-            start=self._nursery.start_soon,
+            start=self._grounds.around.start_soon,
         )
 
     async def act(
@@ -242,7 +232,6 @@ class World(CallStory):
     # -- its life --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> World:
-        _check_clock()
         with ExitStack() as stack:
             if self._folder is None:
                 made = tempfile.TemporaryDirectory(prefix="voxpy-world-")
@@ -251,16 +240,9 @@ class World(CallStory):
             self._program = compile_scenarios(self._paths(self._folder))
             self._secrets = Secrets(self._folder / "secrets.env", environ=self._environ)
             stack.enter_context(seeded_scheduler(self._seed))
+            await self._grounds.enter(self._given[0] or self.agent.serve)
             self._stack = stack.pop_all()
-        self._before = system_tasks()
-        self._manager = trio.open_nursery()
-        self._nursery = await self._manager.__aenter__()
-        self._session_manager = trio.open_nursery()
-        self._sessions = await self._session_manager.__aenter__()
-        self._wires = MemoryDialer(self._nursery, self._given[0] or self.agent.serve)
         self._realtime, self._open_stream = self._service()
-        self._media_clock = clock.MediaClock()
-        self._nursery.start_soon(self._media_clock.run, name=MEDIA_CLOCK)
         return self
 
     async def __aexit__(
@@ -270,7 +252,11 @@ class World(CallStory):
         trace: TracebackType | None,
     ) -> None:
         with self._stack:
-            await self._leave(error)
+            if error is None:
+                await self._say_goodbye()
+            await self._grounds.leave(error)
+        if error is None and self._check_errors:
+            self._raise_errors()
 
     def _paths(self, folder: Path) -> tuple[Path, ...]:
         scenario = self._scenario
@@ -289,7 +275,7 @@ class World(CallStory):
             program=self._program,
             settings=self._settings,
             secrets=self._secrets,
-            media_clock=self._media_clock,
+            media_clock=self._grounds.media_clock,
             open_stream=self._open_stream,
             realtime=self._realtime,
             base=self._base,
@@ -324,38 +310,9 @@ class World(CallStory):
             url = SERVICE_URL if given else f"ws://local-agent{LOCAL_PATH}"
             endpoint = RealtimeEndpoint(url=url, api_key=LOCAL_KEY)
         reachable = serve is not None or self._endpoint == "local"
-        return endpoint, open_stream or (self._wires if reachable else _no_network)
+        return endpoint, open_stream or (self._grounds.wires if reachable else _no_network)
 
     # -- leaving it ------------------------------------------------------------------------------
-
-    async def _leave(self, error: BaseException | None) -> None:
-        """End everything. Raises what is to be raised in place of ``error``."""
-        if error is not None and not _holds_cancelled(error):
-            self._cancel()  # the test failed: its own error is what counts
-            for manager in (self._session_manager, self._manager):
-                also = await _close(manager, None)
-                if also is not None:
-                    error.add_note(f"also, in the world: {also!r}")
-            return
-        if error is None:
-            await self._say_goodbye()
-        self._sessions.cancel_scope.cancel()
-        remaining = await _close(self._session_manager, error)
-        left = [] if remaining is not None else await self._leftovers()
-        self._nursery.cancel_scope.cancel()
-        remaining = await _close(self._manager, remaining)
-        if remaining is not None:
-            if remaining is not error:
-                raise remaining
-            return
-        left += [f"system task {task.name}" for task in system_tasks() - self._before]
-        if left:
-            raise AssertionError("left over after the calls: " + "; ".join(left))
-        self._raise_errors()
-
-    def _cancel(self) -> None:
-        self._sessions.cancel_scope.cancel()
-        self._nursery.cancel_scope.cancel()
 
     async def _say_goodbye(self) -> None:
         """Hang up, and let the sessions end by themselves if they do so at once."""
@@ -365,25 +322,7 @@ class World(CallStory):
             for call in self.calls:
                 await call.over.wait()
 
-    async def _leftovers(self) -> list[str]:
-        """Return what has not gone by itself now that all sessions are over."""
-        for _ in range(SETTLE_STEPS):
-            if not self._running():
-                break
-            await trio.sleep(SETTLE_S / SETTLE_STEPS)
-        streams = [
-            f"an open stream to {endpoint.host}"
-            for endpoint, stream in self._wires.opened
-            if not stream.is_closed
-        ]
-        return streams + [f"task {name}" for name in self._running()]
-
-    def _running(self) -> list[str]:
-        return sorted(t.name for t in tasks_of([self._nursery]) if t.name != MEDIA_CLOCK)
-
     def _raise_errors(self) -> None:
-        if not self._check_errors:
-            return
         errors = [error for call in self.calls for error in call.errors]
         errors += [e for e in self._web.unanswered if not any(e is known for known in errors)]
         errors += [VoxpyError(f"in the agent's script: {told}") for told in self.agent.troubles]
@@ -397,15 +336,6 @@ async def _listen(caller: SimulatedCaller) -> None:
         await caller.pause(math.inf)
 
 
-def _check_clock() -> None:
-    mock = trio.lowlevel.current_clock()
-    if not clock.is_virtual() or getattr(mock, "autojump_threshold", math.inf) == math.inf:
-        raise VoxpyError(
-            "a World lives on virtual time: add autojump_clock to the arguments of the test, or "
-            "run it with voxpy.testing.run_virtual()"
-        )
-
-
 async def _no_network(endpoint: Endpoint) -> trio.abc.Stream:
     """Refuse: virtual time jumps over whatever a socket would take."""
     await trio.lowlevel.checkpoint()
@@ -413,23 +343,6 @@ async def _no_network(endpoint: Endpoint) -> trio.abc.Stream:
         f"{endpoint.host}:{endpoint.port}: a call on virtual time has no network; "
         "give the world serve= or open_stream="
     )
-
-
-async def _close(
-    manager: AbstractAsyncContextManager[Any], error: BaseException | None
-) -> BaseException | None:
-    """Leave a nursery whose block ended with ``error``; return what it ends with."""
-    try:
-        told = (None, None, None) if error is None else (type(error), error, error.__traceback__)
-        return None if await manager.__aexit__(*told) else error
-    except BaseException as raised:
-        return raised
-
-
-def _holds_cancelled(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(trio.Cancelled) is not None
-    return isinstance(error, trio.Cancelled)
 
 
 def _holds(call: WorldCall) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import trio
+import trustme
 
 from tests.host.serve.conftest import Hosting
 from voxpy.host.markup import ANSWERS, Asked, Outcome, voice_answer
@@ -93,8 +93,7 @@ def test_markup_cannot_be_broken_out_of(provider: str, outcome: Outcome) -> None
         assert (root.find("Hangup") is not None) == (provider == "plivo" and outcome != "connect")
 
 
-async def test_tls(hosting: Hosting, tmp_path: Path) -> None:
-    trustme = pytest.importorskip("trustme")
+async def test_tls(hosting: Hosting) -> None:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(server)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -37,7 +36,7 @@ class Evidence:
     """One call, over. ``left`` is what the world found running or open after it.
 
     ``cut_off``: the session had to be cancelled because nothing ended it. ``files`` are the texts
-    of the session's folder by name, ``recording_s`` and ``tick_s`` how long the recording and the
+    of the session's folder by name, ``recording_s`` and ``call_s`` how long the recording and the
     call's leg lasted.
     """
 
@@ -48,9 +47,8 @@ class Evidence:
     requests: Sequence[Asked]
     files: Mapping[str, str]
     secrets: Mapping[str, str]
-    folder: Path
     recording_s: float | None
-    tick_s: float
+    call_s: float
     left: str = ""
     cut_off: bool = False
 

@@ -174,8 +174,8 @@ def _complete(evidence: Evidence) -> Found:
     length_s = evidence.recording_s
     if length_s is None:
         yield "the recording is missing or cannot be read", None
-    elif abs(length_s - evidence.tick_s) > RECORDING_SLACK_S:
-        yield f"the call took {evidence.tick_s:.2f} s, its recording has {length_s:.2f} s", None
+    elif abs(length_s - evidence.call_s) > RECORDING_SLACK_S:
+        yield f"the call took {evidence.call_s:.2f} s, its recording has {length_s:.2f} s", None
 
 
 def _keeps_secrets(evidence: Evidence) -> Found:

@@ -122,9 +122,8 @@ def _gather(
         requests=world.requests,
         files=_texts(call.folder),
         secrets=conditions.secrets,
-        folder=call.folder,
         recording_s=_seconds(call.hosted.recording),
-        tick_s=_session_s(call),
+        call_s=_session_s(call),
         left=left,
         cut_off=cut_off,
     )

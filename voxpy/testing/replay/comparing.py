@@ -97,10 +97,11 @@ def first_difference(
         found.append(difference)
     places = {id(e): n for run in (recorded, replayed) for n, e in enumerate(run)}
 
-    def order(difference: Difference) -> tuple[float, int, int]:
+    def order(difference: Difference) -> tuple[float, int, bool, int]:
         entry = difference.recorded or difference.replayed
         assert entry is not None
-        return round(difference.at_s, 3), RANK[entry.kind], places[id(entry)]
+        added = difference.recorded is None
+        return round(difference.at_s, 3), RANK[entry.kind], added, places[id(entry)]
 
     return min(found, key=order, default=None)
 

@@ -18,7 +18,7 @@ from voxpy.engine.settings import Limits, Settings, Watchdogs
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError
 from voxpy.host.inputs import INPUTS
-from voxpy.host.sessions import RECORDING
+from voxpy.host.record import RECORDING
 
 __all__ = ["Input", "Recording", "read_recording"]
 
