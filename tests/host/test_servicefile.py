@@ -148,7 +148,8 @@ async def answer(event):
     event.call.add_event_listener(CallEvents.Disconnected, lambda _: VoxEngine.terminate())
     event.call.answer()
     client = await Inworld.create_realtime_api_client(
-        api_key="k", session_key="s", on_web_socket_close=lambda e: Logger.write(f"closed {e.code}"))
+        api_key="k", session_key="s",
+        on_web_socket_close=lambda e: Logger.write(f"closed {e.code}"))
     for kind in ("SessionCreated", "SessionUpdated", "Error", "Unknown"):
         client.add_event_listener(
             getattr(Inworld.RealtimeAPIEvents, kind), lambda e: Logger.write(e.name))

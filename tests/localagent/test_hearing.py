@@ -1,7 +1,5 @@
 """Speech out of the voice, through a phone line, into the gate, the turns and the recogniser."""
 
-
-
 from __future__ import annotations
 
 import re

@@ -164,10 +164,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
         given, ("settings",), base=Settings(), findings=findings, what="settings"
     )
     rules = _rules(top.get("rules"), settings=settings, findings=findings)
-    plain = {
-        key: findings.mapping(top.get(key), (key,), what=key)
-        for key in ("trunks", "users")
-    }
+    plain = {key: findings.mapping(top.get(key), (key,), what=key) for key in ("trunks", "users")}
     channels = structure_channels(top.get("channels"), ("channels",), findings=findings)
     routing = Routing(
         file=document.file,
