@@ -6,6 +6,7 @@ transaction that waits for anything: a lock is held for a fraction of a millisec
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,8 +108,22 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # With a write-ahead log NORMAL loses nothing to a killed process, and needs no fsync per call.
     connection.execute("PRAGMA synchronous=NORMAL")
     if version == 0:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(_TABLES + f"PRAGMA user_version={VERSION};")
+        with _alone(path):
+            if connection.execute("PRAGMA user_version").fetchone() == (0,):
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(_TABLES + f"PRAGMA user_version={VERSION};")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Begin the file one process at a time.
+
+    Where two switch to the write-ahead log together, SQLite tells one of them "locked" at once,
+    whatever its timeout.
+    """
+    with path.with_suffix(".begin").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
