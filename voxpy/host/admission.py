@@ -74,7 +74,11 @@ class Admission:
     async def wait_idle(self) -> None:
         """Wait until no call runs."""
         while self.running:
-            await self._changed.wait()
+            await self.wait_change()
+
+    async def wait_change(self) -> None:
+        """Wait until a call begins or ends."""
+        await self._changed.wait()
 
     def _note_change(self) -> None:
         self._changed.set()

@@ -1,6 +1,7 @@
 """What the parent of several workers and each worker say to each other: lines of JSON.
 
-A worker says ``{"ready": true}`` once, then ``{"figures": [...]}`` every second. The parent says
+A worker says ``{"ready": true}`` once, and ``{"figures": [...]}`` every second and whenever a call
+begins or ends: a worker that is full must know who has room. The parent says
 ``{"elsewhere": [...]}``: the figures of the other workers and of those that died, and
 ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is gone drains.
 """
@@ -20,6 +21,8 @@ from voxpy.host.serve import Host
 __all__ = ["FIGURES_EVERY_S", "WorkerLink", "lines"]
 
 FIGURES_EVERY_S = 1.0
+FIGURES_APART_S = 0.05
+"""Calls that come in a burst are told of together."""
 READ_BYTES = 65536
 
 
@@ -29,6 +32,7 @@ class WorkerLink:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._elsewhere: Snapshot = []
+        self._one_at_a_time = trio.Lock()
 
     def elsewhere(self) -> list[Snapshot]:
         """Return the figures of all other workers."""
@@ -41,8 +45,10 @@ class WorkerLink:
     async def tell(self, host: Host) -> None:
         """Send the figures until cancelled, or until the parent is gone."""
         while True:
-            await trio.sleep(FIGURES_EVERY_S)
             await self._say({"figures": host.snapshot()})
+            await trio.sleep(FIGURES_APART_S)
+            with trio.move_on_after(FIGURES_EVERY_S - FIGURES_APART_S):
+                await host.admission.wait_change()
 
     async def obey(self, host: Host) -> None:
         """Do what the parent says until it is gone; then drain."""
@@ -57,7 +63,8 @@ class WorkerLink:
 
     async def _say(self, what: dict[str, Any]) -> None:
         with suppress(trio.BrokenResourceError):  # obey() has noticed
-            await self._stream.send_all(orjson.dumps(what) + b"\n")
+            async with self._one_at_a_time:
+                await self._stream.send_all(orjson.dumps(what) + b"\n")
 
 
 async def lines(stream: trio.abc.Stream) -> AsyncIterator[dict[str, Any]]:

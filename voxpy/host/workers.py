@@ -19,7 +19,7 @@ from voxpy.engine import clock
 from voxpy.engine.trace import Trace
 from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
-from voxpy.host.workerlink import lines
+from voxpy.host.workerlink import FIGURES_EVERY_S, lines
 
 __all__ = ["Handover", "Workers"]
 
@@ -87,6 +87,7 @@ class Workers:
         self._gone: Snapshot = []  # what those who died had counted
         self._running: dict[str, _Worker] = {}
         self._stopping: str | None = None
+        self._told = trio.Event()
         self._changed = trio.Event()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -112,7 +113,7 @@ class Workers:
 
     async def _all_ready(self) -> bool:
         while not self._stopping:
-            if sum(w.ready for w in self._running.values()) == self._count:
+            if sum(w.ready and bool(w.figures) for w in self._running.values()) == self._count:
                 return True
             await self._changed.wait()
         return False
@@ -160,6 +161,8 @@ class Workers:
             async for said in lines(worker.stream):
                 if "figures" in said:
                     worker.figures = said["figures"]
+                    self._told.set()
+                    self._note_change()
                 elif "ready" in said:
                     worker.ready = True
                     self._log.step("worker is ready", worker=worker.name, pid=worker.process.pid)
@@ -176,7 +179,9 @@ class Workers:
 
     async def _pass_figures_on(self) -> None:
         while True:
-            await trio.sleep(1)
+            with trio.move_on_after(FIGURES_EVERY_S):
+                await self._told.wait()
+            self._told = trio.Event()
             for worker in tuple(self._running.values()):
                 others = [w.figures for w in self._running.values() if w is not worker]
                 every = total([self._gone, self._metrics.snapshot(), *others])
