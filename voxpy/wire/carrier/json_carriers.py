@@ -75,7 +75,23 @@ class _JsonCarrier(Carrier):
             )
 
 
-class TwilioCarrier(_JsonCarrier):
+class _MediaMarkClear(_JsonCarrier):
+    """A host that sends ``media``, ``mark`` and ``clear``, each naming the stream."""
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        value = self.parsed(message)
+        self.of_this_stream(value)
+        match kind := value.get("event"):
+            case "media":
+                return (self.played(self.part(value, "media").get("payload")),)
+            case "mark":
+                return (Mark(self.text(self.part(value, "mark"), "name")),)
+            case "clear":
+                return (Clear(),)
+        raise self.wrong(f"an event it does not know: {kind!r}")
+
+
+class TwilioCarrier(_MediaMarkClear):
     """``connected`` and ``start``, then audio; marks come back when played or cleared."""
 
     name = "twilio"
@@ -113,18 +129,6 @@ class TwilioCarrier(_JsonCarrier):
         """``stop``."""
         stop = {"accountSid": "AC-simulated", "callSid": self.call.call_id}
         return self.message("stop", stop=stop)
-
-    def _text(self, message: str) -> Sequence[HostEvent]:
-        value = self.parsed(message)
-        self.of_this_stream(value)
-        match kind := value.get("event"):
-            case "media":
-                return (self.played(self.part(value, "media").get("payload")),)
-            case "mark":
-                return (Mark(self.text(self.part(value, "mark"), "name")),)
-            case "clear":
-                return (Clear(),)
-        raise self.wrong(f"an event it does not know: {kind!r}")
 
 
 class TelnyxCarrier(_JsonCarrier):
@@ -246,7 +250,7 @@ class PlivoCarrier(_JsonCarrier):
         return self.played(media.get("payload"))
 
 
-class ExotelCarrier(_JsonCarrier):
+class ExotelCarrier(_MediaMarkClear):
     """Messages of 100 ms of linear PCM, in Twilio's manner."""
 
     name = "exotel"
@@ -298,18 +302,6 @@ class ExotelCarrier(_JsonCarrier):
         """``stop``."""
         stop = {"call_sid": self.call.call_id, "account_sid": "simulated", "reason": "callended"}
         return self.message("stop", stop=stop)
-
-    def _text(self, message: str) -> Sequence[HostEvent]:
-        value = self.parsed(message)
-        self.of_this_stream(value)
-        match kind := value.get("event"):
-            case "media":
-                return (self.played(self.part(value, "media").get("payload")),)
-            case "mark":
-                return (Mark(self.text(self.part(value, "mark"), "name")),)
-            case "clear":
-                return (Clear(),)
-        raise self.wrong(f"an event it does not know: {kind!r}")
 
 
 class VoximplantCarrier(_JsonCarrier):
