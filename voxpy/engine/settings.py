@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 import attrs
 
+from voxpy.audio.frame import FRAME_MS
+
 __all__ = ["Limits", "OnHandlerError", "Settings", "Watchdogs", "may_be_off"]
 
 OnHandlerError = Literal["terminate", "continue"]
-
-FRAME_MS = 20
-"""The uplink carries whole media frames, so its batch is a multiple of this."""
 
 
 def may_be_off(field: attrs.Attribute[Any]) -> bool:
@@ -36,7 +35,7 @@ def _check_number(_instance: object, field: attrs.Attribute[Any], value: Any) ->
 
 
 def _check_batch(_instance: object, field: attrs.Attribute[Any], value: int) -> None:
-    if value % FRAME_MS:
+    if value % FRAME_MS:  # the uplink carries whole media frames
         raise ValueError(f"{field.name} must be a multiple of {FRAME_MS}, not {value!r}")
 
 
