@@ -28,9 +28,9 @@ from typing import Any
 
 import attrs
 
-from voxpy.bench.figures import Spread, Window, lateness
-from voxpy.bench.picture import lateness_svg
-from voxpy.bench.processes import Part
+from voxpy.lab.bench.figures import Spread, Window, lateness
+from voxpy.lab.bench.picture import lateness_svg
+from voxpy.lab.bench.processes import Part
 
 PATHS = [Path(__file__).parent, Path(__file__).parents[1]]
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "bridge-lateness.svg"
@@ -78,8 +78,8 @@ class Run:
 def running(program: str) -> Iterator[Run]:
     """Start the processes, and end them."""
     with (
-        Part("voxpy.bench.model", cores=[HARNESS_CORE]) as model,
-        Part("voxpy.bench.callers", cores=[HARNESS_CORE]) as callers,
+        Part("voxpy.lab.bench.model", cores=[HARNESS_CORE]) as model,
+        Part("voxpy.lab.bench.callers", cores=[HARNESS_CORE]) as callers,
         Part(
             f"bridge_parts.{program}", str(model.ready["port"]), cores=[PROGRAM_CORE], paths=PATHS
         ) as under_test,

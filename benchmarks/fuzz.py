@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from voxpy.testing.fuzz.hunt import hunt
-from voxpy.testing.fuzz.perform import Conditions
+from voxpy.lab.fuzz.hunt import hunt
+from voxpy.lab.fuzz.perform import Conditions
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.settings import Settings, Watchdogs
 from voxpy.engine.trace import Entry
-from voxpy.host.callerfile import parse_script
-from voxpy.host.localcall import LocalCall, run_local_call
-from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.localcall import LocalCall, run_local_call
 from voxpy.testing.engines import ScriptedResponder, scripted_engines
 from voxpy.testing.virtual import run_virtual
 

@@ -31,7 +31,6 @@ from voxpy.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
 from voxpy.audio.line import Line
 from voxpy.audio.mix import audible, gain, mix, rms_dbfs
 from voxpy.audio.resample import Resampler
-from voxpy.channels.transmission import Transmission
 from voxpy.media.conference import MixMinus
 from voxpy.media.graph import MediaGraph
 from voxpy.media.jitter import Packet
@@ -39,7 +38,8 @@ from voxpy.media.playout import Playout
 from voxpy.media.receiver import Receiver
 from voxpy.media.recorder import Tape, Tracks, both_sides
 from voxpy.media.unit import MediaPort
-from voxpy.wire.realtime.codec import decode_audio, encode_append, encode_audio_delta, load
+from voxpy.simulation.transmission import Transmission
+from voxpy.wire.realtime.events.codec import decode_audio, encode_append, encode_audio_delta, load
 
 Stage = Callable[[], object]
 ROUNDS = 150

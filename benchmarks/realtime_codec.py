@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import orjson
 
-from voxpy.wire.realtime.client import RealtimeClient
-from voxpy.wire.realtime.codec import encode_append, parse_server
+from voxpy.wire.realtime.client.protocol import RealtimeClient
+from voxpy.wire.realtime.events.codec import encode_append, parse_server
 from voxpy.wire.realtime.outbox import Outbox
-from voxpy.wire.realtime.server import RealtimeServer
+from voxpy.wire.realtime.server.protocol import RealtimeServer
 
 FRAME_MS = 40
 ROUNDS = 5000

@@ -27,13 +27,17 @@ RINGS: list[set[str]] = [
     {"events"},
     {"players", "recording"},
     {"calls"},
-    {"amd", "asr", "conferences", "inworld", "silero"},
+    {"amd", "asr", "conferences", "silero"},
+    {"realtime", "inworld"},
     {"voxengine"},
     {""},  # voxpy/__init__.py
     {"channels"},
     {"localagent"},
+    {"project"},
+    {"history"},
     {"host"},
-    {"testing", "bench"},
+    {"simulation"},
+    {"testing", "lab"},
     {"cli", "__main__"},
 ]
 """First part of the module name, lowest ring first; imports go to the same ring or a lower one."""
@@ -55,18 +59,18 @@ NURSERIES = {
     "localagent/connection.py": "reader, writer and ticker of one connection",
     "localagent/server.py": "the listeners, and the speech engines of each connection",
     "host/sessions.py": "the session beside the writer of its recording",
-    "host/callees.py": "a simulated callee and its recogniser",
+    "simulation/callees.py": "a simulated callee and its recogniser",
     "channels/mediastream/line.py": "reader and writer of one byte line",
     "channels/mediastream/serving.py": "the reader of a provider's line beside its session",
-    "host/dialledcall.py": "the caller, its phone and its recording beside each other",
-    "host/localcall.py": "the agent and the media clock beside a local call",
+    "simulation/dialledcall.py": "the caller, its phone and its recording beside each other",
+    "simulation/localcall.py": "the agent and the media clock beside a local call",
     "host/running.py": "signals, the agent and the history beside the host or its workers",
     "host/serve.py": "connections, and around them the media clock and the watch over files",
-    "host/simulation.py": "a simulated caller beside its session",
+    "simulation/simulatedcall.py": "a simulated caller beside its session",
     "host/workers.py": "the workers, and around them what they are told of each other",
-    "channels/dialin.py": "a provider's clock beside its socket",
+    "simulation/dialin.py": "a provider's clock beside its socket",
     "testing/conformance/realtime.py": "the reader of a session that is being checked",
-    "testing/replay/running.py": "a replayed session beside its media clock and far sides",
+    "lab/replay/running.py": "a replayed session beside its media clock and far sides",
     "testing/service.py": "both directions of a scripted service's connection",
     "testing/grounds.py": "the sessions of a world, and around them its clock and its service",
     "cli/agent.py": "the server beside its notices",
@@ -78,7 +82,7 @@ CATCH_ALL = {
     "engine/faults.py": "contained(): user code and tasks of a session may raise anything",
     "engine/session.py": "the media tick: the clock is shared by all sessions",
     "sockets/framesocket.py": "what handles one socket's messages must not stop the others",
-    "inworld/tools.py": "a tool may raise anything, and the model must learn of it",
+    "realtime/tools.py": "a tool may raise anything, and the model must learn of it",
     "localagent/server.py": "one connection's error must not end the others; it is reported",
     "testing/conformance/media.py": "what is checked is anybody's code; the error is the finding",
     "players/speech.py": "a voice is anybody's code, and the call must go on",
@@ -86,7 +90,7 @@ CATCH_ALL = {
 }
 
 CLOCK_READERS = {
-    "bench/pacing.py": "the load generator has no trio loop, whose time the engine's clock is",
+    "lab/bench/pacing.py": "the load generator has no trio loop, whose time the engine's clock is",
     "engine/clock.py": "it is what everybody else asks",
 }
 CLOCK_READS = {

@@ -22,8 +22,8 @@ from voxpy.errors import (
     ScenarioError,
     UnknownName,
 )
-from voxpy.host.check import check_scenario
-from voxpy.host.routing import Match, read_routing
+from voxpy.project.check import check_scenario
+from voxpy.project.routing import Match, read_routing
 
 ROUTING = """\
 rules:

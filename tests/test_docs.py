@@ -13,19 +13,19 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from voxpy.channels.service import DEEDS
+from voxpy.channels.providers.markup import ANSWERS
+from voxpy.channels.providers.proof import PROOFS, TOKEN_SECRET
+from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.release import RELEASES
 from voxpy.cli import COMMANDS, main
 from voxpy.cli.serve import command as serve
-from voxpy.host.callerfile import CALLEE_KEYS, TOP_KEYS, parse_script
-from voxpy.host.channels import default_channels
-from voxpy.host.markup import ANSWERS
 from voxpy.host.metrics import METRICS
-from voxpy.host.routing import parse_routing
-from voxpy.host.stepfile import STEPS, WAITS
+from voxpy.project.channels import default_channels
+from voxpy.project.routing import parse_routing
+from voxpy.simulation.callerfile import CALLEE_KEYS, TOP_KEYS, parse_script
+from voxpy.simulation.service import DEEDS
+from voxpy.simulation.stepfile import STEPS, WAITS
 from voxpy.testing.calls import CallKit
-from voxpy.wire.mediastream.proof import PROOFS, TOKEN_SECRET
-from voxpy.wire.mediastream.providers import PROVIDERS
-from voxpy.wire.mediastream.release import RELEASES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 
 from voxpy.audio.frame import pcm16
 from voxpy.audio.wav import WavWriter, read_wav
-from voxpy.host.callerfile import default_script
+from voxpy.simulation.callerfile import default_script
 from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 
@@ -247,10 +247,10 @@ def test_reject_says_busy(voxpy: CallKit) -> None:
 
 def test_answer_with_its_own_caller_and_real_speech(tmp_path: Path) -> None:
     from voxpy.errors import EngineMissing
-    from voxpy.host.callerfile import default_script
     from voxpy.localagent.engines import local_engines
     from voxpy.localagent.rules import RuleResponder
     from voxpy.localagent.topics import load_topics
+    from voxpy.simulation.callerfile import default_script
 
     engines = local_engines(RuleResponder(load_topics(None)))
     try:

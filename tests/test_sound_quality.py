@@ -19,15 +19,15 @@ from voxpy.localagent.voice import RATE_HZ, Voice
 from voxpy.media.graph import MediaGraph
 from voxpy.media.playout import Playout
 from voxpy.media.unit import MediaPort
-from voxpy.wire.realtime.client_events import InputAudioBufferAppend
-from voxpy.wire.realtime.codec import (
+from voxpy.wire.realtime.events.client_events import InputAudioBufferAppend
+from voxpy.wire.realtime.events.codec import (
     decode_audio,
     encode_append,
     encode_audio_delta,
     parse_client,
     parse_server,
 )
-from voxpy.wire.realtime.server_events import ResponseOutputAudioDelta
+from voxpy.wire.realtime.events.server_events import ResponseOutputAudioDelta
 
 WIDE = pcm16(24000)
 TEXT = (

@@ -1,1 +1,1 @@
-"""The programs under test of ``benchmarks/bridge.py``; the load generator is ``voxpy.bench``."""
+"""The programs under test of ``benchmarks/bridge.py`` (load: ``voxpy.lab.bench``)."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import orjson
 import trio
 
-from voxpy.bench.framing import TEXT, Frames, text_frame, upgrade_answer, upgrade_request
-from voxpy.bench.pacing import answer
+from voxpy.lab.bench.framing import TEXT, Frames, text_frame, upgrade_answer, upgrade_request
+from voxpy.lab.bench.pacing import answer
 
 DELTA = b'{"type":"response.output_audio.delta"'
 MEDIA = b'{"event":"media"'

@@ -19,8 +19,6 @@ from trio.testing import memory_stream_pair
 from voxpy.audio.convert import decode
 from voxpy.audio.dtmf import DigitEnded, DtmfDetector
 from voxpy.audio.frame import PCMU
-from voxpy.channels.acting import act
-from voxpy.channels.caller import SimulatedCaller
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
 from voxpy.engine import clock
@@ -31,13 +29,15 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.errors import RemoteProtocolError
-from voxpy.host.callerfile import parse_script
-from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession, SessionPlan
-from voxpy.host.sounds import line_ears, prepare_sounds
-from voxpy.host.streams import MemoryDialer
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import serve_stream
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.acting import act
+from voxpy.simulation.caller import SimulatedCaller
+from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.sounds import line_ears, prepare_sounds
+from voxpy.simulation.streams import MemoryDialer
 from voxpy.sockets import CloseInfo, connect
 from voxpy.testing.carrier import CarrierPhone
 from voxpy.testing.engines import ScriptedResponder, scripted_engines

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from voxpy.bench.processes import Served
 from voxpy.cli import main
 from voxpy.errors import ConnectFailed
+from voxpy.lab.bench.processes import Served
 
 
 @pytest.mark.parametrize("counts", ["", "0", "20,x", "-3", "1,,2"])

@@ -17,14 +17,14 @@ import pytest
 from click.testing import CliRunner
 
 from voxpy.audio.frame import PCMA, PCMU, pcm16
+from voxpy.channels.providers.carriers import CARRIERS
+from voxpy.channels.providers.proof import Request
+from voxpy.channels.providers.providers import PROVIDERS
 from voxpy.cli import main
 from voxpy.cli.call import _plan
+from voxpy.cli.screen import Screen
 from voxpy.host.guard import Guard, called_url
-from voxpy.host.screen import Screen
-from voxpy.host.secrets import Secrets
-from voxpy.wire.carrier.carriers import CARRIERS
-from voxpy.wire.mediastream.proof import Request
-from voxpy.wire.mediastream.providers import PROVIDERS
+from voxpy.project.secrets import Secrets
 
 OPTIONS: dict[str, Any] = {
     "target": "+15550199",

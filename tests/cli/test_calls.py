@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from voxpy.cli import main
 from voxpy.cli.calls import parse_since
-from voxpy.host.history.history import History
-from voxpy.host.record import CallRecord
-from voxpy.host.tracefile import read_trace, record_of
+from voxpy.history.history import History
+from voxpy.history.record import CallRecord
+from voxpy.history.tracefile import read_trace, record_of
 
 TRACE = [
     ("session", "started", {"rule": "support", "channel": "twilio"}, {}),

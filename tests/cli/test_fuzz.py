@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from voxpy.cli import main
-from voxpy.host.callerfile import read_script
+from voxpy.simulation.callerfile import read_script
 
 ECHO = Path(__file__).parents[2] / "scenarios" / "echo.py"
 FORGETS_TO_END = """

@@ -27,7 +27,7 @@ from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
 from voxpy.localagent.server import serve_tcp
 from voxpy.localagent.vad import EnergyGate
 from voxpy.testing.engines import Airwaves, ScriptedResponder, ToneEars, ToneVoice
-from voxpy.wire.realtime.quirks import Quirks
+from voxpy.wire.realtime.events.quirks import Quirks
 
 why = "voxpy[conformance] is not installed"
 openai = pytest.importorskip("openai", reason=why)
@@ -46,7 +46,7 @@ QUIRKS = {"inworld": Quirks(), "openai": Quirks(
     call_done_name=True, buffer_response_id=True, turn_suggestions=False, conversation_created=True,
 )}  # fmt: skip
 UNLIKE_OPENAI = {
-    # Inworld's names nobody else has, and fields it leaves out: see voxpy.wire.realtime.quirks.
+    # Inworld's names nobody else has, and fields it leaves out: see events/quirks.py.
     "inworld": {
         "input_audio_buffer.turn_suggestion",
         "input_audio_buffer.turn_suggestion_revoked",

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import attrs
 import pytest
 
+from voxpy.channels.providers.proof import Request, twilio_signature
+from voxpy.channels.providers.providers import PROVIDERS
 from voxpy.host.guard import Guard, called_url
-from voxpy.wire.mediastream.proof import Request, twilio_signature
-from voxpy.wire.mediastream.providers import PROVIDERS
 
 URL = "wss://calls.example/media/x"
 

@@ -9,18 +9,18 @@ from pathlib import Path
 import orjson
 import trio
 
-from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.settings import Settings
 from voxpy.errors import ConnectFailed
-from voxpy.host.history.history import History
-from voxpy.host.history.search import SessionRow, find_sessions
-from voxpy.host.record import CallRecord
-from voxpy.host.secrets import Secrets
+from voxpy.history.history import History
+from voxpy.history.record import CallRecord
+from voxpy.history.search import SessionRow, find_sessions
 from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.simulated import SimulatedLeg
 
 SCENARIO = """
 from voxpy import AppEvents, VoxEngine

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from voxpy.audio.frame import PCMU
+from voxpy.channels.providers.events import Start
+from voxpy.channels.providers.providers import PROVIDERS
 from voxpy.host.release import LineRelease, Released
 from voxpy.testing.httpstub import Asked, HttpStub, Reply, Web
-from voxpy.wire.mediastream.events import Start
-from voxpy.wire.mediastream.providers import PROVIDERS
 
 START = Start(
     call_id="v3:call/1", stream_id="s", caller="+1", callee="+2", parameters={}, format=PCMU

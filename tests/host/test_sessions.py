@@ -13,7 +13,6 @@ import pytest
 import trio
 import trio.lowlevel
 
-from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
@@ -21,8 +20,9 @@ from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConnectFailed
-from voxpy.host.secrets import Secrets
 from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.simulated import SimulatedLeg
 
 ANSWERS = """
 from voxpy import AppEvents, CallEvents, Logger, VoxEngine

@@ -25,14 +25,14 @@ from voxpy.errors import (
     SpeechInterrupted,
     UnknownName,
 )
-from voxpy.inworld.tools import ToolSet
 from voxpy.inworld.voice import AudioStream, RealtimeVoice, VoiceEvents
 from voxpy.inworld.voice import events as ve
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.server import serve_stream
+from voxpy.realtime.tools import ToolSet
 from voxpy.testing.engines import ScriptedResponder, scripted_engines
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.session import default_session, merge
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.session import default_session, merge
 
 KEY = "cG9ydGFsLWtleQ=="
 Json = dict[str, Any]

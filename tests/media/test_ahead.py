@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU, Format, pcm16
-from voxpy.inworld.media import Voice, VoiceReports
 from voxpy.media.graph import MediaGraph, Tap
 from voxpy.media.playout import Playout
 from voxpy.media.unit import MediaPort
+from voxpy.realtime.media import Voice, VoiceReports
 
 WIDE = pcm16(24000)
 

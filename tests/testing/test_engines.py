@@ -12,8 +12,8 @@ from voxpy.audio.convert import Converter, decode, encode
 from voxpy.audio.frame import PCMU, pcm16
 from voxpy.audio.line import Line
 from voxpy.audio.resample import Resampler
-from voxpy.channels.transmission import Transmission
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
+from voxpy.simulation.transmission import Transmission
 from voxpy.testing.engines import TONES, Airwaves, ScriptedResponder, ToneEars, ToneVoice
 
 Samples = npt.NDArray[np.int16]

@@ -9,9 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voxpy.channels.script import CalleeScript
-from voxpy.channels.script import Say as SayStep
 from voxpy.errors import VoxpyError
+from voxpy.simulation.script import CalleeScript
+from voxpy.simulation.script import Say as SayStep
 from voxpy.testing import (
     CallKit,
     CallOver,

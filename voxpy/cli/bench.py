@@ -63,8 +63,8 @@ def command(**options: Any) -> None:
     """
     from rich.console import Console
 
-    from voxpy.bench.capacity import capacity, machine, most_calls
-    from voxpy.bench.picture import lateness_svg
+    from voxpy.lab.bench.capacity import capacity, machine, most_calls
+    from voxpy.lab.bench.picture import lateness_svg
 
     described = machine(options["workers"])
     console = Console(highlight=False, quiet=options["as_json"])

@@ -91,7 +91,7 @@ def command(**options: Any) -> None:
     # Imported here: `voxpy --help` must not wait for the media engine.
     import trio
 
-    from voxpy.host.screen import Screen
+    from voxpy.cli.screen import Screen
 
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
     plan = _plan(options, screen)
@@ -115,11 +115,11 @@ def command(**options: Any) -> None:
 
 
 def _plan(options: dict[str, Any], screen: Any) -> Any:
+    from voxpy.channels.providers.carrier import PhoneCall
+    from voxpy.channels.providers.carriers import carrier
     from voxpy.cli.run import _engines, _sound
     from voxpy.errors import LocalProtocolError
-    from voxpy.host.dialledcall import DialledCallPlan
-    from voxpy.wire.carrier.carrier import PhoneCall
-    from voxpy.wire.carrier.carriers import carrier
+    from voxpy.simulation.dialledcall import DialledCallPlan
 
     url, provider = _where(options)
     script = _script(options)
@@ -147,9 +147,9 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
 
 
 def _headers(options: dict[str, Any], url: str, provider: str) -> list[tuple[str, str]]:
+    from voxpy.channels.providers.signing import stream_headers
     from voxpy.engine import clock
-    from voxpy.host.secrets import Secrets
-    from voxpy.wire.carrier.signing import stream_headers
+    from voxpy.project.secrets import Secrets
 
     known, public = Secrets(options["secrets_path"]), options["public_url"]
     called = url
@@ -163,7 +163,7 @@ def _headers(options: dict[str, Any], url: str, provider: str) -> list[tuple[str
 
 def _where(options: dict[str, Any]) -> tuple[str, str]:
     """Return the URL to dial and the provider to be."""
-    from voxpy.wire.mediastream.providers import PROVIDERS
+    from voxpy.channels.providers.providers import PROVIDERS
 
     target, provider = options["target"], options["provider"]
     if "://" not in target:
@@ -182,8 +182,8 @@ def _where(options: dict[str, Any]) -> tuple[str, str]:
 
 
 def _script(options: dict[str, Any]) -> Any:
-    from voxpy.channels.script import CallerScript, StayOn, Wait
-    from voxpy.host.callerfile import polite_script, read_script
+    from voxpy.simulation.callerfile import polite_script, read_script
+    from voxpy.simulation.script import CallerScript, StayOn, Wait
 
     if options["mic"]:
         script = CallerScript(steps=(Wait(what="answered"), StayOn()))
@@ -199,7 +199,7 @@ def _script(options: dict[str, Any]) -> Any:
 
 def _format(codec: str | None, provider: str) -> Any:
     from voxpy.audio.frame import Format
-    from voxpy.wire.carrier.carriers import CARRIERS
+    from voxpy.channels.providers.carriers import CARRIERS
 
     if codec is None:  # an unknown provider is named by whoever makes its side of the call
         return CARRIERS[provider].formats[0] if provider in CARRIERS else Format("pcmu", 8000)
@@ -223,7 +223,7 @@ async def _run(plan: Any, screen: Any) -> Any:
     import trio
 
     from voxpy.errors import ConnectFailed, HandshakeRefused
-    from voxpy.host.dialledcall import DialledCall
+    from voxpy.simulation.dialledcall import DialledCall
 
     call = DialledCall(plan, screen)
     result = None

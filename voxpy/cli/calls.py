@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from voxpy.host.history.search import SessionRow
+    from voxpy.history.search import SessionRow
 
 __all__ = ["command", "parse_since"]
 
@@ -72,8 +72,8 @@ def command(**options: Any) -> None:
 
     A call whose process died is listed as interrupted; what it left can be read and heard.
     """
-    from voxpy.host.history.history import History
-    from voxpy.host.history.search import Filter, find_sessions
+    from voxpy.history.history import History
+    from voxpy.history.search import Filter, find_sessions
 
     base: Path = options["out"]
     if options["prune"]:
@@ -127,8 +127,8 @@ def _since(text: str | None) -> datetime.datetime | None:
 
 
 def _prune(base: Path, options: dict[str, Any]) -> None:
-    from voxpy.host.history.history import History
-    from voxpy.host.routing import read_routing
+    from voxpy.history.history import History
+    from voxpy.project.routing import read_routing
 
     keep_days, routing = options["keep_days"], options["routing"]
     if keep_days is None and routing.is_file():

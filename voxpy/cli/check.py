@@ -8,8 +8,8 @@ import attrs
 import click
 import orjson
 
-from voxpy.host.check import check
-from voxpy.host.problem import Problem
+from voxpy.project.check import check
+from voxpy.project.problem import Problem
 
 __all__ = ["command"]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from voxpy.testing.fuzz.hunt import Hunted
-    from voxpy.testing.fuzz.invariants import Violation
-    from voxpy.testing.fuzz.perform import Conditions
+    from voxpy.lab.fuzz.hunt import Hunted
+    from voxpy.lab.fuzz.invariants import Violation
+    from voxpy.lab.fuzz.perform import Conditions
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ class _Fuzz(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the rules by name."""
-        from voxpy.testing.fuzz.invariants import RULES
+        from voxpy.lab.fuzz.invariants import RULES
 
         with formatter.section("Rules"):
             formatter.write_text(", ".join(RULES))
@@ -61,7 +61,7 @@ def command(**options: Any) -> None:
     The calls run on virtual time and are judged by rules that hold for every scenario. The first
     that breaks one is made small, shown, and written as a caller's script.
     """
-    from voxpy.testing.fuzz.perform import Conditions
+    from voxpy.lab.fuzz.perform import Conditions
 
     conditions = Conditions(
         scenario=tuple(options["scenarios"]), ignore=frozenset(_known(options["ignored"]))
@@ -74,7 +74,7 @@ def command(**options: Any) -> None:
 
 def _known(rules: tuple[str, ...]) -> tuple[str, ...]:
     from voxpy.errors import nearest
-    from voxpy.testing.fuzz.invariants import RULES
+    from voxpy.lab.fuzz.invariants import RULES
 
     for rule in rules:
         if rule not in RULES:
@@ -87,7 +87,7 @@ def _known(rules: tuple[str, ...]) -> tuple[str, ...]:
 
 def _hunt(options: dict[str, Any], conditions: Conditions) -> None:
     from voxpy.engine import clock
-    from voxpy.testing.fuzz.hunt import hunt
+    from voxpy.lab.fuzz.hunt import hunt
 
     began_s = clock.busy_s()
     live = sys.stderr.isatty() and not options["as_json"]
@@ -163,8 +163,8 @@ def _echo_json(value: Any) -> None:
 
 
 def _replay(options: dict[str, Any], conditions: Conditions) -> None:
-    from voxpy.host.callerfile import read_script
-    from voxpy.testing.fuzz.perform import perform
+    from voxpy.lab.fuzz.perform import perform
+    from voxpy.simulation.callerfile import read_script
 
     outcome = perform(read_script(options["replay"]), conditions)
     if options["as_json"]:

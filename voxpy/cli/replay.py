@@ -59,8 +59,8 @@ def command(
     """
     # Imported here: `voxpy --help` must not wait for the media engine.
     from voxpy.engine.loader import compile_scenarios
-    from voxpy.testing.replay import read_recording, replay
-    from voxpy.testing.replay.running import TOLERANCE_S
+    from voxpy.lab.replay import read_recording, replay
+    from voxpy.lab.replay.running import TOLERANCE_S
     from voxpy.testing.virtual import run_virtual
 
     recording = read_recording(session if session.is_dir() else base / "sessions" / session)
@@ -89,8 +89,8 @@ def _engines() -> Any:
 
 
 def _show(outcome: Any) -> None:
-    from voxpy.testing.replay.comparing import compared
-    from voxpy.testing.replay.picture import excerpt
+    from voxpy.lab.replay.comparing import compared
+    from voxpy.lab.replay.picture import excerpt
 
     recording, difference = outcome.recording, outcome.difference
     for gap in recording.gaps:

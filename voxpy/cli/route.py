@@ -9,7 +9,7 @@ import attrs
 import click
 import orjson
 
-from voxpy.host.routing import Match, NoMatch, Routing, read_routing
+from voxpy.project.routing import Match, NoMatch, Routing, read_routing
 
 __all__ = ["command"]
 

@@ -82,7 +82,7 @@ def command(**options: Any) -> None:
     # Imported here: `voxpy --help` must not wait for the media engine.
     import trio
 
-    from voxpy.host.screen import Screen
+    from voxpy.cli.screen import Screen
 
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
     call = _plan(options, screen)
@@ -111,12 +111,12 @@ def command(**options: Any) -> None:
 
 
 def _plan(options: dict[str, Any], screen: Any) -> Any:
-    from voxpy.channels.script import CallerScript, StayOn, Wait
     from voxpy.engine.loader import compile_scenarios
-    from voxpy.host.callerfile import default_script, read_script
-    from voxpy.host.history.history import History
-    from voxpy.host.localcall import LocalCall
-    from voxpy.host.secrets import Secrets
+    from voxpy.history.history import History
+    from voxpy.project.secrets import Secrets
+    from voxpy.simulation.callerfile import default_script, read_script
+    from voxpy.simulation.localcall import LocalCall
+    from voxpy.simulation.script import CallerScript, StayOn, Wait
 
     scenarios = options["scenarios"]
     program = compile_scenarios(scenarios)
@@ -148,7 +148,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
 
 
 def _callees(options: dict[str, Any]) -> list[Any]:
-    from voxpy.host.callerfile import read_callee
+    from voxpy.simulation.callerfile import read_callee
 
     callees = []
     for given in options["callees"]:
@@ -161,8 +161,8 @@ def _callees(options: dict[str, Any]) -> list[Any]:
 
 def _sound(options: dict[str, Any], screen: Any) -> Any:
     """Open the sound card if it is asked for, or simply there; None for a call in silence."""
-    from voxpy.channels.soundcard import open_sound_card
     from voxpy.errors import EngineMissing
+    from voxpy.simulation.soundcard import open_sound_card
 
     if options["fast"] and (options["play"] or options["mic"]):
         raise click.UsageError(
@@ -217,7 +217,7 @@ async def _run(call: Any, screen: Any) -> Any:
     """Return the result, or None if the call was stopped at once."""
     import trio
 
-    from voxpy.host.localcall import run_local_call
+    from voxpy.simulation.localcall import run_local_call
 
     result = None
     async with trio.open_nursery() as nursery:

@@ -91,8 +91,8 @@ def command(**options: Any) -> None:
     from voxpy.engine.trace import Trace
     from voxpy.host.hostlog import host_log
     from voxpy.host.listening import open_sockets, tls_context
-    from voxpy.host.project import Project, load_project
-    from voxpy.host.secrets import Secrets
+    from voxpy.project.loading import Project, load_project
+    from voxpy.project.secrets import Secrets
 
     _check_agent(options["agent"])
     project = load_project(options["routing"], options["secrets_path"])

@@ -12,8 +12,8 @@ import click
 
 if TYPE_CHECKING:
     from voxpy.engine.trace import Entry
-    from voxpy.host.history.search import CallRow, SessionRow
-    from voxpy.host.timeline import Line
+    from voxpy.history.search import CallRow, SessionRow
+    from voxpy.history.timeline import Line
 
 __all__ = ["command"]
 
@@ -53,9 +53,9 @@ def command(session_id: str, *, verbose: bool, as_json: bool, out: Path) -> None
     ID is a session's id, as `voxpy calls` lists it, or its beginning; or `last`. A call that still
     runs is shown as far as it has come.
     """
-    from voxpy.host.history.history import History
-    from voxpy.host.history.search import find_one
-    from voxpy.host.tracefile import read_trace
+    from voxpy.history.history import History
+    from voxpy.history.search import find_one
+    from voxpy.history.tracefile import read_trace
 
     History.settle_now(out)
     row = find_one(out, session_id)
@@ -70,7 +70,7 @@ def _print_json(row: SessionRow, entries: Sequence[Entry]) -> None:
     import attrs
     import orjson
 
-    from voxpy.host.timeline import timeline
+    from voxpy.history.timeline import timeline
 
     value = {**row.to_json(), "timeline": [attrs.asdict(line) for line in timeline(entries)]}
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
@@ -80,7 +80,7 @@ def _print(row: SessionRow, entries: Sequence[Entry], *, verbose: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from voxpy.host.timeline import render, timeline
+    from voxpy.history.timeline import render, timeline
 
     console = Console(highlight=False)
     if not console.is_terminal:

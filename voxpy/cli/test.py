@@ -89,18 +89,18 @@ def command(ctx: click.Context, /, *, paths: tuple[Path, ...], **options: Any) -
         _update(console, cases, run)
     reports = _run(console, cases, run, options)
     if options["junit"] is not None:
-        from voxpy.testing.suite.report import junit_xml
+        from voxpy.lab.suite.report import junit_xml
 
         options["junit"].parent.mkdir(parents=True, exist_ok=True)
         options["junit"].write_text(junit_xml(reports), encoding="utf-8")
     if options["as_json"]:
         import orjson
 
-        from voxpy.testing.suite.report import suite_json
+        from voxpy.lab.suite.report import suite_json
 
         click.echo(orjson.dumps(suite_json(reports), option=orjson.OPT_INDENT_2).decode())
     else:
-        from voxpy.testing.suite.table import show_summary
+        from voxpy.lab.suite.table import show_summary
 
         show_summary(console, reports)
     ctx.exit(EXIT_FAILED if any(r.outcome != "passed" for r in reports) else 0)
@@ -109,7 +109,7 @@ def command(ctx: click.Context, /, *, paths: tuple[Path, ...], **options: Any) -
 def _cases(ctx: click.Context, paths: Iterable[Path], wanted: str | None) -> list[Path]:
     """Return the scripts to run, all of them readable. Names every bad one before anything runs."""
     from voxpy.errors import ConfigError
-    from voxpy.testing.suite.casefile import find_cases, read_case
+    from voxpy.lab.suite.casefile import find_cases, read_case
 
     found = find_cases(paths)
     cases = [path for path in found if wanted is None or wanted.lower() in path.stem.lower()]
@@ -130,9 +130,9 @@ def _cases(ctx: click.Context, paths: Iterable[Path], wanted: str | None) -> lis
 
 
 def _run_options(options: dict[str, Any]) -> Any:
-    from voxpy.host.secrets import Secrets
-    from voxpy.testing.evaluation.judge import Judge
-    from voxpy.testing.suite.running import RunOptions
+    from voxpy.lab.evaluation.judge import Judge
+    from voxpy.lab.suite.running import RunOptions
+    from voxpy.project.secrets import Secrets
 
     known = Secrets(options["secrets_path"])
     url = options["judge_url"] or known.get("VOXPY_JUDGE_URL")
@@ -153,8 +153,8 @@ def _run_options(options: dict[str, Any]) -> Any:
 
 
 def _update(console: Any, cases: list[Path], run: Any) -> None:
-    from voxpy.testing.suite.running import update_case
-    from voxpy.testing.suite.updating import update_script
+    from voxpy.lab.suite.running import update_case
+    from voxpy.lab.suite.updating import update_script
 
     for path in cases:
         changed = update_script(path, update_case(path, run))
@@ -162,8 +162,8 @@ def _update(console: Any, cases: list[Path], run: Any) -> None:
 
 
 def _run(console: Any, cases: list[Path], run: Any, options: dict[str, Any]) -> list[Any]:
-    from voxpy.testing.suite.pool import run_cases
-    from voxpy.testing.suite.table import show_failure
+    from voxpy.lab.suite.pool import run_cases
+    from voxpy.lab.suite.table import show_failure
 
     total = len(cases) * options["repeat"]
     reports: list[Any] = []

@@ -17,10 +17,11 @@ import trio
 
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.mediastream.serving import LIMITS, serve_line
+from voxpy.channels.providers.proof import Request
+from voxpy.channels.providers.providers import media_stream
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
-from voxpy.host.channels import Channel
 from voxpy.host.connections import ConnectionLimits, Connections
 from voxpy.host.guard import Guard, called_url
 from voxpy.host.metrics import Metrics
@@ -28,9 +29,8 @@ from voxpy.host.reception import Reception
 from voxpy.host.release import LineRelease, Released
 from voxpy.host.requesthead import BadHead, Head, ReplayStream, read_head, refuse_plainly
 from voxpy.host.web import Web
+from voxpy.project.channels import Channel
 from voxpy.sockets.accepting import Upgrade, receive_upgrade
-from voxpy.wire.mediastream.proof import Request
-from voxpy.wire.mediastream.providers import media_stream
 
 __all__ = ["Door"]
 

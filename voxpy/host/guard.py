@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 import attrs
 
+from voxpy.channels.providers.proof import PROOFS, TOKEN_SECRET, Request, bears_token
+from voxpy.channels.providers.provider import Provider
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
-from voxpy.wire.mediastream.proof import PROOFS, TOKEN_SECRET, Request, bears_token
-from voxpy.wire.mediastream.provider import Provider
 
 __all__ = ["Guard", "called_url"]
 

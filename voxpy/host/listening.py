@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from voxpy.errors import ConfigError, VoxpyError
-from voxpy.host.channels import Channel
+from voxpy.project.channels import Channel
 
 __all__ = ["BACKLOG", "Sockets", "open_sockets", "tls_context"]
 

@@ -14,11 +14,11 @@ from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.trace import Trace
 from voxpy.host.admission import Admission, Busy, Refusal
-from voxpy.host.channels import Channel
 from voxpy.host.metrics import Metrics
-from voxpy.host.reload import ProjectFiles
-from voxpy.host.routing import Match, NoMatch
 from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.project.channels import Channel
+from voxpy.project.reload import ProjectFiles
+from voxpy.project.routing import Match, NoMatch
 
 __all__ = ["NOT_FOUND", "Reception"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from voxpy.channels.providers.events import Start
+from voxpy.channels.providers.provider import Provider
+from voxpy.channels.providers.release import RELEASES, ReleaseCall
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
 from voxpy.errors import ConfigError
-from voxpy.wire.mediastream.events import Start
-from voxpy.wire.mediastream.provider import Provider
-from voxpy.wire.mediastream.release import RELEASES, ReleaseCall
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch, HttpRequestResult

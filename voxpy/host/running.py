@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from voxpy.channels.providers.markup import ANSWERS
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Trace
-from voxpy.host.channels import Channel, default_channels
+from voxpy.history.history import History
 from voxpy.host.guard import Guard
-from voxpy.host.history.history import History
 from voxpy.host.listening import Sockets
-from voxpy.host.markup import ANSWERS
 from voxpy.host.metrics import Metrics
-from voxpy.host.project import Project
 from voxpy.host.release import LineRelease
-from voxpy.host.reload import ProjectFiles
-from voxpy.host.secrets import Secrets
 from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.warmup import warm_up
 from voxpy.host.workerlink import WorkerLink
 from voxpy.host.workers import Handover, Workers
+from voxpy.project.channels import Channel, default_channels
+from voxpy.project.loading import Project
+from voxpy.project.reload import ProjectFiles
+from voxpy.project.secrets import Secrets
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -207,8 +207,7 @@ async def _agent(
         return open_tcp, RealtimeEndpoint(url=DEFAULT_URL)
     if agent == "local":
         # Only here: they take longer to load than all the rest of a host.
-        from voxpy.host.localcall import LOCAL_PATH
-        from voxpy.localagent.server import serve_tcp
+        from voxpy.localagent.server import LOCAL_PATH, serve_tcp
 
         engines = speech()
         await engines.run(engines.voice.warm_up)

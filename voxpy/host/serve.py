@@ -14,18 +14,18 @@ from voxpy.engine import clock
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.speech import SpeechEngines
 from voxpy.engine.trace import Trace
+from voxpy.history.history import History
 from voxpy.host.accepting import Acceptor
 from voxpy.host.admission import Admission, Busy
 from voxpy.host.connections import ConnectionLimits
 from voxpy.host.door import Door
 from voxpy.host.guard import Guard
-from voxpy.host.history.history import History
 from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.reception import Reception
-from voxpy.host.reload import ProjectFiles
 from voxpy.host.sessions import SessionPlan
 from voxpy.host.web import Web
+from voxpy.project.reload import ProjectFiles
 
 __all__ = ["Host", "HostOptions"]
 

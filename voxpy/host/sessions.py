@@ -28,8 +28,9 @@ from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace
 from voxpy.errors import ConfigError
 from voxpy.events import AppEvents
+from voxpy.history.history import History
+from voxpy.history.record import RECORDING, CallRecord, RecordKeeper
 from voxpy.host.folder import SessionFolder
-from voxpy.host.history.history import History
 from voxpy.host.inputs import (
     INPUTS,
     InputsFile,
@@ -38,10 +39,9 @@ from voxpy.host.inputs import (
     begin_inputs,
     recorded,
 )
-from voxpy.host.record import RECORDING, CallRecord, RecordKeeper
-from voxpy.host.secrets import Secrets
 from voxpy.media.graph import Tap
 from voxpy.media.recorder import both_sides
+from voxpy.project.secrets import Secrets
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 

@@ -22,15 +22,15 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from voxpy.channels.providers import proof
+from voxpy.channels.providers.markup import ANSWERS, Asked, Outcome, asked, voice_answer
 from voxpy.host.admission import Refusal
-from voxpy.host.channels import Channel
 from voxpy.host.guard import Guard, called_url
-from voxpy.host.markup import ANSWERS, Asked, Outcome, asked, voice_answer
 from voxpy.host.metrics import CONTENT_TYPE, Metrics, Snapshot, exposition
 from voxpy.host.reception import Reception
 from voxpy.host.requesthead import ReplayStream
-from voxpy.host.routing import NoMatch
-from voxpy.wire.mediastream import proof
+from voxpy.project.channels import Channel
+from voxpy.project.routing import NoMatch
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -12,13 +12,14 @@ from voxpy.engine.events import Namespace
 from voxpy.errors import ConnectFailed, ScenarioError
 from voxpy.inworld import client as client_module
 from voxpy.inworld import events
-from voxpy.inworld.control import ClientController, ClientOptions, CloseEvent
-from voxpy.inworld.formats import AUDIO_FORMATS, AudioChoice
-from voxpy.inworld.link import Access
+from voxpy.realtime.control import ClientController, ClientOptions, CloseEvent
+from voxpy.realtime.formats import AUDIO_FORMATS, AudioChoice
+from voxpy.realtime.link import Access
 from voxpy.wire.realtime.endpoint import authorization, session_url
 
 if TYPE_CHECKING:
-    from voxpy.inworld import tools, voice
+    from voxpy.inworld import voice
+    from voxpy.realtime import tools
 
 __all__ = ["CloseEvent", "Inworld"]
 
@@ -26,7 +27,7 @@ SECRET = "INWORLD_API_KEY"  # noqa: S105  its name, not its value
 FAILED = "no connection to the realtime service"
 
 
-_ON_DEMAND = {"RealtimeVoice": "voxpy.inworld.voice", "ToolSet": "voxpy.inworld.tools"}
+_ON_DEMAND = {"RealtimeVoice": "voxpy.inworld.voice", "ToolSet": "voxpy.realtime.tools"}
 """Parts that most scenarios do without: imported when they are first named."""
 
 

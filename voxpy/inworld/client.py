@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxpy.engine.emitter import Emitter
 from voxpy.engine.session import Session
 from voxpy.errors import UnknownName, nearest
-from voxpy.inworld.tooling import Tools
 from voxpy.media.unit import MediaPort
+from voxpy.realtime.tooling import Tools
 
 __all__ = ["ClientControl", "RealtimeAPIClient"]
 
@@ -17,7 +17,7 @@ Fields = Mapping[str, Any]
 
 
 class ClientControl(Protocol):
-    """What the client delegates to; ``voxpy.inworld.connection`` implements it."""
+    """What the client delegates to; ``voxpy.realtime.connection`` implements it."""
 
     client_id: str
     web_socket_id: str

@@ -16,7 +16,9 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import Listening
 from voxpy.localagent.speaking import Speaking
 from voxpy.sockets import FrameSocket
-from voxpy.wire.realtime.effects import (
+from voxpy.wire.realtime.events.quirks import Quirks
+from voxpy.wire.realtime.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
+from voxpy.wire.realtime.server.effects import (
     AudioReceived,
     ConsiderBackchannel,
     Effect,
@@ -28,9 +30,7 @@ from voxpy.wire.realtime.effects import (
     Stop,
     Summarise,
 )
-from voxpy.wire.realtime.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
-from voxpy.wire.realtime.quirks import Quirks
-from voxpy.wire.realtime.server import RealtimeServer
+from voxpy.wire.realtime.server.protocol import RealtimeServer
 
 __all__ = ["AgentConnection", "Behaviour"]
 

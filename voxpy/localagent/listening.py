@@ -23,10 +23,10 @@ from voxpy.media.turns import (
     SpeechStopped,
     TurnEvent,
 )
-from voxpy.wire.realtime.effects import Effect, InputCleared, InputCommitted
-from voxpy.wire.realtime.lengths import WholeSamples
-from voxpy.wire.realtime.server import RealtimeServer
-from voxpy.wire.realtime.session import audio_format
+from voxpy.wire.realtime.events.lengths import WholeSamples
+from voxpy.wire.realtime.events.session import audio_format
+from voxpy.wire.realtime.server.effects import Effect, InputCleared, InputCommitted
+from voxpy.wire.realtime.server.protocol import RealtimeServer
 
 __all__ = ["Listening"]
 

@@ -17,7 +17,9 @@ from voxpy.localagent.engines import Engines
 from voxpy.sockets import Upgrade, receive_upgrade
 from voxpy.wire.realtime.endpoint import check_request
 
-__all__ = ["serve_stream", "serve_tcp"]
+__all__ = ["LOCAL_PATH", "serve_stream", "serve_tcp"]
+
+LOCAL_PATH = "/api/v1/realtime/session"
 
 Report = Callable[[str], None]
 

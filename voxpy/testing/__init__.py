@@ -6,10 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voxpy.channels.caller import CallOver, StepFailed
-    from voxpy.channels.script import LineOptions
+    from voxpy.lab.evaluation.judge import Judge, Verdict
+    from voxpy.lab.evaluation.measures import Evaluation, evaluate
+    from voxpy.lab.fuzz.callers import fuzz_callers
     from voxpy.localagent.connection import Behaviour
     from voxpy.localagent.responder import CallTool, Say, Turn
+    from voxpy.simulation.caller import CallOver, StepFailed
+    from voxpy.simulation.script import LineOptions
     from voxpy.testing.agent import ScriptedAgent
     from voxpy.testing.caller import Caller
     from voxpy.testing.calls import CallKit
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
         check_sink,
         check_source,
     )
-    from voxpy.testing.evaluation.judge import Judge, Verdict
-    from voxpy.testing.evaluation.measures import Evaluation, evaluate
-    from voxpy.testing.fuzz.callers import fuzz_callers
     from voxpy.testing.httpstub import Reply
     from voxpy.testing.service import Refusing, Service, Talk
     from voxpy.testing.story import Happened, Latency, Said, ToolCalled, Truncated
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from voxpy.testing.virtual import run_virtual
     from voxpy.testing.world import World
     from voxpy.testing.worldcall import WorldCall
+    from voxpy.wire.realtime.events.quirks import Quirks
     from voxpy.wire.realtime.faults import Faults
-    from voxpy.wire.realtime.quirks import Quirks
 
 __all__ = [
     "Behaviour",

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 
-from voxpy.channels.caller import CallOver, SimulatedCaller
-from voxpy.channels.script import PressedAs
-from voxpy.host.sounds import speech_for_line
 from voxpy.localagent.engines import Engines, Samples
+from voxpy.simulation.caller import CallOver, SimulatedCaller
+from voxpy.simulation.script import PressedAs
+from voxpy.simulation.sounds import speech_for_line
 from voxpy.testing.worldcall import WorldCall
 
 __all__ = ["Caller"]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from voxpy.channels.script import CallerScript
 from voxpy.engine.http import Fetch
 from voxpy.engine.ports import OpenStream
 from voxpy.engine.settings import Settings
-from voxpy.host.callerfile import parse_script
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
+from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.script import CallerScript
 from voxpy.testing.engines import AgentScript
 from voxpy.testing.grounds import Serve
 from voxpy.testing.httpstub import Web

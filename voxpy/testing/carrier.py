@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import attrs
 
 from voxpy.audio.frame import PCMU
-from voxpy.channels.dialin import ProviderPhone
+from voxpy.channels.providers.carrier import Clear, HostEvent, PhoneCall, Play
+from voxpy.channels.providers.carriers import carrier
 from voxpy.engine import clock
+from voxpy.simulation.dialin import ProviderPhone
 from voxpy.sockets import FrameSocket
-from voxpy.wire.carrier.carrier import Clear, HostEvent, PhoneCall, Play
-from voxpy.wire.carrier.carriers import carrier
 
 __all__ = ["CarrierPhone", "Played"]
 

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from voxpy.channels.service import CallsTool, ServiceScript
 from voxpy.engine.speech import Recognised
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Act, CallTool, Responder, Say, Turn
 from voxpy.localagent.vad import EnergyGate
+from voxpy.simulation.service import CallsTool, ServiceScript
 
 __all__ = [
     "AgentScript",

@@ -15,9 +15,9 @@ import orjson
 
 from voxpy.engine.ending import End
 from voxpy.engine.trace import Entry
-from voxpy.host.record import CallRecord
+from voxpy.history.record import CallRecord
+from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession
-from voxpy.host.timeline import render, timeline
 
 __all__ = ["CallStory", "Happened", "Latency", "Said", "ToolCalled", "Truncated"]
 

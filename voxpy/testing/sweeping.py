@@ -8,12 +8,12 @@ from typing import get_args
 
 import attrs
 
-from voxpy.channels.script import CallerScript
-from voxpy.channels.service import Deed, Moment
 from voxpy.engine.settings import Settings
-from voxpy.host.callerfile import parse_script
-from voxpy.host.scriptwriting import write_script
-from voxpy.testing.fuzz.perform import CANARIES, Conditions, Outcome, perform
+from voxpy.lab.fuzz.perform import CANARIES, Conditions, Outcome, perform
+from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.script import CallerScript
+from voxpy.simulation.scriptwriting import write_script
+from voxpy.simulation.service import Deed, Moment
 from voxpy.testing.httpstub import Web
 from voxpy.testing.world import Scenario
 
@@ -45,7 +45,7 @@ def sweep(
 
     plan: a caller's script, or the YAML of one. Everybody speaks in tones.
     endings: deeds of a Moment.
-    ignore: rules of voxpy.testing.fuzz that need not hold.
+    ignore: rules of voxpy.lab.fuzz that need not hold.
 
     Raises AssertionError if the call itself breaks a rule, or any that was ended; what makes a call
     impossible (ConfigError, ScenarioError) otherwise.

@@ -30,24 +30,25 @@ from typing import Any
 
 import trio
 
-from voxpy.channels.acting import act
-from voxpy.channels.caller import CallOver, SimulatedCaller
-from voxpy.channels.script import CalleeScript, CallerScript, LineOptions, Step
 from voxpy.engine.http import Fetch
 from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConnectFailed, VoxpyError
-from voxpy.host.callees import Voices
-from voxpy.host.localcall import LOCAL_KEY, LOCAL_PATH
-from voxpy.host.secrets import Secrets
+from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession, SessionPlan
-from voxpy.host.simulation import SimulatedCall
-from voxpy.host.sounds import engine_ears, line_ears, prepare_sounds
-from voxpy.host.timeline import render, timeline
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines, Samples
+from voxpy.localagent.server import LOCAL_PATH
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.acting import act
+from voxpy.simulation.callees import Voices
+from voxpy.simulation.caller import CallOver, SimulatedCaller
+from voxpy.simulation.localcall import LOCAL_KEY
+from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Step
+from voxpy.simulation.simulatedcall import SimulatedCall
+from voxpy.simulation.sounds import engine_ears, line_ears, prepare_sounds
 from voxpy.testing.agent import ScriptedAgent
 from voxpy.testing.caller import Caller
 from voxpy.testing.engines import AgentScript

@@ -15,12 +15,12 @@ from trio.testing import memory_stream_pair
 from voxpy.audio.frame import PCMU, pcm16
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
+from voxpy.channels.providers.events import Start
+from voxpy.channels.providers.provider import Message
+from voxpy.channels.providers.providers import media_stream
 from voxpy.engine.ports import FirstAudio, LegConnected, LegEnded, LegEvent, LegTone
 from voxpy.errors import NotSupported, ScenarioError
 from voxpy.sockets import CloseInfo, FrameSocket, connect
-from voxpy.wire.mediastream.events import Start
-from voxpy.wire.mediastream.provider import Message
-from voxpy.wire.mediastream.providers import media_stream
 
 STARTS: dict[str, dict[str, Any]] = {
     "twilio": {

@@ -18,16 +18,16 @@ import trio
 
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.streams import open_tcp
-from voxpy.host.history.history import History
+from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import Sockets, open_sockets
 from voxpy.host.metrics import Metrics
-from voxpy.host.project import Project, load_project
-from voxpy.host.reload import ProjectFiles
-from voxpy.host.secrets import Secrets
 from voxpy.host.serve import Host, HostOptions
-from voxpy.host.streams import MemoryDialer
 from voxpy.localagent.server import serve_stream
+from voxpy.project.loading import Project, load_project
+from voxpy.project.reload import ProjectFiles
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.streams import MemoryDialer
 from voxpy.sockets import connect
 from voxpy.testing.carrier import CarrierPhone
 from voxpy.testing.engines import ScriptedResponder, scripted_engines

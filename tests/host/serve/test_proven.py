@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from voxpy.channels.providers.proof import twilio_signature
 from voxpy.errors import HandshakeRefused
-from voxpy.host.history.search import find_sessions
+from voxpy.history.search import find_sessions
 from voxpy.sockets import connect
 from voxpy.testing.carrier import CarrierPhone
-from voxpy.wire.mediastream.proof import twilio_signature
 
 pytestmark = pytest.mark.slow
 

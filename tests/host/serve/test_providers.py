@@ -22,28 +22,28 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from voxpy.channels.script import StayOn
+from voxpy.channels.providers.carrier import PhoneCall
+from voxpy.channels.providers.carriers import CARRIERS, carrier
+from voxpy.channels.providers.proof import plivo_signature, twilio_signature
 from voxpy.engine.ports import RealtimeEndpoint
 from voxpy.engine.trace import Entry
-from voxpy.host.callerfile import parse_script
-from voxpy.host.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
-from voxpy.host.history.history import History
-from voxpy.host.history.search import Filter, SessionRow, find_sessions
+from voxpy.history.history import History
+from voxpy.history.search import Filter, SessionRow, find_sessions
+from voxpy.history.tracefile import read_trace
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import open_sockets
 from voxpy.host.metrics import Metrics
-from voxpy.host.project import Project, load_project
-from voxpy.host.reload import ProjectFiles
-from voxpy.host.secrets import Secrets
 from voxpy.host.serve import Host, HostOptions
-from voxpy.host.streams import MemoryDialer
-from voxpy.host.tracefile import read_trace
 from voxpy.localagent.responder import Act, Say, Turn
 from voxpy.localagent.server import serve_stream
+from voxpy.project.loading import Project, load_project
+from voxpy.project.reload import ProjectFiles
+from voxpy.project.secrets import Secrets
+from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
+from voxpy.simulation.script import StayOn
+from voxpy.simulation.streams import MemoryDialer
 from voxpy.testing.engines import ScriptedResponder, scripted_engines
-from voxpy.wire.carrier.carrier import PhoneCall
-from voxpy.wire.carrier.carriers import CARRIERS, carrier
-from voxpy.wire.mediastream.proof import plivo_signature, twilio_signature
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import trio
 import trustme
 
 from tests.host.serve.conftest import Hosting
-from voxpy.host.markup import ANSWERS, Asked, Outcome, voice_answer
+from voxpy.channels.providers.markup import ANSWERS, Asked, Outcome, voice_answer
 
 pytestmark = pytest.mark.slow
 

@@ -17,11 +17,9 @@ from voxpy.audio.frame import PCMU, Format, pcm16
 from voxpy.channels.mediastream.inbound import Inbound
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
-from voxpy.channels.simulated import SimulatedLeg
+from voxpy.channels.providers.providers import PROVIDERS
 from voxpy.engine.inputs import Inputs
 from voxpy.host.inputs import RecordedLeg
-from voxpy.host.streams import MemoryDialer
-from voxpy.inworld.media import Ear, Voice, VoiceReports
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import serve_stream
 from voxpy.media.conference import MixMinus
@@ -29,12 +27,14 @@ from voxpy.media.player import PlayerReports, PlayerSource
 from voxpy.media.playout import Playout
 from voxpy.media.recorder import TapeTrack
 from voxpy.media.unit import Sink, Source
+from voxpy.realtime.media import Ear, Voice, VoiceReports
+from voxpy.simulation.simulated import SimulatedLeg
+from voxpy.simulation.streams import MemoryDialer
 from voxpy.sockets import FrameSocket, connect
 from voxpy.sockets.memory import MemoryStream, memory_pair
 from voxpy.testing import CallKit, check_leg, check_realtime_server, check_sink, check_source
 from voxpy.testing.conformance import LEG_CHECKS, REALTIME_SERVER_CHECKS, Check, LegBench
 from voxpy.testing.engines import ScriptedResponder, scripted_engines
-from voxpy.wire.mediastream.providers import PROVIDERS
 
 Connect = Callable[[], Awaitable[FrameSocket]]
 

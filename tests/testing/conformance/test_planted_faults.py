@@ -13,12 +13,12 @@ import pytest
 import trio
 
 from voxpy.audio.frame import PCMU
-from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import LegConnected, LegEnded, LegEvent
-from voxpy.host.streams import MemoryDialer
 from voxpy.localagent.server import serve_stream
 from voxpy.media.playout import Playout
 from voxpy.media.unit import MediaPort
+from voxpy.simulation.simulated import SimulatedLeg
+from voxpy.simulation.streams import MemoryDialer
 from voxpy.sockets import FrameSocket, connect
 from voxpy.testing.conformance import (
     LEG_CHECKS,

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
-from voxpy.wire.realtime import client_events as ce
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client import Audio, RealtimeClient, is_benign
-from voxpy.wire.realtime.types import Error, ServerEvent, Unknown
+from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient, is_benign
+from voxpy.wire.realtime.events import client_events as ce
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.types import Error, ServerEvent, Unknown
 
 
 def frame(kind: str, **fields: Any) -> bytes:

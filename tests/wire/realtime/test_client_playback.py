@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.wire.realtime.client_events import ConversationItemDelete, ConversationItemTruncate
-from voxpy.wire.realtime.playback import AudioRate, Playback
-from voxpy.wire.realtime.types import ClientEvent
+from voxpy.wire.realtime.client.playback import AudioRate, Playback
+from voxpy.wire.realtime.events.client_events import (
+    ConversationItemDelete,
+    ConversationItemTruncate,
+)
+from voxpy.wire.realtime.events.types import ClientEvent
 
 PCM = AudioRate("pcm16", 24000)
 MULAW = AudioRate("pcmu", 8000)

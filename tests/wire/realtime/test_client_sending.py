@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from voxpy.errors import LocalProtocolError
-from voxpy.wire.realtime import client_events as ce
-from voxpy.wire.realtime.client import Audio, RealtimeClient
+from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
+from voxpy.wire.realtime.events import client_events as ce
 
 MANUAL = {"audio": {"input": {"turn_detection": None}}}
 VAD = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client_events import ConversationItemCreate, ResponseCreate
-from voxpy.wire.realtime.sequencer import ResponseSequencer
-from voxpy.wire.realtime.types import ClientEvent, Error, ServerEvent
+from voxpy.wire.realtime.client.sequencer import ResponseSequencer
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.client_events import ConversationItemCreate, ResponseCreate
+from voxpy.wire.realtime.events.types import ClientEvent, Error, ServerEvent
 
 RACE = "conversation_already_has_active_response"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.floor import ANSWER_WITHIN_S, Floor
-from voxpy.wire.realtime.history import KEPT_MESSAGES, History
-from voxpy.wire.realtime.transcripts import Transcripts
-from voxpy.wire.realtime.types import Error, ServerEvent
+from voxpy.wire.realtime.client.floor import ANSWER_WITHIN_S, Floor
+from voxpy.wire.realtime.client.history import KEPT_MESSAGES, History
+from voxpy.wire.realtime.client.transcripts import Transcripts
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.types import Error, ServerEvent
 
 
 def audio_words(text: str, item_id: str = "i") -> ServerEvent:

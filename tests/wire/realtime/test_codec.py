@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
-from voxpy.wire.realtime import client_events as ce
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime import shapes
-from voxpy.wire.realtime.codec import (
+from voxpy.wire.realtime.events import client_events as ce
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events import shapes
+from voxpy.wire.realtime.events.codec import (
     LEGACY_NAMES,
     MAX_DEPTH,
     decode_audio,
@@ -26,7 +26,7 @@ from voxpy.wire.realtime.codec import (
     parse_client,
     parse_server,
 )
-from voxpy.wire.realtime.types import (
+from voxpy.wire.realtime.events.types import (
     Error,
     Unknown,
     end_reason,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from voxpy.wire.realtime import client_events as ce
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.codec import encode, parse_client, parse_server
-from voxpy.wire.realtime.types import Unknown, WireEvent
+from voxpy.wire.realtime.events import client_events as ce
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.codec import encode, parse_client, parse_server
+from voxpy.wire.realtime.events.types import Unknown, WireEvent
 
 CLIENT = [
     (

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.testing.joined import Talk
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.lengths import TICKS_PER_S, AudioLength, WholeSamples
-from voxpy.wire.realtime.session import BYTES_PER_SAMPLE, PCM_RATES_HZ, audio_format
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.lengths import TICKS_PER_S, AudioLength, WholeSamples
+from voxpy.wire.realtime.events.session import BYTES_PER_SAMPLE, PCM_RATES_HZ, audio_format
 
 FORMATS: list[Any] = [
     *({"type": "audio/pcm", "rate": rate_hz} for rate_hz in PCM_RATES_HZ),

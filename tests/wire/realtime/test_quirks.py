@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.testing.joined import Talk
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client import RealtimeClient
-from voxpy.wire.realtime.codec import LEGACY_NAMES, parse_server
-from voxpy.wire.realtime.quirks import Quirks
-from voxpy.wire.realtime.session import BYTES_PER_SAMPLE, audio_format
+from voxpy.wire.realtime.client.protocol import RealtimeClient
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.codec import LEGACY_NAMES, parse_server
+from voxpy.wire.realtime.events.quirks import Quirks
+from voxpy.wire.realtime.events.session import BYTES_PER_SAMPLE, audio_format
 
 MS = b"\1\0" * 24
 

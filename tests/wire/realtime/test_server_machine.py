@@ -12,13 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from voxpy.wire.realtime import effects as fx
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client import Audio, RealtimeClient
-from voxpy.wire.realtime.codec import parse_server
-from voxpy.wire.realtime.quirks import Quirks
-from voxpy.wire.realtime.server import RealtimeServer
-from voxpy.wire.realtime.types import ServerEvent, Unknown
+from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.codec import parse_server
+from voxpy.wire.realtime.events.quirks import Quirks
+from voxpy.wire.realtime.events.types import ServerEvent, Unknown
+from voxpy.wire.realtime.server import effects as fx
+from voxpy.wire.realtime.server.protocol import RealtimeServer
 
 short_text = st.text("ab ", max_size=8)
 audio = st.integers(0, 4000).map(lambda samples: b"\1\0" * samples)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.wire.realtime.session import (
+from voxpy.wire.realtime.events.session import (
     InvalidValue,
     audio_format,
     default_session,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.testing.joined import Talk
-from voxpy.wire.realtime import effects as fx
-from voxpy.wire.realtime import server_events as se
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.server import effects as fx
 
 MS = b"\1\0" * 24
 

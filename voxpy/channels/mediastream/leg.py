@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from voxpy.channels.mediastream.inbound import Inbound
 from voxpy.channels.mediastream.line import Line
 from voxpy.channels.mediastream.outbound import Outbound
+from voxpy.channels.providers import events as ev
+from voxpy.channels.providers.provider import MediaStream, Message
 from voxpy.engine import clock
 from voxpy.engine.ports import EarlyMedia, FirstAudio, LegConnected, LegEnded, LegEvent, LegTone
 from voxpy.errors import NotSupported, RemoteProtocolError
 from voxpy.media.unit import MediaPort
 from voxpy.sockets.terms import CloseInfo
-from voxpy.wire.mediastream import events as ev
-from voxpy.wire.mediastream.provider import MediaStream, Message
 
 __all__ = ["MediaStreamLeg", "Release"]
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import trio
 
+from voxpy.channels.providers.provider import Message
 from voxpy.sockets.pipes import Pipe, PipeReports, pipe_over
 from voxpy.sockets.terms import CloseInfo
-from voxpy.wire.mediastream.provider import Message
 
 __all__ = ["ByteLine", "Line"]
 

@@ -14,8 +14,8 @@ import attrs
 
 from voxpy.audio.frame import FRAME_S, Format
 from voxpy.channels.mediastream.line import Line
+from voxpy.channels.providers.provider import MediaStream
 from voxpy.media.digits import DigitQueue
-from voxpy.wire.mediastream.provider import MediaStream
 
 __all__ = ["Outbound", "OutboundStatistics"]
 

@@ -10,12 +10,12 @@ import trio
 
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
+from voxpy.channels.providers.events import Start
+from voxpy.channels.providers.provider import MediaStream, Message
+from voxpy.channels.providers.providers import media_stream
 from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import receive_upgrade
 from voxpy.sockets.terms import SocketLimits
-from voxpy.wire.mediastream.events import Start
-from voxpy.wire.mediastream.provider import MediaStream, Message
-from voxpy.wire.mediastream.providers import media_stream
 
 __all__ = ["LIMITS", "MakeSession", "ReleaseLine", "Runs", "serve_line", "serve_media_stream"]
 

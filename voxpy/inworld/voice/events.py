@@ -1,7 +1,7 @@
 """What a voice tells its program: one frozen class for each event, ``name`` as in Mastra's voice.
 
 Besides these, every event of the service is passed on under its own name (``response.done``) as
-the class of ``voxpy.wire.realtime.server_events``, all but ``error`` and the audio itself.
+the class of ``voxpy.wire.realtime.events.server_events``, all but ``error`` and the audio itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 
 from voxpy.engine.events import Namespace
 from voxpy.inworld.voice.streams import AudioStream
-from voxpy.wire.realtime.types import Error
+from voxpy.wire.realtime.events.types import Error
 
 __all__ = ["VoiceEvent", "VoiceEvents"]
 

@@ -8,8 +8,6 @@ from typing import Any
 import trio
 
 from voxpy.errors import ConnectFailed, RemoteProtocolError, RequestFailed
-from voxpy.inworld.connection import ConnectionReports, RealtimeConnection
-from voxpy.inworld.tools import ToolSet
 from voxpy.inworld.voice.config import auto_responds
 from voxpy.inworld.voice.events import (
     Backchannel,
@@ -24,10 +22,18 @@ from voxpy.inworld.voice.events import (
 from voxpy.inworld.voice.listeners import Delivery
 from voxpy.inworld.voice.reading import Cancel, Reading
 from voxpy.inworld.voice.waiting import ResponseWait
-from voxpy.wire.realtime import client_events as ce
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client import Audio, RealtimeClient, is_benign
-from voxpy.wire.realtime.types import ClientEvent, Error, FunctionCall, ServerEvent, function_calls
+from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
+from voxpy.realtime.tools import ToolSet
+from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient, is_benign
+from voxpy.wire.realtime.events import client_events as ce
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.types import (
+    ClientEvent,
+    Error,
+    FunctionCall,
+    ServerEvent,
+    function_calls,
+)
 
 __all__ = ["VoiceLink"]
 

@@ -16,7 +16,7 @@ import trio
 from voxpy.engine.dispatch import until_suspended
 from voxpy.errors import ScenarioError, UnknownName, nearest
 from voxpy.inworld.voice.events import VoiceEvents
-from voxpy.wire.realtime.server_events import SERVER_EVENTS
+from voxpy.wire.realtime.events.server_events import SERVER_EVENTS
 
 __all__ = ["Delivery", "Listeners", "event_name"]
 

@@ -15,9 +15,9 @@ import attrs
 
 from voxpy.inworld.voice import events as ve
 from voxpy.inworld.voice.config import interrupts
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client import Audio
-from voxpy.wire.realtime.types import ServerEvent
+from voxpy.wire.realtime.client.protocol import Audio
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.types import ServerEvent
 
 __all__ = ["Cancel", "Reading"]
 

@@ -19,8 +19,6 @@ from voxpy.engine import clock
 from voxpy.engine.ports import OpenStream
 from voxpy.engine.streams import open_tcp
 from voxpy.errors import ConnectFailed, ScenarioError
-from voxpy.inworld.connection import ConnectionReports, RealtimeConnection
-from voxpy.inworld.tools import ToolSet
 from voxpy.inworld.voice.block import Block
 from voxpy.inworld.voice.config import (
     DEFAULT_MODEL,
@@ -32,11 +30,13 @@ from voxpy.inworld.voice.link import VoiceLink
 from voxpy.inworld.voice.listeners import Delivery, Listeners
 from voxpy.inworld.voice.sound import Sound, pieces_of
 from voxpy.inworld.voice.waiting import ResponseWait
-from voxpy.wire.realtime import client_events as ce
-from voxpy.wire.realtime.codec import base64_text
+from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
+from voxpy.realtime.tools import ToolSet
 from voxpy.wire.realtime.endpoint import DEFAULT_URL, authorization, session_url
-from voxpy.wire.realtime.overlay import laid_over
-from voxpy.wire.realtime.types import item_text
+from voxpy.wire.realtime.events import client_events as ce
+from voxpy.wire.realtime.events.codec import base64_text
+from voxpy.wire.realtime.events.overlay import laid_over
+from voxpy.wire.realtime.events.types import item_text
 
 __all__ = ["RealtimeVoice"]
 

@@ -9,10 +9,10 @@ import trio
 
 from voxpy.errors import RequestFailed, SpeechInterrupted, VoxpyError
 from voxpy.inworld.voice.events import Interrupted
-from voxpy.wire.realtime import server_events as se
-from voxpy.wire.realtime.client import is_benign
-from voxpy.wire.realtime.sequencer import is_active_race
-from voxpy.wire.realtime.types import Error, end_reason
+from voxpy.wire.realtime.client.protocol import is_benign
+from voxpy.wire.realtime.client.sequencer import is_active_race
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.types import Error, end_reason
 
 __all__ = ["ResponseWait"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voxpy.host.timeline import render, timeline
+from voxpy.history.timeline import render, timeline
 from voxpy.testing.story import CallStory
 from voxpy.testing.transcript.expected import Expected, parse_transcript
 from voxpy.testing.transcript.lines import lines_of, source_of

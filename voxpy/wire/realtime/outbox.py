@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from voxpy.wire.realtime.codec import LEGACY_NAMES, encode, encode_audio_delta
-from voxpy.wire.realtime.types import ServerEvent
+from voxpy.wire.realtime.events.codec import LEGACY_NAMES, encode, encode_audio_delta
+from voxpy.wire.realtime.events.types import ServerEvent
 
 __all__ = ["Outbox"]
 

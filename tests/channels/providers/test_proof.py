@@ -1,0 +1,182 @@
+"""Signatures of requests: with the providers' own examples where they publish one."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import b64encode, urlsafe_b64encode
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxpy.channels.providers.proof import (
+    PROOFS,
+    TOLERANCE_S,
+    Request,
+    bears_token,
+    plivo_signature,
+    twilio_signature,
+)
+from voxpy.channels.providers.providers import PROVIDERS
+
+NOW = 1_800_000_000.0
+URL = "wss://calls.example/media/x"
+
+
+def check(provider: str, request: Request, secret: str = "s3cret", now: float = NOW) -> str:
+    return PROOFS[provider].check(request, secret, now)
+
+
+def test_twilios_own_example() -> None:
+    """The form and the result of twilio.com/docs/usage/security, "Validating signatures"."""
+    url = "https://mycompany.com/myapp.php?foo=1&bar=2"
+    form = {
+        "CallSid": "CA1234567890ABCDE",
+        "Caller": "+14158675309",
+        "Digits": "1234",
+        "From": "+14158675309",
+        "To": "+18005551212",
+    }
+    assert twilio_signature("12345", url, form) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+
+
+def test_plivo_signs_the_address_with_its_query_sorted_then_the_form_and_the_nonce() -> None:
+    """As its SDKs build it: plivo/utils/signature_v3.py of github.com/plivo/plivo-python."""
+
+    def signed(text: str) -> str:
+        return b64encode(hmac.digest(b"s3cret", text.encode(), hashlib.sha256)).decode()
+
+    base = "https://calls.example/voice/plivo"
+    assert plivo_signature("s3cret", base, "77") == signed(f"{base}.77")
+    assert plivo_signature("s3cret", f"{base}?b=2&a=1", "77") == signed(f"{base}?a=1&b=2.77")
+    form = {"To": "2", "From": "1"}
+    assert plivo_signature("s3cret", base, "77", form) == signed(f"{base}?From1To2.77")
+    assert plivo_signature("s3cret", base + "?a=1", "77", form) == signed(f"{base}?a=1.From1To2.77")
+
+
+def twilio(url: str = URL, **form: str) -> Request:
+    return Request(
+        url=url, form=form, headers={"x-twilio-signature": twilio_signature("s3cret", url, form)}
+    )
+
+
+def plivo(url: str = URL, **form: str) -> Request:
+    headers = {
+        "x-plivo-signature-v3": "old," + plivo_signature("s3cret", url, "77", form),
+        "x-plivo-signature-v3-nonce": "77",
+    }
+    return Request(url=url, form=form, headers=headers)
+
+
+def jwt(head: dict[str, Any], claims: dict[str, Any], secret: bytes = b"s3cret") -> str:
+    def part(data: bytes) -> str:
+        return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    signed = f"{part(orjson.dumps(head))}.{part(orjson.dumps(claims))}"
+    return f"{signed}.{part(hmac.digest(secret, signed.encode(), 'sha256'))}"
+
+
+def vonage(body: bytes = b"", alg: str = "HS256", age_s: float = 0, **claims: Any) -> Request:
+    token = jwt({"alg": alg, "typ": "JWT"}, {"iat": NOW - age_s, "iss": "Vonage", **claims})
+    return Request(url=URL, headers={"authorization": f"Bearer {token}"}, body=body)
+
+
+@pytest.mark.parametrize("make", [twilio, plivo])
+def test_a_signature_fits_however_the_port_and_the_last_slash_are_written(make: Any) -> None:
+    provider = make.__name__
+    signed = make("wss://calls.example/media/x")
+    assert check(provider, signed) == ""
+    for same in ("wss://calls.example:443/media/x", "wss://calls.example/media/x/"):
+        assert check(provider, attrs.evolve(signed, url=same)) == ""
+    for other in ("wss://calls.example/media/y", "wss://evil.example/media/x", URL + "?a=1"):
+        assert "does not fit the address" in check(provider, attrs.evolve(signed, url=other))
+
+
+@pytest.mark.parametrize("make", [twilio, plivo])
+def test_a_form_is_signed_as_well(make: Any) -> None:
+    signed = make("https://calls.example/voice", From="+1", To="+2")
+    assert check(make.__name__, signed) == ""
+    forged = attrs.evolve(signed, form={"From": "+1", "To": "+3"})
+    assert "does not fit" in check(make.__name__, forged)
+
+
+@pytest.mark.parametrize(
+    ("provider", "problem"),
+    [
+        ("twilio", "there is no X-Twilio-Signature"),
+        ("plivo", "there is no X-Plivo-Signature-V3"),
+        ("vonage", "there is no JWT in Authorization"),
+        ("telnyx", "there is no telnyx-signature-ed25519 with its telnyx-timestamp"),
+    ],
+)
+def test_nothing_signed(provider: str, problem: str) -> None:
+    assert check(provider, Request(url=URL)) == problem
+
+
+def test_a_jwt_of_vonage() -> None:
+    body = b'{"from":"1"}'
+    fits = hashlib.sha256(body).hexdigest()
+    assert check("vonage", vonage()) == ""
+    assert check("vonage", vonage(body, payload_hash=fits)) == ""
+    assert "of another body" in check("vonage", vonage(b"{}", payload_hash=fits))
+    assert "not signed with our secret" in check("vonage", vonage(), secret="other")
+    assert "not signed with our secret" in check("vonage", vonage(alg="none"))
+    assert "was issued 301 s ago" in check("vonage", vonage(age_s=TOLERANCE_S + 1))
+    assert "was issued -301 s ago" in check("vonage", vonage(age_s=-TOLERANCE_S - 1))
+
+
+def test_ed25519_of_telnyx() -> None:
+    private = Ed25519PrivateKey.generate()
+    raw = private.public_key().public_bytes(
+        serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    )
+    key, at, body = b64encode(raw).decode(), str(int(NOW)), b'{"data":{}}'
+    signature = b64encode(private.sign(f"{at}|".encode() + body)).decode()
+    headers = {"telnyx-signature-ed25519": signature, "telnyx-timestamp": at}
+    good = Request(url=URL, headers=headers, body=body)
+    assert check("telnyx", good, key) == ""
+    assert check("telnyx", attrs.evolve(good, body=b"{}"), key).endswith("does not fit")
+    assert check("telnyx", good, key, NOW + 301) == "it was signed 301 s ago"
+    assert check("telnyx", good, "no key").endswith("does not fit")
+
+
+@given(st.sampled_from(sorted(PROOFS)), st.text(max_size=80), st.text(max_size=20))
+def test_whatever_stands_in_the_headers_is_refused_and_raises_nothing(
+    provider: str, text: str, at: str
+) -> None:
+    headers = dict.fromkeys(
+        ("x-twilio-signature", "x-plivo-signature-v3", "telnyx-signature-ed25519"), text
+    )
+    headers |= {"authorization": f"Bearer {text}", "telnyx-timestamp": at}
+    assert check(provider, Request(url=URL, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("url", "authorization", "bears"),
+    [
+        (URL + "?token=open-sesame&x=1", "", True),
+        (URL, "Bearer open-sesame", True),
+        (URL, "Basic " + b64encode(b"voxpy:open-sesame").decode(), True),
+        (URL, "open-sesame", True),
+        (URL, "", False),
+        (URL + "?token=open", "", False),
+        (URL, "Bearer open-sesame2", False),
+        (URL, "Basic open-sesame!", False),
+        (URL, "Basic " + b64encode(b"open-sesame:x").decode(), False),
+        (URL + "?token=é", "", False),
+    ],
+)
+def test_a_token_of_ours(url: str, authorization: str, bears: bool) -> None:
+    request = Request(url=url, headers={"authorization": authorization})
+    assert bears_token(request, "open-sesame") is bears
+
+
+def test_every_proof_belongs_to_a_provider_and_names_its_source() -> None:
+    assert set(PROOFS) <= set(PROVIDERS)
+    assert all(proof.source.startswith("https://") for proof in PROOFS.values())

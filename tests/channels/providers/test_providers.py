@@ -1,0 +1,534 @@
+"""Every provider's stream, message by message, as its own documentation shows them.
+
+The messages are the examples of the pages named in ``Provider.source``, shortened. What a provider
+really sends beyond its documentation these tests cannot know.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
+from voxpy.channels.providers.events import (
+    Audio,
+    Dtmf,
+    Flow,
+    MarkPlayed,
+    Problem,
+    Start,
+    Stop,
+    StreamEvent,
+    Unknown,
+)
+from voxpy.channels.providers.provider import MediaStream, Message
+from voxpy.channels.providers.providers import PROVIDERS, media_stream
+from voxpy.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+
+AUDIO = bytes(range(160))
+B64 = b64encode(AUDIO).decode()
+
+
+def js(**fields: Any) -> str:
+    return orjson.dumps(fields).decode()
+
+
+def packet(kind: int, body: bytes = b"") -> bytes:
+    return bytes([kind]) + len(body).to_bytes(2, "big") + body
+
+
+def started(name: str, **query: str) -> MediaStream:
+    stream = media_stream(name, query)
+    for message in OPENING[name]:
+        stream.receive(message)
+    return stream
+
+
+TWILIO_START = {
+    "event": "start",
+    "sequenceNumber": "1",
+    "start": {
+        "accountSid": "ACXX",
+        "streamSid": "MZ18ad",
+        "callSid": "CA0b",
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"from": "+15551", "To": "+15552", "RemoteParty": "Bob"},
+    },
+    "streamSid": "MZ18ad",
+}
+TELNYX_START = {
+    "event": "start",
+    "sequence_number": "1",
+    "stream_id": "32DE0DEA",
+    "start": {
+        "user_id": "3E6F",
+        "call_control_id": "v2:T02l",
+        "call_session_id": "ff55",
+        "from": "+13122010094",
+        "to": "+13122123456",
+        "client_state": "aGF2ZQ==",
+        "custom_parameters": {"customer_id": "customer_123"},
+        "media_format": {"encoding": "PCMA", "sample_rate": 8000, "channels": 1},
+    },
+}
+PLIVO_START = {
+    "event": "start",
+    "sequenceNumber": 1,
+    "start": {
+        "callId": "1234",
+        "streamId": "8765",
+        "accountId": "MAXX",
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-l16", "sampleRate": 16000},
+    },
+    "extra_headers": "{from=+91;to=+92;sessionId=abc-xyz}",
+}
+VONAGE_START = {
+    "event": "websocket:connected",
+    "content-type": "audio/l16;rate=16000",
+    "uuid": "aaaa-bbbb",
+    "caller": "447700",
+    "did": "447701",
+}
+EXOTEL_START = {
+    "event": "start",
+    "sequence_number": 1,
+    "stream_sid": "st1",
+    "start": {
+        "stream_sid": "st1",
+        "call_sid": "ca1",
+        "account_sid": "ac1",
+        "from": "XXXX",
+        "to": "YYYY",
+        "custom_parameters": {"FirstName": "Jane"},
+        "media_format": {"encoding": "base64", "sample_rate": "8000", "bit_rate": "128kbps"},
+    },
+}
+JAMBONZ_START = {
+    "callSid": "cs1",
+    "from": "+1",
+    "to": "+2",
+    "direction": "inbound",
+    "sampleRate": 8000,
+    "mixType": "mono",
+    "plan": "gold",
+}
+VOXIMPLANT_START = {
+    "event": "start",
+    "sequenceNumber": 0,
+    "start": {
+        "tag": "t",
+        "mediaFormat": {"encoding": "PCM16", "sampleRate": 16000, "channels": 1},
+        "customParameters": '{"from":"+7","call_id":"c7"}',
+    },
+}
+ASTERISK_START = {
+    "event": "MEDIA_START",
+    "connection_id": "media_connection1",
+    "channel": "WebSocket/media_connection1/0x5140001a0040",
+    "channel_id": "1761245643.1",
+    "format": "ulaw",
+    "optimal_frame_size": 160,
+    "ptime": 20,
+    "channel_variables": {"DIALEDPEERNUMBER": "media_connection1/c(ulaw)", "from": "100"},
+}
+UUID_BYTES = bytes(range(16))
+
+OPENING: dict[str, list[Message]] = {
+    "twilio": [js(event="connected", protocol="Call", version="1.0.0"), js(**TWILIO_START)],
+    "telnyx": [js(event="connected", version="1.0.0"), js(**TELNYX_START)],
+    "plivo": [js(**PLIVO_START)],
+    "vonage": [js(**VONAGE_START)],
+    "exotel": [js(event="connected"), js(**EXOTEL_START)],
+    "jambonz": [js(**JAMBONZ_START)],
+    "voximplant": [js(**VOXIMPLANT_START)],
+    "asterisk": [js(**ASTERISK_START)],
+    "audiosocket": [packet(1, UUID_BYTES), packet(0x10, AUDIO)],
+}
+
+
+# -- the start -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "call_id", "stream_id", "caller", "callee", "fmt"),
+    [
+        ("twilio", "CA0b", "MZ18ad", "+15551", "+15552", PCMU),
+        ("telnyx", "v2:T02l", "32DE0DEA", "+13122010094", "+13122123456", PCMA),
+        ("plivo", "1234", "8765", "+91", "+92", pcm16(16000)),
+        ("vonage", "aaaa-bbbb", "aaaa-bbbb", "447700", "447701", pcm16(16000)),
+        ("exotel", "ca1", "st1", "XXXX", "YYYY", pcm16(8000)),
+        ("jambonz", "cs1", "cs1", "+1", "+2", pcm16(8000)),
+        ("voximplant", "c7", "t", "+7", "", pcm16(16000)),
+        ("asterisk", "1761245643.1", "media_connection1", "100", "", PCMU),
+        ("audiosocket", *["00010203-0405-0607-0809-0a0b0c0d0e0f"] * 2, "", "", pcm16(8000)),
+    ],
+)
+def test_the_start_says_who_calls_whom_in_which_format(
+    name: str, call_id: str, stream_id: str, caller: str, callee: str, fmt: Format
+) -> None:
+    start = started(name).started
+    assert (start.call_id, start.stream_id) == (call_id, stream_id)
+    assert (start.caller, start.callee) == (caller, callee)
+    assert start.format == fmt
+
+
+def test_parameters_of_the_start_come_before_those_of_the_address() -> None:
+    stream = started("twilio", RemoteParty="Al", region="eu")
+    assert stream.started.parameters == {
+        "RemoteParty": "Bob",
+        "region": "eu",
+        "from": "+15551",
+        "To": "+15552",
+    }
+    assert started("audiosocket", caller="7").started.caller == "7"
+
+
+def test_every_provider_has_a_source_and_a_way_to_hang_up() -> None:
+    assert sorted(PROVIDERS) == sorted(OPENING)
+    for kind in PROVIDERS.values():
+        table = kind.provider
+        assert table.source.startswith("https://")
+        stream = started(table.name)
+        for able, command in (
+            (table.ahead, stream.clear),
+            (table.marks, lambda s=stream: s.mark("m")),
+            (table.hang_up == "message", stream.hang_up),
+            (table.sends_dtmf, lambda s=stream: s.dtmf("1")),
+        ):
+            if able:
+                assert command()
+            else:
+                with pytest.raises(LocalProtocolError, match=table.name):
+                    command()
+
+
+def test_an_unknown_provider_is_named_with_the_nearest() -> None:
+    with pytest.raises(ScenarioError, match="no provider 'twillio'; did you mean 'twilio'"):
+        media_stream("twillio")
+
+
+# -- in --------------------------------------------------------------------------------------------
+
+NOTHING: list[StreamEvent] = []
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "events"),
+    [
+        ("twilio", js(event="media", media={"track": "inbound", "payload": B64}), [Audio(AUDIO)]),
+        ("twilio", js(event="media", media={"track": "outbound", "payload": B64}), NOTHING),
+        ("twilio", js(event="dtmf", dtmf={"track": "inbound_track", "digit": "1"}), [Dtmf("1")]),
+        ("twilio", js(event="mark", mark={"name": "m"}), [MarkPlayed("m")]),
+        ("twilio", js(event="stop", stop={"callSid": "CA0b"}), [Stop()]),
+        (
+            "telnyx",
+            js(event="media", media={"track": "inbound", "chunk": "7", "payload": B64}),
+            [Audio(AUDIO, 7)],
+        ),
+        ("telnyx", js(event="dtmf", dtmf={"digit": "#"}), [Dtmf("#")]),
+        ("telnyx", js(event="mark", mark={"name": "m"}), [MarkPlayed("m")]),
+        (
+            "telnyx",
+            js(event="error", payload={"code": 100002, "title": "unknown_error"}),
+            [Problem("100002 unknown_error")],
+        ),
+        ("telnyx", js(event="stop", stop={"reason": "hangup"}), [Stop("hangup")]),
+        ("plivo", js(event="media", media={"track": "inbound", "payload": B64}), [Audio(AUDIO)]),
+        ("plivo", js(event="dtmf", dtmf={"digit": "5"}), [Dtmf("5")]),
+        ("plivo", js(event="playedStream", streamId="8765", name="m"), [MarkPlayed("m")]),
+        ("plivo", js(event="clearedAudio", streamId="8765"), NOTHING),
+        ("vonage", AUDIO, [Audio(AUDIO)]),
+        ("vonage", js(event="websocket:dtmf", digit="5", duration=260), [Dtmf("5")]),
+        ("vonage", js(event="websocket:dtmf", dtmf={"digit": "5"}), [Dtmf("5")]),
+        ("vonage", js(event="websocket:notify", payload={"mark": "m"}), [MarkPlayed("m")]),
+        ("vonage", js(event="websocket:cleared"), NOTHING),
+        ("exotel", js(event="media", media={"chunk": 2, "payload": B64}), [Audio(AUDIO)]),
+        ("exotel", js(event="dtmf", dtmf={"duration": 1, "digit": "0"}), [Dtmf("0")]),
+        ("exotel", js(event="mark", mark={"name": "m"}), [MarkPlayed("m")]),
+        ("exotel", js(event="stop", stop={"reason": "callended"}), [Stop("callended")]),
+        ("jambonz", AUDIO, [Audio(AUDIO)]),
+        ("jambonz", js(event="dtmf", dtmf="2", duration="1600"), [Dtmf("2")]),
+        (
+            "jambonz",
+            js(type="mark", data={"name": "m", "event": "playout"}),
+            [MarkPlayed("m")],
+        ),
+        (
+            "voximplant",
+            js(event="media", media={"chunk": 1, "timestamp": 160, "payload": B64}),
+            [Audio(AUDIO)],
+        ),
+        ("voximplant", js(event="stop", stop={"mediaInfo": {"duration": 1}}), [Stop()]),
+        ("asterisk", AUDIO, [Audio(AUDIO)]),
+        ("asterisk", js(event="DTMF_END", digit="a"), [Dtmf("A")]),
+        ("asterisk", js(event="MEDIA_MARK_PROCESSED", correlation_id="m"), [MarkPlayed("m")]),
+        ("asterisk", js(event="MEDIA_XOFF"), [Flow(may_send=False)]),
+        ("asterisk", js(event="MEDIA_XON"), [Flow(may_send=True)]),
+        ("asterisk", js(event="ERROR", error_text="bad"), [Problem("bad")]),
+        ("asterisk", js(event="HANGUP"), [Stop()]),
+        ("asterisk", js(event="STATUS", queue_length=0), NOTHING),
+        ("audiosocket", packet(0x10, AUDIO), [Audio(AUDIO)]),
+        ("audiosocket", packet(3, b"9"), [Dtmf("9")]),
+        ("audiosocket", packet(0xFF, b"\x01"), [Problem("error 01")]),
+        ("audiosocket", packet(0), [Stop()]),
+    ],
+)
+def test_what_comes(name: str, message: Message, events: list[StreamEvent]) -> None:
+    assert list(started(name).receive(message)) == events
+
+
+@pytest.mark.parametrize("name", sorted(set(PROVIDERS) - {"audiosocket"}))
+def test_a_message_nobody_knows_survives(name: str) -> None:
+    (event,) = started(name).receive(js(event="new.thing", type="new.thing", x=1))
+    assert isinstance(event, Unknown)
+    assert (event.kind, event.raw["x"]) == ("new.thing", 1)
+
+
+def test_plain_text_of_an_older_asterisk() -> None:
+    stream = media_stream("asterisk", {"to": "200"})
+    (start,) = stream.receive(
+        "MEDIA_START connection_id:e226 channel:WebSocket/c channel_id:pbx1-1.9 "
+        "format:slin16 optimal_frame_size:640 ptime:20"
+    )
+    assert isinstance(start, Start)
+    assert (start.format, start.callee, start.call_id) == (pcm16(16000), "200", "pbx1-1.9")
+    assert list(stream.receive("DTMF_END digit:4 duration_ms:100")) == [Dtmf("4")]
+    assert list(stream.receive("MEDIA_MARK_PROCESSED m")) == [MarkPlayed("m")]
+    assert (stream.answer(), stream.mark("m")) == ("ANSWER", "MARK_MEDIA m")
+    assert (stream.clear(), stream.hang_up()) == ("FLUSH_MEDIA", "HANGUP")
+
+
+# -- out -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "sent"),
+    [
+        (
+            "twilio",
+            lambda s: s.audio(AUDIO),
+            {"event": "media", "streamSid": "MZ18ad", "media": {"payload": B64}},
+        ),
+        ("twilio", lambda s: s.clear(), {"event": "clear", "streamSid": "MZ18ad"}),
+        (
+            "twilio",
+            lambda s: s.mark("m"),
+            {"event": "mark", "streamSid": "MZ18ad", "mark": {"name": "m"}},
+        ),
+        ("telnyx", lambda s: s.audio(AUDIO), {"event": "media", "media": {"payload": B64}}),
+        ("telnyx", lambda s: s.clear(), {"event": "clear"}),
+        ("telnyx", lambda s: s.mark("m"), {"event": "mark", "mark": {"name": "m"}}),
+        (
+            "plivo",
+            lambda s: s.audio(AUDIO),
+            {
+                "event": "playAudio",
+                "media": {"contentType": "audio/x-l16", "sampleRate": 16000, "payload": B64},
+            },
+        ),
+        ("plivo", lambda s: s.clear(), {"event": "clearAudio", "streamId": "8765"}),
+        (
+            "plivo",
+            lambda s: s.mark("m"),
+            {"event": "checkpoint", "streamId": "8765", "name": "m"},
+        ),
+        ("plivo", lambda s: s.dtmf("12#"), {"event": "sendDTMF", "dtmf": "12#"}),
+        ("vonage", lambda s: s.audio(AUDIO), AUDIO),
+        ("vonage", lambda s: s.clear(), {"action": "clear"}),
+        ("vonage", lambda s: s.mark("m"), {"action": "notify", "payload": {"mark": "m"}}),
+        (
+            "exotel",
+            lambda s: s.audio(AUDIO),
+            {"event": "media", "stream_sid": "st1", "media": {"payload": B64}},
+        ),
+        ("exotel", lambda s: s.clear(), {"event": "clear", "stream_sid": "st1"}),
+        (
+            "exotel",
+            lambda s: s.mark("m"),
+            {"event": "mark", "stream_sid": "st1", "mark": {"name": "m"}},
+        ),
+        ("jambonz", lambda s: s.audio(AUDIO), AUDIO),
+        ("jambonz", lambda s: s.clear(), {"type": "killAudio"}),
+        ("jambonz", lambda s: s.mark("m"), {"type": "mark", "data": {"name": "m"}}),
+        ("jambonz", lambda s: s.hang_up(), {"type": "disconnect"}),
+        ("asterisk", lambda s: s.answer(), {"command": "ANSWER"}),
+        ("asterisk", lambda s: s.audio(AUDIO), AUDIO),
+        ("asterisk", lambda s: s.clear(), {"command": "FLUSH_MEDIA"}),
+        (
+            "asterisk",
+            lambda s: s.mark("m"),
+            {"command": "MARK_MEDIA", "correlation_id": "m"},
+        ),
+        ("asterisk", lambda s: s.hang_up(), {"command": "HANGUP"}),
+        ("audiosocket", lambda s: s.audio(AUDIO), packet(0x10, AUDIO)),
+        ("audiosocket", lambda s: s.hang_up(), packet(0)),
+    ],
+)
+def test_what_is_sent(name: str, command: Callable[[MediaStream], Message], sent: Any) -> None:
+    message = command(started(name))
+    assert (orjson.loads(message) if isinstance(message, str) else message) == sent
+
+
+def test_voximplant_counts_messages_chunks_and_samples() -> None:
+    stream = started("voximplant")
+    begin, first, second = stream.answer(), stream.audio(bytes(640)), stream.audio(bytes(640))
+    assert begin is not None
+    assert orjson.loads(begin)["start"]["mediaFormat"] == {
+        "encoding": "PCM16",
+        "sampleRate": 16000,
+        "channels": 1,
+    }
+    media = [orjson.loads(m) for m in (first, second)]
+    assert [m["sequenceNumber"] for m in media] == [1, 2]
+    assert [(m["media"]["chunk"], m["media"]["timestamp"]) for m in media] == [(0, 0), (1, 320)]
+
+
+# -- what is wrong ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "problem"),
+    [
+        ("twilio", "{", "twilio: no JSON: '{'"),
+        ("twilio", "[1]", "twilio: no JSON object: '[1]'"),
+        ("twilio", b"\x00\x01", "twilio: a binary message of 2 bytes"),
+        ("twilio", js(event="media"), "twilio: a message without 'media'"),
+        ("twilio", js(event="media", media={"payload": "é"}), "payload that is not base64"),
+        ("twilio", js(event="media", media={}), "payload that is not base64: None"),
+        ("twilio", js(event="dtmf", dtmf={"digit": "12"}), "a digit that no phone has: '12'"),
+        ("twilio", js(event="mark", mark={"name": None}), "a message without 'name'"),
+        ("twilio", js(**TWILIO_START), "twilio: a second start of the stream"),
+        ("telnyx", js(event="media", media={"chunk": "x", "payload": B64}), "without a number"),
+        ("telnyx", js(event="media", media={"chunk": "1" * 5000, "payload": B64}), "chunk without"),
+        ("audiosocket", packet(0x12, AUDIO), "another sample rate within the stream"),
+        ("audiosocket", packet(0x44), "a packet of type 0x44"),
+        ("audiosocket", packet(1, UUID_BYTES), "an identifier of 16 bytes, or a second one"),
+        ("audiosocket", "text", "text on a byte stream"),
+    ],
+)
+def test_a_message_that_cannot_be_is_refused(name: str, message: Message, problem: str) -> None:
+    stream = started(name)
+    with pytest.raises(RemoteProtocolError) as raised:
+        stream.receive(message)
+    assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_audio_before_the_start_is_refused(name: str) -> None:
+    text = js(event="media", media={"payload": B64, "chunk": "1"})
+    binary = name in ("vonage", "jambonz", "asterisk")
+    with pytest.raises(RemoteProtocolError):
+        media_stream(name).receive(
+            packet(0x10, AUDIO) if name == "audiosocket" else AUDIO if binary else text
+        )
+    with pytest.raises(LocalProtocolError, match="has not started"):
+        _ = media_stream(name).started
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rate"), [("OPUS", 48000), ("audio/x-mulaw", 16000), ("slin", 11025), (None, None)]
+)
+def test_a_format_that_is_not_carried_says_which_are(encoding: Any, rate: Any) -> None:
+    form = {"encoding": encoding, "sampleRate": rate}
+    start = {**TWILIO_START, "start": {**TWILIO_START["start"], "mediaFormat": form}}  # type: ignore[dict-item]
+    with pytest.raises(RemoteProtocolError, match="configure mu-law or A-law at 8000 Hz"):
+        media_stream("twilio").receive(js(**start))
+
+
+def test_jambonz_must_not_mix_both_sides() -> None:
+    with pytest.raises(RemoteProtocolError, match="mixType is 'stereo'; it must be 'mono'"):
+        media_stream("jambonz").receive(js(**{**JAMBONZ_START, "mixType": "stereo"}))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["event", "media", "payload", "start", "name", "dtmf"]),
+                      inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+EVENTS = st.sampled_from(
+    "start media dtmf mark stop connected error playedStream clearedAudio websocket:connected "
+    "websocket:dtmf websocket:notify MEDIA_START DTMF_END customEvent".split()
+)
+MESSAGES = st.one_of(
+    st.text(max_size=40),
+    st.binary(max_size=40),
+    st.builds(
+        lambda event, rest: js(**{**rest, "event": event}),
+        EVENTS,
+        st.dictionaries(
+            st.sampled_from(
+                "start media dtmf mark stop payload callSid content-type format".split()
+            ),
+            JSON,
+            max_size=3,
+        ),
+    ),
+)
+
+
+@given(
+    name=st.sampled_from(sorted(PROVIDERS)),
+    opened=st.booleans(),
+    messages=st.lists(MESSAGES, max_size=4),
+)
+def test_whatever_comes_gives_events_or_the_one_error(
+    name: str, opened: bool, messages: list[Message]
+) -> None:
+    stream = started(name) if opened else media_stream(name)
+    for message in messages:
+        try:
+            events = stream.receive(message)
+        except RemoteProtocolError:
+            return
+        assert all(isinstance(event, StreamEvent) for event in events)
+
+
+def places(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return where every value stands in a message."""
+    if not isinstance(value, dict):
+        return [path]
+    return [path, *(p for k, v in value.items() for p in places(v, (*path, k)))]
+
+
+def put(value: Any, path: tuple[str, ...], new: Any) -> Any:
+    if not path:
+        return new
+    return {**value, path[0]: put(value[path[0]], path[1:], new)}
+
+
+@settings(max_examples=300)
+@given(name=st.sampled_from(sorted(set(PROVIDERS) - {"audiosocket"})), data=st.data())
+def test_a_start_with_anything_in_the_wrong_place_is_a_start_or_the_one_error(
+    name: str, data: st.DataObject
+) -> None:
+    whole = orjson.loads(OPENING[name][-1])
+    at = data.draw(st.sampled_from(places(whole)))
+    new = data.draw(JSON)
+    try:
+        media_stream(name).receive(orjson.dumps(put(whole, at, new)).decode())
+    except RemoteProtocolError:
+        return
+
+
+@given(cuts=st.lists(st.integers(1, 60), max_size=20))
+def test_however_tcp_cuts_audiosocket_the_same_comes_out(cuts: list[int]) -> None:
+    wire = b"".join(
+        [packet(1, UUID_BYTES), *[packet(0x13, bytes([n]) * 20) for n in range(5)], packet(3, b"7")]
+    )
+    whole = list(media_stream("audiosocket").receive(wire))
+    stream, got, rest = media_stream("audiosocket"), list[StreamEvent](), wire
+    for cut in cuts:
+        got += stream.receive(rest[:cut])
+        rest = rest[cut:]
+    assert [*got, *stream.receive(rest)] == whole
+    assert len(whole) == 7

@@ -1,0 +1,130 @@
+"""The whole project: routing, secrets and scenarios together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voxpy.project.check import check, check_scenario
+from voxpy.project.secrets import Secrets
+
+GOOD = """\
+from voxpy import AppEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def answer(event: AppEvents.CallAlerting) -> None:
+    event.call.reject(486)
+"""
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / {"routing": "routing.yaml", "secrets": "secrets.env"}.get(
+            name, f"{name}.py"
+        )
+        path.write_text(text)
+
+
+def found_in(folder: Path) -> list[str]:
+    problems = check(folder / "routing.yaml", folder / "secrets.env")
+    return [str(problem).replace(f"{folder}/", "") for problem in problems]
+
+
+def rule(*scenarios: str, name: str = "a", pattern: str = "a") -> str:
+    return f"- {{name: {name}, pattern: '{pattern}', scenarios: [{', '.join(scenarios)}]}}\n"
+
+
+def test_a_good_project_has_no_problems(tmp_path: Path) -> None:
+    write(tmp_path, routing="rules:\n" + rule("good.py"), secrets="A=1\n", good=GOOD)
+    assert found_in(tmp_path) == []
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    assert found_in(tmp_path) == [
+        "routing.yaml: error: there is no such file; --routing names another"
+    ]
+
+
+def test_every_file_is_checked_even_if_another_is_broken(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        routing="rules:\n" + rule("good.py", "bad.py", "gone.py") + "ruls: 1\n",
+        secrets="nonsense\n",
+        good=GOOD,
+        bad="x = (\n",
+    )
+    assert found_in(tmp_path) == [
+        "routing.yaml:2: error: rule 'a': there is no scenario file 'gone.py'",
+        "routing.yaml:3: error: the file has no 'ruls'; did you mean 'rules'?",
+        "secrets.env:1: error: this line is not NAME=value",
+        "bad.py:1: error: '(' was never closed",
+    ]
+
+
+def test_a_routing_file_that_is_no_yaml(tmp_path: Path) -> None:
+    write(tmp_path, routing="rules: [", secrets="A=1\nA=2\n")
+    first, second = found_in(tmp_path)
+    assert first.startswith("routing.yaml:1: error: not YAML: ")
+    assert second == "secrets.env:2: warning: A is given again (first in line 1); this counts"
+
+
+def test_a_file_of_two_rules_is_reported_once(tmp_path: Path) -> None:
+    routing = "rules:\n" + rule("bad.py") + rule("bad.py", name="b", pattern="b")
+    write(tmp_path, routing=routing, bad="x = (\n")
+    assert found_in(tmp_path) == ["bad.py:1: error: '(' was never closed"]
+
+
+def test_a_rule_that_listens_to_nothing(tmp_path: Path) -> None:
+    routing = "rules:\n" + rule("quiet.py", "good.py") + rule("quiet.py", name="b", pattern="b")
+    write(tmp_path, routing=routing, quiet="PRICES = {}\n", good=GOOD)
+    (found,) = found_in(tmp_path)
+    assert found.startswith("routing.yaml:3: warning: rule 'b': none of its scenarios listens to")
+
+
+def test_within_a_file_problems_come_by_line(tmp_path: Path) -> None:
+    routing = "rules:\n" + rule("quiet.py") + rule("quiet.py", pattern="b")
+    write(tmp_path, routing=routing, quiet="")
+    assert [line.split(" ")[:2] for line in found_in(tmp_path)] == [
+        ["routing.yaml:2:", "warning:"],
+        ["routing.yaml:3:", "error:"],
+        ["routing.yaml:3:", "warning:"],
+    ]
+
+
+def test_a_secret_that_is_missing_names_the_call_and_the_line_to_add(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IN_THE_ENVIRONMENT", "x")
+    wants = "".join(
+        f"VoxEngine.get_secret_value({name!r})\n" for name in ("HAS", "IN_THE_ENVIRONMENT", "NO")
+    )
+    routing = "rules:\n" + rule("wants.py")
+    write(tmp_path, routing=routing, secrets="HAS=1\n", wants=GOOD + wants)
+    assert found_in(tmp_path) == [
+        "wants.py:8: warning: NO is in neither secrets.env nor the environment: "
+        "add the line `NO=...` to secrets.env (line 2)"
+    ]
+
+
+def test_one_scenario_alone(tmp_path: Path) -> None:
+    write(tmp_path, good=GOOD)
+    assert check_scenario(tmp_path / "good.py").problems == ()
+    secrets = Secrets(tmp_path / "secrets.env", environ={})
+    assert check_scenario(tmp_path / "good.py", secrets).listens
+
+
+@pytest.mark.parametrize("data", [b"# Jos\xe9\n", None])
+def test_a_scenario_that_cannot_be_read(tmp_path: Path, data: bytes | None) -> None:
+    path = tmp_path / "s.py"
+    if data is not None:
+        path.write_bytes(data)
+    (problem,) = check_scenario(path).problems
+    assert problem.message.startswith("cannot be read: ")
+
+
+def test_the_projects_own_files_are_free_of_problems() -> None:
+    root = Path(__file__).parents[2]
+    problems = check(root / "routing.yaml", root / "secrets.example.env")
+    missing_key = "INWORLD_API_KEY is "  # a warning, unless whoever runs this has one
+    assert [str(p) for p in problems if not p.message.startswith(missing_key)] == []

@@ -1,0 +1,1 @@
+"""Phone providers that bring calls as media streams: data and functions, no socket."""

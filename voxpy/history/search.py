@@ -1,0 +1,226 @@
+"""Finding sessions in the call history."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+
+from voxpy.errors import ConfigError
+from voxpy.history.store import FILE_NAME, reading
+
+__all__ = ["CallRow", "Filter", "SessionRow", "find_one", "find_sessions"]
+
+NEWEST = ("last", "latest")
+MOST_NAMED = 5
+
+
+@attrs.frozen(kw_only=True)
+class CallRow:
+    """One leg (VoxEngine: GetCallHistory, calls). What is not known yet is None."""
+
+    call_id: str
+    incoming: bool
+    local_number: str
+    remote_number: str
+    remote_number_type: str
+    start_time: str
+    duration_s: float | None
+    successful: bool | None
+    end_code: int | None
+    end_description: str
+    audio_quality: str
+    custom_data: str
+
+
+@attrs.frozen(kw_only=True)
+class SessionRow:
+    """One session (VoxEngine: GetCallHistory). ``files`` are (kind, URL) pairs.
+
+    ``state`` is running, ended or interrupted; ``folder`` is absolute. ``duration_s`` is None while
+    it runs.
+    """
+
+    session_id: str
+    state: str
+    start_date: str
+    duration_s: float | None
+    finish_reason: str
+    end_reason: str
+    end_detail: str
+    failed: bool
+    rule_name: str
+    scenarios: tuple[str, ...]
+    channel: str
+    callerid: str
+    destination: str
+    custom_data: str
+    transaction_id: str
+    reply_ms: tuple[int, ...]
+    barge_in_ms: tuple[int, ...]
+    warnings: int
+    errors: int
+    folder: Path
+    calls: tuple[CallRow, ...]
+    files: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        value = attrs.asdict(self)
+        value["folder"] = str(self.folder)
+        value["files"] = [{"kind": kind, "url": url} for kind, url in self.files]
+        return value
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """Which sessions are wanted; newest first. None and False want all.
+
+    ``caller`` and ``destination`` may stand anywhere in a number of any leg, ``reason`` in a finish
+    or end reason, ``custom_data`` in the session's or a leg's; letter case does not count.
+    ``errors`` wants those that failed, were interrupted, or had errors. ``since`` is included.
+    """
+
+    since: datetime.datetime | None = None
+    rule: str | None = None
+    caller: str | None = None
+    destination: str | None = None
+    reason: str | None = None
+    custom_data: str | None = None
+    errors: bool = False
+    limit: int | None = None
+
+
+def find_sessions(base: Path, wanted: Filter | None = None) -> list[SessionRow]:
+    """Return the sessions of the history in ``base``, newest first; none if there is no history.
+
+    Raises ConfigError if the file cannot be read.
+    """
+    wanted = wanted or Filter()
+    path = base / FILE_NAME
+    if not path.exists():
+        return []
+    conditions = dict(_conditions(wanted))
+    where = " AND ".join(conditions) or "1"
+    values = {name: value for more in conditions.values() for name, value in more.items()}
+    statement = f"SELECT * FROM sessions s WHERE {where} ORDER BY start_date DESC, rowid DESC"  # noqa: S608
+    if wanted.limit is not None:
+        statement, values["limit"] = f"{statement} LIMIT :limit", wanted.limit
+    with reading(path) as connection:
+        rows = connection.execute(statement, values).fetchall()
+        return [_session(connection, row, base) for row in rows]
+
+
+def find_one(base: Path, name: str) -> SessionRow:
+    """Return the session whose id begins with ``name``, or the newest one for ``last``.
+
+    A whole id counts before one that only begins so. Raises ConfigError if there is none or more
+    than one.
+    """
+    path = base / FILE_NAME
+    if not path.exists():
+        raise ConfigError("there is no call history yet; every call writes one", file=str(path))
+    if name in NEWEST:
+        found = find_sessions(base, Filter(limit=1))
+    else:
+        with reading(path) as connection:
+            rows = connection.execute(
+                "SELECT * FROM sessions WHERE substr(session_id, 1, length(:name)) = :name "
+                "ORDER BY session_id = :name DESC, start_date DESC",
+                {"name": name},
+            ).fetchall()
+            if rows and rows[0]["session_id"] == name:
+                rows = rows[:1]
+            found = [_session(connection, row, base) for row in rows[: MOST_NAMED + 1]]
+    if len(found) == 1:
+        return found[0]
+    if not found and name in NEWEST:
+        raise ConfigError("there is no call in the history yet", file=str(path))
+    if not found:
+        raise ConfigError(
+            f"no session begins with {name!r}; voxpy calls lists them", file=str(path)
+        )
+    named = ", ".join(row.session_id for row in found[:MOST_NAMED])
+    more = " …" if len(found) > MOST_NAMED else ""
+    raise ConfigError(f"several sessions begin with {name!r}: {named}{more}", file=str(path))
+
+
+def _conditions(wanted: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
+    if wanted.since is not None:
+        since = wanted.since.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+        yield "start_date >= :since", {"since": since}
+    if wanted.rule is not None:
+        yield "rule_name = :rule", {"rule": wanted.rule}
+    if wanted.caller is not None:
+        yield (
+            _in_number("callerid", incoming="remote_number", outgoing="local_number"),
+            {"callerid": _anywhere(wanted.caller)},
+        )
+    if wanted.destination is not None:
+        yield (
+            _in_number("destination", incoming="local_number", outgoing="remote_number"),
+            {"destination": _anywhere(wanted.destination)},
+        )
+    if wanted.reason is not None:
+        words = "finish_reason || '\n' || end_reason || '\n' || end_detail"
+        yield f"({words}) LIKE :reason ESCAPE '!'", {"reason": _anywhere(wanted.reason)}
+    if wanted.custom_data is not None:
+        legs = "SELECT 1 FROM calls c WHERE c.session_id = s.session_id AND c.custom_data"
+        told = "LIKE :custom ESCAPE '!'"
+        yield (
+            f"(s.custom_data {told} OR EXISTS ({legs} {told}))",
+            {"custom": _anywhere(wanted.custom_data)},
+        )
+    if wanted.errors:
+        yield "(failed OR errors > 0)", {}
+
+
+def _in_number(name: str, *, incoming: str, outgoing: str) -> str:
+    """Return the condition that a number of the session or of one of its legs is like ``name``."""
+    like = f"LIKE :{name} ESCAPE '!'"
+    number = f"CASE WHEN c.incoming THEN c.{incoming} ELSE c.{outgoing} END"
+    legs = f"SELECT 1 FROM calls c WHERE c.session_id = s.session_id AND {number} {like}"  # noqa: S608
+    return f"(s.{name} {like} OR EXISTS ({legs}))"
+
+
+def _anywhere(text: str) -> str:
+    for letter in "!%_":
+        text = text.replace(letter, "!" + letter)
+    return f"%{text}%"
+
+
+def _session(connection: sqlite3.Connection, row: sqlite3.Row, base: Path) -> SessionRow:
+    own = {"session_id": row["session_id"]}
+    calls = connection.execute(
+        "SELECT * FROM calls WHERE session_id = :session_id ORDER BY start_time, rowid", own
+    )
+    files = connection.execute(
+        "SELECT kind, url FROM files WHERE session_id = :session_id ORDER BY rowid", own
+    )
+    plain = {n: row[n] for n in row.keys() if n not in ("host_id", *_CONVERTED)}  # noqa: SIM118
+    return SessionRow(
+        **plain,
+        failed=bool(row["failed"]),
+        scenarios=tuple(orjson.loads(row["scenarios"])),
+        reply_ms=tuple(orjson.loads(row["reply_ms"])),
+        barge_in_ms=tuple(orjson.loads(row["barge_in_ms"])),
+        folder=(base / row["folder"]).absolute(),
+        calls=tuple(_call(call) for call in calls),
+        files=tuple((file["kind"], file["url"]) for file in files),
+    )
+
+
+_CONVERTED = ("failed", "scenarios", "reply_ms", "barge_in_ms", "folder")
+
+
+def _call(row: sqlite3.Row) -> CallRow:
+    fields = {field.name: row[field.name] for field in attrs.fields(CallRow)}
+    successful = fields["successful"]
+    fields["incoming"] = bool(fields["incoming"])
+    fields["successful"] = None if successful is None else bool(successful)
+    return CallRow(**fields)

@@ -1,0 +1,1 @@
+"""What the commands do with many calls: suites, random callers, replays, measurements, load."""

@@ -1,0 +1,208 @@
+"""How many calls this machine carries: growing numbers of them through ``voxpy serve``, measured.
+
+Three programs: a host with its workers on the first cores, and callers and a realtime service on
+the last. Both sides of every call speak all the time, each frame with a time stamp in its audio,
+so a call here costs more than one in which people take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import attrs
+import httpx
+
+from voxpy.errors import NotSupported
+from voxpy.lab.bench.figures import Spread, Window, lateness
+from voxpy.lab.bench.framing import FRAME_S
+from voxpy.lab.bench.pacing import now, pause
+from voxpy.lab.bench.processes import Part, Served
+
+__all__ = ["Machine", "Point", "capacity", "machine", "measure", "most_calls"]
+
+ANSWERED_S = 15.0
+SETTLE_S = 1.5
+RAMP_CALLS, RAMP_S = 4, 0.1
+HOPELESS_LATE_MS = 100.0
+"""Half of all frames as late as that: more calls would only be later."""
+ROUTING = """
+rules:
+  - name: bench
+    pattern: '.*'
+    scenarios: [bridge.py]
+"""
+LATE = re.compile(r'voxpy_media_late_seconds\{quantile="0\.99",worker="[^"]*"\} (\S+)')
+SKIPPED = re.compile(r"voxpy_media_ticks_skipped_total\{[^}]*\} (\S+)")
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """What it was measured on."""
+
+    cores: int
+    python: str
+    cpu: str
+    workers: int
+
+
+@attrs.frozen(kw_only=True)
+class Point:
+    """So many calls at once. Delays in milliseconds; shares from 0 to 1.
+
+    ``up`` is from the caller to the service, ``down`` the other way, ``late`` how much later than
+    its call's best a frame came down. ``clock_late_p99_ms`` is what the host says of itself.
+    ``cores`` is how much of a core, or of several, the host used; ``clean`` the share of seconds in
+    which neither the machine nor the harness was at fault, and only these count.
+    """
+
+    calls: int
+    cpu_s_per_call_minute: float
+    cores: float
+    up: Spread
+    down: Spread
+    late: Spread
+    clock_late_p99_ms: float
+    skipped_ticks: int
+    lost: float
+    mb_per_call: float
+    clean: float
+    stolen: float
+    harness_late_p99_ms: float
+    alive: bool
+    """Whether every call lasted."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether callers hear nothing of the load: none lost, and late by less than a frame."""
+        return self.alive and self.lost < 0.002 and self.late.p99 < FRAME_S * 1000
+
+
+def machine(workers: int) -> Machine:
+    """Describe this one. Raises NotSupported where the benchmark cannot run."""
+    if not sys.platform.startswith("linux"):
+        raise NotSupported("voxpy bench needs Linux: it measures by epoll and /proc")
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return Machine(
+        cores=len(os.sched_getaffinity(0)),
+        python=f"{sys.implementation.name} {sys.version.split()[0]}",
+        cpu=model[1] if model else "unknown",
+        workers=workers,
+    )
+
+
+def most_calls(points: Sequence[Point]) -> int:
+    """Return the largest number of calls before anything went wrong; 0 if it did at once."""
+    good = 0
+    for point in points:
+        if not point.is_good:
+            break
+        good = point.calls
+    return good
+
+
+def capacity(
+    counts: Sequence[int], *, seconds: int, workers: int, told: Callable[[Point], None]
+) -> list[Point]:
+    """Measure ``counts`` calls at once, growing, ``seconds`` each; ``told`` gets each point.
+
+    Stops early when calls are lost or hopelessly late. Raises ConnectFailed if a process does not
+    start or ends.
+    """
+    points: list[Point] = []
+    cores = range(workers)
+    with (
+        tempfile.TemporaryDirectory(prefix="voxpy-bench-") as folder,
+        Part("voxpy.lab.bench.model", cores=[-1]) as model,
+        Part("voxpy.lab.bench.callers", cores=[-1]) as callers,
+        Served(_project(Path(folder)), _arguments(model, workers), cores=cores) as host,
+    ):
+        idle_mb = host.resident_mb
+        before = 0
+        for calls in sorted(set(counts)):
+            _dial(callers, host.port, range(before + 1, calls + 1))
+            before = calls
+            points.append(measure(host, callers, model, calls, seconds, idle_mb))
+            told(points[-1])
+            if not points[-1].alive or points[-1].late.p50 > HOPELESS_LATE_MS:
+                break
+        _hang_up(callers, range(1, before + 1))
+    return points
+
+
+def measure(
+    host: Served, callers: Part, model: Part, calls: int, seconds: int, idle_mb: float
+) -> Point:
+    """Look at ``calls`` calls that have been dialled."""
+    deadline_s = now() + ANSWERED_S
+    while callers.order("answered") < calls and now() < deadline_s:
+        pause(0.1)
+    pause(SETTLE_S)
+    callers.order("begin")
+    model.order("begin")
+    skipped_before = _sum(SKIPPED, host.port)
+    window = Window(host, seconds)
+    sent, received = model.order("count"), callers.order("count")
+    heard, spoken = callers.order("report"), model.order("report")
+    window.judge([*heard["late"], *spoken["late"]])
+    up, _ = lateness(spoken["delays"], window.holds)
+    down, late = lateness(heard["delays"], window.holds)
+    return Point(
+        calls=calls,
+        cpu_s_per_call_minute=window.core_share * 60 / calls,
+        cores=window.core_share,
+        up=Spread.of(up),
+        down=Spread.of(down),
+        late=Spread.of(late),
+        clock_late_p99_ms=max(_figures(LATE, host.port), default=0.0) * 1000,
+        skipped_ticks=round(_sum(SKIPPED, host.port) - skipped_before),
+        lost=1 - received / max(1, sent),
+        mb_per_call=(host.resident_mb - idle_mb) / calls,
+        clean=window.clean_share,
+        stolen=window.stolen,
+        harness_late_p99_ms=window.harness_late.p99,
+        alive=spoken["open"] == calls and not heard["cut_off"],
+    )
+
+
+def _project(folder: Path) -> Path:
+    """Write what the host serves."""
+    scenario = files("voxpy.lab.bench").joinpath("bridge.py.tmpl").read_text(encoding="utf-8")
+    (folder / "bridge.py").write_text(scenario, encoding="utf-8")
+    (folder / "routing.yaml").write_text(ROUTING, encoding="utf-8")
+    (folder / "secrets.env").write_text("INWORLD_API_KEY=bench-key\n", encoding="utf-8")
+    return folder
+
+
+def _arguments(model: Part, workers: int) -> list[str]:
+    """Return a host's command line: it takes every call, however late it is."""
+    agent = f"ws://127.0.0.1:{model.ready['port']}/session"
+    limits = ["--max-calls", "100000", "--max-late-ms", "100000", "--drain-s", "0"]
+    return ["--port", "0", "--workers", str(workers), "--agent", agent, *limits]
+
+
+def _dial(callers: Part, port: int, numbers: Sequence[int]) -> None:
+    for at in range(0, len(numbers), RAMP_CALLS):
+        batch = list(numbers[at : at + RAMP_CALLS])
+        callers.order("open", port=port, calls=batch, path="/media/twilio")
+        pause(RAMP_S)
+
+
+def _hang_up(callers: Part, numbers: Sequence[int]) -> None:
+    callers.order("close", calls=list(numbers), drop=False)
+    pause(RAMP_S)
+
+
+def _figures(pattern: re.Pattern[str], port: int) -> list[float]:
+    """Return what the host says of itself."""
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=10).text
+    return [float(value) for value in pattern.findall(metrics)]
+
+
+def _sum(pattern: re.Pattern[str], port: int) -> float:
+    return sum(_figures(pattern, port))

@@ -1,0 +1,227 @@
+"""What is true of every call to every scenario, with no word from its author.
+
+Each rule looks at the evidence of one call and returns what is wrong, in plain words, or nothing.
+They judge only what passed between scenario and voxpy, so that they hold whatever a scenario does.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import quote
+
+import attrs
+import orjson
+
+from voxpy.engine.ending import EndReason
+from voxpy.engine.masking import MASK
+from voxpy.engine.trace import Entry
+from voxpy.lab.fuzz.evidence import Evidence
+from voxpy.lab.fuzz.talk import repeated_openings, twice_answered, unclosed_clients
+
+__all__ = ["RULES", "Violation", "judge"]
+
+RECORDING_SLACK_S = 0.1
+SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@attrs.frozen(kw_only=True)
+class Violation:
+    """A rule that a call broke. ``told`` is a sentence, ``at_s`` the call's time if it has one."""
+
+    rule: str
+    told: str
+    at_s: float | None = None
+
+    def __str__(self) -> str:
+        when = "" if self.at_s is None else f" (at {self.at_s:.2f} s)"
+        return f"{self.rule}: {self.told}{when}"
+
+
+Found = Iterator[tuple[str, float | None]]
+
+
+def judge(evidence: Evidence, *, ignore: frozenset[str] = frozenset()) -> list[Violation]:
+    """Return every rule of RULES that the call broke, except those to ignore."""
+    return [
+        Violation(rule=rule, told=told, at_s=at_s)
+        for rule, check in RULES.items()
+        if rule not in ignore
+        for told, at_s in check(evidence)
+    ]
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+def _ends(evidence: Evidence) -> Found:
+    limit_s = evidence.call.hosted.plan.settings.limits.session_without_calls_s
+    end = evidence.call.end
+    if evidence.cut_off or end is None:
+        yield "nothing ended the session, although the caller had left", None
+    elif end.reason is EndReason.NO_CALLS:
+        yield (
+            (
+                f"after the last call nobody ended the session: {limit_s:g} s later its limit did; "
+                "call VoxEngine.terminate() when the call is over"
+            ),
+            _last(evidence, "call over"),
+        )
+
+
+def _nothing_left(evidence: Evidence) -> Found:
+    if evidence.left:
+        yield evidence.left, None
+
+
+def _final_answers(evidence: Evidence) -> Found:
+    leg = evidence.call.simulated.leg
+    if leg.state != "ended":
+        yield f"the caller's leg is still {leg.state}: nobody told the far end", None
+    over = [e.unit for e in evidence.entries if e.name == "call over"]
+    began = [e.unit for e in evidence.entries if e.name == "call began"]
+    for unit in sorted(set(over) | set(began)):
+        if over.count(unit) != 1:
+            yield f"{unit} got {over.count(unit)} final answers in place of one", None
+
+
+def _silent_afterwards(evidence: Evidence) -> Found:
+    ended = next((n for n, e in enumerate(evidence.entries) if _is(e, "session", "ended")), None)
+    if ended is None:
+        return
+    for entry in evidence.entries[ended + 1 :]:
+        if entry.kind in ("event", "command", "log"):
+            yield f"{entry.name} came after the end of the session", entry.t
+
+
+# -- what handlers do ------------------------------------------------------------------------------
+
+
+def _no_errors(evidence: Evidence) -> Found:
+    for entry in evidence.entries:
+        if entry.kind == "error" and entry.name not in ("caller", "callee"):
+            frames = str(entry.data.get("frames") or "").strip()
+            told = f"{entry.data.get('message')} in {entry.name}"
+            yield told + (f"\n{frames}" if frames else ""), entry.t
+
+
+def _nothing_blocks(evidence: Evidence) -> Found:
+    for entry in evidence.entries:
+        if entry.name == "handler blocks the loop":
+            yield f"{entry.data.get('handler')} blocks everything else while it runs", entry.t
+
+
+def _said_once(evidence: Evidence) -> Found:
+    """Requests that send something: the same one twice, the first accepted, is sent once too often.
+
+    Only after the caller has left, where nobody can have asked for it a second time.
+    """
+    over_s = _last(evidence, "call over")
+    if over_s is None:
+        return
+    seen: set[tuple[str, str, bytes]] = set()
+    for asked in evidence.requests:
+        if asked.method not in SENDING or asked.at_s < over_s:
+            continue
+        same = (asked.method, asked.url, asked.body)
+        if same in seen:
+            yield f"{asked.method} {asked.url} was sent twice, with the same content", asked.at_s
+        seen.add(same)
+
+
+# -- the agent -------------------------------------------------------------------------------------
+
+
+def _nothing_stale(evidence: Evidence) -> Found:
+    for stale in evidence.stale:
+        told = (
+            f"the caller began to speak, and still heard {stale.ms:g} ms of the agent's old words"
+        )
+        yield f"{told}; clear its audio when InputAudioBufferSpeechStarted comes", stale.at_s
+
+
+def _greets_once(evidence: Evidence) -> Found:
+    for at_s, told in repeated_openings(evidence.entries):
+        yield told, at_s
+
+
+def _tools_answered_once(evidence: Evidence) -> Found:
+    for at_s, told in twice_answered(evidence.entries):
+        yield told, at_s
+
+
+def _clients_closed(evidence: Evidence) -> Found:
+    end = evidence.call.end
+    if end is not None and end.reason in (EndReason.TERMINATED, EndReason.NO_CALLS):
+        for at_s, told in unclosed_clients(evidence.entries):
+            yield told, at_s
+
+
+# -- what is kept ----------------------------------------------------------------------------------
+
+
+def _complete(evidence: Evidence) -> Found:
+    lines = evidence.files.get("trace.jsonl", "").splitlines()
+    broken = sum(not _is_json(line) for line in lines)
+    if broken:
+        yield f"trace.jsonl has {broken} lines that are not JSON", None
+    if len(lines) != len(evidence.entries):
+        yield f"trace.jsonl has {len(lines)} of {len(evidence.entries)} lines", None
+    if not _is_json(evidence.files.get("record.json", "")):
+        yield "record.json is missing or not JSON", None
+    if "session.log" not in evidence.files:
+        yield "session.log is missing", None
+    length_s = evidence.recording_s
+    if length_s is None:
+        yield "the recording is missing or cannot be read", None
+    elif abs(length_s - evidence.call_s) > RECORDING_SLACK_S:
+        yield f"the call took {evidence.call_s:.2f} s, its recording has {length_s:.2f} s", None
+
+
+def _keeps_secrets(evidence: Evidence) -> Found:
+    for name, value in evidence.secrets.items():
+        for file, text in evidence.files.items():
+            if any(form in text for form in _forms(value)):
+                yield f"the value of the secret {name} stands in {file}", None
+    for entry in evidence.entries:
+        if entry.kind == "log" and MASK in str(entry.personal.get("text", "")):
+            yield "the scenario writes a secret to its log; only voxpy's mask hides it", entry.t
+
+
+def _forms(secret: str) -> set[str]:
+    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+    return {secret, secret[::-1], quote(secret, safe=""), encoded}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is(entry: Entry, kind: str, name: str) -> bool:
+    return entry.kind == kind and entry.name == name
+
+
+def _last(evidence: Evidence, name: str) -> float | None:
+    return next((e.t for e in reversed(evidence.entries) if e.name == name), None)
+
+
+RULES: Mapping[str, Callable[[Evidence], Found]] = {
+    "no handler fails": _no_errors,
+    "the session ends": _ends,
+    "nothing is left": _nothing_left,
+    "every leg gets its answer": _final_answers,
+    "nothing happens after the end": _silent_afterwards,
+    "no handler blocks": _nothing_blocks,
+    "no stale audio": _nothing_stale,
+    "one greeting": _greets_once,
+    "one result per tool call": _tools_answered_once,
+    "clients are closed": _clients_closed,
+    "nothing is sent twice": _said_once,
+    "records are complete": _complete,
+    "secrets stay secret": _keeps_secrets,
+}
+"""By name, in the order of what to look at first."""

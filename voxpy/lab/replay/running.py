@@ -1,0 +1,140 @@
+"""A recorded session run again: its scenario against everything that came from outside then."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.ending import End
+from voxpy.engine.loader import Program
+from voxpy.engine.ports import RealtimeEndpoint
+from voxpy.engine.speech import SpeechEngines, no_speech
+from voxpy.engine.trace import Entry
+from voxpy.errors import VoxpyError
+from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.lab.replay.comparing import Difference, first_difference
+from voxpy.lab.replay.legs import ReplayedDialer, ReplayedLeg
+from voxpy.lab.replay.network import ReplayedNetwork, ReplayedWeb
+from voxpy.lab.replay.recording import Recording
+from voxpy.project.secrets import Secrets
+
+__all__ = ["TOLERANCE_S", "Replayed", "replay"]
+
+TOLERANCE_S = 0.25
+"""Between a time in a recording of real life and its replay: timers, threads and a busy machine."""
+
+BEYOND_S = 10.0
+"""How long a replay may go on behind the end of its recording."""
+
+
+@attrs.frozen(kw_only=True)
+class Replayed:
+    """What came of it. ``difference`` is None if the second run was like the first."""
+
+    recording: Recording
+    entries: tuple[Entry, ...]
+    end: End | None
+    difference: Difference | None
+
+
+async def replay(
+    recording: Recording,
+    program: Program,
+    *,
+    tolerance_s: float = TOLERANCE_S,
+    speech: Callable[[], SpeechEngines] = no_speech,
+) -> Replayed:
+    """Run ``program`` in place of the scenarios that were recorded, on virtual time.
+
+    ``speech`` gives the engines with which players speak and the session's own detectors hear; the
+    same sound gives the same words, but not if the engines are others than then. Secrets have
+    stand-in values. Raises VoxpyError on a real clock.
+    """
+    if not clock.is_virtual():
+        raise VoxpyError("a replay lives on virtual time: run it with run_virtual()")
+    entries: list[Entry] = []
+    with tempfile.TemporaryDirectory(prefix="voxpy-replay-") as folder:
+        end = await _run(recording, program, tolerance_s, speech, Path(folder), entries.append)
+    difference = first_difference(
+        recording.entries,
+        entries,
+        tolerance_s=tolerance_s,
+        until_s=None if recording.complete else recording.until_s,
+    )
+    return Replayed(
+        recording=recording, entries=tuple(entries), end=end, difference=difference
+    )  # fmt: skip
+
+
+async def _run(
+    recording: Recording,
+    program: Program,
+    tolerance_s: float,
+    speech: Callable[[], SpeechEngines],
+    base: Path,
+    take: Callable[[Entry], None],
+) -> End | None:
+    began_s = clock.now()
+    elapsed = partial(_since, began_s)
+    first = recording.legs()[0].of
+    faded = any(e.kind == "event" and e.name.endswith("NoInboundMedia") for e in recording.entries)
+    leg = ReplayedLeg(
+        recording,
+        first,
+        elapsed=elapsed,
+        tolerance_s=tolerance_s,
+        said=lambda fmt: recording.caller(fmt.rate_hz),
+        fades=faded,
+    )
+    async with trio.open_nursery() as nursery:
+        media_clock = clock.MediaClock()
+        nursery.start_soon(media_clock.run)
+        network = ReplayedNetwork(
+            recording, nursery, elapsed=elapsed, began_s=began_s, tolerance_s=tolerance_s
+        )
+        realtime = recording.head.data["realtime"]
+        hosted: HostedSession
+        web = ReplayedWeb(recording, masked=lambda text: hosted.trace.masked(text))
+        plan = SessionPlan(
+            session_id=recording.session_id,
+            rule_name=recording.rule_name,
+            program=program,
+            settings=recording.settings,
+            secrets=Secrets(base / "secrets.env", environ=_secrets(recording)),
+            media_clock=media_clock,
+            open_stream=network,
+            realtime=RealtimeEndpoint(
+                url=realtime["url"], api_key=_stand_in("KEY") if realtime["has_key"] else None
+            ),
+            base=base,
+            speech=cache(speech),
+            dialer=ReplayedDialer(recording, elapsed, tolerance_s),
+            fetch=web.fetch,
+            sinks=[take],
+        )
+        hosted = HostedSession(plan, leg)
+        beyond_s = BEYOND_S if recording.complete else 2 * tolerance_s
+        end = None
+        with trio.move_on_at(began_s + recording.until_s + beyond_s):
+            end = await hosted.run()
+        nursery.cancel_scope.cancel()
+    return end
+
+
+def _since(began_s: float) -> float:
+    return clock.now() - began_s
+
+
+def _secrets(recording: Recording) -> dict[str, str]:
+    found = [i.name for i in recording.inputs if i.kind == "secret" and i.data["found"]]
+    return {name: _stand_in(name) for name in found}
+
+
+def _stand_in(name: str) -> str:
+    return f"stand-in-for-{name}"

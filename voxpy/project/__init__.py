@@ -1,0 +1,1 @@
+"""Files a user owns: routing, settings, secrets, scenarios. Read once, checked and kept."""

@@ -1,0 +1,1 @@
+"""What every speech connector shares: connection, life, renewal, media, tools and announcements."""

@@ -1,0 +1,120 @@
+"""Whom a session on this machine can call: simulated people who answer, are busy, or do not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+import attrs
+import trio
+
+from voxpy.audio.line import Line
+from voxpy.engine.dialing import SERVICE_UNAVAILABLE, RefusedLeg
+from voxpy.engine.ports import Leg, OutgoingCall
+from voxpy.errors import EngineMissing
+from voxpy.simulation.acting import act_callee
+from voxpy.simulation.caller import SimulatedCaller, StepFailed
+from voxpy.simulation.callerfile import ANYBODY
+from voxpy.simulation.listening import Ears, Samples
+from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Step
+from voxpy.simulation.simulated import SimulatedLeg
+
+__all__ = ["Callees", "Voices", "make_lines"]
+
+Sounds = Mapping[Step, Samples]
+
+
+@attrs.frozen(kw_only=True)
+class Voices:
+    """How callees get their sound, and people their ears. ``prepare`` raises EngineMissing."""
+
+    prepare: Callable[[CalleeScript], Awaitable[Sounds]]
+    ears: Callable[[CallerScript | CalleeScript], Ears | None]
+
+
+class Callees:
+    """Implements ``voxpy.engine.ports.Dialer`` over simulated legs.
+
+    The first of ``scripts`` that fits a destination takes the call, ANYBODY if none does. ``note``
+    gets (unit, name, **fields) of what they do, ``failed`` who it was and a script that was not
+    met. They live in a nursery: ``start`` is its ``start_soon``.
+    """
+
+    def __init__(
+        self,
+        scripts: Sequence[CalleeScript],
+        voices: Voices,
+        *,
+        note: Callable[..., None],
+        failed: Callable[[str, StepFailed], None],
+    ) -> None:
+        self._scripts = (*scripts, ANYBODY)
+        self._voices = voices
+        self._note = note
+        self._failed = failed
+        self._busy = 0
+        self._quiet = trio.Event()
+        self.start: Callable[..., None] | None = None
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        """Return the leg to a callee, who begins to act at once."""
+        if call.kind == "conference":
+            reason = "this host has no conference sessions, so it cannot make this call"
+            return RefusedLeg(call, SERVICE_UNAVAILABLE, reason)
+        script = next(s for s in self._scripts if s.is_called(call.destination))
+        to_session, to_far_end = make_lines(script.line)
+        leg = SimulatedLeg(
+            leg_id=call.leg_id,
+            callerid=call.callerid,
+            destination=call.destination,
+            display_name=call.display_name,
+            incoming=False,
+            client_type=call.client_type,
+            to_session=to_session,
+            to_far_end=to_far_end,
+        )
+        note = partial(self._note, call.leg_id)
+        callee = SimulatedCaller(
+            leg, ears=self._voices.ears(script), note=note, role="callee", other="caller"
+        )
+        assert self.start is not None
+        self._busy += 1
+        self.start(self._live, leg, callee, script)
+        return leg
+
+    async def settle(self) -> None:
+        """Wait until every callee has done what it does."""
+        while self._busy:
+            await self._quiet.wait()
+
+    async def _live(self, leg: SimulatedLeg, callee: SimulatedCaller, script: CalleeScript) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(callee.run)
+                await self._act(leg, callee, script)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._busy -= 1
+            self._quiet.set()
+            self._quiet = trio.Event()
+
+    async def _act(self, leg: SimulatedLeg, callee: SimulatedCaller, script: CalleeScript) -> None:
+        try:
+            await act_callee(callee, leg, script, partial(self._voices.prepare, script))
+        except StepFailed as failure:
+            self._failed(f"callee {leg.destination}", failure)
+            callee.hang_up()
+        except EngineMissing as missing:  # of ANYBODY only: the others are prepared for
+            self._note(leg.leg_id, "callee cannot speak", reason=str(missing))
+            leg.callee.refuses(480, "The simulated callee has no voice")
+
+
+def make_lines(options: LineOptions) -> tuple[Line, Line]:
+    """Return the line towards the session and the one towards the person."""
+    given = {
+        "loss": options.loss,
+        "jitter_ms": options.jitter_ms,
+        "noise_dbfs": options.noise_dbfs,
+    }
+    there = Line(**given, seed=options.seed)  # type: ignore[arg-type]
+    return there, Line(**given, seed=options.seed + 1)  # type: ignore[arg-type]

@@ -1,0 +1,272 @@
+"""A phone at a provider whose media stream goes to a host: a call from outside, without a provider.
+
+To a ``SimulatedCaller`` it is a line like ``SimulatedLeg``: what the caller says goes into
+``mouth``, and what reaches the phone is heard, 20 ms by 20 ms. In between is the provider's buffer,
+so that what a host sent ahead is heard in its time, or not at all after a ``clear``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import trio
+
+from voxpy.audio.convert import Converter, encode
+from voxpy.audio.frame import PCMU
+from voxpy.audio.line import Line as PhoneLine
+from voxpy.audio.tones import dtmf
+from voxpy.channels.mediastream.line import ByteLine, Line
+from voxpy.channels.providers.carrier import (
+    Carrier,
+    Clear,
+    HangUp,
+    HostEvent,
+    Mark,
+    Play,
+    PlayDigits,
+)
+from voxpy.channels.providers.provider import Message
+from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.engine import clock
+from voxpy.engine.ports import Endpoint, OpenStream
+from voxpy.errors import LocalProtocolError, RemoteProtocolError
+from voxpy.media.digits import DigitQueue
+from voxpy.media.playout import Playout
+from voxpy.simulation.caller import StepFailed
+from voxpy.simulation.carrierbuffer import CarrierBuffer
+from voxpy.simulation.script import PressedAs
+from voxpy.simulation.simulated import FarEnd
+from voxpy.simulation.transmission import Transmission
+from voxpy.sockets import CloseInfo, connect
+
+__all__ = ["ProviderPhone", "dial_host"]
+
+NORMAL, PROTOCOL_ERROR = 1000, 1002
+ENDS_A_CALL = (1000, 1001, 1005)
+"""Close codes of a host that is done; any other says what is wrong (RFC 6455 section 7.4.1)."""
+TEMPORARILY_UNAVAILABLE, SERVICE_UNAVAILABLE, BAD_GATEWAY = 480, 503, 502
+LONGEST_SPEECH_S = 600.0
+
+_Arriving = tuple[float, Callable[[], None]]
+
+
+async def dial_host(
+    open_stream: OpenStream,
+    url: str,
+    carrier: Carrier,
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Line:
+    """Open the stream of ``carrier`` to ``ws(s)://host/path``, or ``tcp://host:port``.
+
+    Raises HandshakeRefused and ConnectFailed as ``voxpy.sockets.connect`` does, LocalProtocolError
+    for a URL that this provider cannot dial.
+    """
+    provider = PROVIDERS[carrier.name].provider
+    parts = urlsplit(url)
+    if provider.transport == "tcp":
+        if parts.scheme != "tcp" or not parts.hostname or not parts.port:
+            raise LocalProtocolError(f"{carrier.name} dials tcp://host:port, not {url!r}")
+        endpoint = Endpoint(host=parts.hostname, port=parts.port, tls=False)
+        return ByteLine(await open_stream(endpoint))
+    query = urlencode({**dict(parse_qsl(parts.query)), **carrier.query})
+    return await connect(
+        open_stream,
+        urlunsplit(parts._replace(query=query)),
+        headers=headers,
+        subprotocols=[provider.subprotocol] if provider.subprotocol else [],
+    )
+
+
+class ProviderPhone:
+    """One call over an open stream. ``run`` must be running.
+
+    ``to_host`` and ``to_phone`` are the line between the phone and the provider. ``delay_s`` is the
+    way between the provider and the host, in each direction. ``taps`` get each 20 ms of mu-law that
+    was said and heard.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        carrier: Carrier,
+        *,
+        to_host: PhoneLine | None = None,
+        to_phone: PhoneLine | None = None,
+        delay_s: float = 0.0,
+        answer_marks: bool = True,
+    ) -> None:
+        fmt = carrier.call.format
+        self.mouth = Playout(PCMU, limit_s=LONGEST_SPEECH_S)
+        self.buffer = CarrierBuffer(fmt)
+        self.taps: list[Callable[[bytes, bytes], None]] = []
+        self.info: CloseInfo | None = None
+        self._line = line
+        self._carrier = carrier
+        self._to_host = Transmission(to_host or PhoneLine())
+        self._to_phone = Transmission(to_phone or PhoneLine())
+        self._said = Converter(PCMU, fmt)
+        self._heard = Converter(fmt, PCMU)
+        self._digits = DigitQueue(PCMU)
+        self._delay_s = delay_s
+        self._answer_marks = answer_marks
+        self._far_end: FarEnd | None = None
+        self._over = False
+        self._under_way, self._arriving = trio.open_memory_channel[_Arriving](math.inf)
+
+    # -- as a SimulatedCaller sees it --------------------------------------------------------------
+
+    def connect_far_end(self, far_end: FarEnd) -> None:
+        """Put a person at the phone."""
+        self._far_end = far_end
+
+    def far_end_presses(self, digits: str, how: PressedAs | None = None) -> None:
+        """Send digits beside the audio, as sound if ``how`` is ``inband``.
+
+        Raises StepFailed where the protocol has no digits.
+        """
+        if how == "inband":
+            self.mouth.write(encode(dtmf(digits), PCMU))
+            return
+        for digit in digits:
+            try:
+                self._send(self._carrier.digit(digit))
+            except LocalProtocolError as error:
+                raise StepFailed(
+                    f"{error}; `press: {{digits: {digits}, how: inband}}` is heard as sound"
+                ) from error
+
+    def far_end_hangs_up(self) -> None:
+        """Say that the caller hung up, and close."""
+        self._send(self._carrier.stop())
+        self._line.close(NORMAL)
+        self._end(200, "Hung up by the caller")
+
+    def far_end_sends_message(self, text: str) -> None:
+        """Raise StepFailed: a phone call has no text."""
+        raise StepFailed("a phone call has no text messages")
+
+    def far_end_sends_info(self, mime_type: str, body: str) -> None:
+        """Raise StepFailed: a media stream has no INFO."""
+        raise StepFailed("a media stream has no INFO")
+
+    # -- the life ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Open the call, carry audio both ways until it is over."""
+        self._line.on_message = self._receive
+        ticking = clock.MediaClock()
+        ticking.add(self._tick)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ticking.run)
+            nursery.start_soon(self._carry, self._arriving)
+            for message in self._carrier.opening():
+                self._line.send(message)
+            if self._far_end is not None:
+                self._far_end.answered()
+            self.info = await self._line.run()
+            nursery.cancel_scope.cancel()
+        self._end(*self._how_it_ended(self.info))
+
+    async def aclose(self) -> None:
+        """Close the stream and wait until everything is freed."""
+        await self._line.aclose()
+
+    def _how_it_ended(self, info: CloseInfo) -> tuple[int, str]:
+        if not info.clean:
+            return SERVICE_UNAVAILABLE, f"The stream broke: {info.reason} ({info.code})"
+        if info.code not in ENDS_A_CALL:
+            told = info.reason or "no reason given"
+            return TEMPORARILY_UNAVAILABLE, f"The host refused: {told} ({info.code})"
+        if PROVIDERS[self._carrier.name].provider.hang_up == "rest":
+            return 200, (
+                f"The host closed the stream; {self._carrier.name} keeps the line until its API is "
+                "asked to hang up"
+            )
+        return 200, "Hung up by the host"
+
+    def _end(self, code: int, reason: str) -> None:
+        if not self._over:
+            self._over = True
+            if self._far_end is not None:
+                self._far_end.ended(code, reason)
+
+    # -- every 20 ms -------------------------------------------------------------------------------
+
+    def _tick(self, now_s: float) -> None:
+        if self._over:
+            return
+        said = self._to_host.carry(self.mouth.pull() or PCMU.silence) or PCMU.silence
+        self._later(partial(self._send_audio, self._said.convert(said)))
+        frame, marks = self.buffer.pull()
+        for name in marks:
+            self.pass_mark(name, played=True)
+        heard = self._heard.convert(frame or self.buffer.format.silence)
+        heard = self._to_phone.carry(self._digits.replace(heard)) or PCMU.silence
+        self.hear(heard, something=frame is not None)
+        for tap in self.taps:
+            tap(said, heard)
+
+    def hear(self, frame: bytes, *, something: bool) -> None:
+        """Let the person hear 20 ms of mu-law; ``something`` if the host sent any of it."""
+        if self._far_end is not None:
+            self._far_end.hears(frame)
+
+    def pass_mark(self, name: str, *, played: bool) -> None:
+        """Tell the host that a mark was reached, or dropped."""
+        if self._answer_marks:
+            self._later(partial(self._send, self._carrier.mark_passed(name, played=played)))
+
+    # -- what the host sends -----------------------------------------------------------------------
+
+    def _receive(self, message: Message) -> None:
+        self._later(partial(self._take, message))
+
+    def _take(self, message: Message) -> None:
+        if self._over:
+            return
+        try:
+            for event in self._carrier.receive(message):
+                self.obey(event)
+        except RemoteProtocolError as error:
+            self._line.close(PROTOCOL_ERROR, str(error)[:100])
+            self._end(BAD_GATEWAY, str(error))
+
+    def obey(self, event: HostEvent) -> None:
+        """Do what the host asked for."""
+        match event:
+            case Play():
+                self.buffer.put(event.data)
+            case Mark():
+                self.buffer.mark(event.name)
+            case Clear():
+                for name in self.buffer.clear():
+                    self.pass_mark(name, played=False)
+                self._send(self._carrier.cleared())
+            case PlayDigits():
+                self._digits.write(event.digits)
+            case HangUp():
+                self._line.close(NORMAL)
+                self._end(200, "Hung up by the host")
+
+    def _send_audio(self, frame: bytes) -> None:
+        self._send(self._carrier.audio(frame))
+
+    def _send(self, message: Message | None) -> None:
+        if message is not None:
+            self._line.send(message)
+
+    def _later(self, do: Callable[[], None]) -> None:
+        """Do something when it has gone the way between provider and host."""
+        if self._delay_s == 0:
+            do()
+        else:
+            self._under_way.send_nowait((clock.now() + self._delay_s, do))
+
+    async def _carry(self, arriving: trio.MemoryReceiveChannel[_Arriving]) -> None:
+        async for at_s, do in arriving:
+            await trio.sleep_until(at_s)
+            do()

@@ -1,0 +1,1 @@
+"""The events of the Realtime protocol, and the objects they carry."""

@@ -1,0 +1,299 @@
+"""The session object: how it starts, how an update changes it, and its audio formats.
+
+Sessions are plain JSON objects and are never changed in place: ``merge`` returns a new one and
+shares what did not change, so that whoever holds an older one may go on reading it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from voxpy.wire.realtime.events import shapes
+from voxpy.wire.realtime.events.problems import InvalidValue, MalformedEvent, excerpt
+from voxpy.wire.realtime.events.provider_data import provider_data
+from voxpy.wire.realtime.events.rules import (
+    Rule,
+    boolean,
+    either,
+    integer,
+    json_object,
+    list_of,
+    nullable,
+    number,
+    one_of,
+    partial,
+    string,
+    text,
+)
+
+__all__ = [
+    "BYTES_PER_SAMPLE",
+    "DEFAULT_STT_MODEL",
+    "PCM_RATES_HZ",
+    "STT_MODELS",
+    "InvalidValue",
+    "audio_format",
+    "default_session",
+    "merge",
+    "response_overrides",
+]
+
+PCM_RATES_HZ = (8000, 16000, 24000, 32000, 44100, 48000)
+"""Rates Inworld takes for PCM; OpenAI takes 24000 only."""
+
+DEFAULT_STT_MODEL = "inworld/inworld-stt-1"
+STT_MODELS = (
+    DEFAULT_STT_MODEL,
+    "assemblyai/u3-rt-pro",
+    "assemblyai/universal-streaming-multilingual",
+    "assemblyai/universal-streaming-english",
+    "soniox/stt-rt-v4",
+)
+"""What Inworld documents; it refuses a session.update that names another."""
+
+BYTES_PER_SAMPLE = {"pcm16": 2, "pcmu": 1, "pcma": 1, "float32": 4}
+"""Size of one sample by the names ``audio_format`` gives."""
+
+_FORMATS = {
+    "audio/pcm": "pcm16",
+    "audio/pcmu": "pcmu",
+    "audio/pcma": "pcma",
+    "audio/float32": "float32",
+}
+_ALIASES = {
+    "pcm16": "audio/pcm",
+    "g711_ulaw": "audio/pcmu",
+    "g711_alaw": "audio/pcma",
+    "float32": "audio/float32",
+    **{name: name for name in _FORMATS},
+}
+_G711_HZ = 8000
+_DEFAULT_HZ = 24000
+_TURN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "semantic_vad": {
+        "type": "semantic_vad",
+        "eagerness": "medium",
+        "create_response": True,
+        "interrupt_response": True,
+    },
+    "server_vad": {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "idle_timeout_ms": None,
+        "create_response": True,
+        "interrupt_response": True,
+    },
+}
+
+
+def default_session(session_id: str) -> dict[str, Any]:
+    """Return the session a connection starts with.
+
+    These are local defaults: what Inworld's session.created holds is not documented. Model, voice
+    and turn detection follow what its pages say of each.
+    """
+    pcm = {"type": "audio/pcm", "rate": _DEFAULT_HZ}
+    return {
+        "id": session_id,
+        "object": "realtime.session",
+        "type": "realtime",
+        "model": "google-ai-studio/gemini-2.5-flash",
+        "output_modalities": ["audio", "text"],
+        "instructions": "",
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "audio": {
+            "input": {
+                "format": dict(pcm),
+                "transcription": {"model": DEFAULT_STT_MODEL},
+                "noise_reduction": None,
+                "turn_detection": dict(_TURN_DEFAULTS["semantic_vad"]),
+            },
+            "output": {
+                "format": dict(pcm),
+                "voice": "Dennis",
+                "model": "inworld-tts-2",
+                "speed": 1.0,
+            },
+        },
+        "providerData": {},
+    }
+
+
+def merge(session: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``session`` changed by the ``session`` object of a ``session.update``.
+
+    What is absent stays. null turns ``turn_detection``, ``transcription`` and ``noise_reduction``
+    off and removes branches of ``providerData``; empty values clear. Fields that are read-only or
+    unknown (``provider_data`` among them) are ignored. Raises InvalidValue and applies nothing if
+    any value is outside its documented range.
+    """
+    return _SESSION(dict(session), dict(update), "session")  # type: ignore[no-any-return]
+
+
+def response_overrides(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a ``response.create`` changes for one response, checked; raises InvalidValue.
+
+    Unknown fields are ignored, ``audio`` among them: the voice of one response is the flat
+    ``voice`` (Inworld). Only the default conversation can be responded in.
+    """
+    return _OVERRIDES({}, dict(response), "response")  # type: ignore[no-any-return]
+
+
+def audio_format(
+    session: Mapping[str, Any], direction: Literal["input", "output"]
+) -> tuple[str, int]:
+    """Return ``(encoding, rate_hz)`` of one direction; encodings as in BYTES_PER_SAMPLE.
+
+    What the session leaves out is PCM at 24 kHz, the default of both services. Raises InvalidValue
+    if it names a format that is neither service's.
+    """
+    found: Any = session
+    for name in ("audio", direction, "format"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if found is None:
+        return "pcm16", _DEFAULT_HZ
+    known = _format(None, dict(found) if isinstance(found, Mapping) else found, f"{direction}")
+    return _FORMATS[known["type"]], known.get("rate", _G711_HZ)
+
+
+def _format(current: Any, value: Any, param: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        value = {"type": value}
+    asked = json_object(None, value, param)
+    name = asked.get("type") or (current or {}).get("type") or "audio/pcm"
+    kind = _ALIASES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        known = ", ".join(_ALIASES)
+        raise InvalidValue(f"{param}.type", f"expected one of {known}, not {excerpt(name)}")
+    rate = asked.get("rate")
+    allowed = (_G711_HZ,) if kind in ("audio/pcmu", "audio/pcma") else PCM_RATES_HZ
+    if rate is not None and (isinstance(rate, bool) or rate not in allowed):
+        rates = ", ".join(map(str, allowed))
+        raise InvalidValue(f"{param}.rate", f"expected one of {rates}, not {excerpt(rate)}")
+    if allowed is not PCM_RATES_HZ:
+        return {"type": kind}
+    return {"type": kind, "rate": _DEFAULT_HZ if rate is None else int(rate)}
+
+
+def _transcription(current: Any, value: Any, param: str) -> dict[str, Any]:
+    base = current or {"model": DEFAULT_STT_MODEL}
+    return _TRANSCRIPTION(base, value, param)  # type: ignore[no-any-return]
+
+
+def _turn_detection(current: Any, value: Any, param: str) -> dict[str, Any]:
+    """Merge within one kind of detection; a change of kind starts from that kind's defaults."""
+    asked = json_object(None, value, param)
+    kind = asked.get("type") or (current or {}).get("type") or "semantic_vad"
+    one_of(*_TURN_DEFAULTS)(None, kind, f"{param}.type")
+    base = current if current and current["type"] == kind else _TURN_DEFAULTS[kind]
+    fields = {name: _TURN_RULES[name] for name in _TURN_DEFAULTS[kind]}
+    return partial(fields)(dict(base), asked, param)  # type: ignore[no-any-return]
+
+
+def _tool(_current: Any, value: Any, param: str) -> dict[str, Any]:
+    tool = json_object(None, value, param)
+    kind = one_of("function", "web_search", "mcp")(None, tool.get("type"), f"{param}.type")
+    if kind == "function":
+        text(None, tool.get("name"), f"{param}.name")
+        nullable(string)(None, tool.get("description"), f"{param}.description")
+        nullable(json_object)(None, tool.get("parameters"), f"{param}.parameters")
+    return tool
+
+
+def _tool_choice(_current: Any, value: Any, param: str) -> dict[str, Any]:
+    kind = one_of("function", "mcp")(None, value.get("type"), f"{param}.type")
+    needed = "name" if kind == "function" else "server_label"
+    text(None, value.get(needed), f"{param}.{needed}")
+    return value  # type: ignore[no-any-return]
+
+
+def _modalities(_current: Any, value: Any, param: str) -> list[str]:
+    listed: list[str] = list_of(one_of("audio", "text"))(None, value, param)
+    if not listed or len(set(listed)) != len(listed):
+        raise InvalidValue(param, "expected audio, text or both, each once")
+    return listed
+
+
+def _max_tokens(current: Any, value: Any, param: str) -> Any:
+    rule = one_of("inf") if isinstance(value, str) else integer(1, 4096)
+    return rule(current, value, param)
+
+
+def _metadata(_current: Any, value: Any, param: str) -> dict[str, str]:
+    pairs: dict[str, str] = json_object(None, value, param)
+    if len(pairs) > _METADATA_PAIRS:
+        raise InvalidValue(param, f"expected at most {_METADATA_PAIRS} pairs, not {len(pairs)}")
+    return {name: string(None, pair, f"{param}.{name}") for name, pair in pairs.items()}
+
+
+def _item(_current: Any, value: Any, param: str) -> dict[str, Any]:
+    try:
+        return shapes.item(value, param)
+    except MalformedEvent as exc:
+        raise InvalidValue(param, str(exc)) from exc
+
+
+def _retention(_current: Any, value: Any, param: str) -> dict[str, Any]:
+    one_of("retention_ratio")(None, value.get("type"), f"{param}.type")
+    number(0, 1)(None, value.get("retention_ratio"), f"{param}.retention_ratio")
+    return value  # type: ignore[no-any-return]
+
+
+_METADATA_PAIRS = 16
+_TURN_RULES: Mapping[str, Rule] = {
+    "type": string,
+    "eagerness": one_of("low", "medium", "high", "auto"),
+    "threshold": number(0, 1),
+    "prefix_padding_ms": integer(0),
+    "silence_duration_ms": integer(0),
+    "idle_timeout_ms": nullable(integer(0)),
+    "create_response": boolean,
+    "interrupt_response": boolean,
+}
+_TRANSCRIPTION = partial(
+    {"model": one_of(*STT_MODELS), "language": nullable(string), "prompt": nullable(string)}
+)
+_INPUT = partial(
+    {
+        "format": _format,
+        "transcription": nullable(_transcription),
+        "noise_reduction": nullable(partial({"type": one_of("near_field", "far_field")})),
+        "turn_detection": nullable(_turn_detection),
+    }
+)
+_OUTPUT = partial({"format": _format, "voice": text, "model": text, "speed": number(0.25, 1.5)})
+_GENERATION: Mapping[str, Rule] = {
+    "instructions": string,
+    "output_modalities": _modalities,
+    "temperature": number(0, 2),
+    "max_output_tokens": _max_tokens,
+    "tools": list_of(_tool),
+    "tool_choice": either(one_of("auto", "none", "required"), _tool_choice),
+    "prompt": nullable(either(string, json_object)),
+}
+_SESSION = partial(
+    {
+        **_GENERATION,
+        "type": one_of("realtime"),
+        "model": text,
+        "truncation": either(one_of("auto", "disabled"), _retention),
+        "tracing": nullable(either(one_of("auto"), json_object)),
+        "include": list_of(one_of("item.input_audio_transcription.logprobs")),
+        "audio": partial({"input": _INPUT, "output": _OUTPUT}),
+        "providerData": provider_data,
+    }
+)
+_OVERRIDES = partial(
+    {
+        **_GENERATION,
+        "conversation": one_of("auto"),
+        "voice": text,
+        "metadata": nullable(_metadata),
+        "input": list_of(_item),
+    }
+)

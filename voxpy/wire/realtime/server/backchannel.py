@@ -1,0 +1,204 @@
+"""The back-channel: short sounds of an attentive listener while the caller speaks.
+
+Every ``eval_interval_ms`` of the caller's speech it is judged whether one is due; if so, a decider
+is asked, or the dice are thrown (``decider_kind`` ``rule``). What comes in time is sent, out of
+band: it is no item, belongs to no response and is not cut by barge-in. Inworld's back-channel page
+has the fields and their defaults; of the reasons for skipping one, ``deadline_missed``,
+``min_gap_not_elapsed`` and ``no_phrase`` have been seen, ``speech_ended`` is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from voxpy.wire.realtime.events.codec import base64_text
+from voxpy.wire.realtime.events.server_events import (
+    ResponseBackchannelAudioDelta,
+    ResponseBackchannelAudioDone,
+    ResponseBackchannelSkipped,
+)
+from voxpy.wire.realtime.server.effects import ConsiderBackchannel
+from voxpy.wire.realtime.server.feature import Feature
+from voxpy.wire.realtime.server.state import ServerState
+
+__all__ = ["DEFAULT_PHRASES", "Backchannel"]
+
+DEFAULT_PHRASES = ("mm-hmm", "uh-huh", "right")
+"""What the rule decider chooses from where the session allows anything."""
+
+
+@attrs.define
+class _Attempt:
+    id: str
+    deadline: float
+    audio: list[bytes] = attrs.field(factory=list)
+
+
+class Backchannel(Feature):
+    """Judges, asks and delivers. ``draw()`` gives numbers from 0 to below 1 to the rule decider."""
+
+    def __init__(self, state: ServerState, *, draw: Callable[[], float]) -> None:
+        self._state = state
+        self._draw = draw
+        self._speech_since: float | None = None
+        self._next_look = 0.0
+        self._words = ""
+        self._paused = False
+        self._count = 0  # in this turn
+        self._last = float("-inf")
+        self._attempt: _Attempt | None = None
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def speech_started(self) -> None:
+        """A turn begins."""
+        self._speech_since = self._next_look = self._state.now
+        self._words, self._paused, self._count = "", False, 0
+        self._schedule()
+
+    def speech_paused(self) -> None:
+        """The caller is silent for a moment."""
+        self._paused = True
+
+    def speech_resumed(self) -> None:
+        """The caller goes on."""
+        self._paused = False
+
+    def words_so_far(self, text: str) -> None:
+        """Partial transcripts flow: there is something to react to."""
+        self._words = text
+
+    def speech_ended(self) -> None:
+        """Nobody wants an "uh-huh" after having finished."""
+        self._speech_since = None
+        self._give_up("speech_ended")
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when to look next, or when the attempt under way is too late."""
+        due = [self._attempt.deadline] if self._attempt else []
+        if self._speech_since is not None and self._state.branch("backchannel"):
+            due.append(self._next_look)
+        return min(due, default=None)
+
+    def tick(self) -> None:
+        """Give up on what is late; look whether a back-channel is due."""
+        now = self._state.now
+        if self._attempt is not None and self._attempt.deadline <= now:
+            self._give_up("deadline_missed")
+        settings = self._state.branch("backchannel")
+        if settings and self._speech_since is not None and self._next_look <= now:
+            self._schedule()
+            self._look(settings, speech_s=now - self._speech_since)
+
+    def _schedule(self) -> None:
+        """Set the next look to the next point of a grid that began with the speech."""
+        settings = self._state.branch("backchannel")
+        interval_s = max(_SHORTEST_INTERVAL_S, (settings or {}).get("eval_interval_ms", 0) / 1000)
+        missed = (self._state.now - self._next_look) // interval_s
+        self._next_look += (missed + 1) * interval_s
+        if self._next_look <= self._state.now:  # rounding
+            self._next_look += interval_s
+
+    def _look(self, settings: Mapping[str, Any], *, speech_s: float) -> None:
+        state = self._state
+        talking = state.response is not None or state.output.is_playing(state.now)
+        if self._attempt is not None or talking or not self._words.strip():
+            return
+        if speech_s * 1000 < settings["min_speech_ms"] or self._count >= settings["max_per_turn"]:
+            return
+        if settings["require_pause"] and not self._paused:
+            return
+        if (state.now - self._last) * 1000 < settings["min_gap_ms"]:
+            state.outbox.emit(ResponseBackchannelSkipped(reason="min_gap_not_elapsed"))
+            return
+        self._attempt_one(settings)
+
+    def _attempt_one(self, settings: Mapping[str, Any]) -> None:
+        state = self._state
+        deadline = state.now + settings["hard_deadline_ms"] / 1000
+        self._attempt = _Attempt(state.new_id("bc"), deadline)
+        allowed = tuple(settings.get("allowed_phrases") or ())
+        phrase = None
+        if settings["decider_kind"] == "rule":
+            if self._draw() >= settings.get("rule_fire_probability", 1.0):
+                self._give_up("no_phrase")
+                return
+            phrases = allowed or DEFAULT_PHRASES
+            phrase = phrases[int(self._draw() * len(phrases))]
+        tail = int(settings["history_tail_items"])
+        state.effects.append(
+            ConsiderBackchannel(
+                backchannel_id=self._attempt.id,
+                transcript_so_far=self._words,
+                phrase=phrase,
+                allowed_phrases=allowed,
+                items=state.conversation.items[-tail:] if tail else (),
+                volume_gain=float(settings["volume_gain"]),
+                deadline=deadline,
+                settings=settings,
+            )
+        )
+
+    # -- the answer ------------------------------------------------------------------------------
+
+    def _current(self, backchannel_id: str) -> _Attempt | None:
+        attempt = self._attempt
+        if attempt is None or attempt.id != backchannel_id:
+            return None
+        if attempt.deadline <= self._state.now:
+            self._give_up("deadline_missed")
+            return None
+        return attempt
+
+    def audio(self, backchannel_id: str, data: bytes) -> bool:
+        """Keep some audio of the attempt under way; False if it is over."""
+        attempt = self._current(backchannel_id)
+        if attempt is not None and data:
+            attempt.audio.append(data)
+        return attempt is not None
+
+    def done(self, backchannel_id: str, phrase: str) -> bool:
+        """Send the attempt under way; False if it is over, silent, or may not say that."""
+        attempt = self._current(backchannel_id)
+        if attempt is None:
+            return False
+        settings = self._state.branch("backchannel") or {}
+        allowed = settings.get("allowed_phrases")
+        if not settings or not attempt.audio or (allowed and phrase not in allowed):
+            self._give_up("no_phrase")
+            return False
+        self._attempt = None
+        self._count += 1
+        self._last = self._state.now
+        for data in attempt.audio:
+            delta = base64_text(data)
+            self._state.outbox.emit(
+                ResponseBackchannelAudioDelta(backchannel_id=attempt.id, delta=delta)
+            )
+        self._state.outbox.emit(
+            ResponseBackchannelAudioDone(backchannel_id=attempt.id, phrase=phrase)
+        )
+        return True
+
+    def skip(self, backchannel_id: str, reason: str) -> bool:
+        """End the attempt under way with nothing said; False if it is over already."""
+        if self._current(backchannel_id) is None:
+            return False
+        self._give_up(reason)
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            self._state.outbox.emit(
+                ResponseBackchannelSkipped(backchannel_id=attempt.id, reason=reason)
+            )
+
+
+_SHORTEST_INTERVAL_S = 0.05
+"""``eval_interval_ms`` may be 0 in the session; a loop must not be."""

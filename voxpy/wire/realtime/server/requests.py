@@ -1,0 +1,191 @@
+"""What a server does with each event of its client.
+
+A handler changes the state and queues events; it raises Rejected to refuse, before it has changed
+anything. ``HANDLERS`` is the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from voxpy.wire.realtime.events import client_events as ce
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.codec import decode_audio
+from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
+from voxpy.wire.realtime.events.session import audio_format, merge, response_overrides
+from voxpy.wire.realtime.events.types import ClientEvent, nulls
+from voxpy.wire.realtime.server.effects import (
+    AudioReceived,
+    InputCleared,
+    InputCommitted,
+    OutputCleared,
+    SessionChanged,
+)
+from voxpy.wire.realtime.server.state import ServerState
+
+__all__ = ["HANDLERS", "MAX_APPEND_BYTES", "MIN_COMMIT_S", "Handler"]
+
+MAX_APPEND_BYTES = 15 * 1024 * 1024
+"""OpenAI's limit for the audio of one append; no number of Inworld's is known."""
+
+MIN_COMMIT_S = 0.1
+"""OpenAI refuses to commit less."""
+
+Handler = Callable[[ServerState, Any, float], None]
+
+_ROLES: Mapping[str, tuple[str, ...]] = {
+    "user": ("input_text", "input_audio", "input_image"),
+    "system": ("input_text",),
+    "assistant": ("output_text", "output_audio", "text", "audio"),
+}
+
+
+def _session_update(state: ServerState, event: ce.SessionUpdate, _now: float) -> None:
+    state.session = merge(state.session, event.session)
+    state.outbox.emit(se.SessionUpdated(session=state.session))
+    state.effects.append(SessionChanged(state.session))
+
+
+def _append(state: ServerState, event: ce.InputAudioBufferAppend, _now: float) -> None:
+    data = decode_audio(event.audio, "$.audio")
+    if len(data) > MAX_APPEND_BYTES:
+        raise InvalidValue("audio", f"{len(data)} bytes at once; at most {MAX_APPEND_BYTES}")
+    encoding, rate_hz = audio_format(state.session, "input")
+    state.turns.count(data, encoding, rate_hz)
+    state.effects.append(AudioReceived(data))
+
+
+def _commit(state: ServerState, _event: ce.InputAudioBufferCommit, _now: float) -> None:
+    buffered_s = state.turns.buffered.s
+    if buffered_s < MIN_COMMIT_S:
+        raise Rejected(
+            "input_audio_buffer_commit_empty",
+            "Error committing input audio buffer: buffer too small. Expected at least "
+            f"{MIN_COMMIT_S * 1000:.0f}ms of audio, but buffer only has {buffered_s * 1000:.2f}ms.",
+        )
+    state.end_speech()
+    state.effects.append(InputCommitted(state.commit_turn(answer=False)))
+
+
+def _clear(state: ServerState, _event: ce.InputAudioBufferClear, _now: float) -> None:
+    state.end_speech()
+    state.turns.reset()
+    state.outbox.emit(se.InputAudioBufferCleared())
+    state.effects.append(InputCleared())
+    state.respond_if_due()
+
+
+def _create_item(state: ServerState, event: ce.ConversationItemCreate, _now: float) -> None:
+    item = event.item
+    _check_item(state, item)
+    entry, previous = state.conversation.insert(item, after=event.previous_item_id)
+    told: dict[str, Any] = {
+        "item": state.shown(entry.item),
+        "previous_item_id": previous,
+        "extra": nulls(previous_item_id=previous),
+    }
+    state.outbox.emit(se.ConversationItemAdded(**told))
+    state.outbox.emit(se.ConversationItemDone(**told))
+    if item["type"] == "function_call_output":
+        state.tool_answered(item["call_id"])
+
+
+def _check_item(state: ServerState, item: Mapping[str, Any]) -> None:
+    match item.get("type"):
+        case "message":
+            _check_message(item)
+        case "function_call":
+            _require(item, "name", "call_id", "arguments")
+        case "function_call_output":
+            _require(item, "call_id", "output")
+            if not state.conversation.has_call(item["call_id"]):
+                message = f"there is no function call {excerpt(item['call_id'])}"
+                raise InvalidValue("item.call_id", message)
+        case "mcp_approval_response":
+            _require(item, "approval_request_id")
+        case other:
+            known = "message, function_call, function_call_output, mcp_approval_response"
+            raise InvalidValue("item.type", f"expected one of {known}, not {excerpt(other)}")
+
+
+def _require(item: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(item.get(name), str):
+            raise InvalidValue(f"item.{name}", f"expected a string, not {excerpt(item.get(name))}")
+
+
+def _check_message(item: Mapping[str, Any]) -> None:
+    role = str(item.get("role"))
+    if role not in _ROLES:
+        raise InvalidValue("item.role", f"expected one of {', '.join(_ROLES)}, not {role!r:.70}")
+    if not isinstance(item.get("content"), list):
+        raise InvalidValue("item.content", "expected an array of content parts")
+    for index, part in enumerate(item["content"]):
+        if part.get("type") not in _ROLES[role]:
+            allowed = ", ".join(_ROLES[role])
+            raise InvalidValue(
+                f"item.content[{index}].type",
+                f"expected one of {allowed} for the role {role}, not {excerpt(part.get('type'))}",
+            )
+
+
+def _truncate(state: ServerState, event: ce.ConversationItemTruncate, _now: float) -> None:
+    content_index = event.content_index or 0
+    state.conversation.truncate(
+        event.item_id, content_index=content_index, audio_end_ms=event.audio_end_ms
+    )
+    state.outbox.emit(
+        se.ConversationItemTruncated(
+            item_id=event.item_id, content_index=content_index, audio_end_ms=event.audio_end_ms
+        )
+    )
+
+
+def _delete(state: ServerState, event: ce.ConversationItemDelete, _now: float) -> None:
+    state.conversation.delete(event.item_id)
+    state.outbox.emit(se.ConversationItemDeleted(item_id=event.item_id))
+
+
+def _retrieve(state: ServerState, event: ce.ConversationItemRetrieve, _now: float) -> None:
+    entry = state.conversation.get(event.item_id, verb="retrieve")
+    state.outbox.emit(se.ConversationItemRetrieved(item=state.shown(entry.item)))
+
+
+def _respond(state: ServerState, event: ce.ResponseCreate, _now: float) -> None:
+    if state.response is not None:
+        raise Rejected(
+            "conversation_already_has_active_response",
+            f"Conversation already has an active response in progress: {state.response.id}. "
+            "Wait until it is finished before creating another.",
+        )
+    state.respond(response_overrides(event.response or {}))
+
+
+def _cancel(state: ServerState, event: ce.ResponseCancel, _now: float) -> None:
+    active = state.response
+    if active is None or event.response_id not in (None, active.id):
+        message = "Cancellation failed: no active response found"
+        raise Rejected("response_cancel_not_active", message)
+    state.cancel_response("client_cancelled")
+
+
+def _clear_output(state: ServerState, _event: ce.OutputAudioBufferClear, now: float) -> None:
+    state.output.clear(now)
+    state.effects.append(OutputCleared())
+
+
+HANDLERS: Mapping[type[ClientEvent], Handler] = {
+    ce.SessionUpdate: _session_update,
+    ce.InputAudioBufferAppend: _append,
+    ce.InputAudioBufferCommit: _commit,
+    ce.InputAudioBufferClear: _clear,
+    ce.ConversationItemCreate: _create_item,
+    ce.ConversationItemTruncate: _truncate,
+    ce.ConversationItemDelete: _delete,
+    ce.ConversationItemRetrieve: _retrieve,
+    ce.ResponseCreate: _respond,
+    ce.ResponseCancel: _cancel,
+    ce.OutputAudioBufferClear: _clear_output,
+}
+"""What is done with each event, by its class."""
