@@ -421,3 +421,25 @@ def _runs_virtually(path: Path) -> bool:
 def _is_virtual(function: ast.AsyncFunctionDef) -> bool:
     arguments = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
     return bool(arguments & {"autojump_clock", "mock_clock", "voxpy"})
+
+
+# -- docstrings ------------------------------------------------------------------------------------
+
+
+def test_what_scenario_authors_call_says_what_it_does() -> None:
+    """Words of the vocabulary have docstrings; inside, a name that says it all needs none."""
+    silent = []
+    for file, tree in sources().items():
+        if "/" in file:
+            continue
+        names = set(exported(tree) or ())
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, *FUNCTIONS)) and node.name in names:
+                members = node.body if isinstance(node, ast.ClassDef) else []
+                asked = [node, *(m for m in members if isinstance(m, FUNCTIONS))]
+                silent += [
+                    f"{file}:{n.lineno}: {n.name}"
+                    for n in asked
+                    if not n.name.startswith("_") and ast.get_docstring(n) is None
+                ]
+    assert silent == []
