@@ -270,7 +270,7 @@ class Screen:
 
     def _line(self, t: float | None, text: Text) -> None:
         stamp = f"{t:6.2f}s " if t is not None else " " * TIME_WIDTH
-        self.console.print(Text(stamp, style="dim") + text, soft_wrap=True)
+        self.console.print(Text.assemble((stamp, "dim"), text), soft_wrap=True)
 
 
 def _short(path: Path) -> str:
