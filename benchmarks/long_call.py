@@ -20,8 +20,8 @@ from voxpy.host.sessions import HostedSession
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.localcall import LocalCall, run_local_call
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
-from voxpy.testing.virtual import run_virtual
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.virtual import run_virtual
 
 TURNS = 200
 TURN_S = 18

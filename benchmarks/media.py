@@ -31,6 +31,7 @@ from voxpy.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
 from voxpy.audio.line import Line
 from voxpy.audio.mix import audible, gain, mix, rms_dbfs
 from voxpy.audio.resample import Resampler
+from voxpy.channels.simulated import Transmission
 from voxpy.media.conference import MixMinus
 from voxpy.media.graph import MediaGraph
 from voxpy.media.jitter import Packet
@@ -38,7 +39,6 @@ from voxpy.media.playout import Playout
 from voxpy.media.receiver import Receiver
 from voxpy.media.recorder import Tape, Tracks, both_sides
 from voxpy.media.unit import MediaPort
-from voxpy.simulation.transmission import Transmission
 from voxpy.wire.realtime.events.codec import decode_audio, encode_append, encode_audio_delta, load
 
 Stage = Callable[[], object]

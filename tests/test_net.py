@@ -26,8 +26,8 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import LimitExceeded, NoSession, NotSupported, ScenarioError, UnknownName
 from voxpy.net import HttpRequestResult
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.calls import CallKit
-from voxpy.testing.virtual import run_virtual
 
 
 class Site:

@@ -20,7 +20,7 @@ from voxpy.engine.session import Session, Surroundings
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import NoSession, ScenarioError
-from voxpy.testing.virtual import run_virtual
+from voxpy.simulation.virtual import run_virtual
 
 HEAD = "from voxpy import *\nimport trio\n"
 LOG_TICK = "def tick(): Logger.write('tick')\n"

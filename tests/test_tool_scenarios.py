@@ -17,8 +17,8 @@ from voxpy.engine.ending import EndReason
 from voxpy.engine.http import fetch
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.rules import RuleResponder
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.testing import CallKit, WorldCall
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 TOOLS, BACKCHANNEL = SCENARIOS / "tools.py", SCENARIOS / "backchannel.py"

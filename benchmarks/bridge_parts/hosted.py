@@ -20,6 +20,7 @@ import trio
 
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Leg, RealtimeEndpoint
@@ -30,7 +31,6 @@ from voxpy.host.warmup import warm_up
 from voxpy.lab.bench.framing import FRAME_BYTES
 from voxpy.lab.bench.pacing import answer
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.simulated import SimulatedLeg
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "answer.py"
 SPEECH = bytes(0x55 + n % 7 for n in range(FRAME_BYTES)) * 50 * 300

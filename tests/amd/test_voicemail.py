@@ -9,8 +9,8 @@ import pytest
 
 from voxpy.errors import EngineMissing
 from voxpy.localagent.engines import Engines, local_engines
+from voxpy.simulation.tones import ScriptedResponder
 from voxpy.testing.calls import CallKit
-from voxpy.testing.engines import ScriptedResponder
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 CALLER = (SCENARIOS / "callers" / "voicemail.yaml").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ import pytest
 from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing, ScenarioError
 from voxpy.localagent.engines import Engines, local_engines
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.testing import CallKit, WorldCall
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 
 def scenario(body: str = "", **asr: object) -> str:
@@ -132,7 +132,7 @@ def test_speech_that_is_cut_off_is_still_recognised(voxpy: CallKit) -> None:
 
 
 def test_sound_without_words_has_no_result(voxpy: CallKit) -> None:
-    from voxpy.testing.engines import ToneEars
+    from voxpy.simulation.tones import ToneEars
 
     class Deaf(ToneEars):
         def transcribe(self, samples: object) -> str:

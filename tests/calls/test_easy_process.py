@@ -21,9 +21,9 @@ from voxpy.localagent.engines import Engines
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.localcall import LocalCall, run_local_call
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing import CallKit, WorldCall
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
-from voxpy.testing.virtual import run_virtual
 
 Samples = npt.NDArray[np.int16]
 

@@ -9,8 +9,8 @@ import pytest
 
 from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.testing import CallKit, WorldCall
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 
 def scenario(body: str) -> str:

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 from voxpy.audio.frame import PCMU
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.settings import Limits, Settings, Watchdogs
-from voxpy.simulation.simulated import SimulatedLeg
 from voxpy.testing import CallKit, WorldCall
 
 OFF = math.inf

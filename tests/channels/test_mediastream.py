@@ -37,10 +37,10 @@ from voxpy.simulation.acting import act
 from voxpy.simulation.caller import SimulatedCaller
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.sounds import line_ears, prepare_sounds
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.sockets import CloseInfo, connect
+from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.carrier import CarrierPhone
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER = ROOT / "scenarios" / "answer.py"

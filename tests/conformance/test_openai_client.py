@@ -26,7 +26,7 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
 from voxpy.localagent.server import serve_tcp
 from voxpy.localagent.vad import EnergyGate
-from voxpy.testing.engines import Airwaves, ScriptedResponder, ToneEars, ToneVoice
+from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneEars, ToneVoice
 from voxpy.wire.realtime.events.quirks import Quirks
 
 why = "voxpy[conformance] is not installed"

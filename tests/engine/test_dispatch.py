@@ -16,7 +16,7 @@ from voxpy.engine.dispatch import Dispatcher, Reports, until_suspended
 from voxpy.engine.emitter import Emitter, ListenerTable, Waiter
 from voxpy.engine.events import Event, event_class
 from voxpy.errors import LimitExceeded, ScenarioError
-from voxpy.testing.virtual import run_virtual
+from voxpy.simulation.virtual import run_virtual
 
 
 @event_class

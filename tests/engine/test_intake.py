@@ -10,7 +10,7 @@ from voxpy.audio.frame import PCMU, pcm16
 from voxpy.engine.intake import WAITING_S, GateTask, Intake
 from voxpy.engine.speech import load_engines, no_speech
 from voxpy.errors import EngineMissing
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 
 FRAMES = round(WAITING_S * 50)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voxpy.engine.timers import Timers
 from voxpy.errors import LimitExceeded
-from voxpy.testing.virtual import run_virtual
+from voxpy.simulation.virtual import run_virtual
 
 
 class Desk:

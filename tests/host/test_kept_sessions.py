@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import trio
 
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
@@ -20,7 +21,6 @@ from voxpy.history.record import CallRecord
 from voxpy.history.search import SessionRow, find_sessions
 from voxpy.host.sessions import HostedSession, SessionPlan
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.simulated import SimulatedLeg
 
 SCENARIO = """
 from voxpy import AppEvents, VoxEngine

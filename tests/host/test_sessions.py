@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.lowlevel
 
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
@@ -22,7 +23,6 @@ from voxpy.engine.trace import Entry
 from voxpy.errors import ConnectFailed
 from voxpy.host.sessions import HostedSession, SessionPlan
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.simulated import SimulatedLeg
 
 ANSWERS = """
 from voxpy import AppEvents, CallEvents, Logger, VoxEngine

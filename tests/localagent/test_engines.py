@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from voxpy.localagent.engines import Engines
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.server import serve_stream
 from voxpy.localagent.speaking import FILLERS, PHRASES
-from voxpy.testing.engines import Airwaves, ScriptedResponder, ToneVoice, scripted_engines
+from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneVoice, scripted_engines
 from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.faults import Faults
 

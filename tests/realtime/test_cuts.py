@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from voxpy.engine.ports import Endpoint
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.service import Service, Talk
-from voxpy.testing.virtual import run_virtual
 from voxpy.wire.realtime.client.protocol import RealtimeClient
 
 SESSION = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from voxpy.calls.control import make_call
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.context import running
 from voxpy.engine.loader import compile_scenarios
@@ -23,7 +24,6 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import ConnectFailed
 from voxpy.events import AppEvents
-from voxpy.simulation.simulated import SimulatedLeg
 
 SCENARIO = """
 from voxpy import AppEvents, CallEvents, Logger, RecorderEvents, VoxEngine

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import EarlyMedia, FirstAudio, LegConnected, LegEnded, LegEvent, Ringing
-from voxpy.simulation.simulated import SimulatedLeg
 
 LOUD = encode(np.full(160, 8000, np.int16), PCMU)
 

@@ -125,7 +125,7 @@ def test_a_script_that_just_ends_hangs_up(voxpy: CallKit) -> None:
 
 
 def test_the_voice_of_the_caller_is_the_scripts(voxpy: CallKit) -> None:
-    from voxpy.testing.engines import ScriptedResponder, scripted_engines
+    from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 
     engines = scripted_engines(ScriptedResponder([]))
     asked = []

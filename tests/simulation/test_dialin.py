@@ -31,8 +31,8 @@ from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.carrierbuffer import CarrierBuffer
 from voxpy.simulation.dialin import dial_host
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
-from voxpy.simulation.streams import MemoryDialer
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.sockets.memory import MemoryDialer
 
 LONG = "I will tell you a story that goes on and on and on for many words until somebody stops me"
 SCENARIO = """

@@ -22,9 +22,9 @@ from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.localcall import LocalCall, run_local_call
 from voxpy.simulation.script import LineOptions
 from voxpy.simulation.simulatedcall import LocalCallResult
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.calls import CallKit
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
-from voxpy.testing.virtual import run_virtual
 
 PLAIN = """
 from voxpy import AppEvents, CallEvents, VoxEngine

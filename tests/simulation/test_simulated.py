@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.line import Line
+from voxpy.channels.simulated import PressedAs, SimulatedLeg
 from voxpy.engine.ports import (
     EarlyMedia,
     FirstAudio,
@@ -24,8 +25,6 @@ from voxpy.engine.ports import (
     LegMessage,
     LegTone,
 )
-from voxpy.simulation.script import PressedAs
-from voxpy.simulation.simulated import SimulatedLeg
 
 LOUD = encode(np.full(160, 8000, np.int16), PCMU)
 

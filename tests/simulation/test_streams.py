@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from voxpy.engine.ports import Endpoint
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.sockets.memory import MemoryDialer
 
 
 async def test_memory_leads_to_the_server() -> None:

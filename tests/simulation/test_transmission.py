@@ -8,7 +8,7 @@ import pytest
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
 from voxpy.audio.line import Line
-from voxpy.simulation.transmission import Transmission
+from voxpy.channels.simulated import Transmission
 
 
 def words(fmt: Format, frames: int) -> list[bytes]:

@@ -9,9 +9,9 @@ import trio
 import trio.lowlevel
 
 from voxpy.errors import ConfigError, ScenarioError
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.calls import CallKit
 from voxpy.testing.service import Service, Talk
-from voxpy.testing.virtual import run_virtual
 
 PLAIN = """
 from voxpy import AppEvents, CallEvents, Inworld, Logger, VoxEngine

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from voxpy.errors import VoxpyError
 from voxpy.simulation.script import CalleeScript
 from voxpy.simulation.script import Say as SayStep
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.testing import (
     CallKit,
     CallOver,
@@ -22,7 +23,6 @@ from voxpy.testing import (
     World,
     run_virtual,
 )
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 ANSWER = Path(__file__).parents[2] / "scenarios" / "answer.py"
 PLAIN = """

@@ -61,7 +61,7 @@ def command(
     from voxpy.engine.loader import compile_scenarios
     from voxpy.lab.replay import read_recording, replay
     from voxpy.lab.replay.running import TOLERANCE_S
-    from voxpy.testing.virtual import run_virtual
+    from voxpy.simulation.virtual import run_virtual
 
     recording = read_recording(session if session.is_dir() else base / "sessions" / session)
     program = compile_scenarios(scenarios or recording.scenarios)

@@ -89,7 +89,7 @@ def command(**options: Any) -> None:
     run = functools.partial(_run, call, screen)
     try:
         if options["fast"]:
-            from voxpy.testing.virtual import run_virtual
+            from voxpy.simulation.virtual import run_virtual
 
             result = run_virtual(run)
         else:
@@ -189,7 +189,7 @@ def _script_engines(options: dict[str, Any], script: Any) -> Any:
     if script.speech == "real" and (service is None or not service.says):
         return _engines(options)
     from voxpy.localagent.engines import local_engines
-    from voxpy.testing.engines import ScriptedResponder, planned_turns, scripted_engines
+    from voxpy.simulation.tones import ScriptedResponder, planned_turns, scripted_engines
 
     responder = ScriptedResponder(planned_turns(service) if service is not None else ())
     return scripted_engines(responder) if script.speech == "tones" else local_engines(responder)

@@ -8,6 +8,7 @@ from functools import singledispatch
 import numpy as np
 import numpy.typing as npt
 
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.simulation.caller import CallOver, SimulatedCaller, StepFailed
 from voxpy.simulation.script import (
@@ -27,7 +28,6 @@ from voxpy.simulation.script import (
     Step,
     Wait,
 )
-from voxpy.simulation.simulated import SimulatedLeg
 
 __all__ = ["SPOKEN", "act", "act_callee", "spoken_steps"]
 

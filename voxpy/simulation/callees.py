@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from voxpy.audio.line import Line
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.dialing import SERVICE_UNAVAILABLE, RefusedLeg
 from voxpy.engine.ports import Leg, OutgoingCall
 from voxpy.errors import EngineMissing
@@ -17,7 +18,6 @@ from voxpy.simulation.caller import SimulatedCaller, StepFailed
 from voxpy.simulation.callerfile import ANYBODY
 from voxpy.simulation.listening import Ears, Samples
 from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Step
-from voxpy.simulation.simulated import SimulatedLeg
 
 __all__ = ["Callees", "Voices", "make_lines"]
 

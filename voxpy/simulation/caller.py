@@ -16,10 +16,9 @@ import trio
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
+from voxpy.channels.simulated import FarEnd, PressedAs
 from voxpy.media.playout import Playout
 from voxpy.simulation.listening import Ears, Heard, Listening, Note, Samples
-from voxpy.simulation.script import PressedAs
-from voxpy.simulation.simulated import FarEnd
 
 __all__ = ["CallOver", "PersonsLine", "SimulatedCaller", "StepFailed"]
 

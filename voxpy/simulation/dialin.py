@@ -30,6 +30,7 @@ from voxpy.channels.providers.carrier import (
 )
 from voxpy.channels.providers.provider import Message
 from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.simulated import FarEnd, PressedAs, Transmission
 from voxpy.engine import clock
 from voxpy.engine.ports import Endpoint, OpenStream
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
@@ -37,9 +38,6 @@ from voxpy.media.digits import DigitQueue
 from voxpy.media.playout import Playout
 from voxpy.simulation.caller import StepFailed
 from voxpy.simulation.carrierbuffer import CarrierBuffer
-from voxpy.simulation.script import PressedAs
-from voxpy.simulation.simulated import FarEnd
-from voxpy.simulation.transmission import Transmission
 from voxpy.sockets import CloseInfo, connect
 
 __all__ = ["ProviderPhone", "dial_host"]

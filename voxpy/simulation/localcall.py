@@ -29,7 +29,7 @@ from voxpy.simulation.service import ServiceScript
 from voxpy.simulation.simulatedcall import LocalCallResult, SimulatedCall
 from voxpy.simulation.soundcard import SoundCard
 from voxpy.simulation.sounds import Script, line_ears, needs_ears, needs_voice, prepare_sounds
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.sockets.memory import MemoryDialer
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
 if TYPE_CHECKING:

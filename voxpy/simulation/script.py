@@ -9,6 +9,7 @@ from typing import Literal
 
 import attrs
 
+from voxpy.channels.simulated import PressedAs
 from voxpy.simulation.service import Moment, ServiceScript, Speech
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "Pause",
     "Play",
     "Press",
-    "PressedAs",
     "Say",
     "StayOn",
     "Step",
@@ -34,9 +34,6 @@ __all__ = [
 ANSWER_WITHIN_S = 30.0
 AGENT_WITHIN_S = 30.0
 HEARD_WITHIN_S = 15.0
-
-PressedAs = Literal["inband", "rfc4733", "info"]
-"""How a far end sends digits: as sound, as RTP events beside it, or in SIP INFO requests."""
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ending import End, EndReason
 from voxpy.history.record import CallRecord
 from voxpy.host.sessions import HostedSession, SessionPlan
@@ -21,7 +22,6 @@ from voxpy.simulation.callees import Callees, Voices, make_lines
 from voxpy.simulation.caller import SimulatedCaller, StepFailed
 from voxpy.simulation.moments import Moments
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.simulated import SimulatedLeg
 from voxpy.simulation.soundcard import SoundCard
 
 __all__ = ["LocalCallResult", "SimulatedCall"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+from voxpy.channels.simulated import PressedAs
 from voxpy.engine.yaml_lines import Document, YamlPath
 from voxpy.errors import nearest
 from voxpy.simulation.script import (
@@ -19,7 +20,6 @@ from voxpy.simulation.script import (
     Pause,
     Play,
     Press,
-    PressedAs,
     Say,
     Step,
     Wait,

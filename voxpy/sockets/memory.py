@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import trio
 
-__all__ = ["MemoryStream", "memory_pair"]
+from voxpy.engine.ports import Endpoint
+
+__all__ = ["MemoryDialer", "MemoryStream", "memory_pair"]
 
 
 class MemoryStream(trio.abc.Stream):
@@ -99,3 +101,22 @@ def memory_pair() -> tuple[MemoryStream, MemoryStream]:
     ours, theirs = MemoryStream(), MemoryStream()
     ours._peer, theirs._peer = theirs, ours
     return ours, theirs
+
+
+class MemoryDialer:
+    """Opens memory streams to one service. ``opened`` is our end of each, and where it leads."""
+
+    def __init__(
+        self, nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]
+    ) -> None:
+        self._nursery = nursery
+        self._serve = serve
+        self.opened: list[tuple[Endpoint, MemoryStream]] = []
+
+    async def __call__(self, endpoint: Endpoint) -> trio.abc.Stream:
+        """Return our end of a new pair; the service gets the other."""
+        await trio.lowlevel.checkpoint()
+        ours, theirs = memory_pair()
+        self.opened.append((endpoint, ours))
+        self._nursery.start_soon(self._serve, theirs, name=f"far side of {endpoint.host}")
+        return ours

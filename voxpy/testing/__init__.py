@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voxpy.localagent.responder import CallTool, Say, Turn
     from voxpy.simulation.caller import CallOver, StepFailed
     from voxpy.simulation.script import LineOptions
+    from voxpy.simulation.virtual import run_virtual
     from voxpy.testing.agent import ScriptedAgent
     from voxpy.testing.caller import Caller
     from voxpy.testing.calls import CallKit
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from voxpy.testing.story import Happened, Latency, Said, ToolCalled, Truncated
     from voxpy.testing.sweeping import sweep
     from voxpy.testing.transcript.asserting import assert_transcript, transcript_text
-    from voxpy.testing.virtual import run_virtual
     from voxpy.testing.world import World
     from voxpy.testing.worldcall import WorldCall
     from voxpy.wire.realtime.events.quirks import Quirks
@@ -79,30 +79,30 @@ __all__ = [
 _HOMES = {
     "Behaviour": "localagent.connection",
     "CallKit": "testing.calls",
-    "CallOver": "channels.caller",
+    "CallOver": "simulation.caller",
     "CallTool": "localagent.responder",
     "Caller": "testing.caller",
-    "Evaluation": "testing.evaluation.measures",
+    "Evaluation": "lab.evaluation.measures",
     "Faults": "wire.realtime.faults",
     "Happened": "testing.story",
-    "Judge": "testing.evaluation.judge",
+    "Judge": "lab.evaluation.judge",
     "Latency": "testing.story",
     "LegBench": "testing.conformance",
-    "LineOptions": "channels.script",
+    "LineOptions": "simulation.script",
     "Nonconforming": "testing.conformance",
-    "Quirks": "wire.realtime.quirks",
+    "Quirks": "wire.realtime.events.quirks",
     "Refusing": "testing.service",
     "Reply": "testing.httpstub",
     "Said": "testing.story",
     "Say": "localagent.responder",
     "ScriptedAgent": "testing.agent",
     "Service": "testing.service",
-    "StepFailed": "channels.caller",
+    "StepFailed": "simulation.caller",
     "Talk": "testing.service",
     "ToolCalled": "testing.story",
     "Truncated": "testing.story",
     "Turn": "localagent.responder",
-    "Verdict": "testing.evaluation.judge",
+    "Verdict": "lab.evaluation.judge",
     "World": "testing.world",
     "WorldCall": "testing.worldcall",
     "assert_transcript": "testing.transcript.asserting",
@@ -110,9 +110,9 @@ _HOMES = {
     "check_realtime_server": "testing.conformance",
     "check_sink": "testing.conformance",
     "check_source": "testing.conformance",
-    "evaluate": "testing.evaluation.measures",
-    "fuzz_callers": "testing.fuzz.callers",
-    "run_virtual": "testing.virtual",
+    "evaluate": "lab.evaluation.measures",
+    "fuzz_callers": "lab.fuzz.callers",
+    "run_virtual": "simulation.virtual",
     "sweep": "testing.sweeping",
     "transcript_text": "testing.transcript.asserting",
 }

@@ -12,7 +12,7 @@ from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import CallTool, Turn
 from voxpy.localagent.server import serve_stream
-from voxpy.testing.engines import AgentScript, ScriptedResponder, TurnScript, scripted_engines
+from voxpy.simulation.tones import AgentScript, ScriptedResponder, TurnScript, scripted_engines
 from voxpy.wire.realtime.faults import Close, Stall
 
 if TYPE_CHECKING:

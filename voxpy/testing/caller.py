@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 
+from voxpy.channels.simulated import PressedAs
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.simulation.caller import CallOver, SimulatedCaller
-from voxpy.simulation.script import PressedAs
 from voxpy.simulation.sounds import speech_for_line
 from voxpy.testing.worldcall import WorldCall
 

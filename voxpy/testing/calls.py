@@ -14,10 +14,10 @@ from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.script import CallerScript
-from voxpy.testing.engines import AgentScript
+from voxpy.simulation.tones import AgentScript
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.grounds import Serve
 from voxpy.testing.httpstub import Web
-from voxpy.testing.virtual import run_virtual
 from voxpy.testing.world import Scenario, World
 from voxpy.testing.worldcall import WorldCall
 

@@ -11,7 +11,7 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.errors import VoxpyError
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.leftovers import system_tasks, tasks_of
 
 __all__ = ["Grounds", "Serve"]

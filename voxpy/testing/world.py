@@ -49,14 +49,14 @@ from voxpy.simulation.localcall import LOCAL_KEY
 from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Step
 from voxpy.simulation.simulatedcall import SimulatedCall
 from voxpy.simulation.sounds import engine_ears, line_ears, prepare_sounds
+from voxpy.simulation.tones import AgentScript
+from voxpy.simulation.virtual import seeded_scheduler
 from voxpy.testing.agent import ScriptedAgent
 from voxpy.testing.caller import Caller
-from voxpy.testing.engines import AgentScript
 from voxpy.testing.grounds import Grounds, Serve
 from voxpy.testing.httpstub import Asked, HttpStub, Web
 from voxpy.testing.story import CallStory
 from voxpy.testing.tracebacks import readable
-from voxpy.testing.virtual import seeded_scheduler
 from voxpy.testing.worldcall import WorldCall
 from voxpy.wire.realtime.endpoint import DEFAULT_URL
 

@@ -27,10 +27,10 @@ from voxpy.localagent.server import serve_stream
 from voxpy.project.loading import Project, load_project
 from voxpy.project.reload import ProjectFiles
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.sockets import connect
+from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.carrier import CarrierPhone
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 POLL_S = 0.002
 ECHO = """

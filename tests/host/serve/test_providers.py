@@ -42,8 +42,8 @@ from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
 from voxpy.simulation.script import StayOn
-from voxpy.simulation.streams import MemoryDialer
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.sockets.memory import MemoryDialer
 
 pytestmark = pytest.mark.slow
 

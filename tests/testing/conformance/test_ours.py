@@ -18,6 +18,7 @@ from voxpy.channels.mediastream.inbound import Inbound
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
 from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.inputs import Inputs
 from voxpy.host.inputs import RecordedLeg
 from voxpy.localagent.engines import Engines
@@ -28,13 +29,11 @@ from voxpy.media.playout import Playout
 from voxpy.media.recorder import TapeTrack
 from voxpy.media.unit import Sink, Source
 from voxpy.realtime.media import Ear, Voice, VoiceReports
-from voxpy.simulation.simulated import SimulatedLeg
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.sockets import FrameSocket, connect
-from voxpy.sockets.memory import MemoryStream, memory_pair
+from voxpy.sockets.memory import MemoryDialer, MemoryStream, memory_pair
 from voxpy.testing import CallKit, check_leg, check_realtime_server, check_sink, check_source
 from voxpy.testing.conformance import LEG_CHECKS, REALTIME_SERVER_CHECKS, Check, LegBench
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 Connect = Callable[[], Awaitable[FrameSocket]]
 

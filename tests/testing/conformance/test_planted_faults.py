@@ -13,13 +13,14 @@ import pytest
 import trio
 
 from voxpy.audio.frame import PCMU
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import LegConnected, LegEnded, LegEvent
 from voxpy.localagent.server import serve_stream
 from voxpy.media.playout import Playout
 from voxpy.media.unit import MediaPort
-from voxpy.simulation.simulated import SimulatedLeg
-from voxpy.simulation.streams import MemoryDialer
+from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.sockets import FrameSocket, connect
+from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.conformance import (
     LEG_CHECKS,
     REALTIME_SERVER_CHECKS,
@@ -33,7 +34,6 @@ from voxpy.testing.conformance import (
     check_sink,
     check_source,
 )
-from voxpy.testing.engines import ScriptedResponder, scripted_engines
 
 
 def named(checks: tuple[Check[Any], ...], name: str) -> Check[Any]:

@@ -18,9 +18,9 @@ from voxpy.lab.fuzz.invariants import Violation, judge
 from voxpy.localagent.connection import Behaviour
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.service import ServiceScript
-from voxpy.testing.engines import planned_turns
+from voxpy.simulation.tones import planned_turns
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.httpstub import Reply, Web
-from voxpy.testing.virtual import run_virtual
 from voxpy.testing.world import Scenario, World
 from voxpy.testing.worldcall import WorldCall
 

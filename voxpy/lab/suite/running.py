@@ -30,11 +30,11 @@ from voxpy.project.secrets import Secrets
 from voxpy.simulation.localcall import LocalCall, run_local_call
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.service import ServiceScript
-from voxpy.testing.engines import ScriptedResponder, planned_turns, scripted_engines
+from voxpy.simulation.tones import ScriptedResponder, planned_turns, scripted_engines
+from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.httpstub import HttpStub
 from voxpy.testing.story import CallStory
 from voxpy.testing.tracebacks import readable
-from voxpy.testing.virtual import run_virtual
 from voxpy.testing.world import World
 
 __all__ = ["RunOptions", "run_case", "update_case"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from voxpy.audio.convert import encode
-from voxpy.audio.frame import PCMU, Format
+from voxpy.audio.frame import FRAME_S, PCMU, Format
 from voxpy.audio.line import Line
 from voxpy.audio.tones import dtmf
 from voxpy.engine.ports import (
@@ -27,15 +27,18 @@ from voxpy.engine.ports import (
     Ringing,
 )
 from voxpy.media.digits import DigitQueue
+from voxpy.media.jitter import JitterStatistics, Packet
 from voxpy.media.playout import Playout
+from voxpy.media.receiver import Receiver
 from voxpy.media.unit import MediaPort
-from voxpy.simulation.script import PressedAs
-from voxpy.simulation.transmission import Transmission
 
-__all__ = ["CalleeSide", "FarEnd", "SimulatedLeg"]
+__all__ = ["CalleeSide", "FarEnd", "PressedAs", "SimulatedLeg", "Transmission"]
 
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
+
+PressedAs = Literal["inband", "rfc4733", "info"]
+"""How a far end sends digits: as sound, as RTP events beside it, or in SIP INFO requests."""
 
 
 class FarEnd(Protocol):
@@ -269,6 +272,46 @@ class CalleeSide:
             self._leg.state = "early"
             self._leg._report(EarlyMedia())
             self._leg._report(FirstAudio())
+
+
+class Transmission:
+    """One direction of a call: a line, and the receiver that a real leg has at its end.
+
+    Takes a frame a tick and gives a frame a tick; over a perfect line the same one.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._is_perfect = line.is_perfect
+        self._receiver = Receiver(line.fmt)
+        self._ticks = 0
+
+    def carry(self, frame: bytes) -> bytes | None:
+        """Send ``frame`` at this tick; return what the receiver plays, or None if nothing is there.
+
+        Raises ValueError if ``frame`` is not exactly 20 ms of the line's format.
+        """
+        if self._is_perfect and len(frame) == self._line.fmt.frame_bytes:
+            return frame  # the receiver would return it, too, at a seventh of a call's cost
+        now = self._ticks * FRAME_S
+        self._ticks += 1
+        self._line.send(frame, now)
+        units = self._line.fmt.frame_samples
+        for arrival in self._line.arrivals(now):
+            number = arrival.number
+            packet = Packet(
+                sequence=number & 0xFFFF,
+                timestamp=number * units & 0xFFFFFFFF,
+                payload=arrival.frame,
+                marker=number == 0,
+            )
+            self._receiver.put(packet, arrival.at)
+        return self._receiver.pull(now)
+
+    @property
+    def statistics(self) -> JitterStatistics:
+        """What the receiver has counted."""
+        return self._receiver.statistics
 
 
 class _FromFarEnd:
