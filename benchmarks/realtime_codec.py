@@ -15,7 +15,7 @@ import orjson
 
 from voxpy.wire.realtime.client.protocol import RealtimeClient
 from voxpy.wire.realtime.events.codec import encode_append, parse_server
-from voxpy.wire.realtime.outbox import Outbox
+from voxpy.wire.realtime.server.output import Outbox
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 
 FRAME_MS = 40

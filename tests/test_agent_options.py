@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxpy.cli.agent import command
-from voxpy.wire.realtime.events.quirks import Quirks
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
+from voxpy.wire.realtime.server.quirks import Quirks
 
 
 def test_help_lists_every_quirk_and_fault() -> None:

@@ -27,7 +27,7 @@ from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
 from voxpy.localagent.server import serve_tcp
 from voxpy.localagent.vad import EnergyGate
 from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneEars, ToneVoice
-from voxpy.wire.realtime.events.quirks import Quirks
+from voxpy.wire.realtime.server.quirks import Quirks
 
 why = "voxpy[conformance] is not installed"
 openai = pytest.importorskip("openai", reason=why)

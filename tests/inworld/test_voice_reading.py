@@ -13,7 +13,7 @@ from voxpy.inworld.voice import VoiceEvents as Ev
 from voxpy.inworld.voice.config import interrupts
 from voxpy.inworld.voice.reading import Cancel, Reading
 from voxpy.wire.realtime.client.protocol import RealtimeClient
-from voxpy.wire.realtime.events.overlay import laid_over
+from voxpy.wire.realtime.events.session import laid_over
 
 
 class Line:

@@ -26,8 +26,8 @@ from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.server import serve_stream
 from voxpy.localagent.speaking import FILLERS, PHRASES
 from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneVoice, scripted_engines
-from voxpy.wire.realtime.events.quirks import Quirks
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
+from voxpy.wire.realtime.server.quirks import Quirks
 
 TARGET = "/api/v1/realtime/session?key=k&protocol=realtime"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from voxpy.localagent.turns import configure, looks_unfinished, silence_ms_for
+from voxpy.localagent.listening import configure, looks_unfinished, silence_ms_for
 from voxpy.media.turns import DEFAULT_SILENCE_MS, TurnDetector
 
 

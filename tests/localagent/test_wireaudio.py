@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from voxpy.localagent.wireaudio import CHUNK_S, Speech, linear
-from voxpy.wire.realtime.events.session import BYTES_PER_SAMPLE, PCM_RATES_HZ
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, PCM_RATES_HZ
 
 FORMATS = [
     *(("pcm16", rate_hz) for rate_hz in PCM_RATES_HZ),

@@ -15,7 +15,7 @@ from voxpy.simulation.script import CalleeScript, CallerScript, Expect, Info, Pl
 from voxpy.simulation.scriptwriting import write_script
 from voxpy.simulation.service import CallsTool, Moment, ServiceScript
 from voxpy.testing import CallKit
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
 
 TOOL = {
     "name": "get_weather",

@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 
 def _listed(cls: type) -> str:
-    from voxpy.wire.realtime.events.switches import describe
+    from voxpy.wire.realtime.server.quirks import describe
 
     return "\n".join(["\b", *(f"  {name}\n      {meaning}" for name, meaning in describe(cls))])
 
@@ -22,8 +22,8 @@ class _Agent(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what ``--quirk`` and ``--fault`` take, with the defaults."""
-        from voxpy.wire.realtime.events.quirks import Quirks
-        from voxpy.wire.realtime.faults import Faults
+        from voxpy.wire.realtime.server.faults import Faults
+        from voxpy.wire.realtime.server.quirks import Quirks
 
         for title, cls in (("Quirks, as Inworld unless set", Quirks), ("Faults", Faults)):
             with formatter.section(title):
@@ -58,9 +58,8 @@ def command(**options: Any) -> None:
 
 def _behaviour(options: dict[str, Any]) -> Any:
     from voxpy.localagent.connection import Behaviour
-    from voxpy.wire.realtime.events.quirks import Quirks
-    from voxpy.wire.realtime.events.switches import parse_switches
-    from voxpy.wire.realtime.faults import Faults
+    from voxpy.wire.realtime.server.faults import Faults
+    from voxpy.wire.realtime.server.quirks import Quirks, parse_switches
 
     try:
         quirks = parse_switches(Quirks, options["quirks"])

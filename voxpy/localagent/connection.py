@@ -16,8 +16,6 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import Listening
 from voxpy.localagent.speaking import Speaking
 from voxpy.sockets import FrameSocket
-from voxpy.wire.realtime.events.quirks import Quirks
-from voxpy.wire.realtime.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
 from voxpy.wire.realtime.server.effects import (
     AudioReceived,
     ConsiderBackchannel,
@@ -30,7 +28,9 @@ from voxpy.wire.realtime.server.effects import (
     Stop,
     Summarise,
 )
+from voxpy.wire.realtime.server.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
 from voxpy.wire.realtime.server.protocol import RealtimeServer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 __all__ = ["AgentConnection", "Behaviour"]
 

@@ -19,7 +19,7 @@ from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.recollection import instructions_with_memory, recollect
 from voxpy.localagent.responder import CallTool, Turn
 from voxpy.localagent.wireaudio import Speech
-from voxpy.wire.realtime.events.session import audio_format
+from voxpy.wire.realtime.events.formats import audio_format
 from voxpy.wire.realtime.server.effects import ConsiderBackchannel, Fill, Respond, Summarise
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from voxpy.realtime.formats import AudioChoice, with_formats
-from voxpy.wire.realtime.events.overlay import laid_over
+from voxpy.wire.realtime.events.session import laid_over
 
 __all__ = ["Configuration"]
 

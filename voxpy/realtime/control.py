@@ -29,7 +29,7 @@ from voxpy.realtime.tooling import ToolRunner, Tools
 from voxpy.wire.realtime.client.protocol import Audio
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import encode_append
-from voxpy.wire.realtime.events.session import audio_format
+from voxpy.wire.realtime.events.formats import audio_format
 from voxpy.wire.realtime.events.types import ServerEvent, function_calls
 
 __all__ = ["ClientController", "ClientOptions", "CloseEvent"]

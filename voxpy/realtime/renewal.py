@@ -20,9 +20,8 @@ from voxpy.engine import clock
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConnectFailed, RemoteProtocolError
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
-from voxpy.wire.realtime.client.floor import Floor
-from voxpy.wire.realtime.client.history import History
 from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
+from voxpy.wire.realtime.client.renewal import Floor, History
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import ConversationItemCreate, SessionUpdate
 from voxpy.wire.realtime.events.types import ServerEvent

@@ -11,7 +11,7 @@ from voxpy.engine import clock
 from voxpy.engine.trace import Entry
 from voxpy.localagent.connection import AgentConnection
 from voxpy.simulation.service import Deed, Moment
-from voxpy.wire.realtime.faults import Close, Stall
+from voxpy.wire.realtime.server.faults import Close, Stall
 
 __all__ = ["Moments"]
 

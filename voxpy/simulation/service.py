@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
 
 __all__ = ["DEEDS", "CallsTool", "Deed", "Moment", "ServiceScript", "Speech"]
 

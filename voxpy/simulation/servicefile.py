@@ -8,8 +8,8 @@ from voxpy.engine.yaml_lines import Document, YamlPath
 from voxpy.errors import nearest
 from voxpy.simulation.scriptvalues import check_keys, read_number, read_words
 from voxpy.simulation.service import DEEDS, CallsTool, Moment, ServiceScript, Speech
-from voxpy.wire.realtime.events.switches import parse_switches
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
+from voxpy.wire.realtime.server.quirks import parse_switches
 
 __all__ = ["read_moments", "read_service", "read_speech"]
 

@@ -11,8 +11,15 @@ import trio
 from voxpy.engine import clock
 from voxpy.sockets.pipes import Pipe, PipeReports, pipe_over
 from voxpy.sockets.terms import CloseInfo, SocketLimits, SocketStatistics
-from voxpy.wire.websocket.closing import ABNORMAL, INTERNAL_ERROR, NORMAL
-from voxpy.wire.websocket.protocol import Closed, Event, Failed, WebSocketProtocol
+from voxpy.wire.websocket.protocol import (
+    ABNORMAL,
+    INTERNAL_ERROR,
+    NORMAL,
+    Closed,
+    Event,
+    Failed,
+    WebSocketProtocol,
+)
 
 __all__ = ["FrameSocket", "Message"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from voxpy.wire.websocket.masking import MASK_BYTES
+from voxpy.wire.websocket.protocol import MASK_BYTES
 
 __all__ = ["new_mask"]
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from voxpy.testing.transcript.asserting import assert_transcript, transcript_text
     from voxpy.testing.world import World
     from voxpy.testing.worldcall import WorldCall
-    from voxpy.wire.realtime.events.quirks import Quirks
-    from voxpy.wire.realtime.faults import Faults
+    from voxpy.wire.realtime.server.faults import Faults
+    from voxpy.wire.realtime.server.quirks import Quirks
 
 __all__ = [
     "Behaviour",

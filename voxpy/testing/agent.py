@@ -13,7 +13,7 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import CallTool, Turn
 from voxpy.localagent.server import serve_stream
 from voxpy.simulation.tones import AgentScript, ScriptedResponder, TurnScript, scripted_engines
-from voxpy.wire.realtime.faults import Close, Stall
+from voxpy.wire.realtime.server.faults import Close, Stall
 
 if TYPE_CHECKING:
     import trio

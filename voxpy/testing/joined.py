@@ -12,10 +12,10 @@ import orjson
 
 from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
 from voxpy.wire.realtime.events.codec import encode_append
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.events.types import ServerEvent
 from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.protocol import RealtimeServer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 __all__ = ["PLAIN", "Talk"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from voxpy.lab.fuzz.shrink import shrink
 from voxpy.simulation.script import CallerScript, LineOptions, Pause, Press, Say, Wait
 from voxpy.simulation.service import CallsTool, Moment, ServiceScript
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
 
 LARGE = CallerScript(
     speech="tones",

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from voxpy.wire.realtime.client.floor import ANSWER_WITHIN_S, Floor
-from voxpy.wire.realtime.client.history import KEPT_MESSAGES, History
-from voxpy.wire.realtime.client.transcripts import Transcripts
+from voxpy.wire.realtime.client.playback import Transcripts
+from voxpy.wire.realtime.client.renewal import ANSWER_WITHIN_S, KEPT_MESSAGES, Floor, History
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.types import Error, ServerEvent
 

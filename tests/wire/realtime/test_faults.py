@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.realtime.events.codec import parse_server
-from voxpy.wire.realtime.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
+from voxpy.wire.realtime.server.faults import Close, Deliver, FaultFilter, Faults, Outcome, Stall
 
 FRAMES = [b'{"type":"ping","event_id":"e_%d","timestamp":%d}' % (n, n) for n in range(12)]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from voxpy.testing.joined import Talk
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.server import effects as fx
+from voxpy.wire.realtime.server.quirks import Quirks
 
 MS = b"\1\0" * 24
 SERVER_VAD: dict[str, Any] = {"type": "server_vad"}

@@ -12,10 +12,10 @@ from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient, is_benign
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import encode_append
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.events.types import ClientEvent, ServerEvent, function_calls
 from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.protocol import RealtimeServer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 
 class Joined:

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 
 from voxpy.testing.joined import Talk
 from voxpy.wire.realtime.events import server_events as se
-from voxpy.wire.realtime.events.lengths import TICKS_PER_S, AudioLength, WholeSamples
-from voxpy.wire.realtime.events.session import BYTES_PER_SAMPLE, PCM_RATES_HZ, audio_format
+from voxpy.wire.realtime.events.formats import (
+    BYTES_PER_SAMPLE,
+    PCM_RATES_HZ,
+    TICKS_PER_S,
+    AudioLength,
+    WholeSamples,
+    audio_format,
+)
 
 FORMATS: list[Any] = [
     *({"type": "audio/pcm", "rate": rate_hz} for rate_hz in PCM_RATES_HZ),

@@ -9,9 +9,9 @@ import tracemalloc
 from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events.codec import encode_append
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.protocol import RealtimeServer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 TURNS = 200
 HOUR_S = 3600.0

@@ -14,8 +14,8 @@ from voxpy.testing.joined import Talk
 from voxpy.wire.realtime.client.protocol import RealtimeClient
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import LEGACY_NAMES, parse_server
-from voxpy.wire.realtime.events.quirks import Quirks
-from voxpy.wire.realtime.events.session import BYTES_PER_SAMPLE, audio_format
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, audio_format
+from voxpy.wire.realtime.server.quirks import Quirks
 
 MS = b"\1\0" * 24
 

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.protocol import RealtimeServer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 MS = b"\0\0" * 24  # one millisecond of the default format
 

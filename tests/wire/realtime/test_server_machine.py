@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import parse_server
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.events.types import ServerEvent, Unknown
 from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.protocol import RealtimeServer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 short_text = st.text("ab ", max_size=8)
 audio = st.integers(0, 4000).map(lambda samples: b"\1\0" * samples)

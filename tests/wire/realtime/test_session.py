@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.wire.realtime.events.formats import audio_format
 from voxpy.wire.realtime.events.session import (
     InvalidValue,
-    audio_format,
     default_session,
     merge,
     response_overrides,

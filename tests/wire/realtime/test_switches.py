@@ -8,9 +8,8 @@ import re
 import attrs
 import pytest
 
-from voxpy.wire.realtime.events.quirks import Quirks
-from voxpy.wire.realtime.events.switches import describe, parse_switches
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
+from voxpy.wire.realtime.server.quirks import Quirks, describe, parse_switches
 
 
 def test_every_kind_of_value() -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from voxpy.errors import LocalProtocolError
-from voxpy.wire.websocket.masking import apply_mask
 from voxpy.wire.websocket.protocol import (
     Closed,
     Event,
@@ -19,6 +18,7 @@ from voxpy.wire.websocket.protocol import (
     Pong,
     Role,
     WebSocketProtocol,
+    apply_mask,
 )
 
 KEY = b"\x37\xfa\x21\x3d"  # the RFC's own, section 5.7

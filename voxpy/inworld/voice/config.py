@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voxpy.errors import ScenarioError
-from voxpy.wire.realtime.events.overlay import laid_over
+from voxpy.wire.realtime.events.session import laid_over
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -35,7 +35,7 @@ from voxpy.realtime.tools import ToolSet
 from voxpy.wire.realtime.endpoint import DEFAULT_URL, authorization, session_url
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events.codec import base64_text
-from voxpy.wire.realtime.events.overlay import laid_over
+from voxpy.wire.realtime.events.session import laid_over
 from voxpy.wire.realtime.events.types import item_text
 
 __all__ = ["RealtimeVoice"]

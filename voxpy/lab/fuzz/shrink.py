@@ -9,7 +9,7 @@ import attrs
 
 from voxpy.simulation.script import CallerScript, HangUp, Interrupt, LineOptions, Pause, Say, Step
 from voxpy.simulation.service import ServiceScript
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
 
 __all__ = ["shrink"]
 

@@ -25,7 +25,7 @@ from voxpy.simulation.script import (
     Wait,
 )
 from voxpy.simulation.service import CallsTool, Moment, ServiceScript
-from voxpy.wire.realtime.faults import Faults
+from voxpy.wire.realtime.server.faults import Faults
 
 __all__ = ["ScenarioFacts", "plans"]
 

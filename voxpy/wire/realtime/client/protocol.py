@@ -17,9 +17,8 @@ from typing import Any
 import attrs
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError, nearest
-from voxpy.wire.realtime.client.playback import AudioRate, Playback
+from voxpy.wire.realtime.client.playback import AudioRate, Playback, Transcripts
 from voxpy.wire.realtime.client.sequencer import ResponseSequencer, is_active_race
-from voxpy.wire.realtime.client.transcripts import Transcripts
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import CLIENT_EVENTS
@@ -31,9 +30,8 @@ from voxpy.wire.realtime.events.codec import (
     parse_client,
     server_event,
 )
-from voxpy.wire.realtime.events.session import audio_format
-from voxpy.wire.realtime.events.types import ClientEvent, Error, ServerEvent, Unknown
-from voxpy.wire.realtime.server.conversation import heard_part
+from voxpy.wire.realtime.events.formats import audio_format
+from voxpy.wire.realtime.events.types import ClientEvent, Error, ServerEvent, Unknown, heard_part
 
 __all__ = ["Audio", "RealtimeClient", "is_benign"]
 

@@ -1,28 +1,13 @@
 """Events a client sends: the eleven that Inworld documents, named as on the wire.
 
 Field types are the wire's: milliseconds are numbers, audio is base64 text. A field that may be
-missing defaults to None, and None is not sent.
+missing defaults to None, and None is not sent. A new event is one class here and nothing else.
 """
 
 # No "from __future__ import annotations" here: the codec reads the field types of these classes.
 from typing import ClassVar
 
-from voxpy.wire.realtime.events.types import ClientEvent, Item, JsonObject, wire_event
-
-__all__ = [
-    "CLIENT_EVENTS",
-    "ConversationItemCreate",
-    "ConversationItemDelete",
-    "ConversationItemRetrieve",
-    "ConversationItemTruncate",
-    "InputAudioBufferAppend",
-    "InputAudioBufferClear",
-    "InputAudioBufferCommit",
-    "OutputAudioBufferClear",
-    "ResponseCancel",
-    "ResponseCreate",
-    "SessionUpdate",
-]
+from voxpy.wire.realtime.events.types import ClientEvent, Item, JsonObject, events_among, wire_event
 
 
 @wire_event
@@ -113,20 +98,5 @@ class OutputAudioBufferClear(ClientEvent):
     type: ClassVar[str] = "output_audio_buffer.clear"
 
 
-CLIENT_EVENTS: dict[str, type[ClientEvent]] = {
-    cls.type: cls
-    for cls in (
-        SessionUpdate,
-        InputAudioBufferAppend,
-        InputAudioBufferCommit,
-        InputAudioBufferClear,
-        ConversationItemCreate,
-        ConversationItemTruncate,
-        ConversationItemDelete,
-        ConversationItemRetrieve,
-        ResponseCreate,
-        ResponseCancel,
-        OutputAudioBufferClear,
-    )
-}
+CLIENT_EVENTS = events_among(globals(), ClientEvent)
 """The class of every client event, by its name on the wire."""

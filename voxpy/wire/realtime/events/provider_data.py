@@ -22,12 +22,7 @@ from voxpy.wire.realtime.events.rules import (
     string,
 )
 
-__all__ = [
-    "BACKCHANNEL_DEFAULTS",
-    "MEMORY_DEFAULTS",
-    "RESPONSIVENESS_DEFAULTS",
-    "provider_data",
-]
+__all__ = ["BACKCHANNEL_DEFAULTS", "MEMORY_DEFAULTS", "RESPONSIVENESS_DEFAULTS", "provider_data"]
 
 _SHARE = number(0, 1)
 _COUNT = integer(0)

@@ -1,4 +1,4 @@
-"""The session object: how it starts, how an update changes it, and its audio formats.
+"""The session object: how it starts and how an update changes it.
 
 Sessions are plain JSON objects and are never changed in place: ``merge`` returns a new one and
 shares what did not change, so that whoever holds an older one may go on reading it.
@@ -7,10 +7,11 @@ shares what did not change, so that whoever holds an older one may go on reading
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from voxpy.wire.realtime.events import shapes
-from voxpy.wire.realtime.events.problems import InvalidValue, MalformedEvent, excerpt
+from voxpy.wire.realtime.events.formats import DEFAULT_HZ, format_rule
+from voxpy.wire.realtime.events.problems import InvalidValue, MalformedEvent
 from voxpy.wire.realtime.events.provider_data import provider_data
 from voxpy.wire.realtime.events.rules import (
     Rule,
@@ -28,19 +29,14 @@ from voxpy.wire.realtime.events.rules import (
 )
 
 __all__ = [
-    "BYTES_PER_SAMPLE",
     "DEFAULT_STT_MODEL",
-    "PCM_RATES_HZ",
     "STT_MODELS",
     "InvalidValue",
-    "audio_format",
     "default_session",
+    "laid_over",
     "merge",
     "response_overrides",
 ]
-
-PCM_RATES_HZ = (8000, 16000, 24000, 32000, 44100, 48000)
-"""Rates Inworld takes for PCM; OpenAI takes 24000 only."""
 
 DEFAULT_STT_MODEL = "inworld/inworld-stt-1"
 STT_MODELS = (
@@ -52,24 +48,6 @@ STT_MODELS = (
 )
 """What Inworld documents; it refuses a session.update that names another."""
 
-BYTES_PER_SAMPLE = {"pcm16": 2, "pcmu": 1, "pcma": 1, "float32": 4}
-"""Size of one sample by the names ``audio_format`` gives."""
-
-_FORMATS = {
-    "audio/pcm": "pcm16",
-    "audio/pcmu": "pcmu",
-    "audio/pcma": "pcma",
-    "audio/float32": "float32",
-}
-_ALIASES = {
-    "pcm16": "audio/pcm",
-    "g711_ulaw": "audio/pcmu",
-    "g711_alaw": "audio/pcma",
-    "float32": "audio/float32",
-    **{name: name for name in _FORMATS},
-}
-_G711_HZ = 8000
-_DEFAULT_HZ = 24000
 _TURN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "semantic_vad": {
         "type": "semantic_vad",
@@ -95,7 +73,7 @@ def default_session(session_id: str) -> dict[str, Any]:
     These are local defaults: what Inworld's session.created holds is not documented. Model, voice
     and turn detection follow what its pages say of each.
     """
-    pcm = {"type": "audio/pcm", "rate": _DEFAULT_HZ}
+    pcm = {"type": "audio/pcm", "rate": DEFAULT_HZ}
     return {
         "id": session_id,
         "object": "realtime.session",
@@ -135,6 +113,25 @@ def merge(session: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, An
     return _SESSION(dict(session), dict(update), "session")  # type: ignore[no-any-return]
 
 
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid over it, object by object; None is a value like others.
+
+    An object of another ``type`` replaces the one below it: what belonged to ``server_vad``, or the
+    rate of PCM, would be wrong under ``semantic_vad`` and mu-law.
+    """
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = laid_over(below or {}, value) if _same_kind(below, value) else value
+    return merged
+
+
+def _same_kind(below: Any, value: Any) -> bool:
+    if not (isinstance(below, Mapping) and isinstance(value, Mapping)):
+        return False
+    return bool(value.get("type", below.get("type")) == below.get("type"))
+
+
 def response_overrides(response: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a ``response.create`` changes for one response, checked; raises InvalidValue.
 
@@ -142,42 +139,6 @@ def response_overrides(response: Mapping[str, Any]) -> dict[str, Any]:
     ``voice`` (Inworld). Only the default conversation can be responded in.
     """
     return _OVERRIDES({}, dict(response), "response")  # type: ignore[no-any-return]
-
-
-def audio_format(
-    session: Mapping[str, Any], direction: Literal["input", "output"]
-) -> tuple[str, int]:
-    """Return ``(encoding, rate_hz)`` of one direction; encodings as in BYTES_PER_SAMPLE.
-
-    What the session leaves out is PCM at 24 kHz, the default of both services. Raises InvalidValue
-    if it names a format that is neither service's.
-    """
-    found: Any = session
-    for name in ("audio", direction, "format"):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    if found is None:
-        return "pcm16", _DEFAULT_HZ
-    known = _format(None, dict(found) if isinstance(found, Mapping) else found, f"{direction}")
-    return _FORMATS[known["type"]], known.get("rate", _G711_HZ)
-
-
-def _format(current: Any, value: Any, param: str) -> dict[str, Any]:
-    if isinstance(value, str):
-        value = {"type": value}
-    asked = json_object(None, value, param)
-    name = asked.get("type") or (current or {}).get("type") or "audio/pcm"
-    kind = _ALIASES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        known = ", ".join(_ALIASES)
-        raise InvalidValue(f"{param}.type", f"expected one of {known}, not {excerpt(name)}")
-    rate = asked.get("rate")
-    allowed = (_G711_HZ,) if kind in ("audio/pcmu", "audio/pcma") else PCM_RATES_HZ
-    if rate is not None and (isinstance(rate, bool) or rate not in allowed):
-        rates = ", ".join(map(str, allowed))
-        raise InvalidValue(f"{param}.rate", f"expected one of {rates}, not {excerpt(rate)}")
-    if allowed is not PCM_RATES_HZ:
-        return {"type": kind}
-    return {"type": kind, "rate": _DEFAULT_HZ if rate is None else int(rate)}
 
 
 def _transcription(current: Any, value: Any, param: str) -> dict[str, Any]:
@@ -260,13 +221,13 @@ _TRANSCRIPTION = partial(
 )
 _INPUT = partial(
     {
-        "format": _format,
+        "format": format_rule,
         "transcription": nullable(_transcription),
         "noise_reduction": nullable(partial({"type": one_of("near_field", "far_field")})),
         "turn_detection": nullable(_turn_detection),
     }
 )
-_OUTPUT = partial({"format": _format, "voice": text, "model": text, "speed": number(0.25, 1.5)})
+_OUTPUT = partial({"format": format_rule, "voice": text, "model": text, "speed": number(0.25, 1.5)})
 _GENERATION: Mapping[str, Rule] = {
     "instructions": string,
     "output_modalities": _modalities,

@@ -27,7 +27,9 @@ __all__ = [
     "Unknown",
     "WireEvent",
     "end_reason",
+    "events_among",
     "function_calls",
+    "heard_part",
     "item_text",
     "nulls",
     "wire_event",
@@ -98,6 +100,18 @@ class ServerEvent(WireEvent):
     __slots__ = ()
 
 
+E = TypeVar("E", bound=WireEvent)
+
+
+def events_among(names: Mapping[str, Any], base: type[E]) -> dict[str, type[E]]:
+    """Return the events of one role among a module's names, by their names on the wire.
+
+    Bases that only lend fields to others have no ``type`` and are left out.
+    """
+    classes = (n for n in names.values() if isinstance(n, type) and issubclass(n, base))
+    return {cls.type: cls for cls in classes if cls.type}
+
+
 @attrs.frozen(eq=False, repr=False)
 class Unknown(ClientEvent, ServerEvent):
     """An event of a type this package has no class for; ``raw`` is the whole frame, unchanged."""
@@ -150,6 +164,18 @@ def item_text(item: Mapping[str, Any]) -> str:
     parts = item.get("content") or ()
     words = (part.get("text") or part.get("transcript") or "" for part in parts)
     return " ".join(word for word in words if word)
+
+
+def heard_part(text: str, share: float) -> str:
+    """Return about the first ``share`` (0 to 1) of a text, ending with a whole word.
+
+    An estimate: the wire carries no word timings, so words are taken to be spoken evenly.
+    """
+    end = int(len(text) * share)
+    if end >= len(text):
+        return text
+    whole = text[: end + 1].rfind(" ")
+    return text[: max(whole, 0)].rstrip()
 
 
 def function_calls(response: Mapping[str, Any]) -> list[FunctionCall]:

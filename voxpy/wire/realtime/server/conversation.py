@@ -14,10 +14,11 @@ from typing import Any
 
 import attrs
 
-from voxpy.wire.realtime.events.lengths import AudioLength
+from voxpy.wire.realtime.events.formats import AudioLength
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
+from voxpy.wire.realtime.events.types import heard_part
 
-__all__ = ["Conversation", "Entry", "heard_part"]
+__all__ = ["Conversation", "Entry"]
 
 ROOT = "root"
 """``previous_item_id`` of an item that goes to the head."""
@@ -79,18 +80,6 @@ class Entry:
         if words_ms <= 0:
             return ""
         return heard_part(text, max(0.0, heard_ms - self.filler.ms) / words_ms)
-
-
-def heard_part(text: str, share: float) -> str:
-    """Return about the first ``share`` (0 to 1) of a text, ending with a whole word.
-
-    An estimate: the wire carries no word timings, so words are taken to be spoken evenly.
-    """
-    end = int(len(text) * share)
-    if end >= len(text):
-        return text
-    whole = text[: end + 1].rfind(" ")
-    return text[: max(whole, 0)].rstrip()
 
 
 class Conversation:

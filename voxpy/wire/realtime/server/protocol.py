@@ -19,18 +19,14 @@ from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import CLIENT_EVENTS
 from voxpy.wire.realtime.events.codec import parse_client
 from voxpy.wire.realtime.events.problems import MalformedEvent, Rejected, excerpt
-from voxpy.wire.realtime.events.quirks import Quirks
 from voxpy.wire.realtime.events.types import ClientEvent
-from voxpy.wire.realtime.server.backchannel import Backchannel
-from voxpy.wire.realtime.server.ears import ServerEars
 from voxpy.wire.realtime.server.effects import Effect
-from voxpy.wire.realtime.server.filler import Filler
-from voxpy.wire.realtime.server.idle import IdleTimeout
-from voxpy.wire.realtime.server.keepalive import Keepalive
-from voxpy.wire.realtime.server.memory import Memory
+from voxpy.wire.realtime.server.features import IdleTimeout, Keepalive, Memory
+from voxpy.wire.realtime.server.interjections import Backchannel, Filler
+from voxpy.wire.realtime.server.quirks import Quirks
+from voxpy.wire.realtime.server.reports import ServerEars, ServerVoice
 from voxpy.wire.realtime.server.requests import HANDLERS
 from voxpy.wire.realtime.server.state import ServerState
-from voxpy.wire.realtime.server.voice import ServerVoice
 
 __all__ = ["RealtimeServer"]
 

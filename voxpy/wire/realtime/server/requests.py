@@ -12,8 +12,9 @@ from typing import Any
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import decode_audio
+from voxpy.wire.realtime.events.formats import audio_format
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
-from voxpy.wire.realtime.events.session import audio_format, merge, response_overrides
+from voxpy.wire.realtime.events.session import merge, response_overrides
 from voxpy.wire.realtime.events.types import ClientEvent, nulls
 from voxpy.wire.realtime.server.effects import (
     AudioReceived,

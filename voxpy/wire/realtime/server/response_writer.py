@@ -17,13 +17,11 @@ import attrs
 import orjson
 
 from voxpy.wire.realtime.events import server_events as se
-from voxpy.wire.realtime.events.lengths import WholeSamples
-from voxpy.wire.realtime.events.quirks import Quirks
-from voxpy.wire.realtime.events.session import BYTES_PER_SAMPLE, audio_format
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, WholeSamples, audio_format
 from voxpy.wire.realtime.events.types import ServerEvent, nulls
-from voxpy.wire.realtime.outbox import Outbox
 from voxpy.wire.realtime.server.conversation import Conversation, Entry
-from voxpy.wire.realtime.server.output_buffer import OutputBuffer
+from voxpy.wire.realtime.server.output import Outbox, OutputBuffer
+from voxpy.wire.realtime.server.quirks import Quirks
 
 __all__ = ["ResponseWriter"]
 

@@ -11,19 +11,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import attrs
+
 from voxpy.wire.realtime.events import server_events as se
-from voxpy.wire.realtime.events.quirks import Quirks
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, AudioLength, WholeSamples
 from voxpy.wire.realtime.events.session import default_session
 from voxpy.wire.realtime.events.types import Error, nulls
-from voxpy.wire.realtime.outbox import Outbox
 from voxpy.wire.realtime.server.conversation import Conversation
 from voxpy.wire.realtime.server.effects import Effect, OutputCleared, Respond, Stop
-from voxpy.wire.realtime.server.feature import Feature
-from voxpy.wire.realtime.server.input_turns import Awaited, InputTurns
-from voxpy.wire.realtime.server.output_buffer import OutputBuffer
+from voxpy.wire.realtime.server.output import Outbox, OutputBuffer
+from voxpy.wire.realtime.server.quirks import Quirks
 from voxpy.wire.realtime.server.response_writer import ResponseWriter
 
-__all__ = ["ServerState"]
+__all__ = ["Awaited", "Feature", "InputTurns", "ServerState"]
 
 
 class ServerState:
@@ -270,3 +270,103 @@ class ServerState:
         due = self._turn_due or self._tools_due
         if due and self.response is None and not self.turns.busy:
             self.respond({})
+
+
+class Feature:
+    """Reacts to nothing; a feature overrides what concerns it.
+
+    Times are the session's, read from its state: it is up to date whenever one of these is called.
+    """
+
+    def deadline(self) -> float | None:
+        """Return when ``tick`` is due next, None for never. May lie in the past."""
+        return None
+
+    def tick(self) -> None:
+        """Time has passed: do what is due. Afterwards ``deadline`` must lie in the future."""
+
+    def speech_started(self) -> None:
+        """The caller began to speak."""
+
+    def speech_paused(self) -> None:
+        """The caller has fallen silent in mid-turn."""
+
+    def speech_resumed(self) -> None:
+        """The caller goes on after a pause."""
+
+    def words_so_far(self, text: str) -> None:
+        """All of the turn's words that are recognised so far."""
+
+    def speech_ended(self) -> None:
+        """The caller's speech is over, committed or forgotten."""
+
+    def turn_unanswered(self) -> None:
+        """A turn was recognised and needs no answer: there were no words in it."""
+
+    def response_began(self) -> None:
+        """A response is active."""
+
+    def response_ended(self, status: str) -> None:
+        """The response is over, no other is active yet."""
+
+
+@attrs.frozen
+class Awaited:
+    """A committed user item whose text is still being recognised.
+
+    ``answer`` is whether its text makes the agent respond by itself.
+    """
+
+    item_id: str
+    answer: bool
+
+
+@attrs.define
+class InputTurns:
+    """Plain state; ``item_id`` is that of the user item the present audio will become.
+
+    ``appended`` is all audio ever received, ``buffered`` what of it is not committed.
+    ``utterances`` counts the turn suggestions made in this turn, ``suggested`` is whether the last
+    of them still holds. ``told`` is what the client was told of the words of this turn.
+    """
+
+    appended: AudioLength = attrs.field(factory=AudioLength)
+    buffered: AudioLength = attrs.field(factory=AudioLength)
+    speaking: bool = False
+    item_id: str | None = None
+    utterances: int = 0
+    suggested: bool = False
+    told: str = ""
+    awaited: list[Awaited] = attrs.field(factory=list)
+    _samples: WholeSamples = attrs.field(factory=WholeSamples)
+
+    def count(self, data: bytes, encoding: str, rate_hz: int) -> None:
+        """Count audio of the client's; half a sample counts when its other half has come."""
+        n_samples = len(self._samples.take(data, encoding)) // BYTES_PER_SAMPLE[encoding]
+        self.appended.add(n_samples, rate_hz)
+        self.buffered.add(n_samples, rate_hz)
+
+    def reset(self) -> None:
+        """Forget the audio and speech that are not committed."""
+        self.buffered.ticks, self.speaking, self.item_id = 0, False, None
+        self.utterances, self.suggested, self.told = 0, False, ""
+
+    def take(self, item_id: str | None) -> Awaited | None:
+        """Remove and return the awaited item named, or without a name the oldest."""
+        for awaited in self.awaited:
+            if item_id in (None, awaited.item_id):
+                self.awaited.remove(awaited)
+                return awaited
+        return None
+
+    @property
+    def text_item_id(self) -> str | None:
+        """The item that words heard now belong to."""
+        if self.item_id is None and self.awaited:
+            return self.awaited[0].item_id
+        return self.item_id
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is under way that will be answered, so that no response should begin."""
+        return self.speaking or any(awaited.answer for awaited in self.awaited)

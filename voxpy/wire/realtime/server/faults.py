@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from voxpy.wire.realtime.endpoint import Refusal
-from voxpy.wire.realtime.events.switches import switch
+from voxpy.wire.realtime.server.quirks import switch
 
 __all__ = ["Close", "Deliver", "FaultFilter", "Faults", "Outcome", "Stall"]
 

@@ -1,8 +1,10 @@
-"""The conversation as messages, to be told to another session.
+"""What a client must know to move a session to another connection: whose turn it is, what was said.
 
-Messages only: function calls and their outputs belong to the session that made them. Audio becomes
-its transcript. What of the agent's words was not heard is left out, if somebody says so with
-``heard``.
+Two small followers of the server's events. ``Floor`` says when nobody would notice the move: the
+caller is silent, the agent owes no answer. ``History`` keeps the conversation as messages, to be
+told to the session that takes over. Messages only: function calls and their outputs belong to the
+session that made them. Audio becomes its transcript. What of the agent's words was not heard is
+left out, if somebody says so with ``heard``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,46 @@ from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import ConversationItemCreate
 from voxpy.wire.realtime.events.types import ServerEvent, item_text
 
-__all__ = ["History"]
+__all__ = ["Floor", "History"]
+
+
+ANSWER_WITHIN_S = 8.0
+"""A turn that got no response by then gets none (``create_response`` false, or a manual commit)."""
+
+
+class Floor:
+    """Follows a session; ``now`` is seconds on any clock that does not go back."""
+
+    def __init__(self) -> None:
+        self._speaking = False
+        self._responding = False
+        self._answer_due_until = float("-inf")
+
+    def is_free(self, now: float) -> bool:
+        """Return whether nobody speaks, no response is under way and none is owed."""
+        return not self._speaking and not self._responding and now >= self._answer_due_until
+
+    def follow(self, event: ServerEvent, now: float) -> None:
+        """Take an event of the server's."""
+        match event:
+            case se.InputAudioBufferSpeechStarted():
+                self._speaking = True
+            case se.InputAudioBufferSpeechStopped() | se.InputAudioBufferCommitted():
+                self._speaking = False
+                self._answer_due_until = now + ANSWER_WITHIN_S
+            case se.InputAudioBufferCleared():
+                self._speaking = False
+            case se.ResponseCreated():
+                self._responding = True
+                self._answer_due_until = float("-inf")
+            case se.ResponseDone():
+                self._responding = False
+            case se.ConversationItemInputAudioTranscriptionFailed():
+                self._answer_due_until = float("-inf")
+            case se.ConversationItemInputAudioTranscriptionCompleted():
+                if not event.transcript.strip():
+                    self._answer_due_until = float("-inf")
+
 
 KEPT_MESSAGES = 200
 """A hundred turns: more than a phone call has. The oldest are forgotten first."""
