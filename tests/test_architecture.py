@@ -52,7 +52,7 @@ IMPURE_MODULES = set("trio socket ssl time random datetime os logging".split())
 
 NURSERIES = {
     "engine/session.py": "the life of a session: io around handlers, and its last words",
-    "engine/closers.py": "everything closes at once, each within its own deadline",
+    "engine/ending.py": "everything closes at once, each within its own deadline",
     "sockets/framesocket.py": "reader, writer and alarm of one socket",
     "inworld/voice/block.py": "the life of a voice outside a session is a with block",
     "inworld/voice/listeners.py": "listeners of a voice outside a session",

@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxpy.engine import clock
-from voxpy.engine.clock import CATCH_UP_TICKS, MediaClock, TickStatistics
-from voxpy.engine.load import Load
+from voxpy.engine.clock import CATCH_UP_TICKS, Load, MediaClock, TickStatistics
 
 
 class WakeUps(trio.abc.Instrument):

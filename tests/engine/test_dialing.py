@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxpy.engine.dialing import NoDialer, RefusedLeg
-from voxpy.engine.ports import DialKind, LegEnded, LegEvent, OutgoingCall
+from voxpy.engine.ports import DialKind, LegEnded, LegEvent, NoDialer, OutgoingCall, RefusedLeg
 
 KINDS: dict[DialKind, tuple[str, str]] = {
     "pstn": ("pstn", "no trunk for phone numbers"),

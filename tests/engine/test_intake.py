@@ -7,7 +7,7 @@ import trio
 
 from tests.engine.conftest import Stage
 from voxpy.audio.frame import PCMU, pcm16
-from voxpy.engine.intake import WAITING_S, GateTask, Intake
+from voxpy.engine.hearing import WAITING_S, GateTask, Intake
 from voxpy.engine.speech import load_engines, no_speech
 from voxpy.errors import EngineMissing
 from voxpy.simulation.tones import ScriptedResponder, scripted_engines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.engine.load import HALF_WINDOW_S, Load, LoadMeter
+from voxpy.engine.clock import HALF_WINDOW_S, Load, LoadMeter
 
 
 def note(meter: LoadMeter, now_s: float, late_s: float = 0.0, skipped: int = 0) -> None:

@@ -10,9 +10,9 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxpy.engine.timers import Timers
 from voxpy.errors import LimitExceeded
 from voxpy.simulation.virtual import run_virtual
+from voxpy.timers import Timers
 
 
 class Desk:

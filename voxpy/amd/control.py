@@ -17,7 +17,7 @@ from voxpy.call import Call
 from voxpy.engine import clock
 from voxpy.engine.emitter import Waiter
 from voxpy.engine.events import Event
-from voxpy.engine.intake import GateTask
+from voxpy.engine.hearing import GateTask
 from voxpy.engine.session import Session
 from voxpy.errors import EngineMissing, ScenarioError
 from voxpy.events import CallEvents

@@ -16,8 +16,7 @@ from voxpy.asr.events import ASREvent, ASREvents
 from voxpy.asr.hints import apply_hints, without_profanity
 from voxpy.asr.unit import ASR
 from voxpy.audio.frame import Samples, pcm16
-from voxpy.engine.hearing import Hearing
-from voxpy.engine.intake import Intake
+from voxpy.engine.hearing import Hearing, Intake
 from voxpy.engine.session import Session
 from voxpy.engine.speech import SpeechEngines, load_engines
 from voxpy.errors import EngineMissing

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from voxpy.audio.frame import Samples
 from voxpy.call import Call
-from voxpy.engine.intake import GateTask
+from voxpy.engine.hearing import GateTask
 from voxpy.engine.session import Session
 from voxpy.errors import EngineMissing
 from voxpy.events import CallEvents

@@ -10,8 +10,7 @@ import attrs
 
 from voxpy.call import Call, check_headers
 from voxpy.calls.control import make_call
-from voxpy.engine.dialing import RefusedLeg
-from voxpy.engine.ports import DialKind, Leg, OutgoingCall
+from voxpy.engine.ports import DialKind, Leg, OutgoingCall, RefusedLeg
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError
 

@@ -1,12 +1,26 @@
-"""Why a session ended: one EndReason, seen in the trace and in the call record."""
+"""How a session ends: why, seen in the trace and in the call record, and how it is closed.
+
+Everything here belongs to one ``engine.session.Session``: the calls it has, without which it ends
+after a while; its troubles, each of which may end it; and what must be closed when it does.
+"""
 
 from __future__ import annotations
 
 import enum
+import math
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import attrs
+import trio
 
-__all__ = ["End", "EndReason"]
+from voxpy.engine import clock
+from voxpy.engine.faults import contained, explain
+from voxpy.engine.settings import OnHandlerError
+from voxpy.engine.trace import Trace
+from voxpy.errors import LimitExceeded, ScenarioError
+
+__all__ = ["Closers", "End", "EndReason", "Presence", "Troubles"]
 
 
 class EndReason(enum.Enum):
@@ -58,3 +72,124 @@ class End:
     def system_error(self) -> str | None:
         """What ``Terminating.system_error`` carries: the detail of an error, else None."""
         return self.detail if self.reason.is_error else None
+
+
+class Presence:
+    """The calls of one session, by id."""
+
+    def __init__(self) -> None:
+        self._calls: set[str] = set()
+        self._changed = trio.Event()
+
+    def began(self, call_id: str) -> None:
+        """Note that the session has this call."""
+        self._calls.add(call_id)
+        self._note_change()
+
+    def ended(self, call_id: str) -> None:
+        """Note that the call is over; one that is not there is ignored."""
+        self._calls.discard(call_id)
+        self._note_change()
+
+    async def watch(self, limit_s: float, absent: Callable[[], None]) -> None:
+        """Call ``absent()`` once there has been no call for ``limit_s`` seconds, then return.
+
+        Every call that comes or goes starts the count again.
+        """
+        while True:
+            with trio.move_on_after(math.inf if self._calls else limit_s) as scope:
+                await self._changed.wait()
+            if scope.cancelled_caught:
+                absent()
+                return
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+class _End(Protocol):
+    def __call__(self, reason: EndReason, detail: str = "", *, frames: str = "") -> None: ...
+
+
+class Troubles:
+    """The errors of one session, in ``errors`` as they came. ``loaded`` is set by the session."""
+
+    def __init__(self, *, trace: Trace, end: _End, on_handler_error: OnHandlerError) -> None:
+        self.errors: list[BaseException] = []
+        self.loaded = False
+        self._trace = trace
+        self._end = end
+        self._on_handler_error = on_handler_error
+
+    def handler_failed(self, error: BaseException, what: str) -> None:
+        """Tell of an error in scenario code; ends the session if the policy says so.
+
+        While the files are being loaded it always does.
+        """
+        fault = explain(error)
+        self.errors.append(error)
+        message = str(error) if isinstance(error, ScenarioError) else fault.message
+        where = "" if not fault.where or fault.where in message else f" at {fault.where}"
+        self._trace.write(
+            "error", what, message=fault.message, where=fault.where, frames=fault.frames
+        )
+        if not self.loaded:
+            self._end(EndReason.LOAD_ERROR, message + where, frames=fault.frames)
+        elif self._on_handler_error == "terminate":
+            detail = f"{message}{where}, in {what}"
+            self._end(EndReason.HANDLER_ERROR, detail, frames=fault.frames)
+
+    def handler_slow(self, what: str, took_s: float) -> None:
+        """Name a handler that blocks the loop."""
+        # On virtual time the duration is real and would make two equal runs differ.
+        fields = {} if clock.is_virtual() else {"took_ms": round(took_s * 1000)}
+        self._trace.warning("handler blocks the loop", handler=what, **fields)
+
+    def exceeded(self, error: LimitExceeded) -> None:
+        """End the session at one of its bounds."""
+        self.errors.append(error)
+        self._trace.write("error", "limit", message=str(error))
+        self._end(EndReason.LIMIT, str(error))
+
+    def internal(self, name: str, error: BaseException) -> None:
+        """End the session for an error in a task of ours."""
+        self.errors.append(error)
+        message = f"{type(error).__name__}: {error}"
+        self._trace.write("error", name, message=message)
+        self._end(EndReason.INTERNAL_ERROR, f"{name}: {message}")
+
+
+Close = Callable[[], Awaitable[None]]
+
+
+class Closers:
+    """The closers of one session; two may have the same name."""
+
+    def __init__(self, trace: Trace, failed: Callable[[str, BaseException], None]) -> None:
+        self._trace = trace
+        self._failed = failed
+        self._closers: list[tuple[str, Close]] = []
+
+    def add(self, name: str, close: Close) -> Callable[[], None]:
+        """Await ``close()`` at the end; return what takes that back."""
+        entry = (name, close)
+        self._closers.append(entry)
+        return lambda: self._closers.remove(entry) if entry in self._closers else None
+
+    async def close_all(self, deadline_s: float) -> None:
+        """Close everything at once, each within ``deadline_s`` seconds, cancelled or not.
+
+        One that takes longer is cut and named in the trace; one that raises is reported.
+        """
+        closers, self._closers = self._closers, []
+        async with trio.open_nursery() as nursery:
+            for name, close in closers:
+                nursery.start_soon(self._close, name, close, deadline_s)
+
+    async def _close(self, name: str, close: Close, deadline_s: float) -> None:
+        with trio.move_on_after(deadline_s, shield=True) as scope:
+            with contained(lambda error: self._failed(f"closing {name}", error)):
+                await close()
+        if scope.cancelled_caught:
+            self._trace.warning("did not close in time", unit=name, after_s=deadline_s)

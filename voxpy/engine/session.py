@@ -26,23 +26,25 @@ import attrs
 import trio
 
 from voxpy.engine import clock
-from voxpy.engine.closers import Closers
-from voxpy.engine.dialing import NoDialer
 from voxpy.engine.dispatch import Dispatcher, Reports
 from voxpy.engine.emitter import ListenerTable, Waiter
-from voxpy.engine.ending import End, EndReason
+from voxpy.engine.ending import Closers, End, EndReason, Presence, Troubles
 from voxpy.engine.events import Event, Terminated, Terminating
 from voxpy.engine.faults import contained
 from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
 from voxpy.engine.mediaunits import media_ports
-from voxpy.engine.ports import Dialer, OpenStream, RealtimeEndpoint, Secrets, SessionFiles
-from voxpy.engine.presence import Presence
+from voxpy.engine.ports import (
+    Dialer,
+    NoDialer,
+    OpenStream,
+    RealtimeEndpoint,
+    Secrets,
+    SessionFiles,
+)
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
-from voxpy.engine.timers import Timers
 from voxpy.engine.trace import Trace
-from voxpy.engine.troubles import Troubles
 from voxpy.errors import NoSession, ScenarioError
 from voxpy.media.graph import MediaGraph
 
@@ -92,11 +94,6 @@ class Session:
         self.afterwards: dict[str, Callable[[], Awaitable[None]]] = {}
         """Work that the host awaits when the session is over, before it closes the trace."""
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
-        self.timers = Timers(
-            limit=surroundings.settings.limits.timers,
-            start=self._start_handler_task,
-            fire=self.post_callback,
-        )
         limits = surroundings.settings.limits
         self._troubles = Troubles(
             trace=self.trace,
@@ -339,8 +336,3 @@ class Session:
         except Exception as error:  # the clock is shared by all sessions
             self._stop_media()  # or it would fail again 20 ms later, until all units are closed
             self._troubles.internal("media", error)
-
-    def _start_handler_task(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
-        if self._handlers is None or self.ended is not None:
-            raise NoSession("timers are not available: the session has ended")
-        self._handlers.start_soon(task, *args)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import attrs
 import trio
 
-from voxpy.engine.load import Load
+from voxpy.engine.clock import Load
 
 __all__ = ["Admission", "Busy", "Refusal"]
 

@@ -15,13 +15,12 @@ from voxpy.call import Call
 from voxpy.calls.control import make_call
 from voxpy.engine import clock
 from voxpy.engine.context import running
-from voxpy.engine.dialing import NoDialer
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.faults import contained
 from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
 from voxpy.engine.masking import Masker
-from voxpy.engine.ports import Dialer, Leg, OpenStream, RealtimeEndpoint
+from voxpy.engine.ports import Dialer, Leg, NoDialer, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import Session, Surroundings
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech

@@ -10,8 +10,8 @@ import trio
 from voxpy.audio.convert import encode
 from voxpy.audio.decoder import Decoder
 from voxpy.audio.frame import pcm16
+from voxpy.engine.clock import off_loop
 from voxpy.engine.http import BodyPart
-from voxpy.engine.offloop import off_loop
 from voxpy.engine.session import Session
 from voxpy.errors import SoundFailed, VoxpyError
 from voxpy.players.cache import SoundCache

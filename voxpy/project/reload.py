@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from voxpy.engine.offloop import off_loop
+from voxpy.engine.clock import off_loop
 from voxpy.engine.trace import Trace
 from voxpy.project.loading import Project, load_project, signature
 from voxpy.project.problem import Problem

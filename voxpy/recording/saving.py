@@ -11,7 +11,7 @@ from typing import BinaryIO
 import trio
 
 from voxpy.audio.frame import FRAME_S
-from voxpy.engine.offloop import off_loop
+from voxpy.engine.clock import off_loop
 from voxpy.media.recorder import Block, Tape, Tracks
 from voxpy.recording.files import FileKind, SoundWriter
 

@@ -21,8 +21,8 @@ import orjson
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import Samples, pcm16
+from voxpy.engine.clock import off_loop
 from voxpy.engine.hearing import Hearing
-from voxpy.engine.offloop import off_loop
 from voxpy.engine.speech import SpeechEngines
 from voxpy.errors import EngineMissing
 from voxpy.media.memory import quietest_cut

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from voxpy.audio.frame import Samples
-from voxpy.engine.intake import GateTask
+from voxpy.engine.hearing import GateTask
 from voxpy.engine.session import Session
 from voxpy.media.turns import SpeechStarted, SpeechStopped, TurnDetector
 from voxpy.media.unit import MediaPort

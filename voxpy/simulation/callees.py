@@ -10,8 +10,7 @@ import trio
 
 from voxpy.audio.line import Line
 from voxpy.channels.simulated import SimulatedLeg
-from voxpy.engine.dialing import SERVICE_UNAVAILABLE, RefusedLeg
-from voxpy.engine.ports import Leg, OutgoingCall
+from voxpy.engine.ports import SERVICE_UNAVAILABLE, Leg, OutgoingCall, RefusedLeg
 from voxpy.errors import EngineMissing
 from voxpy.simulation.acting import act_callee
 from voxpy.simulation.caller import SimulatedCaller, StepFailed

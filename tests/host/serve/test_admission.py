@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.engine.load import Load
+from voxpy.engine.clock import Load
 from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.connections import ConnectionLimits, Connections
 from voxpy.host.metrics import METRICS, Metrics, exposition, total

@@ -10,8 +10,15 @@ import attrs
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU, Format, Samples
 from voxpy.engine import ports
-from voxpy.engine.dialing import SERVICE_UNAVAILABLE, RefusedLeg
-from voxpy.engine.ports import Headers, Leg, LegEnded, LegEvent, OutgoingCall
+from voxpy.engine.ports import (
+    SERVICE_UNAVAILABLE,
+    Headers,
+    Leg,
+    LegEnded,
+    LegEvent,
+    OutgoingCall,
+    RefusedLeg,
+)
 from voxpy.lab.replay.cues import Prompts, cues_of
 from voxpy.lab.replay.recording import Recording
 from voxpy.media.unit import MediaPort
