@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voxpy.channels.providers.providers import PROVIDERS
-from voxpy.engine.yaml_lines import load
+from voxpy.engine.userfile import load
 from voxpy.project.channels import Channel, default_channels
 from voxpy.project.routing import inspect_routing
 
@@ -52,11 +52,20 @@ def test_audiosocket_has_a_port() -> None:
         ("  twilo:\n", "routing.yaml:4: error: channel 'twilo': there is no provider 'twilo'; did"),
         ("  a: {provider: sip}\n", "there is no provider 'sip'"),
         ("  twilio: {pth: /x}\n", "channel 'twilio' has no 'pth'; did you mean 'path'?"),
-        ("  twilio: {path: x}\n", "path must begin with / and be none of /health, /metrics"),
-        ("  twilio: {path: /health}\n", "must begin with / and be none of"),
-        ("  twilio: {to: 49}\n", "to must be text, not 49; put it in single quotes"),
+        (
+            "  twilio: {path: x}\n",
+            "path must be a path that begins with / and is none of /health, /metrics",
+        ),
+        ("  twilio: {path: /health}\n", "must be a path that begins with / and is none of"),
+        (
+            "  twilio: {to: 49}\n",
+            "to must be text, but YAML reads 49 here; put it in single quotes",
+        ),
         ("  audiosocket:\n", "channel 'audiosocket': port is missing"),
-        ("  audiosocket: {port: 70000}\n", "port must be a port number, not 70000"),
+        (
+            "  audiosocket: {port: 70000}\n",
+            "port must be a whole number from 0 to 65535, not 70000",
+        ),
         ("  twilio: {webhook: /media/twilio}\n", "path and webhook must differ"),
         ("  twilio:\n  b: {provider: vonage, path: /media/twilio}\n", "is taken by channel"),
         ("  [twilio]\n", "channels must be a mapping"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.engine.settings import Settings, Watchdogs
-from voxpy.engine.yaml_lines import load
+from voxpy.engine.userfile import load
 from voxpy.errors import ConfigError
 from voxpy.project.routing import (
     Match,
@@ -153,7 +153,7 @@ def test_the_first_rule_that_matches_and_is_not_excluded_wins(
             "users: {}\nrules: {name: a}",
             "routing.yaml:2: error: rules must be a list of at least one rule, not {'name': 'a'}",
         ),
-        ("rules:\n- 5", "routing.yaml:2: error: a rule must be a mapping (name:, pattern:, "),
+        ("rules:\n- 5", "routing.yaml:2: error: rule 1 must be a mapping (name:, pattern:, "),
         (
             "rules:\n- {name: a, pattern: b, scenarios: [c]}\nruls: 1",
             "routing.yaml:3: error: the file has no 'ruls'; did you mean 'rules'?",
@@ -203,7 +203,7 @@ def test_what_is_wrong_with_the_file(text: str, expected: str) -> None:
         ),
         (
             "name: s\n    pattern: a\n    scenarios:\n    - s.py\n    - 5",
-            "6: error: rule 's': 5 is no path of a scenario file",
+            "6: error: rule 's': scenarios: 5 is no path of a scenario file",
         ),
         (
             "{name: s, pattern: a, scenarios: [s], patern: x}",

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+import attrs
 import pytest
 
 from voxpy.engine.settings import Limits, Settings, Watchdogs
-from voxpy.engine.yaml_lines import load
+from voxpy.engine.userfile import load
+from voxpy.errors import ConfigError
 from voxpy.project.problem import Problem
-from voxpy.project.settings import Findings, structure_settings
+from voxpy.project.settings import SETTINGS_KEYS, read_settings
 
 
 def structure(text: str, base: Settings | None = None) -> tuple[Settings, list[Problem]]:
-    document = load(text, file="r.yaml")
-    findings = Findings(document)
-    value: Any = document.value or {}
-    settings = structure_settings(
-        value, (), base=base or Settings(), findings=findings, what="settings"
-    )
-    return settings, findings.problems
+    problems: list[Problem] = []
+
+    def report(error: ConfigError) -> None:
+        problems.append(Problem.from_config_error(error, file="r.yaml"))
+
+    given = attrs.evolve(load(text, file="r.yaml").root.named("settings"), report=report)
+    return read_settings(given.fields(SETTINGS_KEYS), base or Settings()), problems
 
 
 def complaints(text: str) -> list[str]:

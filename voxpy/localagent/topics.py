@@ -14,7 +14,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
-from voxpy.engine.yaml_lines import YamlPath, load
+from voxpy.engine.userfile import YamlPath, load
 from voxpy.errors import ConfigError
 
 __all__ = ["Topic", "Topics", "load_topics"]

@@ -16,18 +16,14 @@ Without the section every provider with a WebSocket is served at ``/media/<provi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import attrs
 
 from voxpy.channels.providers.provider import Provider
 from voxpy.channels.providers.providers import PROVIDERS
-from voxpy.engine.yaml_lines import YamlPath
-from voxpy.errors import nearest
-from voxpy.project.settings import Findings
+from voxpy.engine.userfile import Given
+from voxpy.errors import ConfigError, nearest
 
-__all__ = ["Channel", "default_channels", "structure_channels"]
+__all__ = ["Channel", "default_channels", "read_channels"]
 
 WEBSOCKET_KEYS = ("provider", "path", "webhook", "to")
 TCP_KEYS = ("provider", "port", "host", "to")
@@ -61,70 +57,57 @@ def default_channels() -> tuple[Channel, ...]:
     )
 
 
-def structure_channels(value: Any, path: YamlPath, *, findings: Findings) -> tuple[Channel, ...]:
-    """Return the channels of the section; what is wrong goes into ``findings``."""
-    if value is None:
-        return default_channels()
+def read_channels(given: Given) -> tuple[Channel, ...]:
+    """Return the channels of the section."""
     channels: list[Channel] = []
-    for name, given in findings.mapping(value, path, what="channels").items():
-        where = (*path, name)
-        options = findings.mapping(given, where, what=f"channel {name!r}")
-        channel = _channel(str(name), options, where, findings)
-        if channel is not None:
-            _compare(channel, channels, where, findings)
+    for name, below in given.mapping().items():
+        below = below.named(f"channel {str(name)!r}")
+        try:
+            channel = _channel(str(name), below)
+            _compare(channel, channels, below)
+        except ConfigError as error:
+            given.report(error)
+        else:
             channels.append(channel)
     return tuple(channels)
 
 
-def _channel(
-    name: str, given: Mapping[str, Any], path: YamlPath, findings: Findings
-) -> Channel | None:
-    what = f"channel {name!r}"
-    provider = given.get("provider", name)
-    if provider not in PROVIDERS:
-        hint = nearest(str(provider), PROVIDERS) or f"; known are {', '.join(PROVIDERS)}"
-        at = (*path, "provider") if "provider" in given else path
-        findings.error(at, f"{what}: there is no provider {provider!r}{hint}")
-        return None
-    kind = PROVIDERS[provider].provider
+def _channel(name: str, given: Given) -> Channel:
+    provider = given.mapping().get("provider", given.child("provider", name))
+    if provider.value not in PROVIDERS:
+        hint = nearest(str(provider.value), PROVIDERS) or f"; known are {', '.join(PROVIDERS)}"
+        raise provider.error(f"{given.label}: there is no provider {provider.value!r}{hint}")
+    kind = PROVIDERS[provider.value].provider
     tcp = kind.transport == "tcp"
-    findings.unknown_keys(given, path, known=TCP_KEYS if tcp else WEBSOCKET_KEYS, what=what)
+    fields = given.fields(TCP_KEYS if tcp else WEBSOCKET_KEYS)
     channel = Channel(name=name, provider=kind) if tcp else _websocket(name, kind)
-    for key in ("path", "webhook", "to", "host"):
-        if key in given and _is_word(key, given[key], path, what, findings):
-            channel = attrs.evolve(channel, **{key: given[key]})
-    return _with_port(channel, given.get("port"), path, findings) if tcp else channel
+    channel = attrs.evolve(
+        channel,
+        path=fields.get("path", _place, channel.path),
+        webhook=fields.get("webhook", _place, channel.webhook),
+        to=fields.get("to", Given.words, ""),
+        host=fields.get("host", Given.words, channel.host),
+    )
+    if not tcp:
+        return channel
+    return attrs.evolve(channel, port=fields.need("port").whole(at_most=65535))
 
 
 def _websocket(name: str, provider: Provider) -> Channel:
     return Channel(name=name, provider=provider, path=f"/media/{name}", webhook=f"/{name}/voice")
 
 
-def _is_word(key: str, value: Any, path: YamlPath, what: str, findings: Findings) -> bool:
-    if not isinstance(value, str) or not value:
-        quoted = "" if isinstance(value, str) else "; put it in single quotes"
-        findings.error((*path, key), f"{what}: {key} must be text, not {value!r}{quoted}")
-        return False
-    if key in ("path", "webhook") and (not value.startswith("/") or value in RESERVED):
-        rule = f"must begin with / and be none of {', '.join(RESERVED)}"
-        findings.error((*path, key), f"{what}: {key} {rule}, not {value!r}")
-        return False
-    return True
+def _place(given: Given) -> str:
+    place = given.words()
+    if not place.startswith("/") or place in RESERVED:
+        raise given.expected(f"a path that begins with / and is none of {', '.join(RESERVED)}")
+    return place
 
 
-def _with_port(channel: Channel, port: Any, path: YamlPath, findings: Findings) -> Channel | None:
-    if isinstance(port, int) and not isinstance(port, bool) and 0 <= port <= 65535:
-        return attrs.evolve(channel, port=port)
-    wrong = "is missing" if port is None else f"must be a port number, not {port!r}"
-    findings.error((*path, "port"), f"channel {channel.name!r}: port {wrong}")
-    return None
-
-
-def _compare(channel: Channel, others: list[Channel], path: YamlPath, findings: Findings) -> None:
+def _compare(channel: Channel, others: list[Channel], given: Given) -> None:
     taken = {place: c.name for c in others for place in (c.path, c.webhook) if place}
     for place in (channel.path, channel.webhook):
         if place in taken:
-            problem = f"{place} is taken by channel {taken[place]!r}"
-            findings.error(path, f"channel {channel.name!r}: {problem}")
+            raise given.error(f"{given.label}: {place} is taken by channel {taken[place]!r}")
     if channel.path and channel.path == channel.webhook:
-        findings.error(path, f"channel {channel.name!r}: path and webhook must differ")
+        raise given.error(f"{given.label}: path and webhook must differ")

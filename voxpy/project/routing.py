@@ -8,19 +8,19 @@ platform/voxengine/routing-rules). Pure, apart from ``read_routing``, which read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from voxpy.engine.settings import Settings
-from voxpy.engine.yaml_lines import Document, YamlPath, load
+from voxpy.engine.userfile import Document, Given, load
 from voxpy.errors import ConfigError
-from voxpy.project.channels import Channel, default_channels, structure_channels
+from voxpy.project.channels import Channel, default_channels, read_channels
 from voxpy.project.patterns import compile_pattern, matches_everything
 from voxpy.project.problem import Problem, first_error
-from voxpy.project.settings import SETTINGS_KEYS, Findings, structure_settings
+from voxpy.project.settings import SETTINGS_KEYS, read_settings
 
 __all__ = [
     "Match",
@@ -37,6 +37,7 @@ __all__ = [
 
 TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users")
 MOST_KEEP_DAYS = 36500
+T = TypeVar("T")
 RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
 
 
@@ -155,26 +156,25 @@ def _without_errors(document: Document) -> Routing:
 
 def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     """Return what is usable of a routing file, and everything that is wrong with it, by line."""
-    findings = Findings(document)
-    top = findings.mapping(document.value, (), what="the file")
-    findings.unknown_keys(top, (), known=TOP_LEVEL_KEYS, what="the file")
-    given = findings.mapping(top.get("settings"), ("settings",), what="settings")
-    findings.unknown_keys(given, ("settings",), known=SETTINGS_KEYS, what="settings")
-    settings = structure_settings(
-        given, ("settings",), base=Settings(), findings=findings, what="settings"
-    )
-    rules = _rules(top.get("rules"), settings=settings, findings=findings)
-    plain = {key: findings.mapping(top.get(key), (key,), what=key) for key in ("trunks", "users")}
-    channels = structure_channels(top.get("channels"), ("channels",), findings=findings)
+    problems: list[Problem] = []
+
+    def report(error: ConfigError) -> None:
+        problems.append(Problem.from_config_error(error, file=document.file))
+
+    top = attrs.evolve(document.root, report=report).fields(TOP_LEVEL_KEYS)
+    settings = read_settings(top.section("settings").fields(SETTINGS_KEYS), Settings())
+    rules = tuple(_rules(top.section("rules"), settings))
+    problems += _unreachable(rules, document.file)
     routing = Routing(
         file=document.file,
         rules=rules,
         settings=settings,
-        channels=channels,
-        keep_days=_keep_days(top.get("history"), ("history",), findings),
-        **plain,
+        channels=top.get("channels", read_channels, default_channels()),
+        keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
+        trunks=top.get("trunks", _as_written, {}),
+        users=top.get("users", _as_written, {}),
     )
-    return routing, sorted(findings.problems, key=lambda p: p.line or 0)
+    return routing, sorted(problems, key=lambda p: p.line or 0)
 
 
 def missing_scenarios(routing: Routing, base: Path) -> list[Problem]:
@@ -192,118 +192,100 @@ def missing_scenarios(routing: Routing, base: Path) -> list[Problem]:
     ]
 
 
-def _keep_days(value: Any, path: YamlPath, findings: Findings) -> float | None:
-    given = findings.mapping(value, path, what="history")
-    findings.unknown_keys(given, path, known=("keep_days",), what="history")
-    days = given.get("keep_days")
-    if days is None:
-        return None
+def _as_written(given: Given) -> Mapping[str, Any]:
+    return {key: below.value for key, below in given.mapping().items()}
+
+
+def _days(given: Given) -> float:
+    days = given.value
     if isinstance(days, int | float) and not isinstance(days, bool) and 0 < days <= MOST_KEEP_DAYS:
         return float(days)
-    problem = f"keep_days must be a number of days above 0, not {days!r}; without it all is kept"
-    findings.error((*path, "keep_days"), f"history: {problem}")
-    return None
+    raise given.expected("a number of days above 0; without it all is kept")
 
 
-def _rules(value: Any, *, settings: Settings, findings: Findings) -> tuple[Rule, ...]:
-    path: YamlPath = ("rules",)
-    if not isinstance(value, list) or not value:
-        wrong = "" if value is None or value == [] else f", not {value!r}"
-        findings.error(path, f"rules must be a list of at least one rule{wrong}")
-        return ()
-    rules: list[Rule] = []
-    for index, item in enumerate(value):
-        rule = _rule(item, (*path, index), settings=settings, findings=findings)
-        if rule is not None:
-            _compare(rule, rules, (*path, index), findings)
-            rules.append(rule)
-    return tuple(rules)
+def _rules(given: Given, settings: Settings) -> Iterator[Rule]:
+    """Yield the rules that are whole; an unknown key costs only its finding."""
+    if not isinstance(given.value, list) or not given.value:
+        wrong = "" if given.value in (None, []) else f", not {given.value!r}"
+        given.report(given.error(f"rules must be a list of at least one rule{wrong}"))
+        return
+    named: dict[str, int] = {}
+    for n, item in enumerate(given.items(), 1):
+        item = item.named(f"rule {n}")
+        try:
+            if not isinstance(item.value, Mapping):
+                raise item.expected("a mapping (name:, pattern:, scenarios:)")
+            rule = _rule(item, settings)
+        except ConfigError as error:
+            given.report(error)
+            continue
+        if rule is None:
+            continue
+        if rule.name in named:
+            taken = f"rule {rule.name!r}: the name is taken by the rule in line {named[rule.name]}"
+            given.report(item.child("name", rule.name).error(taken))
+        named.setdefault(rule.name, rule.line)
+        yield rule
 
 
-def _rule(item: Any, path: YamlPath, *, settings: Settings, findings: Findings) -> Rule | None:
-    """Return the rule, or None if it lacks something; an unknown key costs only its finding."""
-    if not isinstance(item, Mapping):
-        findings.error(
-            path, f"a rule must be a mapping (name:, pattern:, scenarios:), not {item!r}"
-        )
+def _rule(given: Given, settings: Settings) -> Rule | None:
+    """Return the rule, or None if it lacks something."""
+    name = _reported(given, "name", Given.words)
+    if name is not None:
+        given = given.named(f"rule {name!r}")
+    fields = given.fields(RULE_KEYS)
+    pattern = _reported(given, "pattern", _pattern)
+    exclude = fields.get("exclude", _pattern, None)
+    scenarios = _reported(given, "scenarios", _scenarios)
+    settings = read_settings(fields, settings)
+    if name is None or pattern is None or scenarios is None:
         return None
-    name = _word(item, "name", path, what=f"rule {path[-1] + 1}", findings=findings)
-    what = f"rule {name!r}" if name else f"rule {path[-1] + 1}"
-    findings.unknown_keys(item, path, known=RULE_KEYS, what=what)
-    pattern = _pattern(item, "pattern", path, what=what, findings=findings)
-    exclude = None
-    if item.get("exclude") is not None:
-        exclude = _pattern(item, "exclude", path, what=what, findings=findings)
-    scenarios = _scenarios(item.get("scenarios"), (*path, "scenarios"), what, findings)
-    settings = structure_settings(item, path, base=settings, findings=findings, what=what)
-    if name is None or pattern is None or not scenarios:
-        return None
-    lines = [findings.document.line((*path, "scenarios", i)) for i in range(len(scenarios))]
     return Rule(
         name=name,
         pattern=pattern,
         exclude=exclude,
-        scenarios=scenarios,
-        scenario_lines=tuple(lines),
+        scenarios=tuple(s.value for s in scenarios),
+        scenario_lines=tuple(s.line for s in scenarios),
         settings=settings,
-        line=findings.document.line(path),
+        line=given.line,
     )
 
 
-def _word(
-    item: Mapping[str, Any], key: str, path: YamlPath, *, what: str, findings: Findings
-) -> str | None:
-    value = item.get(key)
-    if isinstance(value, str) and value:
-        return value
-    if key not in item or value is None or value == "":
-        findings.error((*path, key), f"{what}: {key} is missing")
-    else:  # 0123 or +15550100 without quotes: YAML has already turned it into another number
-        wrong = f"{key} must be text, but YAML reads {value!r} here"
-        findings.error((*path, key), f"{what}: {wrong}; put it in single quotes")
-    return None
-
-
-def _pattern(
-    item: Mapping[str, Any], key: str, path: YamlPath, *, what: str, findings: Findings
-) -> re.Pattern[str] | None:
-    text = _word(item, key, path, what=what, findings=findings)
-    if text is None:
-        return None
+def _reported(owner: Given, key: str, read: Callable[[Given], T]) -> T | None:
+    """Return what must be there, or None after having reported what is wrong with it."""
     try:
-        return compile_pattern(text)
-    except ValueError as exc:
-        findings.error((*path, key), f"{what}: {key} {exc}")
+        return read(owner.child(key, owner.value.get(key)))
+    except ConfigError as error:
+        owner.report(error)
         return None
 
 
-def _scenarios(value: Any, path: YamlPath, what: str, findings: Findings) -> tuple[str, ...]:
-    if value is None or value == []:
-        findings.error(path, f"{what}: scenarios is missing: list the files the rule runs")
-        return ()
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        hint = f": write [{value}]" if isinstance(value, str) else ""
-        findings.error(path, f"{what}: scenarios must be a list of files, not {value!r}{hint}")
-        return ()
-    good = [item for item in value if isinstance(item, str) and item]
-    if len(good) < len(value):
-        wrong = next(i for i, item in enumerate(value) if item not in good)
-        findings.error((*path, wrong), f"{what}: {value[wrong]!r} is no path of a scenario file")
-        return ()
-    return tuple(good)
+def _pattern(given: Given) -> re.Pattern[str]:
+    try:
+        return compile_pattern(given.words())
+    except ValueError as exc:
+        raise given.error(f"{given.label} {exc}") from exc
 
 
-def _compare(rule: Rule, earlier: Sequence[Rule], path: YamlPath, findings: Findings) -> None:
-    """Find what is wrong with a rule only because of those above it."""
-    for other in earlier:
-        if other.name == rule.name:
-            problem = f"rule {rule.name!r}: the name is taken by the rule in line {other.line}"
-            findings.error((*path, "name"), problem)
-            break
-    for other in earlier:
-        if other.exclude is not None:
-            continue
-        if matches_everything(other.pattern) or other.pattern == rule.pattern:
-            problem = f"is never reached: {other.name!r} (line {other.line}) takes all its calls"
-            findings.warning(path, f"rule {rule.name!r} {problem}")
-            return
+def _scenarios(given: Given) -> list[Given]:
+    if given.value in (None, []):
+        raise given.error(f"{given.label} is missing: list the files the rule runs")
+    if not isinstance(given.value, list):
+        hint = f": write [{given.value}]" if isinstance(given.value, str) else ""
+        raise given.error(f"{given.label} must be a list of files, not {given.value!r}{hint}")
+    for item in given.items():
+        if not isinstance(item.value, str) or not item.value:
+            raise item.error(f"{given.label}: {item.value!r} is no path of a scenario file")
+    return given.items()
+
+
+def _unreachable(rules: Sequence[Rule], file: str) -> Iterator[Problem]:
+    """Yield a warning for every rule whose calls one above it takes."""
+    for n, rule in enumerate(rules):
+        for other in rules[:n]:
+            if other.exclude is None and (
+                matches_everything(other.pattern) or other.pattern == rule.pattern
+            ):
+                never = f"is never reached: {other.name!r} (line {other.line}) takes all its calls"
+                yield Problem(file, rule.line, "warning", f"rule {rule.name!r} {never}")
+                break

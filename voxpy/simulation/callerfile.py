@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from voxpy.engine.yaml_lines import Document, YamlPath, load
+from voxpy.engine.userfile import Document, YamlPath, load
 from voxpy.errors import ConfigError
 from voxpy.project.patterns import compile_pattern
 from voxpy.simulation.script import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from voxpy.engine.yaml_lines import Document, YamlPath
+from voxpy.engine.userfile import Document, YamlPath
 from voxpy.errors import nearest
 
 __all__ = ["check_keys", "read_flag", "read_number", "read_text", "read_words"]

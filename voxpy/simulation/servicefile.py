@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxpy.engine.yaml_lines import Document, YamlPath
+from voxpy.engine.userfile import Document, YamlPath
 from voxpy.errors import nearest
 from voxpy.simulation.scriptvalues import check_keys, read_number, read_words
 from voxpy.simulation.service import DEEDS, CallsTool, Moment, ServiceScript, Speech

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from voxpy.channels.simulated import PressedAs
-from voxpy.engine.yaml_lines import Document, YamlPath
+from voxpy.engine.userfile import Document, YamlPath
 from voxpy.errors import nearest
 from voxpy.simulation.script import (
     Beep,

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from voxpy.engine.yaml_lines import Document, YamlPath, load
+from voxpy.engine.userfile import Document, YamlPath, load
 from voxpy.errors import ConfigError
 from voxpy.lab.suite.expectations import Expectations, read_expectations
 from voxpy.simulation.callerfile import parse_script

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from voxpy.engine.ending import EndReason
-from voxpy.engine.yaml_lines import Document, YamlPath
+from voxpy.engine.userfile import Document, YamlPath
 from voxpy.errors import nearest
 from voxpy.simulation.scriptvalues import check_keys, read_number, read_words
 from voxpy.testing.transcript.expected import Expected, parse_transcript

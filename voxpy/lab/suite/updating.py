@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from voxpy.engine.yaml_lines import load
+from voxpy.engine.userfile import load
 from voxpy.errors import ConfigError
 from voxpy.lab.suite.casefile import parse_case
 from voxpy.testing.story import CallStory
