@@ -39,11 +39,11 @@ def test_the_two_commands_are_one_line_each() -> None:
     run, test = blocks("sh")[:2]
     assert run.count("\n") == test.count("\n") == 1
     assert run.strip().endswith("voxpy run scenarios/answer.py")
-    assert test.strip().endswith("-m pytest")
+    assert test.strip().endswith("-m pytest -n auto")
 
 
 def test_ci_calls_the_readme_command_itself() -> None:
-    assert "grep -m1 -- '-m pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
+    assert "grep -m1 -- '-m pytest' README.md" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_every_command_of_the_table_exists() -> None:
