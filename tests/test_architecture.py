@@ -18,6 +18,7 @@ PACKAGE = ROOT / "voxpy"
 
 RINGS: list[set[str]] = [
     {"errors"},
+    {"text"},
     {"audio"},
     {"wire"},
     {"media"},
@@ -47,7 +48,7 @@ NOT_AT_ALL = {
     "engine": {"wire", "inworld", "channels"},  # it knows neither SIP nor a provider
 }
 
-PURE = ("audio", "wire", "media")
+PURE = ("text", "audio", "wire", "media")
 IMPURE_MODULES = set("trio socket ssl time random datetime os logging".split())
 
 NURSERIES = {

@@ -6,7 +6,6 @@ handed on as soon as it is complete, so that it is being spoken while the next o
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import trio
 from voxpy.errors import ConnectFailed
 from voxpy.localagent.responder import Act, CallTool, Item, Say, Turn, text_of
 from voxpy.localagent.voice import sentences
+from voxpy.text import json
 
 __all__ = ["ChatResponder", "chat_messages", "chat_tools"]
 

@@ -14,7 +14,6 @@ yet
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -31,6 +30,7 @@ from voxpy.localagent.directives import (
 )
 from voxpy.localagent.responder import Act, CallTool, Item, Say, Turn, last_message, text_of
 from voxpy.localagent.topics import Topic, Topics, load_topics
+from voxpy.text import json
 
 __all__ = ["RuleResponder", "canonical", "read_out"]
 

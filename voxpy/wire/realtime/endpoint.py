@@ -7,13 +7,14 @@ session; it is not the API key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import attrs
+import orjson
 
 from voxpy.errors import LocalProtocolError
+from voxpy.text import json
 
 __all__ = [
     "DEFAULT_URL",
@@ -123,7 +124,7 @@ def _decoded(raw: str | bytes) -> str:
 def _refuse(status: int, message: str) -> Refusal:
     code = {400: "invalid_request", 401: "unauthorized"}[status]
     error = {"type": "invalid_request_error", "code": code, "message": message}
-    return Refusal(status, json.dumps({"error": error}).encode())
+    return Refusal(status, orjson.dumps({"error": error}))
 
 
 _ADVICE = {
@@ -151,7 +152,7 @@ def _message(body: str | bytes) -> str:
     text = body if isinstance(body, str) else body.decode("utf-8", "replace")
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         found = text
     if isinstance(found, dict):
         error = found.get("error")

@@ -217,10 +217,13 @@ class RealtimeClient:
 
         Raises RemoteProtocolError if it is no event; the session can go on.
         """
-        raw = load(text)
+        return self.receive_loaded(load(text))
+
+    def receive_loaded(self, raw: dict[str, Any]) -> list[Audio | ServerEvent]:
+        """Take a frame that ``codec.load`` has read already, so that nobody reads it twice."""
         if raw.get("type") in AUDIO_DELTAS:
-            return self._audio(raw, text)
-        event = server_event(raw, text)
+            return self._audio(raw)
+        event = server_event(raw)
         if isinstance(event, se.ResponseBackchannelAudioDelta):
             data = decode_audio(event.delta, "$.delta")
             return [Audio("", event.backchannel_id or "", data, backchannel=True)]
@@ -229,10 +232,10 @@ class RealtimeClient:
 
     # -- the inside --------------------------------------------------------------------------------
 
-    def _audio(self, raw: dict[str, Any], text: str | bytes) -> list[Audio | ServerEvent]:
+    def _audio(self, raw: dict[str, Any]) -> list[Audio | ServerEvent]:
         response_id, item_id, delta = raw.get("response_id"), raw.get("item_id"), raw.get("delta")
         if not (type(delta) is str and type(response_id) is str and type(item_id) is str):
-            return [server_event(raw, text)]  # which raises, and says what is wrong
+            return [server_event(raw)]  # which raises, and says what is wrong
         data = decode_audio(delta, "$.delta")
         if not data:
             return []

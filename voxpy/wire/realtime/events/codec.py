@@ -18,16 +18,16 @@ import attrs
 import orjson
 
 from voxpy.errors import LocalProtocolError
+from voxpy.text import json
+from voxpy.wire.realtime.events import rules
 from voxpy.wire.realtime.events import server_events as se
-from voxpy.wire.realtime.events import shapes
 from voxpy.wire.realtime.events.client_events import CLIENT_EVENTS, InputAudioBufferAppend
-from voxpy.wire.realtime.events.problems import MalformedEvent, excerpt
+from voxpy.wire.realtime.events.problems import InvalidValue, MalformedEvent, excerpt
 from voxpy.wire.realtime.events.types import ClientEvent, Error, ServerEvent, Unknown, WireEvent
 
 __all__ = [
     "AUDIO_DELTAS",
     "LEGACY_NAMES",
-    "MAX_DEPTH",
     "base64_text",
     "decode_audio",
     "encode",
@@ -38,10 +38,6 @@ __all__ = [
     "parse_server",
     "server_event",
 ]
-
-MAX_DEPTH = 64
-"""Deepest nesting accepted. orjson reads 1024 levels but writes only 254, so that an event nested
-deeper could be received and never be sent on; real events stay below ten, tool schemas below 30."""
 
 LEGACY_NAMES: Mapping[str, type[ServerEvent]] = {
     "response.audio.delta": se.ResponseOutputAudioDelta,
@@ -69,16 +65,16 @@ def parse_server(text: str | bytes) -> ServerEvent:
     Raises RemoteProtocolError if the frame is not a JSON object with a ``type``, or a field of a
     known event is missing or of the wrong kind. The message carries the JSON path.
     """
-    return server_event(load(text), text)
+    return server_event(load(text))
 
 
-def server_event(raw: dict[str, Any], text: str | bytes) -> ServerEvent:
-    """Return the event in a frame that ``load`` has read from ``text``; as parse_server."""
+def server_event(raw: dict[str, Any]) -> ServerEvent:
+    """Return the event in a frame that ``load`` has read; as parse_server."""
     if len(raw) == _AUDIO_DELTA_FIELDS and raw.get("type") in AUDIO_DELTAS:
         delta = _audio_delta(raw)
         if delta is not None:
             return delta
-    return typing.cast("ServerEvent", _parse(text, raw, _SERVER))
+    return typing.cast("ServerEvent", _parse(raw, _SERVER))
 
 
 def parse_client(text: str | bytes) -> ClientEvent:
@@ -88,7 +84,7 @@ def parse_client(text: str | bytes) -> ClientEvent:
         audio = raw.get("audio")
         if type(audio) is str:
             return InputAudioBufferAppend(audio=audio)
-    return typing.cast("ClientEvent", _parse(text, raw, _CLIENT))
+    return typing.cast("ClientEvent", _parse(raw, _CLIENT))
 
 
 def _audio_delta(raw: dict[str, Any]) -> se.ResponseOutputAudioDelta | None:
@@ -116,9 +112,15 @@ def _audio_delta(raw: dict[str, Any]) -> se.ResponseOutputAudioDelta | None:
 
 
 def load(text: str | bytes) -> dict[str, Any]:
-    """Return the JSON object in a frame, nothing in it checked; raises RemoteProtocolError."""
+    """Return the JSON object in a frame, nothing in it checked; raises RemoteProtocolError.
+
+    The one place where a frame is parsed: what this returns is handed on, to ``server_event``, to
+    logs and to whoever listens, and must not be changed.
+    """
     try:
-        raw = orjson.loads(text)
+        raw = json.loads(text)
+    except json.TooDeep as exc:
+        raise MalformedEvent("$", str(exc), code="invalid_value") from exc
     except ValueError as exc:
         problem = f"not JSON ({exc}): {excerpt(text)}"
         raise MalformedEvent("$", problem, code="invalid_json") from exc
@@ -127,16 +129,17 @@ def load(text: str | bytes) -> dict[str, Any]:
     return raw
 
 
-def _parse(
-    text: str | bytes, raw: dict[str, Any], classes: Mapping[str, type[WireEvent]]
-) -> WireEvent:
+def _parse(raw: dict[str, Any], classes: Mapping[str, type[WireEvent]]) -> WireEvent:
     try:
         name = _name(raw)
-        _check_depth(text, raw)
         cls: Any = classes.get(name)
         if cls is not None:
             told = _with_error(raw) if name == "error" else raw
             return typing.cast("WireEvent", _shape(cls).build(told))
+    except InvalidValue as exc:
+        malformed = MalformedEvent(exc.param or "$", exc.problem)
+        malformed.event_id = _event_id(raw)
+        raise malformed from exc
     except MalformedEvent as exc:
         exc.event_id = _event_id(raw)
         raise
@@ -164,34 +167,14 @@ def _name(raw: dict[str, Any]) -> str:
         fields = excerpt(", ".join(raw))
         problem = f"The 'type' field is missing. The frame has {fields}"
         raise MalformedEvent("$", problem, code="invalid_event")
-    return shapes.text(raw["type"], "$.type")
-
-
-def _check_depth(text: str | bytes, raw: dict[str, Any]) -> None:
-    opened = "[{" if isinstance(text, str) else b"[{"
-    if text.count(opened[:1]) + text.count(opened[1:]) > MAX_DEPTH:  # type: ignore[arg-type]
-        _walk(raw, "$")
-
-
-def _walk(root: Any, path: str) -> None:
-    level = [root]  # level by level rather than by recursion: the peer chose the depth
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise MalformedEvent(path, f"nested deeper than {MAX_DEPTH} levels", code="invalid_value")
+    return rules.string(None, raw["type"], "$.type")
 
 
 @attrs.frozen(kw_only=True)
 class _Field:
     name: str
     wire: str
-    check: shapes.Check
+    rule: rules.Rule
     required: bool
     optional: bool
 
@@ -213,7 +196,7 @@ class _Shape:
             if field is None or (value is None and field.optional):
                 extra[key] = value
             else:
-                known[field.name] = field.check(value, f"{path}.{key}")
+                known[field.name] = field.rule(None, value, f"{path}.{key}")
         self._check_complete(known, path)
         if "type" not in self.fields:  # an event: its class says its type
             extra.pop("type", None)
@@ -239,30 +222,30 @@ def _field(attribute: Any) -> _Field:
     return _Field(
         name=attribute.name,
         wire=attribute.metadata.get("wire", attribute.name),
-        check=_check_for(kinds[0]),
+        rule=_rule_for(kinds[0]),
         required=attribute.default is attrs.NOTHING,
         optional=types.NoneType in kinds,
     )
 
 
-def _check_for(kind: Any) -> shapes.Check:
+def _rule_for(kind: Any) -> rules.Rule:
     if typing.get_origin(kind) is typing.Annotated:
-        return typing.cast("shapes.Check", kind.__metadata__[0])
-    return _CHECKS[kind]
+        return typing.cast("rules.Rule", kind.__metadata__[0])
+    return _RULES[kind]
 
 
-def _error(value: Any, path: str) -> Error:
+def _error(_current: Any, value: Any, path: str) -> Error:
     """Read an ``error`` object; one that is mere text is taken for its message."""
-    fields = {"message": value} if isinstance(value, str) else shapes.obj(value, path)
+    fields = {"message": value} if isinstance(value, str) else rules.json_object(None, value, path)
     if not isinstance(fields.get("message"), str):
         fields = {**fields, "message": str(fields.get("code") or fields.get("type") or "")}
     return typing.cast("Error", _shape(Error).build(fields, path))
 
 
-_CHECKS: Mapping[Any, shapes.Check] = {
-    str: shapes.text,
-    int: shapes.integer,
-    float: shapes.number,
+_RULES: Mapping[Any, rules.Rule] = {
+    str: rules.string,
+    int: rules.any_integer,
+    float: rules.any_number,
     Error: _error,
 }
 
@@ -324,9 +307,21 @@ def base64_text(audio: bytes) -> str:
 
 
 def decode_audio(text: str, path: str) -> bytes:
-    """Return the bytes of a base64 field; raises MalformedEvent naming ``path``."""
+    """Return the bytes of a base64 field; raises MalformedEvent naming ``path``.
+
+    Padding may be missing, lines may be wrapped, and the alphabet may be that of URLs: what is
+    meant is plain, and a caller who hears nothing has no use for a lesson.
+    """
     try:
         return binascii.a2b_base64(text, strict_mode=True)
-    except ValueError as exc:  # binascii.Error is one, and non-ASCII text gives a plain one
+    except ValueError:  # binascii.Error is one, and non-ASCII text gives a plain one
+        compact = "".join(text.split()).translate(_FROM_URL_ALPHABET).rstrip("=")
+    padding = "=" * (-len(compact) % 4)
+    try:
+        return binascii.a2b_base64(compact + padding or text, strict_mode=True)
+    except ValueError as exc:
         problem = f"not base64 ({exc}): {excerpt(text)}"
         raise MalformedEvent(path, problem, code="invalid_value") from exc
+
+
+_FROM_URL_ALPHABET = str.maketrans("-_", "+/")

@@ -12,20 +12,6 @@ EXCERPT_CHARS = 60
 """Enough to recognise a value in a log line; audio frames are thousands of characters."""
 
 
-class MalformedEvent(RemoteProtocolError):
-    """A frame that is no event: not JSON, no ``type``, or a field of the wrong kind.
-
-    ``path`` is the JSON path of the fault (``$.item.content[0]``), ``code`` the wire code a server
-    answers with, ``event_id`` the sender's id of the frame where it could still be read.
-    """
-
-    def __init__(self, path: str, problem: str, *, code: str = "invalid_type") -> None:
-        self.path = path
-        self.code = code
-        self.event_id: str | None = None
-        super().__init__(f"{path}: {problem}")
-
-
 class Rejected(RemoteProtocolError):
     """A well-formed request that cannot be done; a server answers it with an ``error`` event.
 
@@ -43,8 +29,23 @@ class Rejected(RemoteProtocolError):
 class InvalidValue(Rejected):
     """A value outside its documented range, enum or kind. Nothing of the request is applied."""
 
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__("invalid_value", f"{param}: {message}", param=param)
+    def __init__(self, param: str, problem: str) -> None:
+        self.problem = problem
+        super().__init__("invalid_value", f"{param}: {problem}", param=param)
+
+
+class MalformedEvent(Rejected):
+    """A frame that is no event: not JSON, no ``type``, or a field of the wrong kind.
+
+    ``path`` is the JSON path of the fault (``$.item.content[0]``), ``event_id`` the sender's id of
+    the frame where it could still be read.
+    """
+
+    def __init__(self, path: str, problem: str, *, code: str = "invalid_type") -> None:
+        self.path = path
+        self.event_id: str | None = None
+        param = path.removeprefix("$").removeprefix(".") or None
+        super().__init__(code, f"{path}: {problem}", param=param)
 
 
 def excerpt(value: Any) -> str:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voxpy.wire.realtime.events import shapes
 from voxpy.wire.realtime.events.formats import DEFAULT_HZ, format_rule
-from voxpy.wire.realtime.events.problems import InvalidValue, MalformedEvent
+from voxpy.wire.realtime.events.problems import InvalidValue
 from voxpy.wire.realtime.events.provider_data import provider_data
 from voxpy.wire.realtime.events.rules import (
     Rule,
     boolean,
     either,
     integer,
+    item,
     json_object,
     list_of,
     nullable,
@@ -192,13 +192,6 @@ def _metadata(_current: Any, value: Any, param: str) -> dict[str, str]:
     return {name: string(None, pair, f"{param}.{name}") for name, pair in pairs.items()}
 
 
-def _item(_current: Any, value: Any, param: str) -> dict[str, Any]:
-    try:
-        return shapes.item(value, param)
-    except MalformedEvent as exc:
-        raise InvalidValue(param, str(exc)) from exc
-
-
 def _retention(_current: Any, value: Any, param: str) -> dict[str, Any]:
     one_of("retention_ratio")(None, value.get("type"), f"{param}.type")
     number(0, 1)(None, value.get("retention_ratio"), f"{param}.retention_ratio")
@@ -255,6 +248,6 @@ _OVERRIDES = partial(
         "conversation": one_of("auto"),
         "voice": text,
         "metadata": nullable(_metadata),
-        "input": list_of(_item),
+        "input": list_of(item),
     }
 )

@@ -1,7 +1,7 @@
 """What all events have in common, the error object, and ways to read the large open objects.
 
 Sessions, items, parts and responses stay plain JSON objects on purpose: they are large, open and
-differ between services. Their aliases below carry the check that :mod:`codec` runs on them.
+differ between services. Their aliases below carry the rule that :mod:`codec` runs on them.
 """
 
 # No "from __future__ import annotations" here: the codec reads the field types of these classes.
@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
 
-from voxpy.wire.realtime.events import shapes
+from voxpy.wire.realtime.events import rules
 from voxpy.wire.realtime.events.problems import excerpt
 
 __all__ = [
@@ -35,11 +35,11 @@ __all__ = [
     "wire_event",
 ]
 
-JsonObject = Annotated[dict[str, Any], shapes.obj]
-JsonObjects = Annotated[list[dict[str, Any]], shapes.objects]
-Item = Annotated[dict[str, Any], shapes.item]
-Part = Annotated[dict[str, Any], shapes.part]
-Response = Annotated[dict[str, Any], shapes.response]
+JsonObject = Annotated[dict[str, Any], rules.json_object]
+JsonObjects = Annotated[list[dict[str, Any]], rules.objects]
+Item = Annotated[dict[str, Any], rules.item]
+Part = Annotated[dict[str, Any], rules.part]
+Response = Annotated[dict[str, Any], rules.response]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 C = TypeVar("C", bound=type)

@@ -113,14 +113,10 @@ class RealtimeServer(ServerEars, ServerVoice):
         try:
             event = parse_client(text)
         except MalformedEvent as exc:
-            param = exc.path.removeprefix("$").removeprefix(".") or None
-            state.refuse(exc.code, str(exc), param=param, event_id=exc.event_id)
+            state.refuse(exc.code, exc.message, param=exc.param, event_id=exc.event_id)
             return state.take_effects()
         try:
             self._handle(event, now)
-        except MalformedEvent as exc:
-            param = exc.path.removeprefix("$.")
-            state.refuse(exc.code, str(exc), param=param, event_id=event.event_id)
         except Rejected as exc:
             state.refuse(exc.code, exc.message, param=exc.param, event_id=event.event_id)
         return state.take_effects()

@@ -1,0 +1,1 @@
+"""Text from outside: read with care before anything else sees it."""
