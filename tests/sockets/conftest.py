@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import attrs
 import pytest
@@ -12,6 +13,7 @@ import trio.testing
 
 from voxpy.sockets import CloseInfo, FrameSocket, SocketLimits
 from voxpy.sockets.masks import new_mask
+from voxpy.sockets.memory import memory_pair
 from voxpy.wire.websocket.protocol import Role, WebSocketProtocol
 
 Streams = Callable[[], Awaitable[tuple[trio.abc.Stream, trio.abc.Stream]]]
@@ -35,6 +37,11 @@ async def stapled_streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
 async def memory_streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
     await trio.lowlevel.checkpoint()
     return trio.testing.memory_stream_pair()
+
+
+async def our_memory_streams() -> tuple[trio.abc.Stream, trio.abc.Stream]:
+    await trio.lowlevel.checkpoint()
+    return memory_pair()
 
 
 @attrs.define
@@ -148,3 +155,9 @@ def joined_by_tcp() -> Joined:
         return joined_over(tcp_streams, **options)  # type: ignore[arg-type]
 
     return join
+
+
+@pytest.fixture(params=[our_memory_streams, tcp_streams])
+def holding(request: pytest.FixtureRequest) -> Joined:
+    """Over the two kinds of streams that can be held."""
+    return partial(joined_over, request.param)

@@ -15,7 +15,7 @@ from voxpy.sockets import CloseInfo, FrameSocket, SocketLimits
 from voxpy.wire.websocket.protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
-    from tests.sockets.conftest import Joined
+    from tests.sockets.conftest import End, Joined
 
 LARGE_BYTES = 6_000_000
 """More than the kernel's buffers of a loopback connection."""
@@ -356,6 +356,67 @@ async def test_a_flood_on_one_socket_lets_the_others_through(joined_by_tcp: Join
         await quiet.server.wait_for(1)
         assert order.index("quiet") < 100
         await flood.client.socket.aclose()
+
+
+async def read_until(end: End, count: int) -> None:
+    """Read a socket that is held, as a tick does, until so many messages have come."""
+    with trio.fail_after(5):
+        while len(end.got) < count:
+            await trio.lowlevel.checkpoint()
+            end.socket.read()
+
+
+async def test_a_socket_that_is_held_takes_messages_only_when_it_is_read(holding: Joined) -> None:
+    async with holding() as ends:
+        server = ends.server
+        ends.client.socket.send("at once")
+        await server.wait_for(1)
+        server.socket.hold()
+        ends.client.socket.send("when asked")
+        server.socket.send("out all the same")
+        await ends.client.wait_for(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert server.got == ["at once"]
+        await read_until(server, 2)
+        server.socket.read()
+        assert server.got == ["at once", "when asked"]
+
+
+@pytest.mark.parametrize("closing", ["client", "server"])
+async def test_a_close_ends_the_holding(holding: Joined, closing: str) -> None:
+    """Whoever reads may be gone by then."""
+    async with holding() as ends:
+        ends.server.socket.hold()
+        ends.client.socket.send("last words")
+        if closing == "server":
+            ends.server.socket.close()
+        else:
+            ends.client.socket.close()
+            await read_until(ends.server, 1)
+        assert (await ends.server.wait_over()).clean
+        assert (await ends.client.wait_over()).clean
+        assert ends.server.got == ["last words"]
+
+
+async def test_a_held_socket_notices_when_the_far_side_vanishes(holding: Joined) -> None:
+    async with holding() as ends:
+        ends.server.socket.hold()
+        ends.client.socket.abort()
+        with trio.fail_after(5):
+            while ends.server.info is None:
+                await trio.lowlevel.checkpoint()
+                ends.server.socket.read()
+        assert not ends.server.info.clean
+
+
+async def test_what_waits_is_written_while_the_reading_is_held(joined_by_tcp: Joined) -> None:
+    big = bytes(8_000_000)
+    async with joined_by_tcp() as ends:
+        ends.server.socket.hold()
+        ends.server.socket.send(big)
+        assert ends.server.socket.waiting_bytes
+        await ends.client.wait_for(1)
+        assert ends.client.got == [big]
 
 
 async def test_descriptors_are_given_back(joined_by_tcp: Joined) -> None:

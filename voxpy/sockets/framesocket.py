@@ -127,6 +127,19 @@ class FrameSocket:
                 )
             )
 
+    def hold(self) -> None:
+        """Take messages only when ``read`` is called, until either side begins to close.
+
+        For who plays what comes at a tick of its own, and must not be woken for each packet. Pings
+        are answered at the tick, too.
+        """
+        if self.is_open:
+            self._pipe.hold(True)
+
+    def read(self) -> None:
+        """Take what has come to a socket that is held."""
+        self._pipe.read()
+
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Close in order behind what was sent; ``run`` returns when the far side has answered.
 
@@ -247,6 +260,7 @@ class FrameSocket:
     # -- the end ----------------------------------------------------------------------------------
 
     def _begin_closing(self) -> None:
+        self._pipe.hold(False)
         self._close_at = clock.now() + self._limits.close_s
         self._nap.deadline = min(self._nap.deadline, self._close_at)
 

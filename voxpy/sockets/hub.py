@@ -36,9 +36,9 @@ class Hub:
         self._epoll.register(fd, select.EPOLLIN)
         self._ready[fd] = ready
 
-    def want_write(self, fd: int, wanted: bool) -> None:
-        """Call back for a writable ``fd`` too, or not any more."""
-        self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT if wanted else select.EPOLLIN)
+    def want(self, fd: int, *, read: bool, write: bool) -> None:
+        """Call back for a readable ``fd``, for a writable one, for either or for neither."""
+        self._epoll.modify(fd, select.EPOLLIN * read | select.EPOLLOUT * write)
 
     def remove(self, fd: int) -> None:
         """Forget ``fd``, which must still be open."""

@@ -44,9 +44,14 @@ class MemoryStream(trio.abc.Stream):
         del self._received[: len(data)]
         return data
 
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing is left to take, and nothing more will come."""
+        return not self._received and (self._no_more or self.is_closed)
+
     async def wait_readable(self) -> bool:
         """Wait until there is something to take; return False at the end."""
-        while not (self._received or self._no_more or self.is_closed):
+        while not (self._received or self.at_end):
             self._arrived = trio.Event()
             await self._arrived.wait()
         return bool(self._received)

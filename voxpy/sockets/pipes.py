@@ -1,4 +1,9 @@
-"""How the bytes of a socket get in and out: over the kernel's socket itself, or any trio stream."""
+"""How the bytes of a socket get in and out: over the kernel's socket itself, or any trio stream.
+
+A pipe reports what comes when it comes, until somebody *holds* it: then it is silent, and reports
+what is there when it is asked to ``read``. A phone's audio is held: it is played at the tick of the
+media clock, so to be woken for each packet before that would cost as much again and gain nothing.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +50,12 @@ class Pipe(Protocol):
     def start(self, nursery: trio.Nursery, context: Context) -> None:
         """Begin to report."""
 
+    def hold(self, held: bool) -> None:
+        """Report only when ``read`` is called, or by itself again."""
+
+    def read(self) -> None:
+        """Report what has come to a pipe that is held, in the caller's context."""
+
     async def aclose(self) -> None:
         """Free everything at once. Reports nothing more."""
 
@@ -60,7 +71,8 @@ class KernelPipe:
         self._queue: deque[bytes] = deque()
         self._begun: memoryview | None = None
         self._context = Context()
-        self._fd = -1  # while the hub knows it
+        self._fd = -1  # while it is read
+        self._held = False
 
     @property
     def waiting_writes(self) -> int:
@@ -77,8 +89,7 @@ class KernelPipe:
         if sent < len(data):
             self._begun = memoryview(data)[sent:]
             self.waiting_bytes = len(self._begun)
-            if self._fd >= 0:
-                self._hub.want_write(self._fd, True)
+            self._want()
 
     def start(self, nursery: trio.Nursery, context: Context) -> None:
         """Let the hub call. ``nursery`` is not needed."""
@@ -88,8 +99,24 @@ class KernelPipe:
             return
         self._hub.add(fd, self._on_ready)
         self._fd = fd
-        if self.waiting_bytes:
-            self._hub.want_write(fd, True)
+        if self.waiting_bytes or self._held:
+            self._want()
+
+    def hold(self, held: bool) -> None:
+        """Let the hub look for room only, or for bytes too."""
+        if held != self._held:
+            self._held = held
+            self._want()
+
+    def read(self) -> None:
+        """Report what the kernel has; a round's worth at the most."""
+        if self._held and self._fd >= 0:
+            self._read()
+
+    def _want(self) -> None:
+        """Tell the hub what we wait for."""
+        if self._fd >= 0:
+            self._hub.want(self._fd, read=not self._held, write=bool(self.waiting_bytes))
 
     async def aclose(self) -> None:
         """Leave the hub and close the socket."""
@@ -103,20 +130,20 @@ class KernelPipe:
         if writable:
             self._flush()
         if readable and self._fd >= 0:
-            try:
-                data = os.read(self._fd, READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data:
-                self._reports.received(data)
-            else:
-                self._give_up()
+            self._read()
 
-    def _give_up(self) -> None:
-        self._leave()  # or a level-triggered hub would call for ever
-        self._reports.ended()
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._reports.received(data)
+        else:
+            self._leave()  # or a level-triggered hub would call for ever
+            self._reports.ended()
 
     def _leave(self) -> None:
         fd, self._fd = self._fd, -1
@@ -132,7 +159,7 @@ class KernelPipe:
                 return
             self._begun = memoryview(self._queue.popleft()) if self._queue else None
         if self._fd >= 0:
-            self._hub.want_write(self._fd, False)
+            self._want()
             self._reports.drained()
 
     def _send(self, data: bytes | memoryview) -> int:
@@ -155,6 +182,8 @@ class MemoryPipe:
     def __init__(self, stream: MemoryStream, reports: PipeReports) -> None:
         self._stream = stream
         self._reports = reports
+        self._held = False
+        self._released = trio.Event()
 
     def write(self, data: bytes) -> None:
         """Give the bytes to the far side."""
@@ -169,9 +198,28 @@ class MemoryPipe:
         """Close the stream at once."""
         await trio.aclose_forcefully(self._stream)
 
+    def hold(self, held: bool) -> None:
+        """Let the reader rest, or go on."""
+        if self._held and not held:
+            self._released.set()
+            self._released = trio.Event()
+        self._held = held
+
+    def read(self) -> None:
+        """Report what is there; the end is the reader's to tell."""
+        if not self._held:
+            return
+        if data := self._stream.take(READ_BYTES):
+            self._reports.received(data)
+        elif self._stream.at_end:
+            self.hold(False)
+
     async def _read(self) -> None:
         while await self._stream.wait_readable():
-            self._reports.received(self._stream.take(READ_BYTES))
+            if self._held:
+                await self._released.wait()
+            elif data := self._stream.take(READ_BYTES):
+                self._reports.received(data)
         self._reports.ended()
 
 
@@ -200,6 +248,12 @@ class StreamPipe:
         """Start both tasks; they run in the context of ``nursery``."""
         nursery.start_soon(self._read)
         nursery.start_soon(self._write)
+
+    def hold(self, held: bool) -> None:
+        """Do nothing: TLS has read ahead, so what has come is reported as it comes."""
+
+    def read(self) -> None:
+        """Do nothing, as nothing is held."""
 
     async def aclose(self) -> None:
         """Close the stream at once."""

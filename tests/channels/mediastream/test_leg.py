@@ -65,6 +65,12 @@ class Wire:
         if not self.closed:
             self.sent.append(orjson.loads(data) if isinstance(data, str) else data)
 
+    def hold(self) -> None:
+        """Nothing comes by itself."""
+
+    def read(self) -> None:
+        """Nothing has come."""
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         if not self.closed:
             self.closed.append((code, reason))

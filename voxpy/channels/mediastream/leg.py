@@ -74,6 +74,7 @@ class MediaStreamLeg:
         self._line = line
         self._release = release
         self._unheard = True
+        self._held = False
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
 
@@ -192,7 +193,11 @@ class MediaStreamLeg:
             self._end(503, f"The media stream broke: {info.reason} ({info.code})")
 
     def tick(self) -> bytes | None:
-        """Give the session 20 ms of the far end."""
+        """Give the session 20 ms of the far end, read from the line at the tick they play."""
+        if not self._held:
+            self._held = True
+            self._line.hold()
+        self._line.read()
         while self._early:
             self._report(self._early.pop(0))
         self.outbound.tick()

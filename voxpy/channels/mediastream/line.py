@@ -32,6 +32,12 @@ class Line(Protocol):
     def send(self, data: Message) -> None:
         """Send without blocking; ignored once closing has begun."""
 
+    def hold(self) -> None:
+        """Take messages only when ``read`` is called, until the line begins to close."""
+
+    def read(self) -> None:
+        """Take what has come to a line that is held."""
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close behind what was sent. Idempotent."""
 
@@ -69,9 +75,19 @@ class ByteLine:
         if not self._closing and isinstance(data, bytes):
             self._pipe.write(data)
 
+    def hold(self) -> None:
+        """Take bytes only when ``read`` is called, until the line begins to close."""
+        if not self._closing:
+            self._pipe.hold(True)
+
+    def read(self) -> None:
+        """Take what has come to a line that is held."""
+        self._pipe.read()
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close as soon as everything is written. There is nowhere to say the reason."""
         self._closing = True
+        self._pipe.hold(False)
         if not self._pipe.waiting_bytes:
             self._over.set()
 
