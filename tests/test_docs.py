@@ -13,10 +13,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from voxpy.channels.providers.markup import ANSWERS
-from voxpy.channels.providers.proof import PROOFS, TOKEN_SECRET
-from voxpy.channels.providers.providers import PROVIDERS
-from voxpy.channels.providers.release import RELEASES
+from voxpy.channels.providers.http import TOKEN_SECRET
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.cli import COMMANDS, main
 from voxpy.cli.serve import command as serve
 from voxpy.host.metrics import METRICS
@@ -212,8 +210,8 @@ def test_providers_md_has_a_section_for_each() -> None:
 
 def test_providers_md_names_every_secret_and_no_other() -> None:
     needed = {TOKEN_SECRET, "INWORLD_API_KEY"}
-    needed |= {proof.secret for proof in PROOFS.values()}
-    needed |= {name for releasing in RELEASES.values() for name in releasing.secrets}
+    needed |= {p.signature.secret for p in PROVIDERS.values() if p.signature is not None}
+    needed |= {name for p in PROVIDERS.values() if p.rest for name in p.rest.secrets}
     section = PROVIDERS_MD.partition("## Credentials")[2].partition("## ")[0]
     assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", section)) == needed
 
@@ -221,7 +219,7 @@ def test_providers_md_names_every_secret_and_no_other() -> None:
 def test_providers_md_gives_the_addresses_that_are_served() -> None:
     for channel in default_channels():
         assert f"wss://HOST{channel.path}" in PROVIDERS_MD
-        asks = channel.provider.name in ANSWERS
+        asks = channel.provider.answer_call is not None
         assert (f"https://HOST{channel.webhook}" in PROVIDERS_MD) == asks
     served = {place for c in default_channels() for place in (c.path, c.webhook)}
     assert set(re.findall(r"HOST(/[\w/]+)", PROVIDERS_MD)) <= served
@@ -242,6 +240,6 @@ def test_the_table_of_providers_md_says_what_the_adapters_do() -> None:
         for line in (lines[0], lines[2], lines[-1])
     )
     for title, ends, clears in zip(head[1:], hang_up[1:], barge_in[1:], strict=True):
-        provider = PROVIDERS[title.strip("[").partition("]")[0].lower()].provider
+        provider = PROVIDERS[title.strip("[").partition("]")[0].lower()]
         assert ("API" in ends) == (provider.hang_up == "rest"), title
         assert (clears == "nothing is ahead") == (not provider.ahead), title

@@ -17,9 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxpy.audio.frame import PCMA, PCMU, pcm16
-from voxpy.channels.providers.carriers import CARRIERS
-from voxpy.channels.providers.proof import Request
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.http import Request
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.cli import main
 from voxpy.cli.call import _plan
 from voxpy.cli.screen import Screen
@@ -67,7 +66,7 @@ def plan(**options: Any) -> Any:
 )
 def test_where_it_calls_and_as_whom(options: dict[str, Any], url: str, provider: str) -> None:
     made = plan(**options)
-    assert (made.url, made.carrier.name) == (url, provider)
+    assert (made.url, made.carrier.provider.name) == (url, provider)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,7 @@ def test_who_calls_whom() -> None:
 
 
 @pytest.mark.parametrize("public", [None, "https://calls.example.com"])
-@pytest.mark.parametrize("provider", sorted(set(CARRIERS) - {"audiosocket"}))
+@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"audiosocket"}))
 def test_the_call_is_signed_so_that_the_host_lets_it_in(
     tmp_path: Path, provider: str, public: str | None
 ) -> None:
@@ -108,7 +107,7 @@ def test_the_call_is_signed_so_that_the_host_lets_it_in(
         tls=False,
         websocket=True,
     )
-    guard, kind = Guard(Secrets(path, environ={})), PROVIDERS[provider].provider
+    guard, kind = Guard(Secrets(path, environ={})), PROVIDERS[provider]
     assert guard.refuse_stream(kind, Request(url=called, headers=headers)) == ""
     assert guard.refuse_stream(kind, Request(url=called)) != ""
 

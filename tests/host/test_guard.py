@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import attrs
 import pytest
 
-from voxpy.channels.providers.proof import Request, twilio_signature
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.http import Request
+from voxpy.channels.providers.table import PROVIDERS
+from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.host.guard import Guard, called_url
 
 URL = "wss://calls.example/media/x"
@@ -32,11 +33,11 @@ def guard(**secrets: str) -> Guard:
 
 
 def refusal(provider: str, request: Request, **secrets: str) -> str:
-    return guard(**secrets).refuse_stream(PROVIDERS[provider].provider, request)
+    return guard(**secrets).refuse_stream(PROVIDERS[provider], request)
 
 
 def notes(provider: str, **secrets: str) -> list[str]:
-    return list(guard(**secrets).notes(PROVIDERS[provider].provider))
+    return list(guard(**secrets).notes(PROVIDERS[provider]))
 
 
 def test_a_signature_counts_where_its_secret_is_there() -> None:
@@ -62,7 +63,7 @@ def test_else_a_token_of_ours() -> None:
 def test_without_secrets_nothing_is_checked_and_that_is_said() -> None:
     for name, kind in PROVIDERS.items():
         assert refusal(name, Request(url=URL)) == ""
-        assert guard().refuse_webhook(kind.provider, Request(url=URL)) == ""
+        assert guard().refuse_webhook(kind, Request(url=URL)) == ""
         assert notes(name)
     assert notes("twilio") == [
         "twilio: anybody may open a stream; to check it give the secret TWILIO_AUTH_TOKEN"
@@ -81,7 +82,7 @@ def test_with_them_there_is_nothing_to_say(provider: str) -> None:
 
 
 def test_webhooks_are_checked_by_signature_only() -> None:
-    telnyx = PROVIDERS["telnyx"].provider
+    telnyx = PROVIDERS["telnyx"]
     keyed = guard(TELNYX_PUBLIC_KEY="x", MEDIA_TOKEN="ours")
     assert "telnyx-signature-ed25519" in keyed.refuse_webhook(telnyx, Request(url=URL))
     assert guard(MEDIA_TOKEN="ours").refuse_webhook(telnyx, Request(url=URL)) == ""
@@ -89,10 +90,10 @@ def test_webhooks_are_checked_by_signature_only() -> None:
 
 def test_our_markup_gives_the_token_to_whoever_must_bear_it() -> None:
     ours = guard(MEDIA_TOKEN="a b", TWILIO_AUTH_TOKEN="x", PLIVO_AUTH_TOKEN="x")
-    query = {name: ours.stream_query(kind.provider) for name, kind in PROVIDERS.items()}
+    query = {name: ours.stream_query(kind) for name, kind in PROVIDERS.items()}
     assert query["telnyx"] == query["jambonz"] == "?token=a+b"
     assert query["twilio"] == query["plivo"] == ""
-    assert guard().stream_query(PROVIDERS["telnyx"].provider) == ""
+    assert guard().stream_query(PROVIDERS["telnyx"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from voxpy.audio.frame import PCMU
 from voxpy.channels.providers.events import Start
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.host.release import LineRelease, Released
 from voxpy.testing.httpstub import Asked, HttpStub, Reply, Web
 
@@ -60,7 +60,7 @@ async def release(
     provider: str, web: Web, secrets: Mapping[str, str] = SECRETS
 ) -> tuple[list[Asked], list[Released]]:
     stub, told = HttpStub(web), list[Released]()
-    kind = PROVIDERS[provider].provider
+    kind = PROVIDERS[provider]
     await LineRelease(kind, Known(secrets), told.append, fetch=stub.fetch)(START)
     return stub.asked, told
 
@@ -132,8 +132,11 @@ def unpadded(part: str) -> bytes:
 @pytest.mark.parametrize(
     ("key", "problem"),
     [
-        ("no key", "VONAGE_PRIVATE_KEY is no private key in PEM"),
-        (pem(ec.generate_private_key(ec.SECP256R1())), "VONAGE_PRIVATE_KEY is no RSA key"),
+        ("no key", "VONAGE_PRIVATE_KEY is no RSA private key in PEM"),
+        (
+            pem(ec.generate_private_key(ec.SECP256R1())),
+            "VONAGE_PRIVATE_KEY is no RSA private key in PEM",
+        ),
     ],
 )
 async def test_a_key_that_is_none_is_named(key: str, problem: str, autojump_clock: object) -> None:
@@ -195,7 +198,7 @@ async def test_without_secrets_it_is_impossible_and_said(autojump_clock: object)
     assert (asked, told) == ([], [])
 
     def notes(provider: str, **secrets: str) -> list[str]:
-        kind = PROVIDERS[provider].provider
+        kind = PROVIDERS[provider]
         return list(LineRelease(kind, Known(secrets), lambda outcome: None).notes())
 
     assert notes("plivo") == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine.userfile import load
 from voxpy.project.channels import Channel, default_channels
 from voxpy.project.routing import inspect_routing

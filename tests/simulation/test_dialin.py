@@ -16,8 +16,8 @@ import trio
 from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
-from voxpy.channels.providers.carrier import PhoneCall
-from voxpy.channels.providers.carriers import CARRIERS, carrier
+from voxpy.channels.providers.provider import PhoneCall
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine import clock
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import RealtimeEndpoint
@@ -125,13 +125,13 @@ class Site:
             call_id="c-1",
             caller=script.callerid,
             callee=script.destination,
-            format=fmt or CARRIERS[provider].formats[0],
+            format=fmt or PROVIDERS[provider].formats[0],
         )
         tcp = provider == "audiosocket"
         async with self._host(provider, engines) as dial:
             plan = DialledCallPlan(
                 url=url or ("tcp://host.test:9092" if tcp else "ws://host.test/media"),
-                carrier=carrier(provider, phone_call),
+                carrier=PROVIDERS[provider].place(phone_call),
                 script=script,
                 folder=self.folder / "calls" / "c-1",
                 make_engines=lambda: engines,
@@ -175,7 +175,7 @@ class Site:
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("provider", sorted(CARRIERS))
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
 async def test_a_whole_call_over_each_provider(
     tmp_path: Path, autojump_clock: object, provider: str
 ) -> None:
@@ -221,7 +221,7 @@ async def test_other_formats_than_the_usual_one(
     assert site.hosted.leg.inbound.format == fmt
 
 
-@pytest.mark.parametrize("provider", sorted(CARRIERS))
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
 async def test_the_host_hangs_up(tmp_path: Path, autojump_clock: object, provider: str) -> None:
     site = Site(tmp_path, [], ENDS)
     result = await site.call("- wait: hung_up\n", provider)
@@ -285,7 +285,7 @@ async def test_a_host_that_refuses_the_stream(tmp_path: Path, autojump_clock: ob
     async with trio.open_nursery() as nursery:
         plan = DialledCallPlan(
             url="ws://host.test/media",
-            carrier=carrier("twilio", call),
+            carrier=PROVIDERS["twilio"].place(call),
             script=script,
             folder=tmp_path / "c-1",
             make_engines=lambda: engines,
@@ -302,7 +302,7 @@ async def test_an_address_this_provider_cannot_dial(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         dial = MemoryDialer(nursery, trio.aclose_forcefully)
         with pytest.raises(LocalProtocolError, match="audiosocket dials tcp://host:port"):
-            await dial_host(dial, "ws://host.test/", carrier("audiosocket", call))
+            await dial_host(dial, "ws://host.test/", PROVIDERS["audiosocket"].place(call))
 
 
 async def test_a_host_that_breaks_the_protocol(tmp_path: Path, autojump_clock: object) -> None:
@@ -319,7 +319,7 @@ async def test_a_host_that_breaks_the_protocol(tmp_path: Path, autojump_clock: o
     async with trio.open_nursery() as nursery:
         plan = DialledCallPlan(
             url="ws://host.test/media",
-            carrier=carrier("twilio", call),
+            carrier=PROVIDERS["twilio"].place(call),
             script=parse_script("steps:\n- wait: hung_up\n", file="c", folder=Path()),
             folder=tmp_path / "c-1",
             make_engines=lambda: engines,
@@ -339,7 +339,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     call = PhoneCall(call_id="c-1", caller="1", callee="2", format=PCMU)
     plan = DialledCallPlan(
         url="ws://host.test/media",
-        carrier=carrier("twilio", call),
+        carrier=PROVIDERS["twilio"].place(call),
         script=parse_script("steps:\n- wait: answered\n", file="c", folder=Path()),
         folder=tmp_path / "c-1",
         make_engines=lambda: scripted_engines(ScriptedResponder([])),

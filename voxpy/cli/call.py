@@ -6,11 +6,16 @@ import functools
 import secrets
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 import click
+
+from voxpy.channels.providers import NAMES
+
+if TYPE_CHECKING:
+    from voxpy.channels.providers.provider import Provider
 
 __all__ = ["command"]
 
@@ -24,8 +29,8 @@ MOST_TOLD_BYTES = 300
 @click.argument("target", metavar="URL|DEST")
 @click.option(
     "--provider",
-    help="The provider to be: twilio, telnyx, plivo, vonage, exotel, jambonz, voximplant, asterisk "
-    "or audiosocket. Default: the one that the URL's path ends with, or else twilio.",
+    help=f"The provider to be: {', '.join(NAMES)}. Default: the one that the URL's path ends with, "
+    "or else twilio.",
 )
 @click.option(
     "--caller",
@@ -115,16 +120,17 @@ def command(**options: Any) -> None:
 
 
 def _plan(options: dict[str, Any], screen: Any) -> Any:
-    from voxpy.channels.providers.carrier import PhoneCall
-    from voxpy.channels.providers.carriers import carrier
+    from voxpy.channels.providers.provider import PhoneCall
+    from voxpy.channels.providers.table import find_provider
     from voxpy.cli.run import _engines, _sound
-    from voxpy.errors import LocalProtocolError
+    from voxpy.errors import LocalProtocolError, ScenarioError
     from voxpy.simulation.dialledcall import DialledCallPlan
 
-    url, provider = _where(options)
+    url, name = _where(options)
     script = _script(options)
     call_id = f"call-{secrets.token_hex(6)}"
     try:
+        provider = find_provider(name)
         call = PhoneCall(
             call_id=call_id,
             caller=script.callerid,
@@ -132,8 +138,8 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
             format=_format(options["codec"], provider),
             parameters=_parameters(options["parameters"]),
         )
-        side = carrier(provider, call)
-    except LocalProtocolError as error:
+        side = provider.place(call)
+    except (ScenarioError, LocalProtocolError) as error:
         raise click.UsageError(str(error)) from error
     return DialledCallPlan(
         url=url,
@@ -146,8 +152,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
     )
 
 
-def _headers(options: dict[str, Any], url: str, provider: str) -> list[tuple[str, str]]:
-    from voxpy.channels.providers.signing import stream_headers
+def _headers(options: dict[str, Any], url: str, provider: Provider) -> list[tuple[str, str]]:
     from voxpy.engine import clock
     from voxpy.project.secrets import Secrets
 
@@ -158,17 +163,17 @@ def _headers(options: dict[str, Any], url: str, provider: str) -> list[tuple[str
         below = f"{parts.path}?{parts.query}" if parts.query else parts.path
         called = public.rstrip("/").replace("http", "ws", 1) + below
     now_s = clock.calendar().timestamp()
-    return stream_headers(provider, called, known.get, now=now_s, nonce=secrets.token_hex(16))
+    return provider.stream_headers(called, known.get, now=now_s, nonce=secrets.token_hex(16))
 
 
 def _where(options: dict[str, Any]) -> tuple[str, str]:
     """Return the URL to dial and the provider to be."""
-    from voxpy.channels.providers.providers import PROVIDERS
+    from voxpy.channels.providers.table import PROVIDERS
 
     target, provider = options["target"], options["provider"]
     if "://" not in target:
         provider = provider or "twilio"
-        if provider in PROVIDERS and PROVIDERS[provider].provider.transport == "tcp":
+        if provider in PROVIDERS and PROVIDERS[provider].transport == "tcp":
             raise click.UsageError(f"{provider} is called at its own port: tcp://127.0.0.1:PORT")
         return f"ws://{options['host']}/media/{provider}", provider
     parts = urlsplit(target)
@@ -197,12 +202,11 @@ def _script(options: dict[str, Any]) -> Any:
     return attrs.evolve(script, **given)
 
 
-def _format(codec: str | None, provider: str) -> Any:
+def _format(codec: str | None, provider: Provider) -> Any:
     from voxpy.audio.frame import Format
-    from voxpy.channels.providers.carriers import CARRIERS
 
-    if codec is None:  # an unknown provider is named by whoever makes its side of the call
-        return CARRIERS[provider].formats[0] if provider in CARRIERS else Format("pcmu", 8000)
+    if codec is None:
+        return provider.formats[0]
     encoding, _, rate = codec.partition("/")
     try:
         return Format(encoding, int(rate or 8000))  # type: ignore[arg-type]

@@ -10,15 +10,15 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 import trio
 
 from voxpy.channels.mediastream.line import ByteLine, Line
-from voxpy.channels.mediastream.serving import LIMITS, serve_line
-from voxpy.channels.providers.proof import Request
-from voxpy.channels.providers.providers import media_stream
+from voxpy.channels.mediastream.serving import LIMITS, accept, serve_line
+from voxpy.channels.providers.http import Request
+from voxpy.channels.providers.provider import MediaStream
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
@@ -137,9 +137,7 @@ class Door:
             )
             await upgrade.refuse(503, body=refusal.detail.encode(), headers=[("Retry-After", "5")])
             return
-        asked = channel.provider.subprotocol
-        socket = await upgrade.accept(subprotocol=asked if asked in upgrade.subprotocols else None)
-        await self._line(socket, channel, address, query=dict(parse_qsl(url.query)))
+        await self._line(*await accept(upgrade, channel.provider), channel, address)
 
     def _as_called(self, upgrade: Upgrade) -> Request:
         headers = dict(upgrade.headers)
@@ -153,15 +151,13 @@ class Door:
         return Request(url=url, headers=headers)
 
     async def _tcp(self, channel: Channel, stream: trio.SocketStream, address: str) -> None:
-        await self._line(ByteLine(stream), channel, address, query={})
+        await self._line(ByteLine(stream), channel.provider.open_stream(), channel, address)
 
-    async def _line(
-        self, line: Line, channel: Channel, address: str, *, query: dict[str, str]
-    ) -> None:
+    async def _line(self, line: Line, stream: MediaStream, channel: Channel, address: str) -> None:
         try:
             await serve_line(
                 line,
-                media_stream(channel.provider.name, query),
+                stream,
                 partial(self.reception.receive, channel=channel),
                 release=LineRelease(channel.provider, self.guard.secrets, self._released),
                 start_s=self.limits.start_s,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import attrs
 
-from voxpy.channels.providers.proof import PROOFS, TOKEN_SECRET, Request, bears_token
+from voxpy.channels.providers.http import TOKEN_SECRET, Request, Signature, bears_token
 from voxpy.channels.providers.provider import Provider
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
@@ -28,9 +28,9 @@ class Guard:
 
     def refuse_stream(self, provider: Provider, request: Request) -> str:
         """Return why a media stream must not be opened, or nothing."""
-        signed = self._signs(provider, "streams")
-        if signed:
-            return PROOFS[provider.name].check(request, signed, _now_s())
+        signature = provider.signature
+        if signature is not None and signature.streams and (key := self._key(provider)):
+            return signature.check(request, key, _now_s())
         token = self._token(provider)
         if token and not bears_token(request, token):
             return f"it does not bear the {TOKEN_SECRET}"
@@ -38,44 +38,46 @@ class Guard:
 
     def refuse_webhook(self, provider: Provider, request: Request) -> str:
         """Return why a webhook must not be answered, or nothing."""
-        signed = self._signs(provider, "webhooks")
-        return PROOFS[provider.name].check(request, signed, _now_s()) if signed else ""
+        signature = provider.signature
+        if signature is not None and signature.webhooks and (key := self._key(provider)):
+            return signature.check(request, key, _now_s())
+        return ""
 
     def notes(self, provider: Provider) -> Iterator[str]:
         """Yield what is not checked of a provider, and what to do about it."""
-        name, proof = provider.name, PROOFS.get(provider.name)
+        name, signature, key = provider.name, provider.signature, self._key(provider)
         if provider.transport == "tcp":
             yield f"{name}: connections cannot be checked; let it listen on a private address only"
             return
-        if not self._signs(provider, "streams") and not self._token(provider):
-            ways = [proof.secret] if proof is not None and proof.streams else []
-            ways += [TOKEN_SECRET] if proof is None or proof.token else []
+        signs_streams = signature is not None and signature.streams
+        if not (key and signs_streams) and not self._token(provider):
+            ways = [signature.secret] if signature is not None and signs_streams else []
+            ways += [TOKEN_SECRET] if provider.takes_token else []
             named = " or ".join(ways)
             yield f"{name}: anybody may open a stream; to check it give the secret {named}"
-        if proof is not None and not proof.streams and not self._signs(provider, "webhooks"):
-            library = " and pip install 'voxpy[providers]'" if not _can_verify_ed25519() else ""
-            yield f"{name}: webhooks are not checked; give the secret {proof.secret}{library}"
+        if signature is not None and not signs_streams and not key:
+            missing = "" if _is_installed(signature) else " and pip install 'voxpy[providers]'"
+            yield f"{name}: webhooks are not checked; give the secret {signature.secret}{missing}"
 
     def stream_query(self, provider: Provider) -> str:
         """Return what a stream's address needs behind it to be let in: ``?token=…`` or nothing.
 
         For the markup that we answer a provider's webhook with.
         """
-        token = "" if self._signs(provider, "streams") else self._token(provider)
+        signature = provider.signature
+        signs = signature is not None and signature.streams and self._key(provider)
+        token = "" if signs else self._token(provider)
         return f"?{urlencode({'token': token})}" if token else ""
 
     def _token(self, provider: Provider) -> str:
-        proof = PROOFS.get(provider.name)
-        return (self.secrets.get(TOKEN_SECRET) or "") if proof is None or proof.token else ""
+        return (self.secrets.get(TOKEN_SECRET) or "") if provider.takes_token else ""
 
-    def _signs(self, provider: Provider, what: str) -> str:
-        """Return the secret that requests of this kind are checked with, or nothing."""
-        proof = PROOFS.get(provider.name)
-        if proof is None or not getattr(proof, what):
+    def _key(self, provider: Provider) -> str:
+        """Return what its signatures are checked with, or nothing."""
+        signature = provider.signature
+        if signature is None or not _is_installed(signature):
             return ""
-        if provider.name == "telnyx" and not _can_verify_ed25519():
-            return ""
-        return self.secrets.get(proof.secret) or ""
+        return self.secrets.get(signature.secret) or ""
 
 
 def called_url(
@@ -95,8 +97,8 @@ def called_url(
     return (base.replace("http", "ws", 1) if websocket else base) + target
 
 
-def _can_verify_ed25519() -> bool:
-    return find_spec("cryptography") is not None
+def _is_installed(signature: Signature) -> bool:
+    return not signature.library or find_spec(signature.library) is not None
 
 
 def _now_s() -> float:

@@ -10,8 +10,8 @@ import attrs
 import trio
 
 from voxpy.channels.providers.events import Start
+from voxpy.channels.providers.http import RestApi, RestContext, RestRequest
 from voxpy.channels.providers.provider import Provider
-from voxpy.channels.providers.release import RELEASES, ReleaseCall
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
 from voxpy.errors import ConfigError
@@ -57,12 +57,11 @@ class LineRelease:
     @property
     def possible(self) -> bool:
         """Whether the provider has such an API and the secrets for it are there."""
-        return self.provider.name in RELEASES and not self.missing()
+        return self.provider.rest is not None and not self.missing()
 
     def missing(self) -> tuple[str, ...]:
         """Return the secrets that are not there, of those its API needs."""
-        releasing = RELEASES.get(self.provider.name)
-        needed = releasing.secrets if releasing is not None else ()
+        needed = self.provider.rest.secrets if self.provider.rest is not None else ()
         return tuple(name for name in needed if self.secrets.get(name) is None)
 
     def notes(self) -> Iterator[str]:
@@ -76,7 +75,8 @@ class LineRelease:
 
     async def __call__(self, start: Start) -> None:
         """Release the line of the call that ``start`` began. Never raises; within ten seconds."""
-        if not self.possible:
+        api = self.provider.rest
+        if api is None or self.missing():
             return
         outcome = Released(
             provider=self.provider.name,
@@ -85,20 +85,19 @@ class LineRelease:
             problem=f"no answer within {RELEASE_S:g} s",
         )
         with trio.move_on_after(RELEASE_S, shield=True):
-            outcome = await self._release(start)
+            outcome = await self._release(api, start)
         self.report(outcome)
 
-    async def _release(self, start: Start) -> Released:
+    async def _release(self, api: RestApi, start: Start) -> Released:
         outcome = Released(provider=self.provider.name, call_id=start.call_id, tries=0)
-        releasing = RELEASES[self.provider.name]
-        unique = random_secrets.token_hex(16)
+        context = self._context(api)
         for n, pause_s in enumerate(PAUSES_S, 1):
             try:
-                request = self._request(start, unique)
+                request = api.hang_up(context, start)
             except ConfigError as error:
                 return attrs.evolve(outcome, problem=str(error))
             result = await self._send(request)
-            is_free = 200 <= result.code < 300 or result.code in releasing.already_over
+            is_free = 200 <= result.code < 300 or result.code in api.already_over
             told = "" if is_free else result.error or f"HTTP {result.code}"
             outcome = attrs.evolve(outcome, tries=n, status=result.code, problem=told)
             if not told or not _may_help_again(result):
@@ -106,13 +105,15 @@ class LineRelease:
             await trio.sleep(pause_s)
         return outcome
 
-    def _request(self, start: Start, unique: str) -> ReleaseCall:
-        releasing = RELEASES[self.provider.name]
-        given = {name: self.secrets.get(name) or "" for name in releasing.secrets}
-        base = (self.secrets.get(releasing.api) or releasing.address).rstrip("/")
-        return releasing.make(start, given, base, clock.calendar().timestamp(), unique)
+    def _context(self, api: RestApi) -> RestContext:
+        return RestContext(
+            secrets={name: self.secrets.get(name) or "" for name in api.secrets},
+            base=(self.secrets.get(api.address_secret) or api.address).rstrip("/"),
+            now=clock.calendar().timestamp(),
+            unique=random_secrets.token_hex(16),
+        )
 
-    async def _send(self, call: ReleaseCall) -> HttpRequestResult:
+    async def _send(self, call: RestRequest) -> HttpRequestResult:
         import httpx
 
         from voxpy.engine.http import HttpRequest, fetch

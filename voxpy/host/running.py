@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from voxpy.channels.providers.markup import ANSWERS
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
@@ -185,7 +184,7 @@ def _where(channel: Channel, sockets: Sockets, public: str) -> str:
         port = sockets.tcp[channel.name].getsockname()[1]
         return f"{channel.name}: TCP {channel.host}:{port}"
     stream = public.replace("http", "ws", 1) + channel.path
-    if channel.provider.name not in ANSWERS:
+    if channel.provider.answer_call is None:
         return f"{channel.name}: stream {stream}"
     return f"{channel.name}: webhook {public}{channel.webhook}, or stream {stream}"
 

@@ -22,8 +22,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voxpy.channels.providers import proof
-from voxpy.channels.providers.markup import ANSWERS, Asked, Outcome, asked, voice_answer
+from voxpy.channels.providers import http
+from voxpy.channels.providers.http import Answer, Asked, Outcome, asked
 from voxpy.host.admission import Refusal
 from voxpy.host.guard import Guard, called_url
 from voxpy.host.metrics import CONTENT_TYPE, Metrics, Snapshot, exposition
@@ -78,8 +78,8 @@ class Web:
     def _application(self) -> Starlette:
         routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
         for channel in self.channels:
-            if channel.webhook and channel.provider.name in ANSWERS:
-                endpoint = self._webhook(channel)
+            if channel.webhook and channel.provider.answer_call is not None:
+                endpoint = self._webhook(channel, channel.provider.answer_call)
                 routes.append(Route(channel.webhook, endpoint, methods=["GET", "POST"]))
         return Starlette(routes=routes)
 
@@ -100,7 +100,9 @@ class Web:
         answer.headers["content-type"] = CONTENT_TYPE
         return self._answer(request, answer)
 
-    def _webhook(self, channel: Channel) -> Callable[[Request], Any]:
+    def _webhook(
+        self, channel: Channel, answer_call: Callable[[Outcome, str, Asked], Answer]
+    ) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             body = await _body(request)
             if body is None:
@@ -113,12 +115,7 @@ class Web:
             call = asked(_fields(request, body))
             call = attrs.evolve(call, callee=call.callee or channel.to)
             outcome = self._outcome(call, channel)
-            told = voice_answer(
-                channel.provider.name,
-                outcome,
-                stream_url=self._stream_url(request, channel),
-                call=call,
-            )
+            told = answer_call(outcome, self._stream_url(request, channel), call)
             response = Response(told.body, told.status, media_type=told.content_type)
             return self._answer(request, response)
 
@@ -143,12 +140,12 @@ class Web:
             websocket=websocket,
         )
 
-    def _as_called(self, request: Request, body: bytes) -> proof.Request:
+    def _as_called(self, request: Request, body: bytes) -> http.Request:
         url = request.url
         target = f"{url.path}?{url.query}" if url.query else url.path
         is_form = request.headers.get("content-type", "").startswith(FORM)
         form = dict(parse_qsl(body.decode("utf-8", "replace"), True)) if is_form else {}
-        return proof.Request(
+        return http.Request(
             url=self._called_url(request, target, websocket=False),
             method=request.method,
             headers=dict(request.headers),

@@ -19,7 +19,7 @@ from __future__ import annotations
 import attrs
 
 from voxpy.channels.providers.provider import Provider
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine.userfile import Given
 from voxpy.errors import ConfigError, nearest
 
@@ -51,9 +51,9 @@ class Channel:
 def default_channels() -> tuple[Channel, ...]:
     """Return what is served when nothing is configured: every provider that needs no own port."""
     return tuple(
-        _websocket(name, kind.provider)
-        for name, kind in PROVIDERS.items()
-        if kind.provider.transport == "websocket"
+        _websocket(name, provider)
+        for name, provider in PROVIDERS.items()
+        if provider.transport == "websocket"
     )
 
 
@@ -77,7 +77,7 @@ def _channel(name: str, given: Given) -> Channel:
     if provider.value not in PROVIDERS:
         hint = nearest(str(provider.value), PROVIDERS) or f"; known are {', '.join(PROVIDERS)}"
         raise provider.error(f"{given.label}: there is no provider {provider.value!r}{hint}")
-    kind = PROVIDERS[provider.value].provider
+    kind = PROVIDERS[provider.value]
     tcp = kind.transport == "tcp"
     fields = given.fields(TCP_KEYS if tcp else WEBSOCKET_KEYS)
     channel = Channel(name=name, provider=kind) if tcp else _websocket(name, kind)

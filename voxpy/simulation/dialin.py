@@ -19,8 +19,7 @@ from voxpy.audio.frame import PCMU
 from voxpy.audio.line import Line as PhoneLine
 from voxpy.audio.tones import dtmf
 from voxpy.channels.mediastream.line import ByteLine, Line
-from voxpy.channels.providers.carrier import (
-    Carrier,
+from voxpy.channels.providers.events import (
     Clear,
     HangUp,
     HostEvent,
@@ -28,8 +27,7 @@ from voxpy.channels.providers.carrier import (
     Play,
     PlayDigits,
 )
-from voxpy.channels.providers.provider import Message
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.provider import Carrier, Message
 from voxpy.channels.simulated import FarEnd, PressedAs, Transmission
 from voxpy.engine import clock
 from voxpy.engine.ports import Endpoint, OpenStream
@@ -63,11 +61,11 @@ async def dial_host(
     Raises HandshakeRefused and ConnectFailed as ``voxpy.sockets.connect`` does, LocalProtocolError
     for a URL that this provider cannot dial.
     """
-    provider = PROVIDERS[carrier.name].provider
+    provider = carrier.provider
     parts = urlsplit(url)
     if provider.transport == "tcp":
         if parts.scheme != "tcp" or not parts.hostname or not parts.port:
-            raise LocalProtocolError(f"{carrier.name} dials tcp://host:port, not {url!r}")
+            raise LocalProtocolError(f"{provider.name} dials tcp://host:port, not {url!r}")
         endpoint = Endpoint(host=parts.hostname, port=parts.port, tls=False)
         return ByteLine(await open_stream(endpoint))
     query = urlencode({**dict(parse_qsl(parts.query)), **carrier.query})
@@ -179,10 +177,11 @@ class ProviderPhone:
         if info.code not in ENDS_A_CALL:
             told = info.reason or "no reason given"
             return TEMPORARILY_UNAVAILABLE, f"The host refused: {told} ({info.code})"
-        if PROVIDERS[self._carrier.name].provider.hang_up == "rest":
+        if self._carrier.provider.hang_up == "rest":
+            keeper = self._carrier.provider.name
             return 200, (
-                f"The host closed the stream; {self._carrier.name} keeps the line until its API is "
-                "asked to hang up"
+                f"The host closed the stream; {keeper} keeps the line until its API is asked to "
+                "hang up"
             )
         return 200, "Hung up by the host"
 

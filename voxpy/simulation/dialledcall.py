@@ -16,7 +16,7 @@ import orjson
 import trio
 
 from voxpy.audio.frame import PCMU
-from voxpy.channels.providers.carrier import Carrier
+from voxpy.channels.providers.provider import Carrier
 from voxpy.engine import clock
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.masking import Masker
@@ -103,7 +103,7 @@ class DialledCall:
             rule_name="",
             scenarios=[],
             started_at=clock.wall().isoformat(timespec="milliseconds"),
-            channel=plan.carrier.name,
+            channel=plan.carrier.provider.name,
         )
         self.record.personal.update(callerid=call.caller, destination=call.callee)
         self._keeper = RecordKeeper(self.record)
@@ -136,7 +136,7 @@ class DialledCall:
         caller = self._caller = SimulatedCaller(phone, ears=ears, note=self._note)
         call = plan.carrier.call
         self._watcher.heading(
-            f"{call.caller} calls {call.callee} · {plan.carrier.name} · {plan.url}"
+            f"{call.caller} calls {call.callee} · {plan.carrier.provider.name} · {plan.url}"
         )
         if plan.sound is not None:
             phone.taps.append(_sound_tap(plan.sound, phone))

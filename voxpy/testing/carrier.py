@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import attrs
 
 from voxpy.audio.frame import PCMU
-from voxpy.channels.providers.carrier import Clear, HostEvent, PhoneCall, Play
-from voxpy.channels.providers.carriers import carrier
+from voxpy.channels.providers.events import Clear, HostEvent, Play
+from voxpy.channels.providers.provider import PhoneCall
+from voxpy.channels.providers.twilio import PROVIDER as TWILIO
 from voxpy.engine import clock
 from voxpy.simulation.dialin import ProviderPhone
 from voxpy.sockets import FrameSocket
@@ -49,9 +50,7 @@ class CarrierPhone(ProviderPhone):
             format=PCMU,
             parameters=rest,
         )
-        super().__init__(
-            socket, carrier("twilio", call), delay_s=delay_s, answer_marks=answer_marks
-        )
+        super().__init__(socket, TWILIO.place(call), delay_s=delay_s, answer_marks=answer_marks)
         self.played: list[Played] = []
         self.received: list[float] = []
         self.cleared: list[float] = []

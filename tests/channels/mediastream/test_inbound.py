@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU, pcm16
-from voxpy.channels.mediastream.inbound import LIMIT_FRAMES, Inbound
+from voxpy.channels.mediastream.audio import LIMIT_FRAMES, Inbound
 
 
 def frame(letter: str) -> bytes:

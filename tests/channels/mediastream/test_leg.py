@@ -17,7 +17,7 @@ from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
 from voxpy.channels.providers.events import Start
 from voxpy.channels.providers.provider import Message
-from voxpy.channels.providers.providers import media_stream
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine.ports import FirstAudio, LegConnected, LegEnded, LegEvent, LegTone
 from voxpy.errors import NotSupported, ScenarioError
 from voxpy.sockets import CloseInfo, FrameSocket, connect
@@ -83,7 +83,7 @@ class Wire:
 
 
 def leg_of(name: str, **options: Any) -> tuple[MediaStreamLeg, Wire, list[LegEvent]]:
-    stream, wire = media_stream(name), Wire()
+    stream, wire = PROVIDERS[name].open_stream(), Wire()
     stream.receive(orjson.dumps(STARTS[name]).decode())
     leg = MediaStreamLeg(stream, wire, **options)
     reported: list[LegEvent] = []
@@ -165,7 +165,7 @@ async def test_who_has_hung_up_is_not_hung_up(how: str) -> None:
 
 
 async def test_what_happened_before_anybody_listened_is_told_at_the_first_tick() -> None:
-    stream, wire = media_stream("twilio"), Wire()
+    stream, wire = PROVIDERS["twilio"].open_stream(), Wire()
     stream.receive(orjson.dumps(STARTS["twilio"]).decode())
     leg = MediaStreamLeg(stream, wire)
     leg.receive('{"event":"stop"}')

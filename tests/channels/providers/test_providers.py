@@ -28,8 +28,8 @@ from voxpy.channels.providers.events import (
     Unknown,
 )
 from voxpy.channels.providers.provider import MediaStream, Message
-from voxpy.channels.providers.providers import PROVIDERS, media_stream
-from voxpy.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+from voxpy.channels.providers.table import PROVIDERS
+from voxpy.errors import LocalProtocolError, RemoteProtocolError
 
 AUDIO = bytes(range(160))
 B64 = b64encode(AUDIO).decode()
@@ -44,7 +44,7 @@ def packet(kind: int, body: bytes = b"") -> bytes:
 
 
 def started(name: str, **query: str) -> MediaStream:
-    stream = media_stream(name, query)
+    stream = PROVIDERS[name].open_stream(query)
     for message in OPENING[name]:
         stream.receive(message)
     return stream
@@ -191,30 +191,6 @@ def test_parameters_of_the_start_come_before_those_of_the_address() -> None:
     assert started("audiosocket", caller="7").started.caller == "7"
 
 
-def test_every_provider_has_a_source_and_a_way_to_hang_up() -> None:
-    assert sorted(PROVIDERS) == sorted(OPENING)
-    for kind in PROVIDERS.values():
-        table = kind.provider
-        assert table.source.startswith("https://")
-        stream = started(table.name)
-        for able, command in (
-            (table.ahead, stream.clear),
-            (table.marks, lambda s=stream: s.mark("m")),
-            (table.hang_up == "message", stream.hang_up),
-            (table.sends_dtmf, lambda s=stream: s.dtmf("1")),
-        ):
-            if able:
-                assert command()
-            else:
-                with pytest.raises(LocalProtocolError, match=table.name):
-                    command()
-
-
-def test_an_unknown_provider_is_named_with_the_nearest() -> None:
-    with pytest.raises(ScenarioError, match="no provider 'twillio'; did you mean 'twilio'"):
-        media_stream("twillio")
-
-
 # -- in --------------------------------------------------------------------------------------------
 
 NOTHING: list[StreamEvent] = []
@@ -285,7 +261,7 @@ def test_what_comes(name: str, message: Message, events: list[StreamEvent]) -> N
     assert list(started(name).receive(message)) == events
 
 
-@pytest.mark.parametrize("name", sorted(set(PROVIDERS) - {"audiosocket"}))
+@pytest.mark.parametrize("name", sorted(set(OPENING) - {"audiosocket"}))
 def test_a_message_nobody_knows_survives(name: str) -> None:
     (event,) = started(name).receive(js(event="new.thing", type="new.thing", x=1))
     assert isinstance(event, Unknown)
@@ -293,7 +269,7 @@ def test_a_message_nobody_knows_survives(name: str) -> None:
 
 
 def test_plain_text_of_an_older_asterisk() -> None:
-    stream = media_stream("asterisk", {"to": "200"})
+    stream = PROVIDERS["asterisk"].open_stream({"to": "200"})
     (start,) = stream.receive(
         "MEDIA_START connection_id:e226 channel:WebSocket/c channel_id:pbx1-1.9 "
         "format:slin16 optimal_frame_size:640 ptime:20"
@@ -421,16 +397,16 @@ def test_a_message_that_cannot_be_is_refused(name: str, message: Message, proble
     assert problem in str(raised.value)
 
 
-@pytest.mark.parametrize("name", sorted(PROVIDERS))
+@pytest.mark.parametrize("name", sorted(OPENING))
 def test_audio_before_the_start_is_refused(name: str) -> None:
     text = js(event="media", media={"payload": B64, "chunk": "1"})
     binary = name in ("vonage", "jambonz", "asterisk")
     with pytest.raises(RemoteProtocolError):
-        media_stream(name).receive(
+        PROVIDERS[name].open_stream().receive(
             packet(0x10, AUDIO) if name == "audiosocket" else AUDIO if binary else text
         )
     with pytest.raises(LocalProtocolError, match="has not started"):
-        _ = media_stream(name).started
+        _ = PROVIDERS[name].open_stream().started
 
 
 @pytest.mark.parametrize(
@@ -440,12 +416,12 @@ def test_a_format_that_is_not_carried_says_which_are(encoding: Any, rate: Any) -
     form = {"encoding": encoding, "sampleRate": rate}
     start = {**TWILIO_START, "start": {**TWILIO_START["start"], "mediaFormat": form}}  # type: ignore[dict-item]
     with pytest.raises(RemoteProtocolError, match="configure mu-law or A-law at 8000 Hz"):
-        media_stream("twilio").receive(js(**start))
+        PROVIDERS["twilio"].open_stream().receive(js(**start))
 
 
 def test_jambonz_must_not_mix_both_sides() -> None:
     with pytest.raises(RemoteProtocolError, match="mixType is 'stereo'; it must be 'mono'"):
-        media_stream("jambonz").receive(js(**{**JAMBONZ_START, "mixType": "stereo"}))
+        PROVIDERS["jambonz"].open_stream().receive(js(**{**JAMBONZ_START, "mixType": "stereo"}))
 
 
 JSON = st.recursive(
@@ -477,14 +453,14 @@ MESSAGES = st.one_of(
 
 
 @given(
-    name=st.sampled_from(sorted(PROVIDERS)),
+    name=st.sampled_from(sorted(OPENING)),
     opened=st.booleans(),
     messages=st.lists(MESSAGES, max_size=4),
 )
 def test_whatever_comes_gives_events_or_the_one_error(
     name: str, opened: bool, messages: list[Message]
 ) -> None:
-    stream = started(name) if opened else media_stream(name)
+    stream = started(name) if opened else PROVIDERS[name].open_stream()
     for message in messages:
         try:
             events = stream.receive(message)
@@ -507,7 +483,7 @@ def put(value: Any, path: tuple[str, ...], new: Any) -> Any:
 
 
 @settings(max_examples=300)
-@given(name=st.sampled_from(sorted(set(PROVIDERS) - {"audiosocket"})), data=st.data())
+@given(name=st.sampled_from(sorted(set(OPENING) - {"audiosocket"})), data=st.data())
 def test_a_start_with_anything_in_the_wrong_place_is_a_start_or_the_one_error(
     name: str, data: st.DataObject
 ) -> None:
@@ -515,7 +491,7 @@ def test_a_start_with_anything_in_the_wrong_place_is_a_start_or_the_one_error(
     at = data.draw(st.sampled_from(places(whole)))
     new = data.draw(JSON)
     try:
-        media_stream(name).receive(orjson.dumps(put(whole, at, new)).decode())
+        PROVIDERS[name].open_stream().receive(orjson.dumps(put(whole, at, new)).decode())
     except RemoteProtocolError:
         return
 
@@ -525,8 +501,8 @@ def test_however_tcp_cuts_audiosocket_the_same_comes_out(cuts: list[int]) -> Non
     wire = b"".join(
         [packet(1, UUID_BYTES), *[packet(0x13, bytes([n]) * 20) for n in range(5)], packet(3, b"7")]
     )
-    whole = list(media_stream("audiosocket").receive(wire))
-    stream, got, rest = media_stream("audiosocket"), list[StreamEvent](), wire
+    whole = list(PROVIDERS["audiosocket"].open_stream().receive(wire))
+    stream, got, rest = PROVIDERS["audiosocket"].open_stream(), list[StreamEvent](), wire
     for cut in cuts:
         got += stream.receive(rest[:cut])
         rest = rest[cut:]

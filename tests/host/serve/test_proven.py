@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from voxpy.channels.providers.proof import twilio_signature
+from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.errors import HandshakeRefused
 from voxpy.history.search import find_sessions
 from voxpy.sockets import connect

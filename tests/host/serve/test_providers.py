@@ -2,7 +2,7 @@
 
 Greeting, question, answer, barge-in, a digit; then the caller hangs up, or the scenario does, which
 must release the line in the provider's way. The phones speak each provider's side as its pages show
-it (``voxpy.wire.carrier``, sources in ``Provider.source``); their APIs are a server of this test.
+it (``Carrier``, sources in ``Provider.source``); their APIs are a server of this test.
 All calls run at once: that is what a host is for, and it takes as long as one.
 """
 
@@ -22,9 +22,9 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from voxpy.channels.providers.carrier import PhoneCall
-from voxpy.channels.providers.carriers import CARRIERS, carrier
-from voxpy.channels.providers.proof import plivo_signature, twilio_signature
+from voxpy.channels.providers.provider import PhoneCall
+from voxpy.channels.providers.table import PROVIDERS
+from voxpy.engine import clock
 from voxpy.engine.ports import RealtimeEndpoint
 from voxpy.engine.trace import Entry
 from voxpy.history.history import History
@@ -74,20 +74,16 @@ async def answer(event):
     VoxEngine.send_media_between(call, agent)
     agent.response_create({})
 """
-ROUTING = """
-rules:
-  - {name: all, pattern: '.*', scenarios: [mine.py]}
-channels:
-  twilio:
-  telnyx:
-  plivo:
-  vonage:
-  exotel:
-  jambonz:
-  voximplant:
-  asterisk:
-  audiosocket: {port: 0, to: '+15550199'}
-"""
+CHANNELS = {
+    name: None if p.transport == "websocket" else {"port": 0, "to": "+15550199"}
+    for name, p in PROVIDERS.items()
+}
+ROUTING = orjson.dumps(
+    {
+        "rules": [{"name": "all", "pattern": ".*", "scenarios": ["mine.py"]}],
+        "channels": CHANNELS,
+    }
+).decode()
 GREETING, ANSWER, LAST = "good morning", "it is " + "late and " * 12 + "dark", "as you like"
 STEPS = """
 steps:
@@ -223,9 +219,9 @@ async def _host(made: Made, api_url: str) -> None:
                     call_id=f"c-{provider}-{who}",
                     caller="+15550100",
                     callee="+15550199",
-                    format=CARRIERS[provider].formats[0],
+                    format=PROVIDERS[provider].formats[0],
                 )
-                side = carrier(provider, phone)
+                side = PROVIDERS[provider].place(phone)
                 url, headers = address(provider, sockets)
                 plan = DialledCallPlan(
                     url=url,
@@ -240,7 +236,7 @@ async def _host(made: Made, api_url: str) -> None:
             nursery.start_soon(run)
             await started.wait()
             async with trio.open_nursery() as phones:
-                for provider in CARRIERS:
+                for provider in PROVIDERS:
                     phones.start_soon(call, provider, "caller")
                     phones.start_soon(call, provider, "we")
             host.drain()
@@ -278,18 +274,14 @@ def environment(api_url: str) -> dict[str, str]:
 
 def address(provider: str, sockets: Any) -> tuple[str, list[tuple[str, str]]]:
     """Where a provider connects, and how it proves itself."""
-    if provider == "audiosocket":
+    kind = PROVIDERS[provider]
+    if kind.transport == "tcp":
         return f"tcp://127.0.0.1:{sockets.tcp[provider].getsockname()[1]}", []
-    url = f"ws://127.0.0.1:{sockets.port}/media/{provider}"
+    # The phone adds who calls whom to the address where the protocol has no place for it.
     public = f"wss://calls.example/media/{provider}"
-    if provider == "twilio":
-        return url, [("X-Twilio-Signature", twilio_signature("twilio-auth-token", public, {}))]
-    if provider == "plivo":
-        nonce = "12345"
-        # The phone adds who calls whom to the address where the protocol has no place for it.
-        signature = plivo_signature("plivo-auth-token", public, nonce)
-        return url, [("X-Plivo-Signature-V3", signature), ("X-Plivo-Signature-V3-Nonce", nonce)]
-    return f"{url}?token={TOKEN}", []
+    secrets = environment("").get
+    headers = kind.stream_headers(public, secrets, now=clock.calendar().timestamp(), nonce="12345")
+    return f"ws://127.0.0.1:{sockets.port}/media/{provider}", headers
 
 
 RELEASED = {
@@ -301,7 +293,7 @@ RELEASED = {
 
 
 @pytest.mark.parametrize("who", ["caller", "we"])
-@pytest.mark.parametrize("provider", sorted(CARRIERS))
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_a_whole_call(made: Made, provider: str, who: str) -> None:
     result = made.results[provider, who]
     row = made.row(provider, who)
@@ -343,4 +335,4 @@ def test_our_hang_up_releases_the_line_by_the_providers_api(made: Made, provider
 
 def test_nothing_went_wrong_at_the_host(made: Made) -> None:
     assert [e for e in made.log if e["level"] != "info"] == []
-    assert len(find_sessions(made.base, Filter(rule="all"))) == 2 * len(CARRIERS)
+    assert len(find_sessions(made.base, Filter(rule="all"))) == 2 * len(PROVIDERS)

@@ -8,16 +8,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 import trio
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU, Format, pcm16
-from voxpy.channels.mediastream.inbound import Inbound
+from voxpy.channels.mediastream.audio import Inbound
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.provider import PhoneCall
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.inputs import Inputs
 from voxpy.host.inputs import RecordedLeg
@@ -64,35 +64,6 @@ async def test_a_leg_that_is_recorded() -> None:
     await check_leg(partial(simulated, incoming=True, recorded=True))
 
 
-def say(**fields: Any) -> str:
-    return orjson.dumps(fields).decode()
-
-
-def start(**fields: Any) -> str:
-    return say(event="start", start=fields)
-
-
-G711 = {"encoding": "audio/x-mulaw", "sampleRate": 8000}
-BEGINNINGS: dict[str, str | bytes] = {
-    "twilio": start(streamSid="MZ", callSid="CA", mediaFormat=G711),
-    "telnyx": say(
-        event="start",
-        stream_id="s",
-        start={
-            "call_control_id": "c",
-            "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
-        },
-    ),
-    "plivo": start(callId="c", streamId="s", mediaFormat=G711),
-    "vonage": say(event="websocket:connected", **{"content-type": "audio/l16;rate=16000"}),
-    "exotel": start(stream_sid="s", call_sid="c", media_format={"sample_rate": "8000"}),
-    "jambonz": say(callSid="c", sampleRate=8000),
-    "voximplant": start(mediaFormat={"encoding": "ULAW", "sampleRate": 8000}),
-    "asterisk": say(event="MEDIA_START", connection_id="c", format="slin"),
-    "audiosocket": b"\x01\x00\x10" + bytes(16) + b"\x10\x01\x40" + bytes(320),
-}
-
-
 class Waiting:
     """A session that leaves the leg to the test."""
 
@@ -125,9 +96,13 @@ async def streamed(provider: str) -> AsyncIterator[LegBench]:
 
 
 async def dial(provider: str, theirs: MemoryStream, nursery: trio.Nursery) -> Callable[[], None]:
-    beginning = BEGINNINGS[provider]
-    if isinstance(beginning, bytes):
-        await theirs.send_all(beginning)
+    kind = PROVIDERS[provider]
+    call = PhoneCall(call_id="c", caller="+1", callee="+2", format=kind.formats[0])
+    side = kind.place(call)
+    if kind.transport == "tcp":
+        for packet in (*side.opening(), side.audio(call.format.silence)):
+            assert isinstance(packet, bytes)
+            await theirs.send_all(packet)
         return lambda: nursery.start_soon(theirs.aclose)
 
     async def give(endpoint: object) -> trio.abc.Stream:
@@ -136,7 +111,8 @@ async def dial(provider: str, theirs: MemoryStream, nursery: trio.Nursery) -> Ca
 
     socket = await connect(give, "ws://host.test/")
     nursery.start_soon(socket.run)
-    socket.send(beginning)
+    for message in side.opening():
+        socket.send(message)
     return socket.close
 
 

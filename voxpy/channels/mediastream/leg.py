@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from voxpy.channels.mediastream.inbound import Inbound
+from voxpy.channels.mediastream.audio import Inbound, Outbound
 from voxpy.channels.mediastream.line import Line
-from voxpy.channels.mediastream.outbound import Outbound
 from voxpy.channels.providers import events as ev
 from voxpy.channels.providers.provider import MediaStream, Message
 from voxpy.engine import clock

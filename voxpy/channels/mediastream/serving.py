@@ -11,13 +11,21 @@ import trio
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.providers.events import Start
-from voxpy.channels.providers.provider import MediaStream, Message
-from voxpy.channels.providers.providers import media_stream
+from voxpy.channels.providers.provider import MediaStream, Message, Provider
+from voxpy.channels.providers.table import find_provider
 from voxpy.errors import RemoteProtocolError
-from voxpy.sockets.accepting import receive_upgrade
+from voxpy.sockets.accepting import Upgrade, receive_upgrade
 from voxpy.sockets.terms import SocketLimits
 
-__all__ = ["LIMITS", "MakeSession", "ReleaseLine", "Runs", "serve_line", "serve_media_stream"]
+__all__ = [
+    "LIMITS",
+    "MakeSession",
+    "ReleaseLine",
+    "Runs",
+    "accept",
+    "serve_line",
+    "serve_media_stream",
+]
 
 START_S = 10.0
 """From the open socket to the start of the stream; providers take milliseconds."""
@@ -56,19 +64,24 @@ async def serve_media_stream(
     Raises RemoteProtocolError if no call came of it, ScenarioError for an unknown provider, and
     what ``make_session`` raises; the connection is closed in any case.
     """
-    kind = media_stream(provider)
-    if kind.provider.transport == "tcp":
-        await serve_line(ByteLine(stream), kind, make_session, release=release)
+    kind = find_provider(provider)
+    if kind.transport == "tcp":
+        await serve_line(ByteLine(stream), kind.open_stream(), make_session, release=release)
         return
     upgrade = await receive_upgrade(stream, limits=limits)
-    asked = kind.provider.subprotocol
-    socket = await upgrade.accept(subprotocol=asked if asked in upgrade.subprotocols else None)
-    query = dict(parse_qsl(urlsplit(upgrade.path).query))
-    await serve_line(socket, media_stream(provider, query), make_session, release=release)
+    line, media = await accept(upgrade, kind)
+    await serve_line(line, media, make_session, release=release)
+
+
+async def accept(upgrade: Upgrade, provider: Provider) -> tuple[Line, MediaStream]:
+    """Open the WebSocket that a provider asks for; return it with our side of its stream."""
+    asked = provider.subprotocol
+    line = await upgrade.accept(subprotocol=asked if asked in upgrade.subprotocols else None)
+    return line, provider.open_stream(dict(parse_qsl(urlsplit(upgrade.path).query)))
 
 
 class _Arrival:
-    """A line until its stream has started; then everything goes to the leg."""
+    """A line until its stream has started; from then on the line's messages go to the leg."""
 
     def __init__(self, line: Line, stream: MediaStream, release: Callable[[Start], None]) -> None:
         self.leg: MediaStreamLeg | None = None
@@ -89,9 +102,6 @@ class _Arrival:
         self.settled.set()
 
     def _receive(self, message: Message) -> None:
-        if self.leg is not None:
-            self.leg.receive(message)
-            return
         try:
             events = self._stream.receive(message)
         except RemoteProtocolError as error:
@@ -102,6 +112,7 @@ class _Arrival:
         for event in events:
             if isinstance(event, Start):
                 self.leg = MediaStreamLeg(self._stream, self._line, release=self._release)
+                self._line.on_message = self.leg.receive
                 self.settled.set()
             elif self.leg is not None:
                 self.leg.handle(event)

@@ -1,1 +1,21 @@
-"""Phone providers that bring calls as media streams: data and functions, no socket."""
+"""Phone providers: a file each, with everything of that provider and nothing of another.
+
+Pure: messages, signatures, markup and requests are made and read here; the host sends them. To add
+one, write its file (``twilio.py`` shows the most, ``audiosocket.py`` the least) and add its name
+below. Import the records from ``table``.
+"""
+
+__all__ = ["NAMES"]
+
+NAMES = (
+    "twilio",
+    "telnyx",
+    "plivo",
+    "vonage",
+    "exotel",
+    "jambonz",
+    "voximplant",
+    "asterisk",
+    "audiosocket",
+)
+"""The files here that end in a ``PROVIDER``, in the order in which people are shown them."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import orjson
-
+from voxpy.audio.frame import PCM16_RATES_HZ, PCMA, PCMU, pcm16
 from voxpy.channels.providers.events import (
-    Audio,
+    Clear,
     Flow,
+    HangUp,
+    HostEvent,
+    Ignored,
+    Mark,
     MarkPlayed,
     Problem,
     Start,
@@ -23,23 +26,18 @@ from voxpy.channels.providers.events import (
     StreamEvent,
     Unknown,
 )
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
+from voxpy.channels.providers.jsonstream import as_json
+from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
 
-__all__ = ["Asterisk"]
+__all__ = ["PROVIDER", "AsteriskCarrier", "AsteriskStream"]
 
 SLIN = re.compile(r"slin(\d*)")
 RATES_HZ = {"": 8000, "16": 16000, "24": 24000, "32": 32000, "44": 44100, "48": 48000}
 
 
-class Asterisk(MediaStream):
+class AsteriskStream(MediaStream):
     """Binary audio of the channel's codec: ulaw, alaw or slin (slin16, slin24 …)."""
 
-    provider: ClassVar[Provider] = Provider(
-        name="asterisk",
-        hang_up="message",
-        transfer="none",
-        source="https://docs.asterisk.org/Configuration/Channel-Drivers/WebSocket/",
-    )
     _json = True
 
     def _text(self, message: str) -> Sequence[StreamEvent]:
@@ -63,9 +61,6 @@ class Asterisk(MediaStream):
                 return ()
         return (Unknown(str(kind), value),)
 
-    def _binary(self, message: bytes) -> Sequence[StreamEvent]:
-        return (Audio(message),)
-
     def _start(self, value: Mapping[str, Any]) -> Start:
         name = self.text(value, "format")
         slin = SLIN.fullmatch(name)
@@ -80,10 +75,6 @@ class Asterisk(MediaStream):
     def answer(self) -> Message:
         """``ANSWER``: for a channel dialled with ``n``; one that is up does not mind."""
         return self._command("ANSWER")
-
-    def audio(self, data: bytes) -> Message:
-        """Return the very bytes."""
-        return data
 
     def mark(self, name: str) -> Message:
         """``MARK_MEDIA``."""
@@ -100,10 +91,8 @@ class Asterisk(MediaStream):
     def _command(self, command: str, correlation_id: str | None = None) -> str:
         if not self._json:
             return command if correlation_id is None else f"{command} {correlation_id}"
-        fields = {"command": command}
-        if correlation_id is not None:
-            fields["correlation_id"] = correlation_id
-        return orjson.dumps(fields).decode()
+        named = {} if correlation_id is None else {"correlation_id": correlation_id}
+        return as_json(command=command, **named)
 
 
 def _plain(message: str) -> dict[str, Any]:
@@ -114,3 +103,60 @@ def _plain(message: str) -> dict[str, Any]:
     if bare:
         pairs.setdefault("correlation_id", bare[0])
     return {"event": event, "rest": rest, **pairs}
+
+
+class AsteriskCarrier(Carrier):
+    """chan_websocket with ``f(json)`` and ``v(from=…,to=…)``; a hang-up closes the socket."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What ``v()`` puts into the address."""
+        return self.call.named
+
+    def opening(self) -> Sequence[Message]:
+        """``MEDIA_START``."""
+        fmt = self.call.format
+        rate = "" if fmt.rate_hz == 8000 else str(fmt.rate_hz // 1000)
+        return (
+            as_json(
+                event="MEDIA_START",
+                connection_id="media_connection1",
+                channel=f"WebSocket/media_connection1/{self.call.call_id}",
+                channel_id=self.call.call_id,
+                format={"pcmu": "ulaw", "pcma": "alaw"}.get(fmt.encoding, f"slin{rate}"),
+                optimal_frame_size=fmt.frame_bytes,
+                ptime=20,
+                channel_variables={},
+            ),
+        )
+
+    def digit(self, digit: str) -> Message:
+        """``DTMF_END``."""
+        return as_json(event="DTMF_END", digit=digit, duration_ms=100)
+
+    def mark_passed(self, name: str, *, played: bool) -> Message | None:
+        """``MEDIA_MARK_PROCESSED``; a flush drops marks unsaid."""
+        return as_json(event="MEDIA_MARK_PROCESSED", correlation_id=name) if played else None
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        value = self.parsed(message)
+        match kind := value.get("command"):
+            case "FLUSH_MEDIA":
+                return (Clear(),)
+            case "MARK_MEDIA":
+                return (Mark(self.text(value, "correlation_id")),)
+            case "HANGUP":
+                return (HangUp(),)
+            case "ANSWER":
+                return (Ignored("ANSWER"),)
+        raise self.wrong(f"a command it does not know: {kind!r}")
+
+
+PROVIDER = Provider(
+    name="asterisk",
+    source="https://docs.asterisk.org/Configuration/Channel-Drivers/WebSocket/",
+    stream=AsteriskStream,
+    carrier=AsteriskCarrier,
+    formats=(PCMU, PCMA, *(pcm16(rate_hz) for rate_hz in PCM16_RATES_HZ)),
+    hang_up="message",
+)

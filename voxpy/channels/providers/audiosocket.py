@@ -6,37 +6,64 @@ comes when it comes: we own the clock, send a frame every 20 ms, silence too, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
-from uuid import UUID
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID, uuid5
 
-from voxpy.audio.frame import Format, pcm16
-from voxpy.channels.providers.events import Audio, Problem, Stop, StreamEvent
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
+from voxpy.audio.frame import pcm16
+from voxpy.channels.providers.events import (
+    Audio,
+    HangUp,
+    HostEvent,
+    Problem,
+    Stop,
+    StreamEvent,
+)
+from voxpy.channels.providers.provider import (
+    Carrier,
+    MediaStream,
+    Message,
+    PhoneCall,
+    Provider,
+)
 
-__all__ = ["AudioSocket"]
+__all__ = ["PROVIDER", "AudioSocketCarrier", "AudioSocketStream"]
 
 HANG_UP, IDENTIFIER, DIGIT, ERROR = 0x00, 0x01, 0x03, 0xFF
 AUDIO_HZ = {0x10: 8000, 0x12: 16000, 0x13: 24000, 0x14: 32000, 0x15: 44100, 0x16: 48000}
 HEADER_BYTES = 3
+CALLS = UUID("8a4dbf8e-3c1c-4f5b-9a51-0c3f7f1f2d6e")
+"""The namespace of the identifiers that simulated calls get."""
 
 
-class AudioSocket(MediaStream):
+def _packet(kind: int, body: bytes = b"") -> bytes:
+    return bytes([kind]) + len(body).to_bytes(2, "big") + body
+
+
+class _Packets:
+    """A byte stream, packet by packet, however it was cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def of(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield type and body of every packet that is whole now."""
+        data = self._rest + data
+        at = 0
+        while len(data) - at >= HEADER_BYTES:
+            end = at + HEADER_BYTES + int.from_bytes(data[at + 1 : at + HEADER_BYTES], "big")
+            if end > len(data):
+                break
+            yield data[at], data[at + HEADER_BYTES : end]
+            at = end
+        self._rest = data[at:]
+
+
+class AudioSocketStream(MediaStream):
     """Linear PCM, little-endian. The first audio tells the rate and so begins the stream."""
 
-    provider: ClassVar[Provider] = Provider(
-        name="audiosocket",
-        transport="tcp",
-        hang_up="message",
-        transfer="none",
-        ahead=False,
-        marks=False,
-        source="https://docs.asterisk.org/Configuration/Channel-Drivers/AudioSocket/",
-    )
-
-    def __init__(self, query: Mapping[str, str] | None = None) -> None:
-        super().__init__(query)
-        self._rest = b""
+    def __init__(self, provider: Provider, query: Mapping[str, str] | None = None) -> None:
+        super().__init__(provider, query)
+        self._packets = _Packets()
         self._identifier: str | None = None
         self._kind = 0
 
@@ -44,19 +71,11 @@ class AudioSocket(MediaStream):
         raise self.wrong("text on a byte stream")
 
     def _binary(self, message: bytes) -> Sequence[StreamEvent]:
-        data = self._rest + message
-        events: list[StreamEvent] = []
-        at = 0
-        while len(data) - at >= HEADER_BYTES:
-            end = at + HEADER_BYTES + int.from_bytes(data[at + 1 : at + HEADER_BYTES], "big")
-            if end > len(data):
-                break
-            events += self._packet(data[at], data[at + HEADER_BYTES : end])
-            at = end
-        self._rest = data[at:]
-        return events
+        return [
+            event for kind, body in self._packets.of(message) for event in self._told(kind, body)
+        ]
 
-    def _packet(self, kind: int, body: bytes) -> list[StreamEvent]:
+    def _told(self, kind: int, body: bytes) -> list[StreamEvent]:
         if kind == IDENTIFIER:
             if len(body) != 16 or self._identifier is not None:
                 raise self.wrong(f"an identifier of {len(body)} bytes, or a second one")
@@ -82,13 +101,64 @@ class AudioSocket(MediaStream):
             raise self.wrong("another sample rate within the stream")
         self._kind = kind
         identifier = self._identifier or ""
-        fmt: Format = pcm16(AUDIO_HZ[kind])
+        fmt = pcm16(AUDIO_HZ[kind])
         return [self.begun(call_id=identifier, stream_id=identifier, fmt=fmt)]
 
     def audio(self, data: bytes) -> Message:
         """One packet."""
-        return bytes([self._kind]) + len(data).to_bytes(2, "big") + data
+        return _packet(self._kind, data)
 
     def hang_up(self) -> Message:
         """A packet of type 0."""
-        return bytes([HANG_UP, 0, 0])
+        return _packet(HANG_UP)
+
+
+class AudioSocketCarrier(Carrier):
+    """Only an identifier tells whose call it is."""
+
+    def __init__(self, provider: Provider, call: PhoneCall) -> None:
+        super().__init__(provider, call)
+        (self._kind,) = (k for k, rate_hz in AUDIO_HZ.items() if pcm16(rate_hz) == call.format)
+        self._packets = _Packets()
+
+    def opening(self) -> Sequence[Message]:
+        """The identifier: the call's, made into sixteen bytes."""
+        return (_packet(IDENTIFIER, uuid5(CALLS, self.call.call_id).bytes),)
+
+    def audio(self, frame: bytes) -> Message:
+        """One packet."""
+        return _packet(self._kind, frame)
+
+    def digit(self, digit: str) -> Message:
+        """One packet."""
+        return _packet(DIGIT, digit.encode("ascii"))
+
+    def stop(self) -> Message:
+        """A packet of type 0."""
+        return _packet(HANG_UP)
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        raise self.wrong("text on a byte stream")
+
+    def _binary(self, message: bytes) -> Sequence[HostEvent]:
+        return [self._told(kind, body) for kind, body in self._packets.of(message)]
+
+    def _told(self, kind: int, body: bytes) -> HostEvent:
+        if kind == self._kind:
+            return self.sound(body)
+        if kind == HANG_UP:
+            return HangUp()
+        raise self.wrong(f"a packet of type 0x{kind:02x} on a stream of 0x{self._kind:02x}")
+
+
+PROVIDER = Provider(
+    name="audiosocket",
+    source="https://docs.asterisk.org/Configuration/Channel-Drivers/AudioSocket/",
+    stream=AudioSocketStream,
+    carrier=AudioSocketCarrier,
+    formats=tuple(pcm16(rate_hz) for rate_hz in AUDIO_HZ.values()),
+    transport="tcp",
+    hang_up="message",
+    ahead=False,
+    marks=False,
+)

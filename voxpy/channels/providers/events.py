@@ -1,4 +1,4 @@
-"""What a provider's media stream tells us, the same for all of them."""
+"""What passes over a provider's media stream, the same for all of them, in both directions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,29 @@ from voxpy.audio.frame import Format
 
 __all__ = [
     "Audio",
+    "Clear",
     "Dtmf",
     "Flow",
+    "HangUp",
+    "HostEvent",
+    "Ignored",
+    "Mark",
     "MarkPlayed",
+    "Play",
+    "PlayDigits",
     "Problem",
     "Start",
     "Stop",
     "StreamEvent",
     "Unknown",
 ]
+
+
+def _size(data: bytes) -> str:
+    return f"<{len(data)} bytes>"
+
+
+# -- from the provider -----------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -46,7 +60,7 @@ class Start(StreamEvent):
 class Audio(StreamEvent):
     """Audio of the far end. ``sequence`` counts chunks where the provider may swap them, else 0."""
 
-    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    data: bytes = attrs.field(repr=_size)
     sequence: int = 0
 
 
@@ -91,3 +105,49 @@ class Unknown(StreamEvent):
 
     kind: str
     raw: Mapping[str, Any]
+
+
+# -- from the host ---------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class HostEvent:
+    """The host asked the provider for something."""
+
+
+@attrs.frozen
+class Play(HostEvent):
+    """Let the caller hear this, after what waits already."""
+
+    data: bytes = attrs.field(repr=_size)
+
+
+@attrs.frozen
+class Mark(HostEvent):
+    """Tell when everything before this has been played."""
+
+    name: str
+
+
+@attrs.frozen
+class Clear(HostEvent):
+    """Drop everything that has not been played."""
+
+
+@attrs.frozen
+class PlayDigits(HostEvent):
+    """Let the caller hear the tones of these digits."""
+
+    digits: str
+
+
+@attrs.frozen
+class HangUp(HostEvent):
+    """End the call."""
+
+
+@attrs.frozen
+class Ignored(HostEvent):
+    """A message that changes nothing for the caller."""
+
+    kind: str

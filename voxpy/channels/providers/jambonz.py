@@ -8,28 +8,32 @@ message.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import orjson
+from voxpy.audio.frame import PCM16_RATES_HZ, pcm16
+from voxpy.channels.providers.events import (
+    Clear,
+    HangUp,
+    HostEvent,
+    Ignored,
+    Mark,
+    MarkPlayed,
+    Start,
+    StreamEvent,
+    Unknown,
+)
+from voxpy.channels.providers.http import Answer, Asked, Outcome, json_answer
+from voxpy.channels.providers.jsonstream import as_json
+from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
 
-from voxpy.channels.providers.events import Audio, MarkPlayed, Start, StreamEvent, Unknown
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
-
-__all__ = ["Jambonz"]
+__all__ = ["PROVIDER", "JambonzCarrier", "JambonzStream"]
 
 CLEAR = '{"type":"killAudio"}'
 DISCONNECT = '{"type":"disconnect"}'
 
 
-class Jambonz(MediaStream):
+class JambonzStream(MediaStream):
     """Binary linear PCM, little-endian, mono."""
-
-    provider: ClassVar[Provider] = Provider(
-        name="jambonz",
-        hang_up="message",
-        subprotocol="audio.jambonz.org",
-        source="https://docs.jambonz.org/verbs/verbs/listen",
-    )
 
     def _text(self, message: str) -> Sequence[StreamEvent]:
         value = self.parsed(message)
@@ -41,9 +45,6 @@ class Jambonz(MediaStream):
         if kind == "mark":
             return (MarkPlayed(self.text(self.part(value, "data"), "name")),)
         return (Unknown(str(kind), value),)
-
-    def _binary(self, message: bytes) -> Sequence[StreamEvent]:
-        return (Audio(message),)
 
     def _start(self, value: Mapping[str, Any]) -> Start:
         if value.get("mixType", "mono") != "mono":
@@ -58,13 +59,9 @@ class Jambonz(MediaStream):
             callee=value.get("to"),
         )
 
-    def audio(self, data: bytes) -> Message:
-        """Return the very bytes."""
-        return data
-
     def mark(self, name: str) -> Message:
         """``mark``; it comes back as ``playout`` or ``cleared``."""
-        return orjson.dumps({"type": "mark", "data": {"name": name}}).decode()
+        return as_json(type="mark", data={"name": name})
 
     def clear(self) -> Message:
         """``killAudio``."""
@@ -73,3 +70,66 @@ class Jambonz(MediaStream):
     def hang_up(self) -> Message:
         """``disconnect``."""
         return DISCONNECT
+
+
+class JambonzCarrier(Carrier):
+    """The call's data come first; marks come back as ``playout`` or ``cleared``."""
+
+    def opening(self) -> Sequence[Message]:
+        """The metadata."""
+        head: dict[str, object] = {
+            "callSid": self.call.call_id,
+            "direction": "inbound",
+            "sampleRate": self.call.format.rate_hz,
+            "mixType": "mono",
+        }
+        return (as_json(**{**self.call.named, **head}),)
+
+    def digit(self, digit: str) -> Message:
+        """``dtmf``."""
+        return as_json(event="dtmf", dtmf=digit, duration="1600")
+
+    def mark_passed(self, name: str, *, played: bool) -> Message:
+        """``mark``."""
+        event = "playout" if played else "cleared"
+        return as_json(type="mark", data={"name": name, "event": event})
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        value = self.parsed(message)
+        match kind := value.get("type"):
+            case "killAudio":
+                return (Clear(),)
+            case "mark":
+                return (Mark(self.text(self.part(value, "data"), "name")),)
+            case "disconnect":
+                return (HangUp(),)
+            case "clearMarks":
+                return (Ignored("clearMarks"),)
+        raise self.wrong(f"a message it does not know: {kind!r}")
+
+
+def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
+    """Verbs. Source: https://docs.jambonz.org/verbs/verbs/listen and .../sip-decline"""
+    if outcome != "connect":
+        return json_answer([{"verb": "sip:decline", "status": 486 if outcome == "busy" else 404}])
+    listen = {
+        "verb": "listen",
+        "url": url,
+        "sampleRate": 8000,
+        "passDtmf": True,
+        "bidirectionalAudio": {"enabled": True, "streaming": True, "sampleRate": 8000},
+        "metadata": {"from": call.caller, "to": call.callee},
+    }
+    return json_answer([{"verb": "answer"}, listen])
+
+
+PROVIDER = Provider(
+    name="jambonz",
+    source="https://docs.jambonz.org/verbs/verbs/listen",
+    stream=JambonzStream,
+    carrier=JambonzCarrier,
+    formats=tuple(pcm16(rate_hz) for rate_hz in PCM16_RATES_HZ),
+    subprotocol="audio.jambonz.org",
+    hang_up="message",
+    answer_call=_answer_call,
+)

@@ -1,90 +1,222 @@
 """Plivo audio streaming, ``<Stream bidirectional="true" keepCallAlive="true">``.
 
 Neither caller nor callee is named: give them in ``extraHeaders`` (``from=…;to=…``) or in the
-address. There is no stop message, the socket closes. The call ends by ``DELETE
-/v1/Account/{auth_id}/Call/{call_id}/``.
+address. There is no stop message, the socket closes; ``keepCallAlive`` means that the call then is
+still up and ends by its API. It signs with its version 3: HMAC-SHA256 with a nonce.
 """
 
 from __future__ import annotations
 
+import hmac
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from xml.sax.saxutils import escape
 
-import orjson
+from voxpy.audio.frame import PCMU, Format, pcm16
+from voxpy.channels.providers.events import (
+    Clear,
+    HostEvent,
+    Mark,
+    MarkPlayed,
+    Play,
+    PlayDigits,
+    Start,
+    StreamEvent,
+)
+from voxpy.channels.providers.http import (
+    Answer,
+    Asked,
+    Outcome,
+    Request,
+    RestApi,
+    RestContext,
+    RestRequest,
+    Signature,
+    basic,
+    misfit,
+    same,
+    segment,
+    spellings,
+    xml_answer,
+)
+from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream, as_json
+from voxpy.channels.providers.provider import Message, Provider
 
-from voxpy.channels.providers.events import Audio, MarkPlayed, Start, StreamEvent, Unknown
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
-
-__all__ = ["Plivo"]
+__all__ = ["PROVIDER", "PlivoCarrier", "PlivoStream", "plivo_signature"]
 
 
-class Plivo(MediaStream):
+def _content(fmt: Format) -> str:
+    return "audio/x-mulaw" if fmt == PCMU else "audio/x-l16"
+
+
+class PlivoStream(JsonStream):
     """mu-law at 8 kHz, or linear at 8 or 16 kHz."""
 
-    provider: ClassVar[Provider] = Provider(
-        name="plivo",
-        hang_up="rest",
-        sends_dtmf=True,
-        source="https://www.plivo.com/docs/voice/audio-streaming/audio-streaming",
-    )
-    _head = ""
-
-    def _text(self, message: str) -> Sequence[StreamEvent]:
-        value = self.parsed(message)
-        match kind := value.get("event"):
-            case "media":
-                media = self.part(value, "media")
-                if media.get("track", "inbound") != "inbound":
-                    return ()
-                return (Audio(self.payload(media)),)
-            case "start":
-                return (self._start(value),)
-            case "dtmf":
-                return (self.digit(self.part(value, "dtmf").get("digit")),)
-            case "playedStream" | "played":
-                return (MarkPlayed(self.text(value, "name")),)
-            case "clearedAudio":
-                return ()
-            case "stop":
-                return (self.stopped(value),)
-        return (Unknown(str(kind), value),)
+    stream_key = "streamId"
 
     def _start(self, value: Mapping[str, Any]) -> Start:
         start = self.part(value, "start")
         form = self.part(start, "mediaFormat")
-        fmt = self.format_of(form.get("encoding"), form.get("sampleRate"))
-        content = "audio/x-mulaw" if fmt.encoding == "pcmu" else "audio/x-l16"
-        self._head = (
-            f'{{"event":"playAudio","media":{{"contentType":"{content}",'
-            f'"sampleRate":{fmt.rate_hz},"payload":"'
-        )
         return self.begun(
             call_id=self.text(start, "callId"),
             stream_id=self.text(start, "streamId"),
-            fmt=fmt,
+            fmt=self.format_of(form.get("encoding"), form.get("sampleRate")),
             parameters=_extra_headers(value.get("extra_headers")),
         )
 
-    def audio(self, data: bytes) -> Message:
-        """``playAudio``."""
-        return f'{self._head}{self.base64(data)}"}}}}'
+    def _begin(self, start: Start) -> None:
+        super()._begin(start)
+        content, rate_hz = _content(start.format), start.format.rate_hz
+        self._before = (
+            f'{{"event":"playAudio","media":{{"contentType":"{content}","sampleRate":{rate_hz},'
+            '"payload":"'
+        )
+
+    def _other(self, kind: str, value: Mapping[str, Any]) -> Sequence[StreamEvent]:
+        if kind in ("playedStream", "played"):
+            return (MarkPlayed(self.text(value, "name")),)
+        return () if kind == "clearedAudio" else super()._other(kind, value)
 
     def mark(self, name: str) -> Message:
         """``checkpoint``; ``playedStream`` is its answer."""
-        fields = {"event": "checkpoint", "streamId": self.started.stream_id, "name": name}
-        return orjson.dumps(fields).decode()
+        return self.command("checkpoint", name=name)
 
     def clear(self) -> Message:
         """``clearAudio``."""
-        fields = {"event": "clearAudio", "streamId": self.started.stream_id}
-        return orjson.dumps(fields).decode()
+        return self.command("clearAudio")
 
     def dtmf(self, digits: str) -> Message:
         """``sendDTMF``."""
-        return orjson.dumps({"event": "sendDTMF", "dtmf": digits}).decode()
+        return as_json(event="sendDTMF", dtmf=digits)
 
 
 def _extra_headers(text: object) -> dict[str, str]:
     """Return ``a=1;b=2`` (Plivo also writes commas, and braces around it) as a mapping."""
     pairs = str(text or "").strip("{} ").replace(",", ";").split(";")
     return {k.strip(): v.strip() for k, eq, v in (p.partition("=") for p in pairs) if eq}
+
+
+class PlivoCarrier(JsonCarrier):
+    """``start`` with the extra headers, ``playAudio`` back; a dropped checkpoint stays silent."""
+
+    stream_key = "streamId"
+    number_key = "sequenceNumber"
+    numbers_are_text = False
+    media_fields: ClassVar[Mapping[str, object]] = {"track": "inbound"}
+
+    def opening(self) -> Sequence[Message]:
+        """``start``."""
+        fmt = self.call.format
+        headers = ";".join(f"{name}={value}" for name, value in self.call.named.items())
+        start = {
+            "callId": self.call.call_id,
+            "streamId": self.stream_id,
+            "accountId": "simulated",
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": _content(fmt), "sampleRate": fmt.rate_hz},
+        }
+        return (self.message("start", start=start, extra_headers=f"{{{headers}}}"),)
+
+    def mark_passed(self, name: str, *, played: bool) -> Message | None:
+        """``playedStream``."""
+        return self.message("playedStream", name=name) if played else None
+
+    def cleared(self) -> Message:
+        """``clearedAudio``."""
+        return self.message("clearedAudio")
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        value = self.parsed(message)
+        match kind := value.get("event"):
+            case "playAudio":
+                return (self._play(self.part(value, "media")),)
+            case "checkpoint":
+                self.of_this_stream(value)
+                return (Mark(self.text(value, "name")),)
+            case "clearAudio":
+                self.of_this_stream(value)
+                return (Clear(),)
+            case "sendDTMF":
+                return (PlayDigits(self.text(value, "dtmf")),)
+        raise self.wrong(f"an event it does not know: {kind!r}")
+
+    def _play(self, media: Mapping[str, Any]) -> Play:
+        ours = (_content(self.call.format), self.call.format.rate_hz)
+        theirs = (media.get("contentType"), media.get("sampleRate"))
+        if theirs != ours:
+            raise self.wrong(f"audio as {theirs[0]!r} at {theirs[1]!r} Hz on a stream of {ours}")
+        return self.played(media)
+
+
+def plivo_signature(token: str, url: str, nonce: str, form: Mapping[str, str] | None = None) -> str:
+    """Return X-Plivo-Signature-V3: the address with its query sorted, the form, and the nonce."""
+    parts = urlsplit(url)
+    query = "&".join(f"{k}={v}" for k, v in sorted(parse_qsl(parts.query, True)))
+    text = urlunsplit(parts._replace(query="", fragment=""))
+    if query or form:
+        text += "?" + query
+    if form:
+        text += ("." if query else "") + "".join(k + form[k] for k in sorted(form))
+    return b64encode(hmac.digest(token.encode(), f"{text}.{nonce}".encode(), "sha256")).decode()
+
+
+def _check(request: Request, token: str, now: float) -> str:
+    given = request.headers.get("x-plivo-signature-v3", "")
+    if not given:
+        return f"there is no {_HEADER}"
+    nonce = request.headers.get("x-plivo-signature-v3-nonce", "")
+    wanted = [plivo_signature(token, u, nonce, request.form) for u in spellings(request.url)]
+    good = any(same(one.strip(), w) for one in given.split(",") for w in wanted)
+    return "" if good else misfit(_HEADER, request.url)
+
+
+def _sign(url: str, token: str, now: float, nonce: str) -> list[tuple[str, str]]:
+    return [(_HEADER, plivo_signature(token, url, nonce)), (f"{_HEADER}-Nonce", nonce)]
+
+
+def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
+    """Plivo XML. Source: https://www.plivo.com/docs/voice/xml/audio-streaming"""
+    if outcome != "connect":
+        return xml_answer(f'<Hangup reason="{"busy" if outcome == "busy" else "rejected"}"/>')
+    options = 'bidirectional="true" keepCallAlive="true" contentType="audio/x-mulaw;rate=8000"'
+    # In the address, since extraHeaders takes neither a plus sign nor much else.
+    address = url + "?" + urlencode({"from": call.caller, "to": call.callee})
+    return xml_answer(f"<Stream {options}>{escape(address)}</Stream>")
+
+
+def _hang_up(context: RestContext, start: Start) -> RestRequest:
+    account = context.secrets["PLIVO_AUTH_ID"]
+    return RestRequest(
+        method="DELETE",
+        url=f"{context.base}/v1/Account/{segment(account)}/Call/{segment(start.call_id)}/",
+        headers={"Authorization": basic(account, context.secrets["PLIVO_AUTH_TOKEN"])},
+    )
+
+
+_HEADER = "X-Plivo-Signature-V3"
+
+PROVIDER = Provider(
+    name="plivo",
+    source="https://www.plivo.com/docs/voice/audio-streaming/audio-streaming",
+    stream=PlivoStream,
+    carrier=PlivoCarrier,
+    formats=(PCMU, pcm16(8000), pcm16(16000)),
+    hang_up="rest",
+    sends_dtmf=True,
+    signature=Signature(
+        secret="PLIVO_AUTH_TOKEN",  # noqa: S106  names of secrets, here and below
+        check=_check,
+        sign=_sign,
+        source="https://www.plivo.com/docs/voice/concepts/signature-validation",
+    ),
+    answer_call=_answer_call,
+    rest=RestApi(
+        secrets=("PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"),
+        address_secret="PLIVO_API_URL",  # noqa: S106
+        address="https://api.plivo.com",
+        hang_up=_hang_up,
+        source="https://www.plivo.com/docs/voice/api/call/hangup-a-call",
+    ),
+)

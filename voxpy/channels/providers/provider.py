@@ -1,20 +1,45 @@
-"""The interface of every provider's adapter, and the table of what each can do."""
+"""What a phone provider is: one record, and the two roles of its media stream.
+
+A provider's file makes one ``Provider`` of plain data and functions. It names two classes for its
+messages. ``MediaStream`` is our role: what the provider sends becomes events, what we want becomes
+messages. ``Carrier`` is the provider's own: with it ``voxpy call`` and the tests are that provider,
+and a test that joins both proves either. The bases here speak of bytes as they are, which is what
+three of nine providers do with audio; ``jsonstream`` has the manner most others copied from Twilio.
+
+Neither role owns a socket, a clock or a task.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import attrs
 import orjson
 
 from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
-from voxpy.channels.providers.events import Audio, Dtmf, Start, Stop, StreamEvent
+from voxpy.channels.providers.events import (
+    Audio,
+    Dtmf,
+    HostEvent,
+    Play,
+    Start,
+    Stop,
+    StreamEvent,
+)
+from voxpy.channels.providers.http import (
+    TOKEN_SECRET,
+    Answer,
+    Asked,
+    Outcome,
+    RestApi,
+    Signature,
+)
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["MediaStream", "Message", "Provider"]
+__all__ = ["Carrier", "MediaStream", "Message", "PhoneCall", "Provider"]
 
 Message = str | bytes
 """A WebSocket message: text or binary. Of a provider on TCP, any piece of the byte stream."""
@@ -25,106 +50,97 @@ CALLEE_WORDS = ("to", "called", "callee", "destination", "did")
 LONGEST_QUOTE = 80
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Provider:
-    """What a provider's stream can do, where they differ.
+    """Everything about one provider.
 
-    ``hang_up``: what releases the line from our side: ``close`` the stream, a ``message`` on it, or
-    a ``rest`` call of the provider's API (closing then only ends the stream). ``transfer`` the
-    same, or ``none``. ``ahead``: it buffers what is sent, fills gaps itself and can ``clear``; to
-    the others a frame goes every 20 ms, silence too. ``chunk_frames``: how many frames of 20 ms its
-    messages must hold. ``source``: where the protocol is written down.
+    ``source``: where its protocol is written down. ``formats``: what its streams carry, the usual
+    first. ``hang_up``: what releases the line from our side: ``close`` the stream, a ``message`` on
+    it, or a ``rest`` call of its API (closing then only ends the stream). ``ahead``: it buffers
+    what is sent, fills gaps itself and can ``clear``; to the others a frame goes every 20 ms,
+    silence too. ``chunk_frames``: how many frames of 20 ms its messages must hold.
+
+    ``signature``: how it signs requests, if it does. ``takes_token``: whether its streams can bear
+    a token of ours. ``answer_call(outcome, stream_url, asked)``: the markup that its webhook gets,
+    for those that ask before a call. ``rest``: its API, if ours is to use it.
     """
 
     name: str
+    source: str
+    stream: type[MediaStream]
+    carrier: type[Carrier]
+    formats: tuple[Format, ...]
     transport: Literal["websocket", "tcp"] = "websocket"
+    subprotocol: str | None = None
     hang_up: Literal["close", "message", "rest"]
-    transfer: Literal["rest", "none"] = "rest"
     ahead: bool = True
     marks: bool = True
     sends_dtmf: bool = False
     chunk_frames: int = 1
-    subprotocol: str | None = None
-    source: str
+    signature: Signature | None = None
+    takes_token: bool = True
+    answer_call: Callable[[Outcome, str, Asked], Answer] | None = None
+    rest: RestApi | None = None
+
+    def open_stream(self, query: Mapping[str, str] | None = None) -> MediaStream:
+        """Return our side of a new stream; ``query`` are the parameters of its address."""
+        return self.stream(self, query)
+
+    def place(self, call: PhoneCall) -> Carrier:
+        """Return the provider's own side of ``call``.
+
+        Raises LocalProtocolError if it does not carry the call's format.
+        """
+        return self.carrier(self, call)
+
+    def stream_headers(
+        self, url: str, secret: Callable[[str], str | None], *, now: float, nonce: str
+    ) -> list[tuple[str, str]]:
+        """Return what it proves itself with when it opens a stream to ``url``; none if it cannot.
+
+        ``secret(name)`` gives a secret or None. ``now`` is the date in seconds since 1970,
+        ``nonce`` a text never used before.
+        """
+        signature = self.signature
+        if (
+            signature is not None
+            and signature.sign is not None
+            and (key := secret(signature.secret))
+        ):
+            return signature.sign(url, key, now, nonce)
+        token = secret(TOKEN_SECRET) if self.takes_token else None
+        return [("Authorization", f"Bearer {token}")] if token else []
 
 
-class MediaStream(ABC):
-    """One stream, without its socket: messages in become events, commands become messages.
+@attrs.frozen(kw_only=True)
+class PhoneCall:
+    """Who calls whom, and how the stream carries it; ``parameters`` are what the provider adds."""
 
-    ``query`` are the parameters of the address the provider called; those of its start message
-    come before them.
-    """
-
-    provider: ClassVar[Provider]
-
-    def __init__(self, query: Mapping[str, str] | None = None) -> None:
-        self._query = dict(query or {})
-        self.start: Start | None = None
-
-    # -- in ----------------------------------------------------------------------------------------
-
-    def receive(self, message: Message) -> Sequence[StreamEvent]:
-        """Return what a message says. Raises RemoteProtocolError for one that cannot be."""
-        events = self._text(message) if isinstance(message, str) else self._binary(message)
-        for event in events:
-            if isinstance(event, Start):
-                self._begin(event)
-            elif self.start is None and isinstance(event, Audio | Dtmf):
-                raise self.wrong("audio or digits before the start of the stream")
-        return events
-
-    @abstractmethod
-    def _text(self, message: str) -> Sequence[StreamEvent]: ...
-
-    def _binary(self, message: bytes) -> Sequence[StreamEvent]:
-        raise self.wrong(f"a binary message of {len(message)} bytes")
-
-    def _begin(self, start: Start) -> None:
-        if self.start is not None:
-            raise self.wrong("a second start of the stream")
-        self.start = start
-
-    # -- out ---------------------------------------------------------------------------------------
+    call_id: str
+    caller: str
+    callee: str
+    format: Format
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
-    def started(self) -> Start:
-        """The start of the stream. Raises LocalProtocolError before it."""
-        if self.start is None:
-            raise LocalProtocolError(f"{self.provider.name}: the stream has not started")
-        return self.start
+    def named(self) -> dict[str, str]:
+        """The parameters, and caller and callee as ``from`` and ``to`` among them."""
+        return {"from": self.caller, "to": self.callee, **self.parameters}
 
-    def answer(self) -> Message | None:
-        """Return what must be sent before the first audio, if anything."""
-        return None
 
-    @abstractmethod
-    def audio(self, data: bytes) -> Message:
-        """Return the message with whole frames of audio in the stream's format."""
+class _Role:
+    """What both roles need to read the other's messages."""
 
-    def mark(self, name: str) -> Message:
-        """Return what asks to be told when everything before it has played."""
-        raise self._cannot("marks")
-
-    def clear(self) -> Message:
-        """Return what drops all audio that has not been played."""
-        raise self._cannot("clear")
-
-    def hang_up(self) -> Message:
-        """Return what hangs the call up."""
-        raise self._cannot("hanging up by message")
-
-    def dtmf(self, digits: str) -> Message:
-        """Return what plays digits to the far end."""
-        raise self._cannot("sending digits")
-
-    def _cannot(self, what: str) -> LocalProtocolError:
-        return LocalProtocolError(f"the protocol of {self.provider.name} has no {what}")
-
-    # -- for the adapters --------------------------------------------------------------------------
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
 
     def wrong(self, problem: str) -> RemoteProtocolError:
-        """Return the error that says what the provider did wrong."""
+        """Return the error that says what the other side did wrong."""
         return RemoteProtocolError(f"{self.provider.name}: {problem}")
+
+    def cannot(self, what: str) -> LocalProtocolError:
+        """Return the error that says what the protocol does not have."""
+        return LocalProtocolError(f"the protocol of {self.provider.name} has no {what}")
 
     def parsed(self, message: str) -> dict[str, Any]:
         """Return a JSON object. Raises RemoteProtocolError for anything else."""
@@ -166,6 +182,81 @@ class MediaStream(ABC):
             except ValueError:  # binascii.Error is one, and letters that are not ASCII give another
                 pass
         raise self.wrong(f"a payload that is not base64: {_quoted(payload)}")
+
+    def base64(self, data: bytes) -> str:
+        """Return audio as it stands in JSON."""
+        return b2a_base64(data, newline=False).decode("ascii")
+
+
+class MediaStream(_Role, ABC):
+    """Our side of one stream: the provider's messages become events, commands become messages.
+
+    ``query`` are the parameters of the address the provider called; those of its start message
+    come before them.
+    """
+
+    def __init__(self, provider: Provider, query: Mapping[str, str] | None = None) -> None:
+        super().__init__(provider)
+        self._query = dict(query or {})
+        self.start: Start | None = None
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> Sequence[StreamEvent]:
+        """Return what a message says. Raises RemoteProtocolError for one that cannot be."""
+        events = self._text(message) if isinstance(message, str) else self._binary(message)
+        for event in events:
+            if isinstance(event, Start):
+                self._begin(event)
+            elif self.start is None and isinstance(event, Audio | Dtmf):
+                raise self.wrong("audio or digits before the start of the stream")
+        return events
+
+    @abstractmethod
+    def _text(self, message: str) -> Sequence[StreamEvent]: ...
+
+    def _binary(self, message: bytes) -> Sequence[StreamEvent]:
+        return (Audio(message),)
+
+    def _begin(self, start: Start) -> None:
+        if self.start is not None:
+            raise self.wrong("a second start of the stream")
+        self.start = start
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> Start:
+        """The start of the stream. Raises LocalProtocolError before it."""
+        if self.start is None:
+            raise LocalProtocolError(f"{self.provider.name}: the stream has not started")
+        return self.start
+
+    def answer(self) -> Message | None:
+        """Return what must be sent before the first audio, if anything."""
+        return None
+
+    def audio(self, data: bytes) -> Message:
+        """Return the message with whole frames of audio in the stream's format."""
+        return data
+
+    def mark(self, name: str) -> Message:
+        """Return what asks to be told when everything before it has played."""
+        raise self.cannot("marks")
+
+    def clear(self) -> Message:
+        """Return what drops all audio that has not been played."""
+        raise self.cannot("clear")
+
+    def hang_up(self) -> Message:
+        """Return what hangs the call up."""
+        raise self.cannot("hanging up by message")
+
+    def dtmf(self, digits: str) -> Message:
+        """Return what plays digits to the far end."""
+        raise self.cannot("sending digits")
+
+    # -- for the providers' files ------------------------------------------------------------------
 
     def digit(self, digit: object) -> Dtmf:
         """Return the event of a key. Raises RemoteProtocolError if there is no such key."""
@@ -216,15 +307,80 @@ class MediaStream(ABC):
             format=fmt,
         )
 
-    def base64(self, data: bytes) -> str:
-        """Return audio as it stands in JSON."""
-        return b2a_base64(data, newline=False).decode("ascii")
-
     def stopped(self, value: Mapping[str, Any]) -> Stop:
         """Return the end of the stream, with a reason if the provider gives one."""
         stop = value.get("stop")
         reason = stop.get("reason") if isinstance(stop, dict) else None
         return Stop(reason if isinstance(reason, str) else "")
+
+
+class Carrier(_Role, ABC):
+    """The provider's side of one stream: a phone call becomes messages to a host, and back.
+
+    Raises LocalProtocolError for a call in a format that the provider does not carry.
+    """
+
+    def __init__(self, provider: Provider, call: PhoneCall) -> None:
+        super().__init__(provider)
+        if call.format not in provider.formats:
+            known = ", ".join(str(fmt) for fmt in provider.formats)
+            raise LocalProtocolError(f"{provider.name} carries {known}, not {call.format}")
+        self.call = call
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What stands in the address that the provider dials."""
+        return {}
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def opening(self) -> Sequence[Message]:
+        """Return what is said when the stream has been opened."""
+
+    def audio(self, frame: bytes) -> Message | None:
+        """Return the message with 20 ms of the caller, or None while one is being filled."""
+        return frame
+
+    def digit(self, digit: str) -> Message:
+        """Return what tells of a key. Raises LocalProtocolError where nothing does."""
+        raise self.cannot("digits")
+
+    def mark_passed(self, name: str, *, played: bool) -> Message | None:
+        """Return what says that a mark was reached, or dropped by a ``clear``."""
+        return None
+
+    def cleared(self) -> Message | None:
+        """Return what answers a ``clear``."""
+        return None
+
+    def stop(self) -> Message | None:
+        """Return what is said when the caller hangs up; the stream is closed behind it."""
+        return None
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> Sequence[HostEvent]:
+        """Return what the host asks for. Raises RemoteProtocolError for what no provider takes."""
+        return self._text(message) if isinstance(message, str) else self._binary(message)
+
+    @abstractmethod
+    def _text(self, message: str) -> Sequence[HostEvent]: ...
+
+    def _binary(self, message: bytes) -> Sequence[HostEvent]:
+        return (self.sound(message),)
+
+    # -- for the providers' files ------------------------------------------------------------------
+
+    def wrong(self, problem: str) -> RemoteProtocolError:
+        """Return the error that says what the host did wrong."""
+        return RemoteProtocolError(f"the host sent {self.provider.name} {problem}")
+
+    def sound(self, data: bytes) -> Play:
+        """Return audio. Raises RemoteProtocolError if a sample was cut in two."""
+        if len(data) % self.call.format.sample_bytes:
+            raise self.wrong(f"{len(data)} bytes of audio, half a sample among them")
+        return Play(data)
 
 
 def _first(parameters: Mapping[str, str], words: Sequence[str]) -> str:

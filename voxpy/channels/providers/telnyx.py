@@ -1,59 +1,46 @@
 """Telnyx media streaming, bidirectional with ``stream_bidirectional_mode: rtp``.
 
 Set ``stream_bidirectional_codec`` to that of the call (PCMU or PCMA): the start message names the
-call's. Closing the stream leaves the call up; it ends by ``POST
-/v2/calls/{call_control_id}/actions/hangup``.
+call's. Media may arrive in another order than it was spoken. Closing the stream leaves the call up;
+it ends by its API. Webhooks are signed with Ed25519, streams are not.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from xml.sax.saxutils import quoteattr
 
 import orjson
 
-from voxpy.channels.providers.events import Audio, MarkPlayed, Problem, Start, StreamEvent, Unknown
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
+from voxpy.audio.frame import PCMA, PCMU
+from voxpy.channels.providers.events import Audio, Problem, Start, StreamEvent
+from voxpy.channels.providers.http import (
+    TOLERANCE_S,
+    Answer,
+    Asked,
+    Outcome,
+    Request,
+    RestApi,
+    RestContext,
+    RestRequest,
+    Signature,
+    segment,
+    twiml_parameters,
+    twiml_reject,
+    xml_answer,
+)
+from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
+from voxpy.channels.providers.provider import Message, Provider
 
-__all__ = ["Telnyx"]
+__all__ = ["PROVIDER", "TelnyxCarrier", "TelnyxStream"]
 
 LONGEST_NUMBER = 18
-CLEAR = '{"event":"clear"}'
 
 
-class Telnyx(MediaStream):
-    """Media may arrive in another order than it was spoken; ``chunk`` counts it."""
-
-    provider: ClassVar[Provider] = Provider(
-        name="telnyx",
-        hang_up="rest",
-        source="https://developers.telnyx.com/api-reference/websockets/"
-        "stream-call-media-over-websocket",
-    )
-
-    def _text(self, message: str) -> Sequence[StreamEvent]:
-        value = self.parsed(message)
-        match kind := value.get("event"):
-            case "media":
-                media = self.part(value, "media")
-                if media.get("track", "inbound") != "inbound":
-                    return ()
-                return (Audio(self.payload(media), self._number(media)),)
-            case "connected":
-                return ()
-            case "start":
-                return (self._start(value),)
-            case "dtmf":
-                return (self.digit(self.part(value, "dtmf").get("digit")),)
-            case "mark":
-                return (MarkPlayed(self.text(self.part(value, "mark"), "name")),)
-            case "stop":
-                return (self.stopped(value),)
-            case "error":
-                problem = self.part(value, "payload")
-                words = [str(problem[n]) for n in ("code", "title", "detail") if n in problem]
-                return (Problem(" ".join(words)),)
-        return (Unknown(str(kind), value),)
+class TelnyxStream(JsonStream):
+    """As Twilio's in snake_case; ``chunk`` counts media, and messages to it name no stream."""
 
     def _start(self, value: Mapping[str, Any]) -> Start:
         start = self.part(value, "start")
@@ -68,20 +55,115 @@ class Telnyx(MediaStream):
             callee=start.get("to"),
         )
 
-    def _number(self, media: Mapping[str, Any]) -> int:
+    def _audio(self, media: Mapping[str, Any]) -> Audio:
         chunk = str(media.get("chunk", 0))
         if not chunk.isdecimal() or len(chunk) > LONGEST_NUMBER:
             raise self.wrong(f"a chunk without a number: {chunk!r}")
-        return int(chunk)
+        return Audio(self.payload(media), int(chunk))
 
-    def audio(self, data: bytes) -> Message:
-        """``media``."""
-        return f'{{"event":"media","media":{{"payload":"{self.base64(data)}"}}}}'
+    def _other(self, kind: str, value: Mapping[str, Any]) -> Sequence[StreamEvent]:
+        if kind != "error":
+            return super()._other(kind, value)
+        problem = self.part(value, "payload")
+        words = [str(problem[n]) for n in ("code", "title", "detail") if n in problem]
+        return (Problem(" ".join(words)),)
 
-    def mark(self, name: str) -> Message:
-        """``mark``."""
-        return orjson.dumps({"event": "mark", "mark": {"name": name}}).decode()
 
-    def clear(self) -> Message:
-        """``clear``."""
-        return CLEAR
+class TelnyxCarrier(JsonCarrier):
+    """The start names caller and callee."""
+
+    stream_key = "stream_id"
+    number_key = "sequence_number"
+    media_fields: ClassVar[Mapping[str, object]] = {"track": "inbound"}
+    host_names_stream = False
+
+    def opening(self) -> Sequence[Message]:
+        """``connected`` and ``start``."""
+        connected = self.connected(version="1.0.0")
+        encoding = "PCMU" if self.call.format == PCMU else "PCMA"
+        start = {
+            "user_id": "simulated",
+            "call_control_id": self.call.call_id,
+            "call_session_id": self.call.call_id,
+            "from": self.call.caller,
+            "to": self.call.callee,
+            "client_state": None,
+            "custom_parameters": dict(self.call.parameters),
+            "media_format": {"encoding": encoding, "sample_rate": 8000, "channels": 1},
+        }
+        return (connected, self.message("start", start=start))
+
+    def digit(self, digit: str) -> Message:
+        """``dtmf``."""
+        return self.message("dtmf", dtmf={"digit": digit})
+
+    def stop(self) -> Message:
+        """``stop``."""
+        stop = {"user_id": "simulated", "call_control_id": self.call.call_id}
+        return self.message("stop", stop=stop)
+
+
+def _check(request: Request, key: str, now: float) -> str:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    given = request.headers.get("telnyx-signature-ed25519", "")
+    at = request.headers.get("telnyx-timestamp", "")
+    if not given or not at.isdecimal():
+        return "there is no telnyx-signature-ed25519 with its telnyx-timestamp"
+    if abs(now - int(at)) > TOLERANCE_S:
+        return f"it was signed {now - int(at):.0f} s ago"
+    try:
+        public = Ed25519PublicKey.from_public_bytes(b64decode(key))
+        public.verify(b64decode(given), at.encode() + b"|" + request.body)
+    except (InvalidSignature, ValueError):
+        return "telnyx-signature-ed25519 does not fit"
+    return ""
+
+
+def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
+    """TeXML. Source: https://developers.telnyx.com/docs/voice/programmable-voice/texml-verbs"""
+    if outcome != "connect":
+        return twiml_reject(outcome)
+    codec = 'bidirectionalMode="rtp" bidirectionalCodec="PCMU"'
+    stream = f"<Stream url={quoteattr(url)} {codec}>{twiml_parameters(call)}</Stream>"
+    return xml_answer(f"<Connect>{stream}</Connect>")
+
+
+def _hang_up(context: RestContext, start: Start) -> RestRequest:
+    return RestRequest(
+        method="POST",
+        url=f"{context.base}/v2/calls/{segment(start.call_id)}/actions/hangup",
+        headers={
+            "Authorization": f"Bearer {context.secrets['TELNYX_API_KEY']}",
+            "Content-Type": "application/json",
+        },
+        # so that a second try is the same command
+        body=orjson.dumps({"command_id": context.unique}),
+    )
+
+
+PROVIDER = Provider(
+    name="telnyx",
+    source="https://developers.telnyx.com/api-reference/websockets/"
+    "stream-call-media-over-websocket",
+    stream=TelnyxStream,
+    carrier=TelnyxCarrier,
+    formats=(PCMU, PCMA),
+    hang_up="rest",
+    signature=Signature(
+        secret="TELNYX_PUBLIC_KEY",  # noqa: S106  names of secrets, here and below
+        check=_check,
+        library="cryptography",
+        source="https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
+    ),
+    answer_call=_answer_call,
+    rest=RestApi(
+        secrets=("TELNYX_API_KEY",),
+        address_secret="TELNYX_API_URL",  # noqa: S106
+        address="https://api.telnyx.com",
+        hang_up=_hang_up,
+        already_over=frozenset({404, 422}),  # error 90018: the call has ended
+        source="https://developers.telnyx.com/api-reference/call-commands/hangup-call",
+    ),
+)

@@ -2,33 +2,55 @@
 
 The ``headers`` of the endpoint come in the first message: give ``from`` and ``to`` there. Closing
 the socket ends ``connect``; the NCCO goes on with its next action, and the call ends where there is
-none. There is no stop message.
+none. There is no stop message. Requests carry a JWT (HS256), its API takes one (RS256).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
+import jwt
 import orjson
 
-from voxpy.channels.providers.events import Audio, MarkPlayed, Start, StreamEvent, Unknown
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
+from voxpy.audio.frame import pcm16
+from voxpy.channels.providers.events import (
+    Clear,
+    HostEvent,
+    Mark,
+    MarkPlayed,
+    Start,
+    StreamEvent,
+    Unknown,
+)
+from voxpy.channels.providers.http import (
+    TOLERANCE_S,
+    Answer,
+    Asked,
+    Outcome,
+    Request,
+    RestApi,
+    RestContext,
+    RestRequest,
+    Signature,
+    json_answer,
+    same,
+    segment,
+)
+from voxpy.channels.providers.jsonstream import as_json
+from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
+from voxpy.errors import ConfigError
 
-__all__ = ["Vonage"]
+__all__ = ["PROVIDER", "VonageCarrier", "VonageStream"]
 
 CLEAR = '{"action":"clear"}'
 MARK = "mark"
+TOKEN_S = 60
 
 
-class Vonage(MediaStream):
+class VonageStream(MediaStream):
     """Binary linear PCM, little-endian, in messages of 20 ms."""
-
-    provider: ClassVar[Provider] = Provider(
-        name="vonage",
-        hang_up="close",
-        source="https://developer.vonage.com/en/voice/voice-api/guides/websockets",
-    )
 
     def _text(self, message: str) -> Sequence[StreamEvent]:
         value = self.parsed(message)
@@ -44,9 +66,6 @@ class Vonage(MediaStream):
             case "websocket:cleared":
                 return ()
         return (Unknown(str(kind), value),)
-
-    def _binary(self, message: bytes) -> Sequence[StreamEvent]:
-        return (Audio(message),)
 
     def _start(self, value: Mapping[str, Any]) -> Start:
         content, _, rate = self.text(value, "content-type").partition(";rate=")
@@ -66,13 +85,9 @@ class Vonage(MediaStream):
             },
         )
 
-    def audio(self, data: bytes) -> Message:
-        """Return the very bytes."""
-        return data
-
     def mark(self, name: str) -> Message:
         """``notify``."""
-        return orjson.dumps({"action": "notify", "payload": {MARK: name}}).decode()
+        return as_json(action="notify", payload={MARK: name})
 
     def clear(self) -> Message:
         """``clear``."""
@@ -82,3 +97,141 @@ class Vonage(MediaStream):
 def _digit(value: Mapping[str, Any]) -> object:
     nested = value.get("dtmf")
     return nested.get("digit") if isinstance(nested, dict) else value.get("digit", nested)
+
+
+class VonageCarrier(Carrier):
+    """The headers of the endpoint come with the first message; hanging up closes the socket."""
+
+    def opening(self) -> Sequence[Message]:
+        """``websocket:connected``."""
+        content = f"audio/l16;rate={self.call.format.rate_hz}"
+        head = {"event": "websocket:connected", "content-type": content, "uuid": self.call.call_id}
+        return (as_json(**{**self.call.named, **head}),)
+
+    def digit(self, digit: str) -> Message:
+        """``websocket:dtmf``."""
+        return as_json(event="websocket:dtmf", digit=digit, duration=260)
+
+    def mark_passed(self, name: str, *, played: bool) -> Message | None:
+        """``websocket:notify`` gives back the payload, which is the name here."""
+        if not played:
+            return None
+        return as_json(event="websocket:notify", payload=orjson.loads(name))
+
+    def cleared(self) -> Message:
+        """``websocket:cleared``."""
+        return as_json(event="websocket:cleared")
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        value = self.parsed(message)
+        match kind := value.get("action"):
+            case "clear":
+                return (Clear(),)
+            case "notify":
+                return (Mark(orjson.dumps(value.get("payload")).decode()),)
+        raise self.wrong(f"an action it does not know: {kind!r}")
+
+
+def _check(request: Request, secret: str, now: float) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return "there is no JWT in Authorization"
+    try:
+        # The time is checked below, against the caller's clock.
+        options: Any = {
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+            "verify_aud": False,
+        }
+        told = jwt.decode(token.strip(), secret, algorithms=["HS256"], options=options)
+        issued_at = float(told["iat"])
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+        return "the JWT in Authorization is not signed with our secret (HS256)"
+    except (jwt.InvalidTokenError, ValueError, KeyError, TypeError):
+        return "the JWT in Authorization is malformed"
+    if abs(now - issued_at) > TOLERANCE_S:
+        return f"the JWT in Authorization was issued {now - issued_at:.0f} s ago"
+    wanted = told.get("payload_hash")
+    if not request.body or wanted is None:
+        return ""
+    fits = same(str(wanted), hashlib.sha256(request.body).hexdigest())
+    return "" if fits else "the JWT in Authorization is of another body"
+
+
+def _sign(url: str, key: str, now: float, nonce: str) -> list[tuple[str, str]]:
+    return [("Authorization", "Bearer " + jwt.encode({"iat": int(now)}, key, "HS256"))]
+
+
+def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
+    """An NCCO. Source: https://developer.vonage.com/en/voice/voice-api/ncco-reference
+
+    It cannot refuse; an empty one ends the call.
+    """
+    if outcome != "connect":
+        return json_answer([])
+    endpoint = {
+        "type": "websocket",
+        "uri": url,
+        "content-type": "audio/l16;rate=16000",
+        "headers": {"from": call.caller, "to": call.callee},
+    }
+    return json_answer([{"action": "connect", "endpoint": [endpoint]}])
+
+
+def _hang_up(context: RestContext, start: Start) -> RestRequest:
+    return RestRequest(
+        method="PUT",
+        url=f"{context.base}/v1/calls/{segment(start.call_id)}",
+        headers={
+            "Authorization": f"Bearer {_application_token(context)}",
+            "Content-Type": "application/json",
+        },
+        body=b'{"action":"hangup"}',
+    )
+
+
+def _application_token(context: RestContext) -> str:
+    """Return the JWT that the API takes from an application, good for a minute.
+
+    The key is PEM text; its line breaks may be written as ``\\n``. Raises ConfigError if it is no
+    RSA key, or if the library for it is not installed.
+    """
+    claims = {
+        "application_id": context.secrets["VONAGE_APPLICATION_ID"],
+        "iat": int(context.now),
+        "exp": int(context.now) + TOKEN_S,
+        "jti": context.unique,
+    }
+    key = context.secrets["VONAGE_PRIVATE_KEY"].replace("\\n", "\n")
+    try:
+        return jwt.encode(claims, key, "RS256")
+    except NotImplementedError as error:  # PyJWT's word for "cryptography is not installed"
+        problem = "signing for Vonage needs another library: pip install 'voxpy[providers]'"
+        raise ConfigError(problem) from error
+    except (jwt.InvalidKeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"VONAGE_PRIVATE_KEY is no RSA private key in PEM: {error}") from error
+
+
+PROVIDER = Provider(
+    name="vonage",
+    source="https://developer.vonage.com/en/voice/voice-api/guides/websockets",
+    stream=VonageStream,
+    carrier=VonageCarrier,
+    formats=(pcm16(16000), pcm16(8000), pcm16(24000)),
+    hang_up="close",
+    signature=Signature(
+        secret="VONAGE_SIGNATURE_SECRET",  # noqa: S106  names of secrets, here and below
+        check=_check,
+        sign=_sign,
+        source="https://developer.vonage.com/en/getting-started/concepts/webhooks",
+    ),
+    answer_call=_answer_call,
+    rest=RestApi(
+        secrets=("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY"),
+        address_secret="VONAGE_API_URL",  # noqa: S106
+        address="https://api.nexmo.com",
+        hang_up=_hang_up,
+        source="https://developer.vonage.com/en/api/voice#updateCall",
+    ),
+)

@@ -8,33 +8,30 @@ hang-up are that scenario's; it may end the call when the socket closes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import orjson
+from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
+from voxpy.channels.providers.events import (
+    Audio,
+    HostEvent,
+    Ignored,
+    Start,
+    StreamEvent,
+    Unknown,
+)
+from voxpy.channels.providers.jsonstream import JsonCarrier, as_json
+from voxpy.channels.providers.provider import MediaStream, Message, PhoneCall, Provider
 
-from voxpy.audio.frame import Format
-from voxpy.channels.providers.events import Audio, Start, StreamEvent, Unknown
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
-
-__all__ = ["Voximplant"]
+__all__ = ["PROVIDER", "VoximplantCarrier", "VoximplantStream"]
 
 ENCODINGS = {"pcm16": "PCM16", "pcmu": "ULAW", "pcma": "ALAW"}
 
 
-class Voximplant(MediaStream):
+class VoximplantStream(MediaStream):
     """JSON both ways, the same three messages."""
 
-    provider: ClassVar[Provider] = Provider(
-        name="voximplant",
-        hang_up="close",
-        transfer="none",
-        ahead=False,
-        marks=False,
-        source="https://voximplant.com/docs/guides/media-streams/format",
-    )
-
-    def __init__(self, query: Mapping[str, str] | None = None) -> None:
-        super().__init__(query)
+    def __init__(self, provider: Provider, query: Mapping[str, str] | None = None) -> None:
+        super().__init__(provider, query)
         self._sequence = 0
         self._chunk = 0
         self._samples = 0
@@ -49,6 +46,9 @@ class Voximplant(MediaStream):
             case "stop":
                 return (self.stopped(value),)
         return (Unknown(str(kind), value),)
+
+    def _binary(self, message: bytes) -> Sequence[StreamEvent]:
+        raise self.wrong(f"a binary message of {len(message)} bytes")
 
     def _start(self, start: Mapping[str, Any]) -> Start:
         form = self.part(start, "mediaFormat")
@@ -68,13 +68,9 @@ class Voximplant(MediaStream):
         """``start``, for our direction."""
         fmt = self.started.format
         form = {"encoding": ENCODINGS[fmt.encoding], "sampleRate": fmt.rate_hz, "channels": 1}
-        fields = {
-            "event": "start",
-            "sequenceNumber": self._sequence,
-            "start": {"mediaFormat": form, "customParameters": {}},
-        }
-        self._sequence += 1
-        return orjson.dumps(fields).decode()
+        number, self._sequence = self._sequence, self._sequence + 1
+        start = {"mediaFormat": form, "customParameters": {}}
+        return as_json(event="start", sequenceNumber=number, start=start)
 
     def audio(self, data: bytes) -> Message:
         """``media``; ``timestamp`` counts samples and ``chunk`` messages."""
@@ -87,3 +83,68 @@ class Voximplant(MediaStream):
         self._chunk += 1
         self._samples += len(data) // fmt.sample_bytes
         return text
+
+
+class VoximplantCarrier(JsonCarrier):
+    """The stream begins there and here with ``start``."""
+
+    stream_key = "tag"
+    number_key = "sequenceNumber"
+    numbers_are_text = False
+
+    def __init__(self, provider: Provider, call: PhoneCall) -> None:
+        super().__init__(provider, call)
+        self._begun = False
+        self._sent_bytes = 0
+
+    def opening(self) -> Sequence[Message]:
+        """``start``."""
+        fmt = self.call.format
+        form = {"encoding": ENCODINGS[fmt.encoding], "sampleRate": fmt.rate_hz, "channels": 1}
+        start = {
+            "tag": self.stream_id,
+            "mediaFormat": form,
+            "customParameters": {"call_id": self.call.call_id, **self.call.named},
+        }
+        return (self.message("start", start=start),)
+
+    def audio(self, frame: bytes) -> Message | None:
+        """``media``."""
+        self._sent_bytes += len(frame)
+        return super().audio(frame)
+
+    def digit(self, digit: str) -> Message:
+        """Raise LocalProtocolError: there are none."""
+        raise self.cannot("digits")
+
+    def stop(self) -> Message:
+        """``stop``."""
+        seconds = round(self.call.format.duration_s(self._sent_bytes))
+        media = {"bytesSent": self._sent_bytes, "duration": seconds}
+        return self.message("stop", stop={"tag": self.stream_id, "mediaInfo": media})
+
+    def _text(self, message: str) -> Sequence[HostEvent]:
+        value = self.parsed(message)
+        match kind := value.get("event"):
+            case "media" if self._begun:
+                return (self.played(self.part(value, "media")),)
+            case "media":
+                raise self.wrong("audio before its start")
+            case "start":
+                self._begun = True
+                return (Ignored("start"),)
+            case "stop":
+                return (Ignored("stop"),)
+        raise self.wrong(f"an event it does not know: {kind!r}")
+
+
+PROVIDER = Provider(
+    name="voximplant",
+    source="https://voximplant.com/docs/guides/media-streams/format",
+    stream=VoximplantStream,
+    carrier=VoximplantCarrier,
+    formats=(pcm16(8000), pcm16(16000), PCMU, PCMA),
+    hang_up="close",
+    ahead=False,
+    marks=False,
+)

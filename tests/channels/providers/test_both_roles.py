@@ -1,37 +1,60 @@
-"""Both roles joined: what a provider's phone says, its adapter understands, and the other way."""
+"""Every provider of the table, both roles joined: what its phone says, we understand, and back.
+
+A new provider is tried here without a line more. What its pages say of single messages belongs into
+``test_providers.py``.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from xml.etree import ElementTree
 
+import orjson
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
-from voxpy.channels.providers.carrier import (
-    Carrier,
+from voxpy.audio.frame import PCMA, Format, pcm16
+from voxpy.channels.providers.events import (
+    Audio,
     Clear,
+    Dtmf,
     HangUp,
     HostEvent,
     Ignored,
     Mark,
-    PhoneCall,
+    MarkPlayed,
     Play,
     PlayDigits,
+    Start,
+    Stop,
+    StreamEvent,
 )
-from voxpy.channels.providers.carriers import CARRIERS, carrier
-from voxpy.channels.providers.events import Audio, Dtmf, MarkPlayed, Start, Stop, StreamEvent
-from voxpy.channels.providers.provider import MediaStream, Message
-from voxpy.channels.providers.providers import PROVIDERS, media_stream
-from voxpy.errors import LocalProtocolError, RemoteProtocolError
+from voxpy.channels.providers.http import Asked, Outcome, RestContext
+from voxpy.channels.providers.provider import Message, PhoneCall
+from voxpy.channels.providers.table import PROVIDERS, find_provider
+from voxpy.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 
-ALL = sorted(CARRIERS)
+ALL = sorted(PROVIDERS)
+ON_WEBSOCKETS = sorted(n for n, p in PROVIDERS.items() if p.transport == "websocket")
 WITHOUT_DIGITS = {"voximplant"}
 WITHOUT_STOP = {"vonage", "plivo", "jambonz", "asterisk"}
 """Their sockets close and that is all."""
 NAMELESS = {"audiosocket"}
+
+KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    .decode()
+)
+"""A secret that will do for any API."""
 
 
 def phone_call(fmt: Format) -> PhoneCall:
@@ -45,8 +68,9 @@ class Pair:
     """A provider's side and ours, joined."""
 
     def __init__(self, name: str, fmt: Format | None = None) -> None:
-        self.carrier: Carrier = carrier(name, phone_call(fmt or CARRIERS[name].formats[0]))
-        self.host: MediaStream = media_stream(name, self.carrier.query)
+        self.provider = PROVIDERS[name]
+        self.carrier = self.provider.place(phone_call(fmt or self.provider.formats[0]))
+        self.host = self.provider.open_stream(self.carrier.query)
         self.began: list[StreamEvent] = [
             event for message in self.carrier.opening() for event in self.host.receive(message)
         ]
@@ -74,13 +98,9 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     return Pair(request.param)
 
 
-def test_there_is_a_carrier_for_every_adapter() -> None:
-    assert set(CARRIERS) == set(PROVIDERS)
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_the_start_names_the_call_in_every_format(name: str) -> None:
-    for fmt in CARRIERS[name].formats:
+    for fmt in PROVIDERS[name].formats:
         pair = Pair(name, fmt)
         start = pair.host.started
         assert start.format == fmt
@@ -99,7 +119,7 @@ def test_what_the_caller_says_arrives_whole(name: str, frames: int, filling: byt
     size = pair.fmt.frame_bytes
     said = (filling * size)[:size]
     heard = [e for _ in range(frames) for e in pair.host_hears(said)]
-    whole = frames // 5 * 5 if name == "exotel" else frames  # its messages hold five
+    whole = frames - frames % PROVIDERS[name].chunk_frames
     assert b"".join(e.data for e in heard if isinstance(e, Audio)) == said * whole
 
 
@@ -112,8 +132,7 @@ def test_what_the_host_plays_arrives_whole(name: str, frames: int, filling: byte
 
 
 def test_digits(pair: Pair) -> None:
-    name = pair.carrier.name
-    if name in WITHOUT_DIGITS:
+    if pair.provider.name in WITHOUT_DIGITS:
         with pytest.raises(LocalProtocolError, match="has no digits"):
             pair.carrier.digit("1")
         return
@@ -121,7 +140,7 @@ def test_digits(pair: Pair) -> None:
 
 
 def test_marks_come_back_with_their_names(pair: Pair) -> None:
-    if not pair.host.provider.marks:
+    if not pair.provider.marks:
         with pytest.raises(LocalProtocolError, match="has no marks"):
             pair.host.mark("25")
         return
@@ -135,7 +154,7 @@ def test_marks_come_back_with_their_names(pair: Pair) -> None:
 
 
 def test_a_clear_is_understood_and_its_answer_too(pair: Pair) -> None:
-    if not pair.host.provider.ahead:
+    if not pair.provider.ahead:
         with pytest.raises(LocalProtocolError, match="has no clear"):
             pair.host.clear()
         return
@@ -144,18 +163,18 @@ def test_a_clear_is_understood_and_its_answer_too(pair: Pair) -> None:
 
 
 def test_the_host_hangs_up_by_message_where_it_can(pair: Pair) -> None:
-    if pair.host.provider.hang_up == "message":
+    if pair.provider.hang_up == "message":
         assert pair.phone_gets(pair.host.hang_up()) == [HangUp()]
 
 
 def test_the_host_sends_digits_where_it_can(pair: Pair) -> None:
-    if pair.host.provider.sends_dtmf:
+    if pair.provider.sends_dtmf:
         assert pair.phone_gets(pair.host.dtmf("12#")) == [PlayDigits("12#")]
 
 
 def test_the_caller_hangs_up(pair: Pair) -> None:
     stop = pair.carrier.stop()
-    if pair.carrier.name in WITHOUT_STOP:
+    if pair.provider.name in WITHOUT_STOP:
         assert stop is None
     else:
         (event,) = pair.host_gets(stop)
@@ -169,13 +188,13 @@ def test_an_answer_changes_nothing_for_the_caller(pair: Pair) -> None:
 # -- what a provider would not take ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - {"audiosocket"}))
+@pytest.mark.parametrize("name", ON_WEBSOCKETS)
 def test_a_message_nobody_knows_is_refused(name: str) -> None:
     with pytest.raises(RemoteProtocolError, match=f"the host sent {name} "):
         Pair(name).phone_gets('{"event":"new","command":"NEW","type":"new","streamSid":"x"}')
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - {"audiosocket"}))
+@pytest.mark.parametrize("name", ON_WEBSOCKETS)
 @pytest.mark.parametrize("text", ["{", "[1]", "null", "é"])
 def test_no_json_is_refused(name: str, text: str) -> None:
     with pytest.raises(RemoteProtocolError, match="no JSON"):
@@ -201,7 +220,7 @@ def test_what_a_provider_would_not_take(name: str, message: Message, problem: st
 
 
 def test_audio_before_the_start_of_a_voximplant_stream() -> None:
-    side = carrier("voximplant", phone_call(pcm16(8000)))
+    side = PROVIDERS["voximplant"].place(phone_call(pcm16(8000)))
     with pytest.raises(RemoteProtocolError, match="audio before its start"):
         side.receive('{"event":"media","media":{"payload":"AAA="}}')
 
@@ -222,6 +241,63 @@ def _bytes(message: Message) -> bytes:
 
 def test_a_format_the_provider_does_not_carry() -> None:
     with pytest.raises(LocalProtocolError, match="twilio carries pcmu/8000, not pcma/8000"):
-        carrier("twilio", phone_call(PCMA))
-    with pytest.raises(LocalProtocolError, match="no provider 'twillio'; did you mean 'twilio'"):
-        carrier("twillio", phone_call(PCMU))
+        PROVIDERS["twilio"].place(phone_call(PCMA))
+
+
+def test_an_unknown_provider_is_named_with_the_nearest() -> None:
+    with pytest.raises(ScenarioError, match="no provider 'twillio'; did you mean 'twilio'"):
+        find_provider("twillio")
+
+
+# -- beside the stream -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_provider_says_where_its_protocol_stands_and_can_do_what_it_says(name: str) -> None:
+    pair, provider = Pair(name), PROVIDERS[name]
+    assert provider.name == name
+    assert provider.source.startswith("https://")
+    for able, command in (
+        (provider.ahead, pair.host.clear),
+        (provider.marks, lambda: pair.host.mark("1")),
+        (provider.hang_up == "message", pair.host.hang_up),
+        (provider.sends_dtmf, lambda: pair.host.dtmf("1")),
+    ):
+        if able:
+            assert command()
+        else:
+            with pytest.raises(LocalProtocolError, match=name):
+                command()
+
+
+@pytest.mark.parametrize("name", [n for n, p in PROVIDERS.items() if p.answer_call is not None])
+@pytest.mark.parametrize("outcome", ["connect", "busy", "not found"])
+def test_markup_cannot_be_broken_out_of(name: str, outcome: Outcome) -> None:
+    answer_call = PROVIDERS[name].answer_call
+    assert answer_call is not None
+    call = Asked(caller='"/><Hangup/>&', callee="</Stream>")
+    told = answer_call(outcome, 'wss://h/m?a="<&', call)
+    assert told.body
+    if told.content_type == "text/xml":
+        root = ElementTree.fromstring(told.body)
+        assert root.tag == "Response"
+        assert (root.find(".//Stream") is not None) == (outcome == "connect")
+        assert len(list(root)) == 1
+    else:
+        assert (b"wss://h/m" in told.body) == (outcome == "connect")
+        orjson.loads(told.body)
+
+
+@pytest.mark.parametrize("name", [n for n, p in PROVIDERS.items() if p.rest is not None])
+def test_the_api_is_asked_below_its_address_with_what_it_needs(name: str) -> None:
+    pair, api = Pair(name), PROVIDERS[name].rest
+    assert api is not None
+    assert api.source.startswith("https://")
+    assert api.address.startswith("https://")
+    assert api.secrets
+    given = dict.fromkeys(api.secrets, KEY)
+    context = RestContext(secrets=given, base=api.address, now=1_800_000_000, unique="7")
+    asked = api.hang_up(context, pair.host.started)
+    assert asked.url.startswith(f"{api.address}/")
+    assert pair.host.started.call_id in asked.url
+    assert "Authorization" in asked.headers

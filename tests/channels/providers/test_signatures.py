@@ -15,22 +15,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.channels.providers.proof import (
-    PROOFS,
-    TOLERANCE_S,
-    Request,
-    bears_token,
-    plivo_signature,
-    twilio_signature,
-)
-from voxpy.channels.providers.providers import PROVIDERS
+from voxpy.channels.providers.http import TOLERANCE_S, Request, Signature, bears_token
+from voxpy.channels.providers.plivo import plivo_signature
+from voxpy.channels.providers.table import PROVIDERS
+from voxpy.channels.providers.twilio import twilio_signature
 
 NOW = 1_800_000_000.0
+SECRET = "a-secret-of-thirty-two-characters-or-more"
 URL = "wss://calls.example/media/x"
+SIGNATURES: dict[str, Signature] = {
+    name: p.signature for name, p in PROVIDERS.items() if p.signature is not None
+}
 
 
-def check(provider: str, request: Request, secret: str = "s3cret", now: float = NOW) -> str:
-    return PROOFS[provider].check(request, secret, now)
+def check(provider: str, request: Request, secret: str = SECRET, now: float = NOW) -> str:
+    return SIGNATURES[provider].check(request, secret, now)
 
 
 def test_twilios_own_example() -> None:
@@ -50,31 +49,31 @@ def test_plivo_signs_the_address_with_its_query_sorted_then_the_form_and_the_non
     """As its SDKs build it: plivo/utils/signature_v3.py of github.com/plivo/plivo-python."""
 
     def signed(text: str) -> str:
-        return b64encode(hmac.digest(b"s3cret", text.encode(), hashlib.sha256)).decode()
+        return b64encode(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha256)).decode()
 
     base = "https://calls.example/voice/plivo"
-    assert plivo_signature("s3cret", base, "77") == signed(f"{base}.77")
-    assert plivo_signature("s3cret", f"{base}?b=2&a=1", "77") == signed(f"{base}?a=1&b=2.77")
+    assert plivo_signature(SECRET, base, "77") == signed(f"{base}.77")
+    assert plivo_signature(SECRET, f"{base}?b=2&a=1", "77") == signed(f"{base}?a=1&b=2.77")
     form = {"To": "2", "From": "1"}
-    assert plivo_signature("s3cret", base, "77", form) == signed(f"{base}?From1To2.77")
-    assert plivo_signature("s3cret", base + "?a=1", "77", form) == signed(f"{base}?a=1.From1To2.77")
+    assert plivo_signature(SECRET, base, "77", form) == signed(f"{base}?From1To2.77")
+    assert plivo_signature(SECRET, base + "?a=1", "77", form) == signed(f"{base}?a=1.From1To2.77")
 
 
 def twilio(url: str = URL, **form: str) -> Request:
     return Request(
-        url=url, form=form, headers={"x-twilio-signature": twilio_signature("s3cret", url, form)}
+        url=url, form=form, headers={"x-twilio-signature": twilio_signature(SECRET, url, form)}
     )
 
 
 def plivo(url: str = URL, **form: str) -> Request:
     headers = {
-        "x-plivo-signature-v3": "old," + plivo_signature("s3cret", url, "77", form),
+        "x-plivo-signature-v3": "old," + plivo_signature(SECRET, url, "77", form),
         "x-plivo-signature-v3-nonce": "77",
     }
     return Request(url=url, form=form, headers=headers)
 
 
-def jwt(head: dict[str, Any], claims: dict[str, Any], secret: bytes = b"s3cret") -> str:
+def jwt(head: dict[str, Any], claims: dict[str, Any], secret: bytes = SECRET.encode()) -> str:
     def part(data: bytes) -> str:
         return urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -125,7 +124,7 @@ def test_a_jwt_of_vonage() -> None:
     assert check("vonage", vonage()) == ""
     assert check("vonage", vonage(body, payload_hash=fits)) == ""
     assert "of another body" in check("vonage", vonage(b"{}", payload_hash=fits))
-    assert "not signed with our secret" in check("vonage", vonage(), secret="other")
+    assert "not signed with our secret" in check("vonage", vonage(), secret=SECRET[::-1])
     assert "not signed with our secret" in check("vonage", vonage(alg="none"))
     assert "was issued 301 s ago" in check("vonage", vonage(age_s=TOLERANCE_S + 1))
     assert "was issued -301 s ago" in check("vonage", vonage(age_s=-TOLERANCE_S - 1))
@@ -146,7 +145,7 @@ def test_ed25519_of_telnyx() -> None:
     assert check("telnyx", good, "no key").endswith("does not fit")
 
 
-@given(st.sampled_from(sorted(PROOFS)), st.text(max_size=80), st.text(max_size=20))
+@given(st.sampled_from(sorted(SIGNATURES)), st.text(max_size=80), st.text(max_size=20))
 def test_whatever_stands_in_the_headers_is_refused_and_raises_nothing(
     provider: str, text: str, at: str
 ) -> None:
@@ -177,6 +176,18 @@ def test_a_token_of_ours(url: str, authorization: str, bears: bool) -> None:
     assert bears_token(request, "open-sesame") is bears
 
 
-def test_every_proof_belongs_to_a_provider_and_names_its_source() -> None:
-    assert set(PROOFS) <= set(PROVIDERS)
-    assert all(proof.source.startswith("https://") for proof in PROOFS.values())
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_what_a_provider_signs_it_also_accepts(name: str) -> None:
+    signature = SIGNATURES[name]
+    assert signature.source.startswith("https://")
+    if signature.sign is None:
+        assert not signature.streams
+        return
+    url = URL + "?from=%2B1"
+    headers = PROVIDERS[name].stream_headers(
+        url, {signature.secret: SECRET}.get, now=NOW, nonce="7"
+    )
+    signed = Request(url=url, headers={k.lower(): v for k, v in headers})
+    assert check(name, signed) == ""
+    assert check(name, signed, secret=SECRET[::-1])
+    assert PROVIDERS[name].stream_headers(url, lambda name: None, now=NOW, nonce="7") == []

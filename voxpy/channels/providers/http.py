@@ -1,0 +1,246 @@
+"""The HTTP beside a provider's stream: who asks us, what we answer, and what we ask of its API.
+
+Before a call a provider may ask what to do with it (a webhook, answered with markup), it may sign
+that request and the one that opens the stream, and it may have an API that hangs up. Here is what
+these have in common; which provider does what how stands in its file.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from xml.sax.saxutils import quoteattr
+
+import attrs
+import orjson
+
+from voxpy.channels.providers.events import Start
+
+__all__ = [
+    "TOKEN_SECRET",
+    "TOLERANCE_S",
+    "Answer",
+    "Asked",
+    "Outcome",
+    "Request",
+    "RestApi",
+    "RestContext",
+    "RestRequest",
+    "Signature",
+    "asked",
+    "basic",
+    "bears_token",
+    "json_answer",
+    "misfit",
+    "same",
+    "segment",
+    "spellings",
+    "twiml_parameters",
+    "twiml_reject",
+    "xml_answer",
+]
+
+TOKEN_SECRET = "MEDIA_TOKEN"  # noqa: S105  the name of a secret
+TOLERANCE_S = 300.0
+"""How old a signed time may be: what Telnyx and Vonage recommend."""
+DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+
+
+# -- who asks --------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """A request as the provider sent it.
+
+    ``url`` is the address it called (scheme, host and query included), not the one behind a proxy.
+    Names of ``headers`` are in lower case. ``form`` is a POST's urlencoded body, empty otherwise.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    form: Mapping[str, str] = attrs.field(factory=dict)
+    body: bytes = b""
+
+
+@attrs.frozen(kw_only=True)
+class Signature:
+    """How a provider signs its requests, in both roles.
+
+    ``secret`` names the secret it is made and checked with. ``check(request, secret, now)`` returns
+    what is wrong, or nothing; ``now`` is the date in seconds since 1970. ``sign(url, secret, now,
+    nonce)`` returns the headers with which the provider opens a stream; ``nonce`` is a text never
+    used before. ``webhooks`` says whether its webhooks are signed, ``library`` what must be
+    installed to check them.
+    """
+
+    secret: str
+    check: Callable[[Request, str, float], str]
+    sign: Callable[[str, str, float, str], list[tuple[str, str]]] | None = None
+    webhooks: bool = True
+    library: str = ""
+    source: str
+
+    @property
+    def streams(self) -> bool:
+        """Whether the request that opens a stream is signed."""
+        return self.sign is not None
+
+
+def bears_token(request: Request, token: str) -> bool:
+    """Whether ``token`` is in the address (``?token=``) or the Authorization, in any usual form.
+
+    That is ``Bearer token``, the password (or all) of ``Basic``, or the token alone.
+    """
+    given = [value for name, value in parse_qsl(urlsplit(request.url).query) if name == "token"]
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    given += [rest.strip()] if rest else [scheme]
+    if scheme.lower() == "basic":
+        try:
+            pair = b64decode(rest, validate=True).decode()
+            given += [pair, pair.partition(":")[2]]
+        except ValueError:
+            pass
+    return any(same(one, token) for one in given)
+
+
+def same(given: str, wanted: str) -> bool:
+    """Compare in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+def spellings(url: str) -> Iterator[str]:
+    """Yield the address as it may have been signed: with and without the port, or a last slash."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme, 443)
+    places = dict.fromkeys((parts.netloc, host, f"{host}:{port}"))
+    paths = dict.fromkeys((parts.path, parts.path.rstrip("/"), parts.path.rstrip("/") + "/"))
+    for place in places:
+        for path in paths:
+            yield urlunsplit(parts._replace(netloc=place, path=path))
+
+
+def misfit(header: str, url: str) -> str:
+    """Return what is wrong with a signature that does not fit."""
+    return f"{header} does not fit the address {url.partition('?')[0]}"
+
+
+# -- what we answer --------------------------------------------------------------------------------
+
+XML, JSON = "text/xml", "application/json"
+Outcome = Literal["connect", "busy", "not found"]
+
+
+@attrs.frozen
+class Asked:
+    """Who calls whom, of a provider's request; empty where it does not say."""
+
+    caller: str
+    callee: str
+
+
+@attrs.frozen
+class Answer:
+    """What to answer."""
+
+    content_type: str
+    body: bytes
+    status: int = 200
+
+
+_CALLER = ("From", "from", "CallFrom", "caller")
+_CALLEE = ("To", "to", "CallTo", "called")
+
+
+def asked(fields: Mapping[str, Any]) -> Asked:
+    """Read the fields of a form, a query or a JSON object, whichever the provider sends."""
+    return Asked(caller=_first(fields, _CALLER), callee=_first(fields, _CALLEE))
+
+
+def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return next((v for n in names if isinstance(v := fields.get(n), str) and v), "")
+
+
+def xml_answer(inner: str) -> Answer:
+    """Return a ``<Response>`` with ``inner``, which is XML already."""
+    text = f'<?xml version="1.0" encoding="UTF-8"?><Response>{inner}</Response>'
+    return Answer(XML, text.encode())
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    """Return a value as JSON."""
+    return Answer(JSON, orjson.dumps(value), status)
+
+
+def twiml_parameters(call: Asked) -> str:
+    """Return the ``<Parameter>`` elements that TwiML and TeXML carry into the stream."""
+    pairs = (("from", call.caller), ("to", call.callee))
+    return "".join(f'<Parameter name="{n}" value={quoteattr(v)}/>' for n, v in pairs if v)
+
+
+def twiml_reject(outcome: Outcome) -> Answer:
+    """Return the refusal of TwiML and TeXML."""
+    return xml_answer(f'<Reject reason="{"busy" if outcome == "busy" else "rejected"}"/>')
+
+
+# -- what we ask of its API ------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class RestRequest:
+    """One HTTP request."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RestContext:
+    """What every request of an API is made from.
+
+    ``secrets`` are those the API needs, ``base`` its address without a slash behind it, ``now`` the
+    date in seconds since 1970, ``unique`` a text never used before.
+    """
+
+    secrets: Mapping[str, str]
+    base: str
+    now: float
+    unique: str
+
+
+@attrs.frozen(kw_only=True)
+class RestApi:
+    """A provider's API: functions that make requests; the host sends them.
+
+    ``secrets`` must all be there; ``address_secret`` names the secret that may give another address
+    than ``address`` (a region's). ``hang_up(context, start)`` ends the call that ``start`` began
+    and raises ConfigError for secrets that cannot be used; ``already_over`` are the statuses that
+    say the call is not up any more: what we wanted. It is needed where closing the stream leaves
+    the call up, and surer where it does not, whatever stands behind the stream in its markup.
+
+    The request that places a call is one more function here, made from the same context.
+    """
+
+    secrets: tuple[str, ...]
+    address_secret: str
+    address: str
+    hang_up: Callable[[RestContext, Start], RestRequest]
+    already_over: frozenset[int] = frozenset({404})
+    source: str
+
+
+def segment(text: str) -> str:
+    """Return a text as one segment of a path."""
+    return quote(text, safe=":")
+
+
+def basic(user: str, password: str) -> str:
+    """Return the Authorization of a user."""
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
