@@ -24,7 +24,7 @@ from voxpy.engine.callport import (
 from voxpy.engine.clock import MediaClock
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Limits, Settings
 from voxpy.engine.trace import Trace
 from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName
@@ -200,7 +200,8 @@ def make_session(limits: Limits = Limits()) -> Session:  # noqa: B008  frozen, a
     unused: Any = None  # nothing here dials, reads secrets or writes files
 
     async def inside_a_loop() -> Session:
-        surroundings = Surroundings(
+        context = SessionContext(
+            session_id="s-1",
             settings=Settings(limits=limits),
             secrets=unused,
             trace=Trace(now=lambda: 0.0, masking=Masker()),
@@ -209,7 +210,7 @@ def make_session(limits: Limits = Limits()) -> Session:  # noqa: B008  frozen, a
             realtime=RealtimeEndpoint(url="ws://localhost"),
             files=unused,
         )
-        return Session("s-1", surroundings)
+        return Session(context)
 
     return trio.run(inside_a_loop)
 

@@ -12,7 +12,7 @@ from voxpy.engine.clock import MediaClock
 from voxpy.engine.context import running
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Limits, Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import NoSession
@@ -28,7 +28,8 @@ def written(*messages: Any, **limits: Any) -> list[str]:
     entries: list[Entry] = []
     trace = Trace(now=lambda: 0.0, masking=Masker(["sk-123456"]))
     trace.add_sink(entries.append)
-    around = Surroundings(
+    context = SessionContext(
+        session_id="s-1",
         settings=Settings(limits=Limits(**limits)),
         secrets=unused,
         trace=trace,
@@ -37,7 +38,7 @@ def written(*messages: Any, **limits: Any) -> list[str]:
         realtime=RealtimeEndpoint(url="ws://localhost/"),
         files=unused,
     )
-    with running(Session("s-1", around)):
+    with running(Session(context)):
         for message in messages:
             Logger.write(message)
         assert all((e.kind, e.name) == ("log", "Logger.write") for e in entries)

@@ -7,7 +7,7 @@ from voxpy.engine.clock import MediaClock
 from voxpy.engine.context import running
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import NotSupported, ScenarioError, UnknownName
@@ -56,7 +56,8 @@ def make_session(entries: list[Entry]) -> Session:
     unused: Any = None  # nothing here dials, reads secrets or writes files
     trace = Trace(now=lambda: 0.0, masking=Masker())
     trace.add_sink(entries.append)
-    surroundings = Surroundings(
+    context = SessionContext(
+        session_id="s-1",
         settings=Settings(),
         secrets=unused,
         trace=trace,
@@ -65,7 +66,7 @@ def make_session(entries: list[Entry]) -> Session:
         realtime=RealtimeEndpoint(url="ws://localhost"),
         files=unused,
     )
-    return Session("s-1", surroundings)
+    return Session(context)
 
 
 def install(folder: Path, module: str, value: str) -> None:

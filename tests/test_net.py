@@ -21,7 +21,7 @@ from voxpy.engine.ending import EndReason
 from voxpy.engine.http import RESPONSE_BYTES, HttpRequest, fetch
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import LimitExceeded, NoSession, NotSupported, ScenarioError, UnknownName
@@ -146,8 +146,8 @@ async def session(entries: list[Entry]) -> Session:
     trace = Trace(now=trio.current_time, masking=Masker(["the-known-secret"]))
     trace.add_sink(entries.append)
     return Session(
-        "s-1",
-        Surroundings(
+        SessionContext(
+            session_id="s-1",
             settings=Settings(),
             secrets=unused,
             trace=trace,

@@ -16,7 +16,7 @@ from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import NoSession, ScenarioError
@@ -36,7 +36,9 @@ def play(folder: Path, source: str, **settings: Any) -> tuple[Session, list[Entr
     async def main() -> Session:
         trace = Trace(now=clock.now, masking=Masker())
         trace.add_sink(entries.append)
-        around = Surroundings(
+        context = SessionContext(
+            session_id="s-1",
+            program=compile_scenarios([path]),
             settings=Settings(**settings),
             secrets=unused,
             trace=trace,
@@ -45,11 +47,11 @@ def play(folder: Path, source: str, **settings: Any) -> tuple[Session, list[Entr
             realtime=RealtimeEndpoint(url="ws://localhost/"),
             files=unused,
         )
-        session = Session("s-1", around)
+        session = Session(context)
         with running(session):
             session.post(session.listeners, AppEvents.Started(session_id="s-1"))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(session.run, compile_scenarios([path]))
+                nursery.start_soon(session.run)
                 await trio.sleep(10)
                 session.end(EndReason.HOST_SHUTDOWN)
         return session

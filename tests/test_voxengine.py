@@ -16,7 +16,7 @@ from voxpy.engine.context import running
 from voxpy.engine.ending import EndReason
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import LimitExceeded, NoSession, NotSupported, ScenarioError, UnknownName
@@ -30,6 +30,9 @@ class OneSecret:
 
     def missing(self, name: str) -> str:
         return f"add {name}"
+
+    def values(self) -> tuple[str, ...]:
+        return ()
 
 
 class Line:
@@ -54,8 +57,8 @@ def make_session(entries: list[Entry]) -> Session:
     trace = Trace(now=lambda: 0.0, masking=Masker())
     trace.add_sink(entries.append)
     return Session(
-        "s-1",
-        Surroundings(
+        SessionContext(
+            session_id="s-1",
             settings=Settings(),
             secrets=OneSecret(),
             trace=trace,

@@ -165,7 +165,7 @@ class Call(Emitter):
         ScenarioError for what is not a string. VoxEngine: Call.customData.
         """
         if value is not None:
-            limit_bytes = self._session.around.settings.limits.custom_data_bytes
+            limit_bytes = self._session.context.settings.limits.custom_data_bytes
             self._control.custom_data = _bounded_text("custom_data", value, limit_bytes)
         return self._control.custom_data
 

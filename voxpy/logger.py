@@ -26,7 +26,7 @@ class LoggerNamespace:
         """
         session = current("Logger.write")
         text = message if isinstance(message, str) else _as_json(message)
-        limit = session.around.settings.limits.log_characters
+        limit = session.context.settings.limits.log_characters
         session.trace.log(text if len(text) <= limit else text[: limit - 1] + "…")
 
     def hide_tones(self, flag: bool) -> None:

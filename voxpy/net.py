@@ -271,7 +271,7 @@ async def _perform(
             result = HttpRequestResult(code=LIMIT_EXCEEDED, error=why)
         else:
             async with pending.active:
-                send = session.around.fetch or fetch
+                send = session.context.fetch or fetch
                 result = await send(request, None)
     finally:
         pending.count -= 1

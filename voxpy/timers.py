@@ -72,7 +72,7 @@ def _timers(session: Session) -> Timers:
                 raise NoSession("timers are not available: the session has ended")
             session.on_start("timer", task, *args)
 
-        limit = session.around.settings.limits.timers
+        limit = session.context.settings.limits.timers
         timers = Timers(limit=limit, start=start, fire=session.post_callback)
         session.parts["timers"] = timers
     assert isinstance(timers, Timers)

@@ -106,7 +106,7 @@ class VoxEngineNamespace(PlayerFunctions):
     def get_secret_value(self, name: str) -> str | None:
         """Return a secret, or None if there is none. VoxEngine: VoxEngine.getSecretValue."""
         session = current("VoxEngine.get_secret_value")
-        value = session.around.secrets.get(name) if name else None
+        value = session.context.secrets.get(name) if name else None
         # Not under "secret": everything that stands there is masked, and the name is wanted.
         session.trace.command("VoxEngine.get_secret_value", key=name, found=value is not None)
         return value
@@ -121,7 +121,7 @@ class VoxEngineNamespace(PlayerFunctions):
         if value is not None:
             if not isinstance(value, str):
                 raise ScenarioError(f"custom_data must be a string, not {type(value).__name__}")
-            limit = session.around.settings.limits.custom_data_bytes
+            limit = session.context.settings.limits.custom_data_bytes
             if len(value.encode()) > limit:
                 raise LimitExceeded(f"custom_data holds {limit} bytes, not {len(value.encode())}")
             session.custom_data = value

@@ -24,9 +24,10 @@ from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Leg, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.host.warmup import warm_up
 from voxpy.lab.bench.framing import FRAME_BYTES
 from voxpy.lab.bench.pacing import answer
@@ -56,7 +57,7 @@ class Host:
 
     def session(self, leg: Leg) -> HostedSession:
         """Return the session of one call."""
-        plan = SessionPlan(
+        context = SessionContext(
             session_id=f"s-{next(self._numbers)}",
             rule_name="bench",
             program=self._program,
@@ -65,9 +66,8 @@ class Host:
             media_clock=self.clock,
             open_stream=open_tcp,
             realtime=self._realtime,
-            base=self._base,
         )
-        return HostedSession(plan, leg)
+        return HostedSession(context, leg, Keeping(base=self._base))
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection of a provider."""

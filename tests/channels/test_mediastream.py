@@ -25,11 +25,12 @@ from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.errors import RemoteProtocolError
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import serve_stream
 from voxpy.project.secrets import Secrets
@@ -100,7 +101,7 @@ async def calling(
     media = clock.MediaClock()
 
     def make_session(leg: MediaStreamLeg) -> HostedSession:
-        plan = SessionPlan(
+        context = SessionContext(
             session_id="s-1",
             rule_name="all",
             program=compile_scenarios([scenario]),
@@ -109,11 +110,9 @@ async def calling(
             media_clock=media,
             open_stream=MemoryDialer(nursery, partial(serve_stream, engines=engines)),
             realtime=RealtimeEndpoint(url="ws://agent.test/api/v1/realtime/session"),
-            base=folder,
-            sinks=[call.entries.append],
         )
         call.began_at = clock.now()
-        call.hosted = HostedSession(plan, leg)
+        call.hosted = HostedSession(context, leg, Keeping(base=folder, sinks=[call.entries.append]))
         return call.hosted
 
     async def serve(stream: trio.abc.Stream) -> None:

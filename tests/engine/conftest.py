@@ -21,7 +21,7 @@ from voxpy.engine.events import Started
 from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Limits, OnHandlerError, Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import ConnectFailed
@@ -35,6 +35,9 @@ class NoSecrets:
 
     def missing(self, name: str) -> str:
         return f"add {name}=..."
+
+    def values(self) -> tuple[str, ...]:
+        return ()
 
 
 @attrs.frozen
@@ -63,7 +66,7 @@ class Play:
         with running(self.session):
             self.session.post(self.session.listeners, Started(session_id=self.session.session_id))
             task_status.started()
-            self.end = await self.session.run(self.program)
+            self.end = await self.session.run()
         return self.end
 
     @property
@@ -108,7 +111,9 @@ class Stage:
         trace = Trace(now=clock.now, masking=Masker())
         entries: list[Entry] = []
         trace.add_sink(entries.append)
-        around = Surroundings(
+        context = SessionContext(
+            session_id=f"s-{len(self.plays)}",
+            program=program,
             settings=Settings(limits=Limits(**limits), on_handler_error=on_handler_error),
             secrets=NoSecrets(),
             trace=trace,
@@ -117,7 +122,7 @@ class Stage:
             realtime=RealtimeEndpoint(url="ws://localhost/realtime"),
             files=Files(self.folder),
         )
-        play = Play(Session(f"s-{len(self.plays)}", around), program, entries)
+        play = Play(Session(context), program, entries)
         self.plays.append(play)
         return play
 

@@ -14,12 +14,13 @@ from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.errors import ConnectFailed
 from voxpy.history.history import History
 from voxpy.history.record import CallRecord
 from voxpy.history.search import SessionRow, find_sessions
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.project.secrets import Secrets
 
 SCENARIO = """
@@ -42,7 +43,7 @@ async def hosted(folder: Path, history: History) -> AsyncIterator[HostedSession]
     path = folder / "mine.py"
     path.write_text(SCENARIO)
     media = clock.MediaClock()
-    plan = SessionPlan(
+    context = SessionContext(
         session_id="s-1",
         rule_name="all",
         program=compile_scenarios([path]),
@@ -51,13 +52,11 @@ async def hosted(folder: Path, history: History) -> AsyncIterator[HostedSession]
         media_clock=media,
         open_stream=no_network,
         realtime=RealtimeEndpoint(url="ws://x.test/"),
-        base=folder,
-        history=history,
     )
     leg = SimulatedLeg(leg_id="call-1", callerid="+1555", destination="+1666")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(media.run)
-        yield HostedSession(plan, leg)
+        yield HostedSession(context, leg, Keeping(base=folder, history=history))
         nursery.cancel_scope.cancel()
 
 

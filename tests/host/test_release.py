@@ -38,13 +38,16 @@ SECRETS = {
 class Known:
     """Secrets that are these."""
 
-    values: Mapping[str, str]
+    given: Mapping[str, str]
 
     def get(self, name: str) -> str | None:
-        return self.values.get(name)
+        return self.given.get(name)
 
     def missing(self, name: str) -> str:
         return f"{name} is missing"
+
+    def values(self) -> tuple[str, ...]:
+        return ()
 
 
 def pem(key: Any) -> str:

@@ -18,10 +18,11 @@ from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConnectFailed
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.project.secrets import Secrets
 
 ANSWERS = """
@@ -47,7 +48,7 @@ async def hosted(
     path.write_text(source)
     media = clock.MediaClock()
     leg = SimulatedLeg(leg_id="call-1", callerid="+1555", destination="+1666")
-    plan = SessionPlan(
+    context = SessionContext(
         session_id="s-1",
         rule_name="all",
         program=compile_scenarios([path]),
@@ -56,12 +57,10 @@ async def hosted(
         media_clock=media,
         open_stream=no_network,
         realtime=RealtimeEndpoint(url="ws://x.test/"),
-        base=folder,
-        sinks=[sink],
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(media.run)
-        yield HostedSession(plan, leg), leg
+        yield HostedSession(context, leg, Keeping(base=folder, sinks=[sink])), leg
         nursery.cancel_scope.cancel()
 
 

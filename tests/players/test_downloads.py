@@ -14,10 +14,10 @@ from voxpy import AppEvents
 from voxpy.engine.clock import MediaClock
 from voxpy.engine.context import running
 from voxpy.engine.http import BodyPart
-from voxpy.engine.loader import compile_scenarios
+from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import ScenarioError, SoundFailed
@@ -215,12 +215,14 @@ async def test_progressive_playback_begins_before_the_download_is_complete(
     path.write_text(PROGRESSIVE % {"url": site.url, "kind": kind})
     entries: list[Entry] = []
     clock = MediaClock()
-    session = real_session(clock, entries, SessionFolder.create(tmp_path, "s-1"))
+    session = real_session(
+        clock, entries, SessionFolder.create(tmp_path, "s-1"), compile_scenarios([path])
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(clock.run)
         with running(session), trio.fail_after(20):
             session.post(session.listeners, AppEvents.Started(session_id="s-1"))
-            await session.run(compile_scenarios([path]))
+            await session.run()
         nursery.cancel_scope.cancel()
     assert session.errors == []
     names = [e.name for e in entries if e.kind == "event"]
@@ -246,13 +248,16 @@ async def started(event):
 """
 
 
-def real_session(clock: MediaClock, entries: list[Entry], files: SessionFolder) -> Session:
+def real_session(
+    clock: MediaClock, entries: list[Entry], files: SessionFolder, program: Program
+) -> Session:
     unused: Any = None  # nothing here dials or reads secrets
     trace = Trace(now=trio.current_time, masking=Masker([]))
     trace.add_sink(entries.append)
     return Session(
-        "s-1",
-        Surroundings(
+        SessionContext(
+            session_id="s-1",
+            program=program,
             settings=Settings(),
             secrets=unused,
             trace=trace,

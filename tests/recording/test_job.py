@@ -19,7 +19,7 @@ from voxpy.engine.context import running
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import ConnectFailed
@@ -59,6 +59,9 @@ class NoSecrets:
     def missing(self, name: str) -> str:
         return f"add {name}=..."
 
+    def values(self) -> tuple[str, ...]:
+        return ()
+
 
 async def no_network(endpoint: Endpoint) -> trio.abc.Stream:
     await trio.lowlevel.checkpoint()
@@ -81,8 +84,9 @@ async def play(tmp_path: Path, nursery: trio.Nursery) -> Play:
         entries: list[Entry] = []
         trace.add_sink(entries.append)
         session = Session(
-            "s-1",
-            Surroundings(
+            SessionContext(
+                session_id="s-1",
+                program=compile_scenarios([path]),
                 settings=Settings(),
                 secrets=NoSecrets(),
                 trace=trace,
@@ -98,7 +102,7 @@ async def play(tmp_path: Path, nursery: trio.Nursery) -> Play:
             alerting = AppEvents.CallAlerting(call=call, callerid="1", destination="2")
             session.post(session.listeners, alerting)
             with trio.fail_after(100):
-                await session.run(compile_scenarios([path]))
+                await session.run()
         assert session.errors == []
         return [str(e.personal["text"]) for e in entries if e.kind == "log"]
 

@@ -21,10 +21,11 @@ from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine import clock
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConnectFailed, HandshakeRefused, LocalProtocolError
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.server import serve_stream
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
@@ -147,7 +148,7 @@ class Site:
         agent = partial(serve_stream, engines=engines)  # type: ignore[arg-type]
 
         def make_session(leg: MediaStreamLeg) -> HostedSession:
-            plan = SessionPlan(
+            context = SessionContext(
                 session_id="s-1",
                 rule_name="all",
                 program=compile_scenarios([path]),
@@ -156,10 +157,10 @@ class Site:
                 media_clock=media,
                 open_stream=MemoryDialer(nursery, agent),
                 realtime=RealtimeEndpoint(url="ws://agent.test/api/v1/realtime/session"),
-                base=self.folder,
-                sinks=[self.host_entries.append],
             )
-            self.hosted = HostedSession(plan, leg)
+            self.hosted = HostedSession(
+                context, leg, Keeping(base=self.folder, sinks=[self.host_entries.append])
+            )
             return self.hosted
 
         async def serve(stream: trio.abc.Stream) -> None:

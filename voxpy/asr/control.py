@@ -111,7 +111,7 @@ class ASRController:
 
     async def _run(self) -> None:
         try:
-            engines = await load_engines(self._session.around.speech)
+            engines = await load_engines(self._session.context.speech)
             hearing = Hearing(await engines.run(engines.gate), memory_s=LONGEST_S + SEARCH_S)
         except EngineMissing as error:
             self._fail(str(error))

@@ -41,7 +41,7 @@ class _Attempts:
 
     def refusal(self, session: Session) -> str:
         """Return why there may be no other call now, or an empty string."""
-        limits = session.around.settings.limits
+        limits = session.context.settings.limits
         self.ringing = [call for call in self.ringing if call.state() == "PROGRESSING"]
         if self.made >= limits.call_attempts:
             return f"Call limit reached: {limits.call_attempts} calls in one session"
@@ -122,7 +122,7 @@ def _leg(session: Session, outgoing: OutgoingCall) -> Leg:
     attempts.made += 1
     if outgoing.kind == "pstn" and not _PHONE_NUMBER.fullmatch(outgoing.destination):
         return RefusedLeg(outgoing, NOT_FOUND, "Not a phone number: digits, with or without +")
-    return session.around.dialer.dial(outgoing)
+    return session.context.dialer.dial(outgoing)
 
 
 def _attempts(session: Session) -> _Attempts:
@@ -135,7 +135,7 @@ def _split_headers(
     session: Session, command: str, headers: Mapping[str, str] | None
 ) -> tuple[dict[str, str], float]:
     """Return the headers for the far end, and how long it may ring in seconds."""
-    timeout_s = session.around.settings.limits.unanswered_call_s
+    timeout_s = session.context.settings.limits.unanswered_call_s
     own: dict[str, str] = {}
     for name, value in check_headers(headers).items():
         if name.lower() != TIMEOUT_HEADER:

@@ -60,7 +60,7 @@ async def watch_call(session: Session, watched: Watched) -> None:
 
 def _drop_if_unanswered(session: Session, watched: Watched, alerting_since: float) -> None:
     """Drop a call that rings, or hears early media, for too long (VoxEngine: limits, 60 s both)."""
-    limits = session.around.settings.limits
+    limits = session.context.settings.limits
     early_since = watched.early_media_since
     for words, since, limit_s in (
         ("nobody answered", alerting_since, limits.unanswered_call_s),
@@ -73,7 +73,7 @@ def _drop_if_unanswered(session: Session, watched: Watched, alerting_since: floa
 
 
 async def _watch_flow(session: Session, call: Call) -> None:
-    dogs = session.around.settings.watchdogs
+    dogs = session.context.settings.watchdogs
     connected_at = clock.now()
     port = call.media
 

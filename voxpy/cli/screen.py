@@ -85,7 +85,7 @@ class Screen:
         leg = session.leg
         names = ", ".join(Path(f).name for f in session.record.scenarios)
         self.heading(
-            f"{leg.callerid} calls {leg.destination} · {names} · {session.plan.realtime.url}"
+            f"{leg.callerid} calls {leg.destination} · {names} · {session.context.realtime.url}"
         )
 
     def heading(self, text: str) -> None:

@@ -127,7 +127,7 @@ class GateTask:
 
     async def open(self) -> None:
         """Load what is needed. Raises EngineMissing."""
-        self._engines = await load_engines(self._session.around.speech)
+        self._engines = await load_engines(self._session.context.speech)
         self._gate = await self._engines.run(self._engines.gate)
 
     async def run(self) -> None:

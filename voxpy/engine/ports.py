@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -222,6 +222,9 @@ class Secrets(Protocol):
 
     def missing(self, name: str) -> str:
         """Return the sentence that tells where to add a secret that is not there."""
+
+    def values(self) -> Iterable[str]:
+        """Return what must never be written, as far as it is known by now."""
 
 
 @attrs.frozen(kw_only=True)

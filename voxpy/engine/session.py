@@ -33,6 +33,7 @@ from voxpy.engine.events import Event, Terminated, Terminating
 from voxpy.engine.faults import contained
 from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
+from voxpy.engine.masking import Masker
 from voxpy.engine.mediaunits import media_ports
 from voxpy.engine.ports import (
     Dialer,
@@ -45,13 +46,13 @@ from voxpy.engine.ports import (
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Trace
-from voxpy.errors import NoSession, ScenarioError
+from voxpy.errors import NoSession, NotSupported, ScenarioError
 from voxpy.media.graph import MediaGraph
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch
 
-__all__ = ["Session", "Surroundings"]
+__all__ = ["Session", "SessionContext"]
 
 E = TypeVar("E", bound=Event)
 
@@ -59,33 +60,55 @@ VIRTUAL_SLOW_S = 0.5
 """A real duration among virtual ones: so high that two runs of a sound scenario never differ."""
 
 
-@attrs.frozen(kw_only=True)
-class Surroundings:
-    """What a session is given by its host."""
+def _silent_trace() -> Trace:
+    return Trace(now=lambda: 0.0, masking=Masker())
 
-    settings: Settings
+
+class _NoFolder:
+    """Of a session that keeps nothing."""
+
+    def path(self, name: str) -> Path:
+        raise NotSupported(f"{name} has no place: this session has no folder")
+
+
+@attrs.frozen(kw_only=True)
+class SessionContext:
+    """Everything a session is given from outside.
+
+    One object leads from the command line to the scenario: a process makes it with what all of its
+    sessions share, the call router puts in which rule runs, and whoever keeps a session (a host, a
+    replay) puts in where it leaves its trace, its files and what came from outside.
+    """
+
+    # of the process
     secrets: Secrets
-    trace: Trace
     media_clock: clock.MediaClock
     open_stream: OpenStream
     realtime: RealtimeEndpoint
-    files: SessionFiles
-    speech: Callable[[], SpeechEngines] = attrs.field(default=no_speech)
+    speech: Callable[[], SpeechEngines] = no_speech
     """Gives the engines, the same ones every time. Raises EngineMissing if there are none."""
     dialer: Dialer = attrs.field(factory=NoDialer)
-    inputs: Inputs = attrs.field(factory=Inputs)
-    """Keeps what comes from outside, for a replay."""
     fetch: Fetch | None = None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``, which takes long to import."""
+    # of the rule that runs
+    session_id: str = ""
+    rule_name: str = ""
+    program: Program = attrs.field(default=Program(()))
+    settings: Settings = attrs.field(factory=Settings)
+    # of whoever keeps the session
+    trace: Trace = attrs.field(factory=_silent_trace)
+    files: SessionFiles = attrs.field(factory=_NoFolder)
+    inputs: Inputs = attrs.field(factory=Inputs)
+    """Keeps what comes from outside, for a replay."""
 
 
 class Session:
     """One run of a rule's scenarios for one call or start request."""
 
-    def __init__(self, session_id: str, surroundings: Surroundings) -> None:
-        self.session_id = session_id
-        self.around = surroundings
-        self.trace = surroundings.trace
+    def __init__(self, context: SessionContext) -> None:
+        self.session_id = context.session_id
+        self.context = context
+        self.trace = context.trace
         self.listeners = ListenerTable()
         self.graph = MediaGraph()
         self.custom_data = ""
@@ -94,11 +117,11 @@ class Session:
         self.afterwards: dict[str, Callable[[], Awaitable[None]]] = {}
         """Work that the host awaits when the session is over, before it closes the trace."""
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
-        limits = surroundings.settings.limits
+        limits = context.settings.limits
         self._troubles = Troubles(
             trace=self.trace,
             end=self.end,
-            on_handler_error=surroundings.settings.on_handler_error,
+            on_handler_error=context.settings.on_handler_error,
         )
         self.errors = self._troubles.errors
         self._closers = Closers(self.trace, self._troubles.internal)
@@ -236,12 +259,13 @@ class Session:
 
     # -- the life ----------------------------------------------------------------------------------
 
-    async def run(self, program: Program) -> End:
+    async def run(self) -> End:
         """Execute the scenario files, deliver events until the end, close everything.
 
         Returns why it ended. If the caller is cancelled, everything is closed all the same and
         Cancelled propagates afterwards.
         """
+        program = self.context.program
         self.folders = tuple(dict.fromkeys(file.path.resolve().parent for file in program.files))
         try:
             async with trio.open_nursery() as outside:
@@ -263,8 +287,8 @@ class Session:
             self._last_word.cancel()
 
     async def _live(self, program: Program) -> None:
-        limits = self.around.settings.limits
-        self._stop_media = self.around.media_clock.add(self._tick)
+        limits = self.context.settings.limits
+        self._stop_media = self.context.media_clock.add(self._tick)
         try:
             async with trio.open_nursery() as io:
                 self._io = io
@@ -314,13 +338,13 @@ class Session:
                 await self._dispatcher.deliver(nursery, self.listeners, event, last=True)
 
     def _no_calls(self) -> None:
-        limit_s = self.around.settings.limits.session_without_calls_s
+        limit_s = self.context.settings.limits.session_without_calls_s
         self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s")
 
     async def _name_stuck_handlers(self) -> None:
         """Name handlers that swallow cancellation: trio cannot end them, their author can."""
         await self._ending.wait()
-        await trio.sleep(self.around.settings.limits.terminating_grace_s)
+        await trio.sleep(self.context.settings.limits.terminating_grace_s)
         stuck = list(self._dispatcher.live_handlers) if self._handlers is not None else []
         if stuck:
             self.trace.warning("handlers ignore their cancellation", handlers=stuck)

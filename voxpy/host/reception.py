@@ -12,10 +12,11 @@ from voxpy.channels.mediastream.serving import Runs
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
+from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.metrics import Metrics
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.project.channels import Channel
 from voxpy.project.reload import ProjectFiles
 from voxpy.project.routing import Match, NoMatch
@@ -27,13 +28,14 @@ SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.DRAINING: 503}
 
 
 class Reception:
-    """Routes calls and knows the sessions that run. ``template`` is what their plans share."""
+    """Routes calls and knows the sessions that run. ``context`` is what they share."""
 
     def __init__(
         self,
         *,
         files: ProjectFiles,
-        template: SessionPlan,
+        context: SessionContext,
+        keeping: Keeping,
         admission: Admission,
         metrics: Metrics,
         log: Trace,
@@ -41,7 +43,8 @@ class Reception:
         self.running: dict[str, HostedSession] = {}
         self.admission = admission
         self._files = files
-        self._template = template
+        self._context = context
+        self._keeping = keeping
         self._metrics = metrics
         self._log = log
 
@@ -66,14 +69,14 @@ class Reception:
         if isinstance(verdict, NoMatch):
             return _Refused(leg, NOT_FOUND)
         rule = verdict.rule
-        plan = attrs.evolve(
-            self._template,
+        context = attrs.evolve(
+            self._context,
             session_id=f"{clock.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
             rule_name=rule.name,
             program=self._files.project.programs[rule.name],
             settings=rule.settings,
         )
-        return _Call(HostedSession(plan, leg), channel, self)
+        return _Call(HostedSession(context, leg, self._keeping), channel, self)
 
     def not_proven(self, channel: Channel, problem: str) -> None:
         """Log and count a webhook that did not come from the provider."""
@@ -87,13 +90,13 @@ class Reception:
 
     async def run(self, hosted: HostedSession, channel: Channel) -> None:
         """Run one session to its end, counted and logged. An error of it ends only that call."""
-        session_id, began_at = hosted.plan.session_id, clock.now()
+        session_id, began_at = hosted.context.session_id, clock.now()
         self.running[session_id] = hosted
         self._metrics.add("voxpy_calls", channel.provider.name)
         self._log.step(
             "call began",
             session=session_id,
-            rule=hosted.plan.rule_name,
+            rule=hosted.context.rule_name,
             channel=channel.name,
             callerid=hosted.leg.callerid,
             destination=hosted.leg.destination,
@@ -112,7 +115,7 @@ class Reception:
         self._metrics.add("voxpy_call_seconds", amount=took_s)
         write = partial(self._log.write, "error" if reason.is_error else "step", "call ended")
         detail = {"detail": end.detail} if end is not None and end.detail else {}
-        session = hosted.plan.session_id
+        session = hosted.context.session_id
         write(session=session, reason=reason.value, seconds=round(took_s, 1), **detail)
 
     def _failed(self, session_id: str, error: BaseException) -> None:

@@ -12,6 +12,7 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.speech import SpeechEngines
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
@@ -23,7 +24,7 @@ from voxpy.host.guard import Guard
 from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.reception import Reception
-from voxpy.host.sessions import SessionPlan
+from voxpy.host.sessions import Keeping
 from voxpy.host.web import Web
 from voxpy.project.reload import ProjectFiles
 
@@ -77,19 +78,14 @@ class Host:
         project = files.project
         self.reception = Reception(
             files=files,
-            template=SessionPlan(
-                session_id="",
-                rule_name="",
-                program=next(iter(project.programs.values())),
-                settings=project.routing.settings,
+            context=SessionContext(
                 secrets=files.secrets,
                 media_clock=self.media_clock,
                 open_stream=open_stream,
                 realtime=realtime,
-                base=options.base,
                 speech=speech,
-                history=history,
             ),
+            keeping=Keeping(base=options.base, history=history),
             admission=self.admission,
             metrics=metrics,
             log=log,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import attrs
 import orjson
@@ -18,12 +18,9 @@ from voxpy.engine.context import running
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.faults import contained
 from voxpy.engine.inputs import Inputs
-from voxpy.engine.loader import Program
 from voxpy.engine.masking import Masker
-from voxpy.engine.ports import Dialer, Leg, NoDialer, OpenStream, RealtimeEndpoint
-from voxpy.engine.session import Session, Surroundings
-from voxpy.engine.settings import Settings
-from voxpy.engine.speech import SpeechEngines, no_speech
+from voxpy.engine.ports import Leg, Secrets
+from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace
 from voxpy.errors import ConfigError
 from voxpy.events import AppEvents
@@ -40,34 +37,23 @@ from voxpy.host.inputs import (
 )
 from voxpy.media.graph import Tap
 from voxpy.media.recorder import both_sides
-from voxpy.project.secrets import Secrets
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 
-if TYPE_CHECKING:
-    from voxpy.engine.http import Fetch
-
-__all__ = ["HostedSession", "SessionPlan"]
+__all__ = ["HostedSession", "Keeping"]
 
 RECORDING_KIND = FileKind("wav", 8000)
 
 
 @attrs.frozen(kw_only=True)
-class SessionPlan:
-    """What is known about a session before it begins."""
+class Keeping:
+    """Where goes what is kept of sessions.
 
-    session_id: str
-    rule_name: str
-    program: Program
-    settings: Settings
-    secrets: Secrets
-    media_clock: clock.MediaClock
-    open_stream: OpenStream
-    realtime: RealtimeEndpoint
+    Folders are made below ``base``. ``sinks`` get every entry of a trace; ``taps`` hear what the
+    caller says and what it hears.
+    """
+
     base: Path
-    speech: Callable[[], SpeechEngines] = no_speech
-    dialer: Dialer = attrs.field(factory=NoDialer)
-    fetch: Fetch | None = None
     history: History | None = None
     sinks: Sequence[Callable[[Entry], None]] = ()
     taps: Sequence[Tap] = ()
@@ -76,16 +62,18 @@ class SessionPlan:
 class HostedSession:
     """One incoming call and everything that is kept of it. Use ``run`` once."""
 
-    def __init__(self, plan: SessionPlan, leg: Leg) -> None:
-        self.plan = plan
+    def __init__(self, context: SessionContext, leg: Leg, keeping: Keeping) -> None:
         self.leg = leg
-        self.folder = SessionFolder.create(plan.base, plan.session_id)
+        self.folder = SessionFolder.create(keeping.base, context.session_id)
+        self._keeping = keeping
+        self.taps = [*keeping.taps]
+        """Hear the call from its beginning; more may be added before it runs."""
         self._files: list[BinaryIO | TextIO | Saving | InputsFile] = []
-        self._masker = Masker(plan.secrets.values())
+        self._masker = Masker(context.secrets.values())
         self.record = CallRecord(
-            session_id=plan.session_id,
-            rule_name=plan.rule_name,
-            scenarios=[str(f.path) for f in plan.program.files],
+            session_id=context.session_id,
+            rule_name=context.rule_name,
+            scenarios=[str(f.path) for f in context.program.files],
             started_at=clock.wall().isoformat(timespec="milliseconds"),
             channel=leg.channel,
         )
@@ -93,23 +81,17 @@ class HostedSession:
         self.record.personal["destination"] = leg.destination
         self._keeper = RecordKeeper(self.record)
         self.trace = self._make_trace()
-        self._inputs = self._make_inputs()
-        self.session = Session(
-            plan.session_id,
-            Surroundings(
-                settings=plan.settings,
-                secrets=_MaskingSecrets(plan.secrets, self._masker, self._inputs),
-                trace=self.trace,
-                media_clock=plan.media_clock,
-                open_stream=plan.open_stream,
-                realtime=plan.realtime,
-                files=self.folder,
-                speech=plan.speech,
-                inputs=self._inputs,
-                dialer=RecordedDialer(plan.dialer, self._inputs),
-                fetch=recorded(plan.fetch, self._inputs),
-            ),
+        self._inputs = inputs = self._make_inputs(context)
+        self.context = attrs.evolve(
+            context,
+            secrets=_MaskingSecrets(context.secrets, self._masker, inputs),
+            trace=self.trace,
+            files=self.folder,
+            inputs=inputs,
+            dialer=RecordedDialer(context.dialer, inputs),
+            fetch=recorded(context.fetch, inputs),
         )
+        self.session = Session(self.context)
         self.call: Call | None = None
         self.finished = False
 
@@ -139,7 +121,7 @@ class HostedSession:
             nursery.start_soon(self._write_recording, saving)
             nursery.start_soon(self._tell_history)
             try:
-                return await self.session.run(self.plan.program)
+                return await self.session.run()
             finally:
                 saving.stop()
 
@@ -149,7 +131,7 @@ class HostedSession:
 
     async def _tell_history(self) -> None:
         """Write the session as it is now; a history that cannot be written is only a warning."""
-        history = self.plan.history
+        history = self._keeping.history
         if history is None:
             return
         with trio.CancelScope(shield=True):
@@ -176,14 +158,14 @@ class HostedSession:
             "session",
             "started",
             session_id=session.session_id,
-            rule=self.plan.rule_name,
+            rule=self.context.rule_name,
             channel=leg.channel,
             started_at=self.record.started_at,
         )
         self.call = make_call(session, RecordedLeg(leg, self._inputs))
         session.post(
             session.listeners,
-            AppEvents.Started(session_id=session.session_id, rule_name=self.plan.rule_name),
+            AppEvents.Started(session_id=session.session_id, rule_name=self.context.rule_name),
         )
         session.post(
             session.listeners,
@@ -203,7 +185,7 @@ class HostedSession:
             self.recording, RECORDING_KIND, tracks=2, stereo=True, failed=self._recording_failed
         )
         self._files.append(saving)
-        for tap in (both_sides(self.leg.media, saving.tape), *self.plan.taps):
+        for tap in (both_sides(self.leg.media, saving.tape), *self.taps):
             self.session.graph.tap(self.leg.media, tap)
         self.record.recordings.append(self.recording.as_uri())
         return saving
@@ -218,14 +200,13 @@ class HostedSession:
         self._files.append(log)
         trace.add_sink(LogSink(log, clock.wall))
         trace.add_sink(self._keeper)
-        for sink in self.plan.sinks:
+        for sink in self._keeping.sinks:
             trace.add_sink(sink)
         return trace
 
-    def _make_inputs(self) -> Inputs:
+    def _make_inputs(self, context: SessionContext) -> Inputs:
         """Begin to keep what comes from outside, if a replay is wanted."""
-        plan = self.plan
-        if not plan.settings.replayable:
+        if not context.settings.replayable:
             return Inputs()
         file = InputsFile(self._open_binary(INPUTS), self._inputs_failed)
         self._files.append(file)
@@ -233,8 +214,8 @@ class HostedSession:
         begin_inputs(
             inputs,
             self.leg,
-            settings=plan.settings,
-            realtime=plan.realtime,
+            settings=context.settings,
+            realtime=context.realtime,
             files=self.record.scenarios,
         )
         return inputs
@@ -249,7 +230,7 @@ class HostedSession:
 
     async def _finish(self) -> None:
         end = self.session.ended or End(EndReason.INTERNAL_ERROR, "the session never began")
-        ticks = self.plan.media_clock.statistics()
+        ticks = self.context.media_clock.statistics()
         self.trace.step(
             "media clock",
             ticks=ticks.ticks,
@@ -288,3 +269,6 @@ class _MaskingSecrets:
 
     def missing(self, name: str) -> str:
         return self.secrets.missing(name)
+
+    def values(self) -> Iterable[str]:
+        return self.secrets.values()

@@ -111,7 +111,7 @@ class Inworld(metaclass=_Names):
         key or wrong argument. VoxEngine: Inworld.createRealtimeAPIClient.
         """
         session = current("Inworld.create_realtime_api_client")
-        endpoint = session.around.realtime
+        endpoint = session.context.realtime
         given: Any = session_key  # scenarios are not always type checked
         if not isinstance(given, str) or not given:
             raise ScenarioError(f"session_key must be a unique string, not {given!r}")
@@ -128,7 +128,7 @@ class Inworld(metaclass=_Names):
             raise ScenarioError(f"renew_after_s must be above 0 seconds, not {renew_after_s!r}")
         key = api_key or (endpoint.api_key if url is None else None)
         if not key:
-            why = session.around.secrets.missing(SECRET)
+            why = session.context.secrets.missing(SECRET)
             problem = f"Inworld.create_realtime_api_client: api_key is {api_key!r}; {why}"
             session.trace.warning(FAILED, message=problem)
             raise ScenarioError(problem)

@@ -18,7 +18,7 @@ __all__ = ["PlayerController", "check_limit"]
 
 def check_limit(session: Session) -> None:
     """Raise LimitExceeded if the session has as many players as it may have."""
-    limit = session.around.settings.limits.players
+    limit = session.context.settings.limits.players
     if len(_playing(session)) >= limit:
         raise LimitExceeded(
             f"a session has at most {limit} players; stop() one first (a player that has finished "

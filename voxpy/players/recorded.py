@@ -95,7 +95,7 @@ class RecordedSound:
             self._decoder.close()
 
     async def _download(self, on_part: Callable[[BodyPart], None] | None = None) -> bytes:
-        send = self._session.around.fetch
+        send = self._session.context.fetch
         return await download(self._request, self._cache, on_part, send=send)
 
     async def _load(self) -> None:
@@ -162,4 +162,4 @@ class _Arriving:
 
 def _folders(session: Session) -> Sequence[Path]:
     """Return where files may lie, in the order relative paths are looked for."""
-    return (*session.folders, Path.cwd(), session.around.files.path("x").parent)
+    return (*session.folders, Path.cwd(), session.context.files.path("x").parent)

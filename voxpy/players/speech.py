@@ -107,7 +107,7 @@ class SpeechSound:
             )
         if spoken.unused:
             self._session.trace.step("options that the voice has no use for", names=spoken.unused)
-        self._engines = await load_engines(self._session.around.speech)
+        self._engines = await load_engines(self._session.context.speech)
         speaker: Speaker = await self._run(find_speaker, spoken.voice, self._engines)
         self._sentences = speaker.voice.speak(spoken.text, speaker=speaker.name, speed=spoken.speed)
         if spoken.progressive:

@@ -1,6 +1,6 @@
 """Whose voice speaks: the host's own, or one that a package brings.
 
-``voice="joe"`` is a speaker of the host's voice (``Surroundings.speech``). A package adds voices
+``voice="joe"`` is a speaker of the host's voice (``SessionContext.speech``). A package adds voices
 with an entry point of the group ``voxpy.voices``: its name is what stands before the slash in
 ``voice="piper/joe"``, its value a function without arguments that returns an object like
 ``voxpy.engine.speech.Speaks``. It is called once in the life of the process, in a thread.

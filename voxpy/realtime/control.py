@@ -104,7 +104,7 @@ class ClientController(ConnectionReports):
         self._heard: Heard = Heard(self._voice.speech, report=self._item_over)
         self._ear = Ear(
             DEFAULT_FORMAT,
-            batch_ms=session.around.settings.limits.uplink_batch_ms,
+            batch_ms=session.context.settings.limits.uplink_batch_ms,
             send=lambda audio: self._link.connection.send_audio(encode_append(audio)),
         )
         self.media = MediaPort(

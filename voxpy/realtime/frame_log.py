@@ -21,7 +21,7 @@ class FrameLog:
     """
 
     def __init__(self, session: Session, client_id: str, *, frames: bool, statistics: bool) -> None:
-        self._files = session.around.files
+        self._files = session.context.files
         self._masked = session.trace.masked
         self._client_id = client_id
         self._wants_frames = frames

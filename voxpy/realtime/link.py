@@ -93,13 +93,13 @@ class Link:
 
     def _connection(self, key: str, reports: ConnectionReports) -> RealtimeConnection:
         url = session_url(self._access.url, key)
-        inputs = self._session.around.inputs
+        inputs = self._session.context.inputs
         if self._private:
             inputs.note("socket", "private")
         return RealtimeConnection(
             url,
             self._access.authorization,
-            open_stream=self._session.around.open_stream,
+            open_stream=self._session.context.open_stream,
             reports=reports,
             inputs=None if self._private else inputs.socket(url),
         )

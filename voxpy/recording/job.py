@@ -84,7 +84,7 @@ class Job:
         if session.ended is not None:
             session.trace.warning("nothing is recorded after the end", unit=options.unit)
             return None
-        path = session.around.files.path(session.trace.masked(options.name))
+        path = session.context.files.path(session.trace.masked(options.name))
         try:
             job = cls(session, options, path, reports)
         except OSError as error:
@@ -164,7 +164,7 @@ class Job:
         """Say at once, not when the recording is over, that it cannot be transcribed."""
         assert self._transcription is not None
         try:
-            engines = await load_engines(self._session.around.speech)
+            engines = await load_engines(self._session.context.speech)
             self._transcription.check(engines)
         except EngineMissing as error:
             self._transcription = None
@@ -177,7 +177,7 @@ class Job:
             return
         trace, unit = self._session.trace, self._options.unit
         try:
-            engines = await load_engines(self._session.around.speech)
+            engines = await load_engines(self._session.context.speech)
             found = await transcription.run(engines, masked=trace.masked)
         except (EngineMissing, OSError) as error:
             self._transcription = None

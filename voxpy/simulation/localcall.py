@@ -13,11 +13,12 @@ import trio
 from voxpy.engine import clock
 from voxpy.engine.loader import Program
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.history.history import History
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.server import LOCAL_PATH, serve_stream, serve_tcp
@@ -99,7 +100,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
         simulated = SimulatedCall(
-            SessionPlan(
+            SessionContext(
                 session_id=call.session_id,
                 rule_name="local",
                 program=call.program,
@@ -108,12 +109,10 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
                 media_clock=media_clock,
                 open_stream=open_stream,
                 realtime=endpoint,
-                base=call.base,
                 speech=speech,
                 fetch=call.fetch,
-                history=call.history,
-                sinks=[observer.entry],
             ),
+            Keeping(base=call.base, history=call.history, sinks=[observer.entry]),
             call.script,
             _voices(engines, speech, ready),
             sound=call.sound,

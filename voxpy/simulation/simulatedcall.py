@@ -14,8 +14,9 @@ import trio
 
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ending import End, EndReason
+from voxpy.engine.session import SessionContext
 from voxpy.history.record import CallRecord
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import AgentConnection
 from voxpy.media.graph import Tap
 from voxpy.simulation.callees import Callees, Voices, make_lines
@@ -47,13 +48,14 @@ class SimulatedCall:
     """A call that is about to come in. ``run`` is its life, once.
 
     Of ``script`` only the people and the moments count here: who calls whom over which line, who
-    may be called, what happens when. The plan's dialer is replaced by these people. ``connections``
+    may be called, what happens when. The context's dialer is these people. ``connections``
     are those to the local agent, as they come.
     """
 
     def __init__(
         self,
-        plan: SessionPlan,
+        context: SessionContext,
+        keeping: Keeping,
         script: CallerScript,
         voices: Voices,
         *,
@@ -65,8 +67,9 @@ class SimulatedCall:
         self.callees = Callees(
             script.callees, voices, note=self._note, failed=lambda *told: self._failed(*told)
         )
-        taps = plan.taps if sound is None else [*plan.taps, _sound_tap(sound, self.leg)]
-        self.hosted = HostedSession(attrs.evolve(plan, dialer=self.callees, taps=taps), self.leg)
+        if sound is not None:
+            keeping = attrs.evolve(keeping, taps=[*keeping.taps, _sound_tap(sound, self.leg)])
+        self.hosted = HostedSession(attrs.evolve(context, dialer=self.callees), self.leg, keeping)
         self.caller = SimulatedCaller(
             self.leg, ears=voices.ears(script), note=partial(self._note, self.leg.leg_id)
         )

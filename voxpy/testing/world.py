@@ -33,11 +33,12 @@ import trio
 from voxpy.engine.http import Fetch
 from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConnectFailed, VoxpyError
 from voxpy.history.timeline import render, timeline
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.server import LOCAL_PATH
@@ -270,7 +271,7 @@ class World(CallStory):
     def _incoming(self, script: CallerScript, voices: Voices) -> tuple[SimulatedCall, WorldCall]:
         assert self._folder is not None
         call = WorldCall(self.agent.turns)
-        plan = SessionPlan(
+        context = SessionContext(
             session_id=_free(self._base / "sessions", "test").name,
             rule_name="test",
             program=self._program,
@@ -279,13 +280,12 @@ class World(CallStory):
             media_clock=self._grounds.media_clock,
             open_stream=self._open_stream,
             realtime=self._realtime,
-            base=self._base,
             speech=lambda: self._engines,
             fetch=self._fetch,
-            sinks=[call.take],
         )
+        keeping = Keeping(base=self._base, sinks=[call.take])
         call.simulated = simulated = SimulatedCall(
-            plan, script, voices, connections=self.agent.connections
+            context, keeping, script, voices, connections=self.agent.connections
         )
         self.calls.append(call)
         return simulated, call

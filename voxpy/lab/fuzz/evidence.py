@@ -84,7 +84,7 @@ class StaleWatch:
         self.found: list[StaleAudio] = []
         call.hosted.trace.add_sink(self._see)
         hosted = call.hosted  # its leg is attached, and can be tapped, only when it begins
-        hosted.plan = attrs.evolve(hosted.plan, taps=[*hosted.plan.taps, self._hear])
+        hosted.taps.append(self._hear)
 
     def _see(self, entry: Entry) -> None:
         if entry.kind != "event":

@@ -55,7 +55,7 @@ def judge(evidence: Evidence, *, ignore: frozenset[str] = frozenset()) -> list[V
 
 
 def _ends(evidence: Evidence) -> Found:
-    limit_s = evidence.call.hosted.plan.settings.limits.session_without_calls_s
+    limit_s = evidence.call.hosted.context.settings.limits.session_without_calls_s
     end = evidence.call.end
     if evidence.cut_off or end is None:
         yield "nothing ended the session, although the caller had left", None

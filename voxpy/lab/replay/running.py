@@ -14,10 +14,11 @@ from voxpy.engine import clock
 from voxpy.engine.ending import End
 from voxpy.engine.loader import Program
 from voxpy.engine.ports import RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
-from voxpy.host.sessions import HostedSession, SessionPlan
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.replay.comparing import Difference, first_difference
 from voxpy.lab.replay.legs import ReplayedDialer, ReplayedLeg
 from voxpy.lab.replay.network import ReplayedNetwork, ReplayedWeb
@@ -101,7 +102,7 @@ async def _run(
         realtime = recording.head.data["realtime"]
         hosted: HostedSession
         web = ReplayedWeb(recording, masked=lambda text: hosted.trace.masked(text))
-        plan = SessionPlan(
+        context = SessionContext(
             session_id=recording.session_id,
             rule_name=recording.rule_name,
             program=program,
@@ -112,13 +113,11 @@ async def _run(
             realtime=RealtimeEndpoint(
                 url=realtime["url"], api_key=_stand_in("KEY") if realtime["has_key"] else None
             ),
-            base=base,
             speech=cache(speech),
             dialer=ReplayedDialer(recording, elapsed, tolerance_s),
             fetch=web.fetch,
-            sinks=[take],
         )
-        hosted = HostedSession(plan, leg)
+        hosted = HostedSession(context, leg, Keeping(base=base, sinks=[take]))
         beyond_s = BEYOND_S if recording.complete else 2 * tolerance_s
         end = None
         with trio.move_on_at(began_s + recording.until_s + beyond_s):
