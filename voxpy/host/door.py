@@ -197,7 +197,7 @@ class Door:
 def _address(stream: trio.SocketStream) -> str:
     try:
         return str(stream.socket.getpeername()[0])
-    except OSError:
+    except (OSError, IndexError):
         return ""  # it has left already
 
 

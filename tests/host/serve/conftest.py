@@ -1,11 +1,18 @@
-"""A host on a real port, with an agent whose speech is tones, and phones that call it."""
+"""A host with its own sockets, an agent whose speech is tones, and phones that call it.
+
+On virtual time. The sockets are the kernel's, but in the file system: what one side writes the
+other can read at once, as it is not with TCP, so that the clock knows when everybody waits.
+``test_processes.py`` has the host on a real port.
+"""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,19 +23,19 @@ import orjson
 import pytest
 import trio
 
-from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
-from voxpy.engine.streams import open_tcp
+from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
-from voxpy.host.listening import Sockets, open_sockets
+from voxpy.host.listening import BACKLOG, Sockets
 from voxpy.host.metrics import Metrics
 from voxpy.host.serve import Host, HostOptions
 from voxpy.localagent.server import serve_stream
+from voxpy.project.channels import Channel
 from voxpy.project.loading import Project, load_project
 from voxpy.project.reload import ProjectFiles
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.tones import ScriptedResponder, scripted_engines
-from voxpy.sockets import connect
+from voxpy.sockets import FrameSocket, connect
 from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.carrier import CarrierPhone
 
@@ -51,6 +58,41 @@ rules:
 PARAMETERS = {"from": "+15550001111", "to": "+15550002222"}
 
 
+@attrs.frozen
+class UnixSockets:
+    """What a host listens on, in a folder, HTTP and channels with a port of their own."""
+
+    folder: Path
+    listening: Sockets
+
+    async def dial(self, name: str = "http") -> trio.SocketStream:
+        return await trio.open_unix_socket(self.folder / name)
+
+    async def open_stream(self, endpoint: Endpoint) -> trio.SocketStream:
+        """Open the channel whose name is the endpoint's, or HTTP."""
+        own_port = endpoint.host in self.listening.tcp
+        return await self.dial(endpoint.host if own_port else "http")
+
+
+@contextmanager
+def unix_sockets(channels: Iterable[Channel]) -> Iterator[UnixSockets]:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is too long for an address
+        path = Path(folder)
+        names = [channel.name for channel in channels if not channel.path]
+        listening = Sockets(_listen(path / "http"), {n: _listen(path / n) for n in names})
+        try:
+            yield UnixSockets(path, listening)
+        finally:
+            listening.close()
+
+
+def _listen(path: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen(BACKLOG)
+    return listening
+
+
 async def until(condition: Callable[[], Any], within_s: float = 15) -> None:
     with trio.fail_after(within_s):
         while not condition():  # noqa: ASYNC110  files and processes set no Event
@@ -62,13 +104,12 @@ class Running:
     """A host that runs in this loop."""
 
     host: Host
-    port: int
     folder: Path
     files: ProjectFiles
     nursery: trio.Nursery
     output: io.StringIO
     agent: MemoryDialer
-    sockets: Sockets
+    sockets: UnixSockets
     stopped: trio.Event = attrs.field(factory=trio.Event)
     until: Callable[..., Any] = until
 
@@ -79,22 +120,21 @@ class Running:
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [entry for entry in self.log if entry["event"] == event]
 
-    @property
-    def open_stream(self) -> OpenStream:
-        return lambda _: open_tcp(Endpoint(host="127.0.0.1", port=self.port, tls=False))
+    async def connect(self, path: str, **more: Any) -> FrameSocket:
+        return await connect(self.sockets.open_stream, f"ws://host.test{path}", **more)
 
     async def phone(self, path: str = "/media/twilio", **parameters: str) -> CarrierPhone:
         """Call in, as Twilio does; the phone runs until the host is gone."""
-        socket = await connect(self.open_stream, f"ws://127.0.0.1:{self.port}{path}")
-        phone = CarrierPhone(socket, parameters={**PARAMETERS, **parameters})
+        phone = CarrierPhone(await self.connect(path), parameters={**PARAMETERS, **parameters})
         self.nursery.start_soon(phone.run)
         return phone
 
     async def raw(self) -> trio.SocketStream:
-        return await trio.open_tcp_stream("127.0.0.1", self.port)
+        return await self.sockets.dial()
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
+        over = httpx.AsyncHTTPTransport(uds=str(self.sockets.folder / "http"))
+        async with httpx.AsyncClient(base_url="http://host.test", transport=over) as client:
             return await client.request(method, path, **more)
 
     @property
@@ -127,9 +167,7 @@ async def _hosting(
     output, metrics = io.StringIO(), Metrics()
     log = host_log(output, secrets.values, as_lines_of_json=True)
     engines = scripted_engines(ScriptedResponder(says))
-    sockets = open_sockets("127.0.0.1", 0, project.routing.channels)
-    history = History(folder)
-    try:
+    with closing(History(folder)) as history, unix_sockets(project.routing.channels) as sockets:
         async with trio.open_nursery() as nursery:
             agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
             files = ProjectFiles(
@@ -145,11 +183,11 @@ async def _hosting(
                 metrics=metrics,
                 log=log,
             )
-            running = Running(host, sockets.port, folder, files, nursery, output, agent, sockets)
+            running = Running(host, folder, files, nursery, output, agent, sockets)
             started = trio.Event()
 
             async def run() -> None:
-                await host.run(sockets, started=started.set)
+                await host.run(sockets.listening, started=started.set)
                 running.stopped.set()
 
             nursery.start_soon(run)
@@ -161,6 +199,3 @@ async def _hosting(
                     host.hurry()
                     await running.stopped.wait()
                 nursery.cancel_scope.cancel()
-    finally:
-        sockets.close()
-        history.close()

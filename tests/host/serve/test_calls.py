@@ -10,12 +10,9 @@ import trio
 
 from tests.host.serve.conftest import Hosting
 from voxpy.errors import HandshakeRefused
-from voxpy.sockets import connect
-
-pytestmark = pytest.mark.slow
 
 
-async def test_a_call_is_routed_runs_and_is_kept(hosting: Hosting) -> None:
+async def test_a_call_is_routed_runs_and_is_kept(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting() as running:
         phone = await running.phone()
         await running.until(lambda: phone.received)
@@ -37,6 +34,7 @@ async def test_a_call_is_routed_runs_and_is_kept(hosting: Hosting) -> None:
 
 async def test_a_number_without_a_rule_is_refused_with_the_patterns_tried(
     hosting: Hosting,
+    autojump_clock: object,
 ) -> None:
     async with hosting() as running:
         phone = await running.phone(to="+4930123")
@@ -50,6 +48,7 @@ async def test_a_number_without_a_rule_is_refused_with_the_patterns_tried(
 
 async def test_one_call_more_than_the_limit_hears_busy_and_the_others_go_on(
     hosting: Hosting,
+    autojump_clock: object,
 ) -> None:
     async with hosting(most_calls=2) as running:
         phones = [await running.phone() for _ in range(2)]
@@ -70,11 +69,11 @@ async def test_one_call_more_than_the_limit_hears_busy_and_the_others_go_on(
 
 async def test_two_that_pass_the_door_together_do_not_both_get_the_last_place(
     hosting: Hosting,
+    autojump_clock: object,
 ) -> None:
     """Whether there is room is asked again when the stream starts."""
     async with hosting(most_calls=1) as running:
-        url = f"ws://127.0.0.1:{running.port}/media/twilio"
-        early = await connect(running.open_stream, url)
+        early = await running.connect("/media/twilio")
         running.nursery.start_soon(early.run)
         phone = await running.phone()
         await running.until(lambda: running.calls == 1)
@@ -92,7 +91,9 @@ async def test_two_that_pass_the_door_together_do_not_both_get_the_last_place(
     assert [e["data"]["cause"] for e in running.logged("call refused")] == ["full"]
 
 
-async def test_a_scenario_that_fails_ends_its_own_call_only(hosting: Hosting) -> None:
+async def test_a_scenario_that_fails_ends_its_own_call_only(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     scenario = """
 from voxpy import AppEvents, VoxEngine
 
@@ -131,7 +132,7 @@ async def alerting(event):
 
 @pytest.mark.parametrize("how", ["hang up", "drop"])
 async def test_the_models_socket_is_closed_within_100_ms_of_the_end(
-    hosting: Hosting, how: str
+    hosting: Hosting, autojump_clock: object, how: str
 ) -> None:
     async with hosting(scenario=AGENT) as running:
         phone = await running.phone()
@@ -148,11 +149,10 @@ async def test_the_models_socket_is_closed_within_100_ms_of_the_end(
     assert took_s < 0.1
 
 
-async def test_audiosocket_on_its_own_port(hosting: Hosting) -> None:
+async def test_audiosocket_on_its_own_port(hosting: Hosting, autojump_clock: object) -> None:
     routing = ROUTING_WITH_TCP
     async with hosting(routing=routing) as running:
-        (port,) = [s.getsockname()[1] for s in running.sockets.tcp.values()]
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        stream = await running.sockets.dial("asterisk-here")
         await stream.send_all(b"\x01\x00\x10" + bytes(16) + b"\x10\x01\x40" + bytes(320))
         await running.until(lambda: running.calls == 1)
         assert (await stream.receive_some(3)) == b"\x10\x01\x40"
@@ -174,7 +174,7 @@ rules:
 """
 
 
-async def test_one_model_of_log_for_people(hosting: Hosting) -> None:
+async def test_one_model_of_log_for_people(hosting: Hosting, autojump_clock: object) -> None:
     """Nothing the far side sends can look like a line of the log."""
     async with hosting() as running:
         phone = await running.phone(to="+4930\n12:00 call began")
@@ -183,7 +183,9 @@ async def test_one_model_of_log_for_people(hosting: Hosting) -> None:
     assert len(running.logged("call refused")) == 1
 
 
-async def test_nothing_is_left_of_calls_that_are_over(hosting: Hosting) -> None:
+async def test_nothing_is_left_of_calls_that_are_over(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     """Tasks and descriptors; ``benchmarks/churn.py`` does the same with 500 calls."""
 
     def state() -> tuple[int, int]:

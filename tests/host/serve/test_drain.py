@@ -9,10 +9,10 @@ import pytest
 from tests.host.serve.conftest import Hosting
 from voxpy.errors import HandshakeRefused
 
-pytestmark = pytest.mark.slow
 
-
-async def test_running_calls_finish_and_new_ones_are_refused(hosting: Hosting) -> None:
+async def test_running_calls_finish_and_new_ones_are_refused(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting() as running:
         phones = [await running.phone() for _ in range(20)]
         await running.until(lambda: all(p.received for p in phones))
@@ -50,7 +50,7 @@ def terminating(event):
 """
 
 
-async def test_after_the_limit_calls_end_in_order(hosting: Hosting) -> None:
+async def test_after_the_limit_calls_end_in_order(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting(scenario=LAST_WORDS, drain_s=0.2) as running:
         phone = await running.phone()
         await running.until(lambda: running.calls == 1)
@@ -66,7 +66,9 @@ async def test_after_the_limit_calls_end_in_order(hosting: Hosting) -> None:
     assert record["finish_reason"] == "Terminated administratively"
 
 
-async def test_hurrying_ends_now_and_still_says_goodbye(hosting: Hosting) -> None:
+async def test_hurrying_ends_now_and_still_says_goodbye(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting() as running:
         phone = await running.phone()
         await running.until(lambda: running.calls == 1)

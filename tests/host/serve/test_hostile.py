@@ -6,17 +6,15 @@ import json
 import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
 
 from tests.host.serve.conftest import Hosting, Running
 from voxpy.host.connections import ConnectionLimits
-from voxpy.sockets import FrameSocket, connect
+from voxpy.sockets import FrameSocket
 from voxpy.testing.carrier import CarrierPhone
-
-pytestmark = pytest.mark.slow
 
 UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -43,7 +41,7 @@ async def unharmed(running: Running) -> AsyncIterator[CarrierPhone]:
 
 
 async def open_socket(running: Running) -> FrameSocket:
-    found = await connect(running.open_stream, f"ws://127.0.0.1:{running.port}/media/twilio")
+    found = await running.connect("/media/twilio")
     running.nursery.start_soon(found.run)
     return found
 
@@ -78,7 +76,9 @@ async def answer_to(running: Running, *sent: bytes) -> bytes:
         (b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 404 "),
     ],
 )
-async def test_requests_that_lead_nowhere(hosting: Hosting, sent: bytes, answer: bytes) -> None:
+async def test_requests_that_lead_nowhere(
+    hosting: Hosting, autojump_clock: object, sent: bytes, answer: bytes
+) -> None:
     limits = ConnectionLimits(head_s=0.2)
     async with hosting(limits=limits) as running, unharmed(running):
         got = await answer_to(running, sent)
@@ -86,7 +86,7 @@ async def test_requests_that_lead_nowhere(hosting: Hosting, sent: bytes, answer:
         assert bool(got) == bool(answer)
 
 
-async def test_a_webhook_with_an_endless_body(hosting: Hosting) -> None:
+async def test_a_webhook_with_an_endless_body(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting() as running, unharmed(running):
         answer = await running.ask("POST", "/twilio/voice", content=b"a=" + b"x" * 100_000)
         assert answer.status_code == 413
@@ -106,7 +106,7 @@ async def test_a_webhook_with_an_endless_body(hosting: Hosting) -> None:
     ids=["no json", "too long", "media first", "empty start", "binary", "start twice", "later"],
 )
 async def test_streams_that_break_the_protocol(
-    hosting: Hosting, messages: list[str | bytes], code: int
+    hosting: Hosting, autojump_clock: object, messages: list[str | bytes], code: int
 ) -> None:
     async with hosting() as running, unharmed(running):
         bad = await open_socket(running)
@@ -118,7 +118,7 @@ async def test_streams_that_break_the_protocol(
         await running.until(lambda: running.calls == 1)
 
 
-async def test_a_frame_that_is_none(hosting: Hosting) -> None:
+async def test_a_frame_that_is_none(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting() as running, unharmed(running):
         got = await answer_to(
             running, UPGRADE.format(path="/media/twilio").encode(), b"\xff\xff\xff\xff"
@@ -127,7 +127,9 @@ async def test_a_frame_that_is_none(hosting: Hosting) -> None:
         await running.until(lambda: running.logged("connection refused"))
 
 
-async def test_sockets_that_never_start_are_closed(hosting: Hosting) -> None:
+async def test_sockets_that_never_start_are_closed(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting(limits=ConnectionLimits(start_s=0.3)) as running, unharmed(running):
         idle = [await open_socket(running) for _ in range(30)]
         await running.until(lambda: all(s.closed for s in idle))
@@ -135,29 +137,35 @@ async def test_sockets_that_never_start_are_closed(hosting: Hosting) -> None:
         assert {s.closed.reason for s in idle if s.closed} == {"no start of the stream"}
 
 
-async def test_a_thousand_idle_connections_of_one_address(hosting: Hosting) -> None:
+async def test_a_thousand_idle_connections_of_one_address(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     limits = ConnectionLimits(per_address=100, head_s=1.0)
     async with hosting(limits=limits) as running, unharmed(running):
-        opened = [await running.raw() for _ in range(1000)]
-        await running.until(lambda: running.host.door.connections.open <= 101)
-        assert running.calls == 1
-        told = running.logged("connection refused")
-        assert told[0]["data"]["problem"] == "too many connections of one address"
-        assert len(told) < 40, "a flood does not fill the log"
-        for stream in opened:
-            await trio.aclose_forcefully(stream)
+        async with AsyncExitStack() as flood:
+            for _ in range(1000):
+                await flood.enter_async_context(await running.raw())
+            await running.until(lambda: running.host.door.connections.open <= 101)
+            assert running.calls == 1
         await running.until(lambda: running.host.door.connections.open == 1)
+        told = running.logged("connection refused")
+    assert told[0]["data"]["problem"] == "too many connections of one address"
+    refused = [entry["data"].get("so_far") for entry in told]
+    assert refused[:20] == [None] * 20, "the first are told one by one"
+    assert refused[20:] == [*range(101, 902, 100)], "a flood does not fill the log"
 
 
-async def test_a_slow_reader_is_closed_with_a_reason(hosting: Hosting) -> None:
+async def test_a_slow_reader_is_closed_with_a_reason(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     """It sends and never reads: what it is sent fills every buffer on the way."""
     scenario = LOUD
     async with hosting(scenario=scenario) as running, unharmed(running):
-        with socket.socket() as plain:
+        with socket.socket(socket.AF_UNIX) as plain:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             plain.setblocking(False)
             wrapped = trio.socket.from_stdlib_socket(plain)
-            await wrapped.connect(("127.0.0.1", running.port))
+            await wrapped.connect(str(running.sockets.folder / "http"))
             stream = trio.SocketStream(wrapped)
             await stream.send_all(UPGRADE.format(path="/media/twilio").encode())
             start = json.dumps({"event": "start", "start": START}).encode()

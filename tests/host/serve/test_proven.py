@@ -12,10 +12,7 @@ import pytest
 from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.errors import HandshakeRefused
 from voxpy.history.search import find_sessions
-from voxpy.sockets import connect
 from voxpy.testing.carrier import CarrierPhone
-
-pytestmark = pytest.mark.slow
 
 Hosting = Callable[..., AbstractAsyncContextManager[Any]]
 PUBLIC = "https://calls.example"
@@ -28,11 +25,11 @@ def secrets(tmp_path: Path) -> None:
 
 
 async def open_stream(host: Any, path: str, *headers: tuple[str, str]) -> Any:
-    return await connect(host.open_stream, f"ws://127.0.0.1:{host.port}{path}", headers=headers)
+    return await host.connect(path, headers=headers)
 
 
 async def test_a_stream_with_a_wrong_signature_is_refused_and_others_are_served(
-    hosting: Hosting, tmp_path: Path
+    hosting: Hosting, autojump_clock: object, tmp_path: Path
 ) -> None:
     good = twilio_signature(KEY, "wss://calls.example/media/twilio", {})
     parameters = {"from": "+15550001111", "to": "+15550002222"}
@@ -59,7 +56,9 @@ async def test_a_stream_with_a_wrong_signature_is_refused_and_others_are_served(
     assert [row.channel for row in find_sessions(tmp_path)] == ["twilio"]
 
 
-async def test_a_webhook_is_answered_only_to_the_provider(hosting: Hosting) -> None:
+async def test_a_webhook_is_answered_only_to_the_provider(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     form = {"From": "+15550001111", "To": "+15550002222", "CallSid": "CA1"}
     good = twilio_signature(KEY, f"{PUBLIC}/twilio/voice", form)
     async with hosting(public_url=PUBLIC) as host:
@@ -76,7 +75,9 @@ async def test_a_webhook_is_answered_only_to_the_provider(hosting: Hosting) -> N
         assert good not in host.output.getvalue()
 
 
-async def test_the_markup_gives_the_token_to_whoever_must_bear_it(hosting: Hosting) -> None:
+async def test_the_markup_gives_the_token_to_whoever_must_bear_it(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting(public_url=PUBLIC) as host:
         answer = await host.ask("POST", "/jambonz/voice", json={"from": "+1", "to": "+15550002222"})
     assert "wss://calls.example/media/jambonz?token=open-sesame" in answer.text

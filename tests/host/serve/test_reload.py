@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.host.serve.conftest import ECHO, ROUTING, Hosting
-
-pytestmark = pytest.mark.slow
 
 REJECTS = """
 from voxpy import AppEvents, VoxEngine
@@ -20,6 +16,7 @@ def alerting(event):
 
 async def test_new_calls_get_the_new_scenario_and_running_ones_keep_theirs(
     hosting: Hosting,
+    autojump_clock: object,
 ) -> None:
     async with hosting() as running:
         old = await running.phone()
@@ -33,7 +30,9 @@ async def test_new_calls_get_the_new_scenario_and_running_ones_keep_theirs(
         assert old.info is None
 
 
-async def test_a_bad_edit_keeps_the_old_state_and_names_the_line(hosting: Hosting) -> None:
+async def test_a_bad_edit_keeps_the_old_state_and_names_the_line(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting() as running:
         (running.folder / "routing.yaml").write_text(ROUTING.replace("1555", "("))
         await running.until(lambda: [e for e in running.log if e["level"] == "error"])
@@ -47,7 +46,7 @@ async def test_a_bad_edit_keeps_the_old_state_and_names_the_line(hosting: Hostin
         await running.until(lambda: other.received)
 
 
-async def test_a_scenario_with_a_syntax_error(hosting: Hosting) -> None:
+async def test_a_scenario_with_a_syntax_error(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting() as running:
         (running.folder / "echo.py").write_text(ECHO + "def (:\n")
         await running.until(lambda: [e for e in running.log if e["level"] == "error"])
@@ -59,6 +58,7 @@ async def test_a_scenario_with_a_syntax_error(hosting: Hosting) -> None:
 
 async def test_a_new_secret_is_there_for_the_next_call_and_never_in_the_log(
     hosting: Hosting,
+    autojump_clock: object,
 ) -> None:
     scenario = """
 from voxpy import AppEvents, VoxEngine
@@ -76,7 +76,9 @@ def alerting(event):
     assert "***" in text
 
 
-async def test_channels_take_effect_at_the_next_start(hosting: Hosting) -> None:
+async def test_channels_take_effect_at_the_next_start(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting() as running:
         (running.folder / "routing.yaml").write_text("channels: {twilio: {path: /x}}\n" + ROUTING)
         await running.until(lambda: running.logged("reloaded"))

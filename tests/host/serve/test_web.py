@@ -6,16 +6,13 @@ import re
 import ssl
 from xml.etree import ElementTree
 
-import pytest
 import trio
 import trustme
 
 from tests.host.serve.conftest import Hosting
 
-pytestmark = pytest.mark.slow
 
-
-async def test_health_tells_how_many_calls_run(hosting: Hosting) -> None:
+async def test_health_tells_how_many_calls_run(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting() as running:
         quiet = await running.ask("GET", "/health")
         await running.phone()
@@ -25,7 +22,9 @@ async def test_health_tells_how_many_calls_run(hosting: Hosting) -> None:
     assert busy.json() == {"status": "ok", "calls": 1}
 
 
-async def test_metrics_count_calls_refusals_and_the_clock(hosting: Hosting) -> None:
+async def test_metrics_count_calls_refusals_and_the_clock(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting(most_calls=1) as running:
         phone = await running.phone()
         await running.until(lambda: len(phone.received) > 3)
@@ -40,18 +39,17 @@ async def test_metrics_count_calls_refusals_and_the_clock(hosting: Hosting) -> N
     assert "# TYPE voxpy_calls_running gauge" in text
 
 
-async def test_twilio_is_told_to_open_the_stream(hosting: Hosting) -> None:
+async def test_twilio_is_told_to_open_the_stream(hosting: Hosting, autojump_clock: object) -> None:
     form = {"From": "+15550001111", "To": "+15550002222"}
     async with hosting() as running:
         answer = await running.ask("POST", "/twilio/voice", data=form)
         proxied = {"x-forwarded-proto": "https", "x-forwarded-host": "calls.example.org"}
         behind = await running.ask("POST", "/twilio/voice", data=form, headers=proxied)
         unknown = await running.ask("POST", "/twilio/voice", data={"To": "+49"})
-        port = running.port
     assert answer.headers["content-type"].startswith("text/xml")
     stream = ElementTree.fromstring(answer.text).find("Connect/Stream")
     assert stream is not None
-    assert stream.get("url") == f"ws://127.0.0.1:{port}/media/twilio"
+    assert stream.get("url") == "ws://host.test/media/twilio"
     assert {p.get("name"): p.get("value") for p in stream} == {
         "from": "+15550001111",
         "to": "+15550002222",
@@ -60,7 +58,9 @@ async def test_twilio_is_told_to_open_the_stream(hosting: Hosting) -> None:
     assert '<Reject reason="rejected"/>' in unknown.text
 
 
-async def test_the_public_address_is_what_was_configured(hosting: Hosting) -> None:
+async def test_the_public_address_is_what_was_configured(
+    hosting: Hosting, autojump_clock: object
+) -> None:
     async with hosting(public_url="https://calls.example.org/") as running:
         told = await running.ask("GET", "/vonage/voice", params={"from": "1", "to": "+1555"})
     (connect,) = told.json()
@@ -69,7 +69,7 @@ async def test_the_public_address_is_what_was_configured(hosting: Hosting) -> No
     assert endpoint["headers"] == {"from": "1", "to": "+1555"}
 
 
-async def test_a_json_webhook(hosting: Hosting) -> None:
+async def test_a_json_webhook(hosting: Hosting, autojump_clock: object) -> None:
     async with hosting() as running:
         told = await running.ask("POST", "/jambonz/voice", json={"from": "1", "to": "+1555"})
         wrong = await running.ask(
@@ -79,7 +79,7 @@ async def test_a_json_webhook(hosting: Hosting) -> None:
     assert wrong.json() == [{"verb": "sip:decline", "status": 404}]
 
 
-async def test_tls(hosting: Hosting) -> None:
+async def test_tls(hosting: Hosting, autojump_clock: object) -> None:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(server)
