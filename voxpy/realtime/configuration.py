@@ -1,23 +1,37 @@
-"""What a scenario asked the service for, all its ``session.update`` put together. Pure."""
+"""What a scenario asked the service for, all its ``session.update`` put together. Pure.
+
+Where it names no audio format, the best one is the leg's own: a G.711 leg then has its bytes passed
+through, neither decoded nor resampled on the way; a wideband leg is served best by 24 kHz PCM, the
+default of the protocol.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from voxpy.realtime.formats import AudioChoice, with_formats
+from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
+from voxpy.realtime.service import FORMATS
 from voxpy.wire.realtime.events.session import laid_over
 
-__all__ = ["Configuration"]
+__all__ = ["AUDIO_FORMATS", "AudioChoice", "Configuration", "carried", "with_formats"]
+
+AudioChoice = Literal["auto", "pcm16", "pcmu", "pcma"]
+
+AUDIO_FORMATS: tuple[AudioChoice, ...] = ("auto", "pcm16", "pcmu", "pcma")
+
+_SIDES = ("input", "output")
 
 Fields = Mapping[str, Any]
+Formats = Mapping[str, Mapping[str, Any]]
 
 
 class Configuration:
     """Completes updates on their way out, and can say all of it again to another session."""
 
-    def __init__(self, choice: AudioChoice | None) -> None:
+    def __init__(self, choice: AudioChoice | None, formats: Formats = FORMATS) -> None:
         self._choice = choice
+        self._formats = formats
         self._schemas: Sequence[Fields] = ()
         self._announced = True
         self._own_tools: list[Any] = []
@@ -40,7 +54,7 @@ class Configuration:
         added to those the update names; a tool of the scenario's yields to ours of the same name.
         """
         if not ready:
-            fields = with_formats(fields, self._choice, legs=legs)
+            fields = with_formats(fields, self._choice, legs=legs, formats=self._formats)
         session = fields.get("session")
         if not isinstance(session, Mapping):
             return fields
@@ -77,3 +91,44 @@ class Configuration:
             if not (isinstance(tool, Mapping) and tool.get("name") in ours)
         ]
         return [*kept, *self._schemas]
+
+
+def with_formats(
+    fields: Fields,
+    choice: AudioChoice | None,
+    *,
+    legs: Iterable[str],
+    formats: Formats = FORMATS,
+) -> Fields:
+    """Return the fields of a ``session.update`` with the chosen format on both sides.
+
+    ``legs`` are the encodings of the session's legs. ``auto`` is their G.711 if all agree on one;
+    otherwise, and for None, nothing is added. Nor is it where the update names a format itself.
+    """
+    name = _common_g711(legs) if choice == "auto" else choice or ""
+    wire = formats.get(name)
+    session = fields.get("session")
+    if wire is None or not isinstance(session, Mapping):
+        return fields
+    audio = session.get("audio") or {}
+    sides = [audio.get(side) or {} for side in _SIDES] if isinstance(audio, Mapping) else [None]
+    if any(not isinstance(side, Mapping) or "format" in side for side in sides):
+        return fields  # named, or nothing that we understand: the service will say so
+    wanted = {s: {**(audio.get(s) or {}), "format": dict(wire)} for s in _SIDES}
+    return {**fields, "session": {**session, "audio": {**audio, **wanted}}}
+
+
+def _common_g711(legs: Iterable[str]) -> str:
+    encodings = set(legs)
+    only = encodings.pop() if len(encodings) == 1 else ""
+    return "" if only == "pcm16" else only
+
+
+def carried(encoding: str, rate_hz: int) -> Format:
+    """Return the Format of what ``audio_format`` found. Raises ValueError if we carry none such."""
+    if encoding == "pcm16":
+        return pcm16(rate_hz)
+    known = {"pcmu": PCMU, "pcma": PCMA}
+    if encoding not in known:
+        raise ValueError(f"{encoding} at {rate_hz} Hz")
+    return known[encoding]

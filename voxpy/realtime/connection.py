@@ -64,7 +64,7 @@ class RealtimeConnection:
     def __init__(
         self,
         url: str,
-        authorization: str,
+        headers: list[tuple[str, str]],
         *,
         open_stream: OpenStream,
         reports: ConnectionReports,
@@ -75,7 +75,7 @@ class RealtimeConnection:
         self._inputs = inputs
         self.statistics = ConnectionStatistics()
         self.reports = reports
-        self._authorization = authorization
+        self._headers = headers
         self._limits = SocketLimits(handshake_s=connect_s)
         self._open_stream = open_stream
         self._socket: FrameSocket | None = None
@@ -169,7 +169,7 @@ class RealtimeConnection:
                 self._socket = await connect(
                     self._open_stream,
                     self.url,
-                    headers=[("Authorization", self._authorization)],
+                    headers=self._headers,
                     limits=self._limits,
                 )
         except HandshakeRefused as refusal:

@@ -1,9 +1,11 @@
-"""The two media sides of a realtime client: the agent's voice (source) and its ear (sink)."""
+"""The two media sides of a speech client, the agent's voice (source) and its ear (sink); and what
+of the voice was heard."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -12,7 +14,10 @@ from voxpy.audio.frame import FRAME_MS, FRAME_S, Format
 from voxpy.audio.mix import mix
 from voxpy.media.playout import Cleared, Playout
 
-__all__ = ["Ear", "Voice", "VoiceReports"]
+if TYPE_CHECKING:
+    from voxpy.realtime.wire import Wire
+
+__all__ = ["Ear", "Heard", "Voice", "VoiceReports"]
 
 RECENT_FRAMES = 15
 """What a new session is told of the audio before it: as much as speech takes to be noticed."""
@@ -182,3 +187,56 @@ class Ear:
     def recent(self) -> bytes:
         """Return the last 300 ms that were sent."""
         return b"".join(self._sent)
+
+
+KEPT_ITEMS = 64
+
+Report = Callable[[str, str, float], None]
+"""Called with an item's id, what was heard of its words, and how many milliseconds of it."""
+
+
+class Heard:
+    """What was heard of what the agent said, told when an item is over: played, or cut short.
+
+    Follows the items that sound on one playout; ``report`` is called at the end of each.
+    """
+
+    def __init__(self, speech: Playout, *, report: Report) -> None:
+        self._speech = speech
+        self._report = report
+        self._sounding: dict[str, None] = {}
+        self._texts: dict[str, str] = {}
+
+    def sounds(self, item_id: str) -> None:
+        """Audio of this item was given to the playout."""
+        self._sounding[item_id] = None
+
+    def text(self, wire: Wire, item_id: str) -> str:
+        """Return about what the listener has heard of an item so far."""
+        if item_id in self._texts and item_id not in self._sounding:
+            return self._texts[item_id]
+        return wire.transcript_heard(item_id, self._speech.played_ms(item_id))
+
+    def settle(self, wire: Wire) -> None:
+        """Report the items that are over: no more audio of them comes or waits."""
+        for item_id in list(self._sounding):
+            played_ms = self._speech.played_ms(item_id)
+            empty = not self._speech.buffered_bytes
+            if wire.playback.fully_played(item_id, played_ms) or (
+                empty and wire.playback.is_done(item_id)
+            ):
+                self._over(wire, item_id)
+
+    def cut(self, wire: Wire) -> None:
+        """Report every item that was sounding: the playout has been cleared."""
+        for item_id in list(self._sounding):
+            self._over(wire, item_id)
+
+    def _over(self, wire: Wire, item_id: str) -> None:
+        played_ms = self._speech.played_ms(item_id)
+        text = wire.transcript_heard(item_id, played_ms)
+        del self._sounding[item_id]
+        self._texts[item_id] = text
+        if len(self._texts) > KEPT_ITEMS:
+            del self._texts[next(iter(self._texts))]
+        self._report(item_id, text, played_ms)

@@ -12,21 +12,21 @@ function calls nothing. Its clock of input audio (``audio_start_ms``) begins ane
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
 from voxpy.engine import clock
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConnectFailed, RemoteProtocolError
-from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
-from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient
+from voxpy.realtime.protocol import RealtimeWire
+from voxpy.realtime.wire import Happening, Link, LinkReports, Told
 from voxpy.wire.realtime.client.renewal import Floor, History
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import ConversationItemCreate, SessionUpdate
-from voxpy.wire.realtime.events.types import ServerEvent
+from voxpy.wire.realtime.events.types import ClientEvent, ServerEvent
 
-__all__ = ["Candidate", "Renewable", "Renewal"]
+__all__ = ["Candidate", "Renewal"]
 
 PREPARE_S = 15.0
 REPLAY_S = 5.0
@@ -37,48 +37,49 @@ QUIET_S = 0.3
 LOOK_EVERY_S = 0.04
 
 
-class Candidate(ConnectionReports):
+class Candidate:
     """A connection that may become the client's: it listens, and tells the scenario nothing."""
 
-    def __init__(self, protocol: RealtimeClient, note_frame: Callable[[str, str], None]) -> None:
-        self.protocol = protocol
-        self.connection: RealtimeConnection
-        self._note_frame = note_frame
+    def __init__(self) -> None:
+        self.link: Link[RealtimeWire]
+        self.reports = LinkReports(take=self._take, malformed=self._malformed, closed=self._closed)
         self._failure = ""
         self._unconfirmed: set[str] = set()
         self._changed = trio.Event()
 
-    def received(self, text: str) -> None:
-        """Take one frame."""
-        self._note_frame("<", text)
-        try:
-            for event in self.protocol.receive(text):
-                self._follow(event)
-        except RemoteProtocolError as error:
-            self._failure = self._failure or str(error)
+    def _take(self, what: Happening) -> None:
+        match what:
+            case Told(event=se.ErrorEvent(error=error)):
+                self._fail(error.message or "an error without a message")
+            case Told(event=se.ConversationItemAdded() | se.ConversationItemDone() as event):
+                self._unconfirmed.discard(str(event.item.get("id")))
         self._changed.set()
 
-    def sent(self, frame: bytes) -> None:
-        """See one frame that has been written."""
-        self._note_frame(">", frame.decode())
+    def _malformed(self, _: str, error: RemoteProtocolError) -> None:
+        self._fail(str(error))
 
-    def closed(self, code: int, reason: str, *, was_clean: bool) -> None:
-        """Learn that the connection is over."""
-        self._failure = self._failure or f"the new connection was closed with {code} {reason}"
+    def _closed(self, code: int, reason: str, _: bool) -> None:
+        self._fail(f"the new connection was closed with {code} {reason}")
+
+    def _fail(self, why: str) -> None:
+        self._failure = self._failure or why
         self._changed.set()
 
     async def prepare(self, session: dict[str, Any]) -> None:
         """Connect and configure. Raises ConnectFailed."""
-        await self.connection.wait_open()
-        self.connection.send(self.protocol.send(SessionUpdate(session=session)))
-        await self._until(lambda: self.protocol.ready)
+        await self.link.connection.wait_open()
+        self._send(SessionUpdate(session=session))
+        await self._until(lambda: self.link.wire.client.ready)
 
     async def replay(self, messages: Sequence[ConversationItemCreate]) -> None:
         """Tell the conversation, and wait until all of it is confirmed. Raises ConnectFailed."""
         self._unconfirmed = {str(message.item["id"]) for message in messages}
         for message in messages:
-            self.connection.send(self.protocol.send(message))
+            self._send(message)
         await self._until(lambda: not self._unconfirmed)
+
+    def _send(self, event: ClientEvent) -> None:
+        self.link.send(self.link.wire.client.send(event))
 
     def check(self) -> None:
         """Raise ConnectFailed if the connection has gone or complained."""
@@ -92,37 +93,32 @@ class Candidate(ConnectionReports):
             await self._changed.wait()
         self.check()
 
-    def _follow(self, event: Audio | ServerEvent) -> None:
-        match event:
-            case se.ErrorEvent():
-                self._failure = self._failure or event.error.message or "an error without a message"
-            case se.ConversationItemAdded() | se.ConversationItemDone():
-                self._unconfirmed.discard(str(event.item.get("id")))
-
-
-class Renewable(Protocol):
-    """What a renewal needs of the client's controller."""
-
-    client_id: str
-
-    def dial_again(self, number: int) -> Candidate:
-        """Begin to open connection ``number`` (2 is the first renewal) with a key of its own."""
-
-    def configuration(self) -> dict[str, Any]:
-        """Return the session to ask for."""
-
-    def is_quiet(self) -> bool:
-        """Return whether the client itself has nothing under way: audio, responses, tools."""
-
-    def adopt(self, candidate: Candidate) -> None:
-        """Use this connection from now on, and close the old one."""
-
 
 class Renewal:
-    """Renews every ``after_s`` seconds. ``run`` goes on until cancelled."""
+    """Renews the client ``client_id`` every ``after_s`` seconds. ``run`` goes on until cancelled.
 
-    def __init__(self, owner: Renewable, *, after_s: float, trace: Trace) -> None:
-        self._owner = owner
+    dial: begins to open connection ``number`` (2 is the first renewal).
+    configuration: gives the session to ask for.
+    is_quiet: whether the client has nothing under way: audio, responses, tools.
+    adopt: uses this connection from now on, and closes the old one.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        *,
+        dial: Callable[[int], Candidate],
+        configuration: Callable[[], dict[str, Any]],
+        is_quiet: Callable[[], bool],
+        adopt: Callable[[Candidate], None],
+        after_s: float,
+        trace: Trace,
+    ) -> None:
+        self._client_id = client_id
+        self._dial = dial
+        self._configuration = configuration
+        self._is_quiet = is_quiet
+        self._adopt = adopt
         self._after_s = after_s
         self._trace = trace
         self._number = 1
@@ -143,43 +139,43 @@ class Renewal:
 
     async def _attempt(self) -> bool:
         self._number += 1
-        candidate = self._owner.dial_again(self._number)
+        candidate = self._dial(self._number)
         adopted = False
         try:
             with trio.fail_after(PREPARE_S):
-                await candidate.prepare(self._owner.configuration())
+                await candidate.prepare(self._configuration())
             await self._wait_free(candidate)
             messages = self.history.replay()
             with trio.fail_after(REPLAY_S):
                 await candidate.replay(messages)
             if not self._is_free():  # somebody began to speak meanwhile: what was told is old
                 raise ConnectFailed("the conversation went on while it was being told")
-            self._owner.adopt(candidate)
+            self._adopt(candidate)
             adopted = True
             self._note(messages=len(messages))
         except (ConnectFailed, trio.TooSlowError) as error:
             why = str(error) or "the service did not answer in time"
             self._trace.warning(
                 "the session was not renewed; the old connection stays",
-                unit=self._owner.client_id,
+                unit=self._client_id,
                 error=why,
                 again_in_s=RETRY_S,
             )
         finally:
             if not adopted:
-                candidate.connection.close()
+                candidate.link.connection.close()
         return adopted
 
     def _note(self, *, messages: int) -> None:
         self._trace.step(
             "session renewed",
-            unit=self._owner.client_id,
+            unit=self._client_id,
             connection=self._number,
             messages=messages,
         )
 
     def _is_free(self) -> bool:
-        return self._owner.is_quiet() and self._floor.is_free(clock.now())
+        return self._is_quiet() and self._floor.is_free(clock.now())
 
     async def _wait_free(self, candidate: Candidate) -> None:
         quiet_since: float | None = None

@@ -1,4 +1,4 @@
-"""Functions a model may call: ``ToolSet``.
+"""Functions a model may call: ``ToolSet``, and what runs them when it does.
 
 A tool is an ordinary Python function, sync or async. What the model is told of it comes from its
 signature and docstring; what the model sends is checked against the same signature; what goes back
@@ -10,17 +10,19 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 import orjson
+import trio
 
 from voxpy.engine.emitter import describe
 from voxpy.errors import ScenarioError, nearest
 from voxpy.realtime.tool_shapes import BadArgument, Shape, documentation, fields_shape, shape_of
+from voxpy.wire.realtime.events.types import FunctionCall
 
-__all__ = ["DESCRIPTION_CHARACTERS", "Tool", "ToolOutcome", "ToolSet"]
+__all__ = ["DESCRIPTION_CHARACTERS", "Tool", "ToolOutcome", "ToolRunner", "ToolSet", "Tools"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +38,65 @@ class ToolOutcome:
 
     output: str
     error: Exception | None = None
+
+
+class Tools(Protocol):
+    """What ``use_tools`` takes; ``ToolSet`` is one."""
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """Return the functions as they stand in ``session.tools``."""
+
+    async def run(self, name: str, arguments_json: str) -> ToolOutcome:
+        """Call one; its error is in the outcome. Raises nothing but Cancelled."""
+
+
+class ToolRunner:
+    """Calls the functions of one response one after another; responses run side by side.
+
+    ``spawn`` starts a task that ends with whoever owns the tools; ``began`` sees a call before it
+    runs, ``answer`` takes what came of it.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        *,
+        spawn: Callable[..., object],
+        began: Callable[[FunctionCall], None],
+        answer: Callable[[FunctionCall, ToolOutcome], None],
+    ) -> None:
+        self._tools = tools
+        self._spawn = spawn
+        self._began = began
+        self._answer = answer
+        self._scopes: set[trio.CancelScope] = set()
+
+    @property
+    def running(self) -> bool:
+        """Whether a function is at work."""
+        return bool(self._scopes)
+
+    def start(self, calls: Sequence[FunctionCall]) -> None:
+        """Run these calls in a task of their own."""
+        scope = trio.CancelScope()
+        self._scopes.add(scope)
+        names = ", ".join(call.name for call in calls)
+        self._spawn(f"tools {names}", self._run, calls, scope)
+
+    def cancel(self) -> None:
+        """Give up what runs: nobody could be told the outputs any more."""
+        for scope in self._scopes:
+            scope.cancel()
+
+    async def _run(self, calls: Sequence[FunctionCall], scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                for call in calls:
+                    self._began(call)
+                    outcome = await self._tools.run(call.name, call.arguments)
+                    self._answer(call, outcome)
+        finally:
+            self._scopes.discard(scope)
 
 
 @attrs.frozen(kw_only=True, eq=False)

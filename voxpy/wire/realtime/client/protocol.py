@@ -58,13 +58,21 @@ class RealtimeClient:
 
     ``queue_until_ready`` holds back what is submitted, ``session.update`` excepted, until the
     session is ready. ``mulaw_thirds`` gives cuts of mu-law audio in Inworld's time base, which is
-    a third of the real one; other services want real milliseconds.
+    a third of the real one; other services want real milliseconds. ``answers_tools``: whether the
+    server goes on by itself after tool outputs, where ``providerData.auto_tool_response`` says
+    nothing.
 
     Attributes: ``playback``, how much audio of each item there is; ``transcripts``, its words;
     ``responses``, which response is under way and what waits for it.
     """
 
-    def __init__(self, *, queue_until_ready: bool = False, mulaw_thirds: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        queue_until_ready: bool = False,
+        mulaw_thirds: bool = False,
+        answers_tools: bool = True,
+    ) -> None:
         self._session: Mapping[str, Any] = {}
         self._ready = False
         self._failure: Error | None = None
@@ -75,6 +83,7 @@ class RealtimeClient:
         self.transcripts = Transcripts()
         self.responses = ResponseSequencer()
         self._queue_until_ready = queue_until_ready
+        self._answers_tools = answers_tools
         self._held: list[tuple[ClientEvent, bytes]] = []
         self._outbox: list[bytes] = []
 
@@ -164,11 +173,12 @@ class RealtimeClient:
         """Give the output of a function call of a completed response; see ``outgoing``.
 
         When all calls of that response have theirs, one ``response.create`` follows, unless the
-        server begins the next response by itself: ``providerData.auto_tool_response`` other than
-        false. Raises LocalProtocolError if nothing awaits this output.
+        server begins the next response by itself. Raises LocalProtocolError if nothing awaits this
+        output.
         """
         data = self._session.get("providerData")
-        automatic = not (isinstance(data, Mapping) and data.get("auto_tool_response") is False)
+        told = data.get("auto_tool_response") if isinstance(data, Mapping) else None
+        automatic = self._answers_tools if told is None else told is not False
         self._write(self.responses.answer(call_id, output, automatic=automatic))
 
     def outgoing(self) -> list[bytes]:

@@ -1,0 +1,125 @@
+"""The wire of the Realtime protocol: ``RealtimeClient`` as the seam wants it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from voxpy.audio.frame import Format, pcm16
+from voxpy.errors import RemoteProtocolError
+from voxpy.realtime.configuration import carried
+from voxpy.realtime.service import Habits
+from voxpy.realtime.wire import (
+    Audio,
+    AudioOver,
+    CallerSpoke,
+    Configured,
+    Happening,
+    Sent,
+    Told,
+    ToolsCalled,
+)
+from voxpy.wire.realtime.client.protocol import RealtimeClient
+from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.codec import encode_append, load
+from voxpy.wire.realtime.events.formats import audio_format
+from voxpy.wire.realtime.events.types import ServerEvent, function_calls
+
+__all__ = ["DEFAULT_FORMAT", "RealtimeWire"]
+
+DEFAULT_FORMAT = pcm16(24000)
+
+
+class RealtimeWire:
+    """Implements ``voxpy.realtime.wire.Wire``. ``client`` has the rest of the protocol.
+
+    ``queue`` holds back what is submitted until the session is ready. ``warn`` is told of a format
+    that is not carried.
+    """
+
+    def __init__(
+        self,
+        habits: Habits,
+        *,
+        queue: bool = False,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.client = RealtimeClient(
+            queue_until_ready=queue,
+            mulaw_thirds=habits.mulaw_thirds,
+            answers_tools=habits.answers_tools,
+        )
+        self.playback = self.client.playback
+        self.input_format: Format = DEFAULT_FORMAT
+        self.output_format: Format = DEFAULT_FORMAT
+        self._warn = warn
+
+    @property
+    def idle(self) -> bool:
+        """Whether no response is under way or due, and nothing is held back."""
+        return self.client.idle
+
+    def receive(self, text: str) -> list[Happening]:
+        """Take a frame; the JSON object read from it is the payload of what is told."""
+        raw = load(text)
+        found: list[Happening] = []
+        for item in self.client.receive_loaded(raw):
+            if isinstance(item, Audio):
+                found.append(item)
+            else:
+                self._mean(item, found)
+                found.append(Told(item.type, raw, item))
+        return found
+
+    def outgoing(self) -> list[bytes]:
+        """Return the frames that are due, and forget them."""
+        return self.client.outgoing()
+
+    def append(self, audio: bytes) -> bytes:
+        """Return the frame with this audio of the caller's."""
+        return encode_append(audio)
+
+    def interrupt(self, played_ms: Callable[[str], float]) -> list[Sent]:
+        """Cut every item that was not heard to its end; see ``RealtimeClient.interrupt``."""
+        sent = []
+        for event in self.client.interrupt(played_ms):
+            frame = self.client.send(event)
+            fields = {n: v for n, v in orjson.loads(frame).items() if n != "type"}
+            sent.append(Sent(event.type, fields, frame))
+        return sent
+
+    def awaits_output(self, call_id: str) -> bool:
+        """Return whether a completed response called this and has no output yet."""
+        return self.client.responses.awaits(call_id)
+
+    def tool_output(self, call_id: str, output: str) -> None:
+        """Give the output of a call; with the last of its response, a create is due."""
+        self.client.tool_output(call_id, output)
+
+    def transcript_heard(self, item_id: str, played_ms: float) -> str:
+        """Return about what a listener understood who heard ``played_ms`` of an item."""
+        return self.client.transcript_heard(item_id, played_ms)
+
+    def _mean(self, event: ServerEvent, found: list[Happening]) -> None:
+        match event:
+            case se.SessionCreated() | se.SessionUpdated():
+                self._adopt_formats(event.session)
+                found.append(Configured())
+            case se.InputAudioBufferSpeechStarted():
+                found.append(CallerSpoke(self.client.may_interrupt()))
+            case se.ResponseOutputAudioDone():
+                found.append(AudioOver())
+            case se.ResponseDone():
+                found.append(AudioOver())
+                calls = function_calls(event.response)
+                if calls:
+                    found.append(ToolsCalled(calls))
+
+    def _adopt_formats(self, session: Mapping[str, Any]) -> None:
+        try:
+            self.input_format = carried(*audio_format(session, "input"))
+            self.output_format = carried(*audio_format(session, "output"))
+        except (ValueError, RemoteProtocolError) as error:
+            self._warn(str(error))

@@ -1,0 +1,490 @@
+"""``SpeechClient``: what every client of a speech service is, whatever the service's wire.
+
+::
+
+    Twilio, SIP ... ─▶ graph ─▶ Ear ─▶ Wire.append ─▶ RealtimeConnection ─▶ service
+                       graph ◀─ Voice ◀─ Audio ◀──┐
+                                                  ├ Link.received ◀─ Wire.receive ◀─ service
+      your handlers ◀─ session ◀─ Announcements ◀─┘
+
+A frame is handled in the synchronous call that read it, so that the agent is silent before anything
+else can run when the service says that the caller speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
+
+import attrs
+import orjson
+
+from voxpy.engine.context import current
+from voxpy.engine.emitter import Emitter, describe
+from voxpy.engine.session import Session
+from voxpy.errors import ConnectFailed, RemoteProtocolError, ScenarioError, UnknownName, nearest
+from voxpy.media.playout import Cleared
+from voxpy.media.unit import MediaPort
+from voxpy.realtime.configuration import AUDIO_FORMATS, AudioChoice
+from voxpy.realtime.connection import ConnectionReports, ConnectionStatistics, RealtimeConnection
+from voxpy.realtime.media import Ear, Heard, Voice, VoiceReports
+from voxpy.realtime.reports import Announcements, FrameLog
+from voxpy.realtime.service import Access, Service
+from voxpy.realtime.tools import ToolOutcome, ToolRunner, Tools
+from voxpy.realtime.wire import (
+    Audio,
+    AudioOver,
+    CallerSpoke,
+    Configured,
+    Happening,
+    Link,
+    LinkReports,
+    Sent,
+    Told,
+    ToolsCalled,
+    W,
+)
+from voxpy.wire.realtime.events.types import FunctionCall
+
+__all__ = ["ClientOptions", "ClientParameters", "CloseEvent", "SpeechClient", "open_client"]
+
+APPLICATION_VERSION = "voxpy/0.1.0"
+FAILED = "no connection to the realtime service"
+
+
+@attrs.frozen(kw_only=True)
+class CloseEvent:
+    """Why a WebSocket closed (VoxEngine: WebSocketEvents.CLOSE). ``code``: RFC 6455 section 7.4."""
+
+    code: int
+    reason: str
+    was_clean: bool
+    web_socket_id: str
+
+
+class ClientParameters(TypedDict, total=False):
+    """What every function that opens a client takes besides its service's own parameters.
+
+    on_web_socket_close: called once with a CloseEvent when the connection is over.
+    statistics: write counts to ``<client id>-statistics.json`` in the session's folder.
+    trace: write every frame to ``<client id>-frames.txt`` there.
+    privacy: keep everything that passes this connection out of the session's trace.
+    playout_limit_s: seconds of agent audio that may wait on our side, 120 by default. VoxEngine
+        keeps 10; services send faster than real time, so answers longer than that would be cut.
+
+    The rest is voxpy's own, and off where it would change what a scenario has to do itself:
+
+    auto_truncate: when the caller speaks over the agent, drop what waits and tell the service,
+        once, how much of each item was heard (``conversation.item.truncate``, or ``delete`` for
+        one that was not heard at all). Not if the session's ``interrupt_response`` is false.
+        Back-channels go on. With manual turns the response is cancelled too.
+    audio_format: what to ask for where the first ``session_update`` names no format. ``auto``:
+        the leg's own G.711, which then passes through untouched, else the service's default;
+        ``pcm16`` (24 kHz), ``pcmu``, ``pcma``; None: leave the update as it is.
+    queue: hold back what is sent until it makes sense: all but ``session_update`` until the
+        session is ready, ``response_create`` until no response is under way, in place of having
+        it refused (equal ones that wait become one).
+    renew_after_s: seconds after which to move to a new session of the service, and again after
+        as many: set it below the service's limit. In a pause of both sides a second connection
+        is given the configuration and the conversation without function calls, and replaces the
+        first. No event tells of it, SessionCreated and SessionUpdated come once; the trace has a
+        step. If it fails, the old one stays.
+    """
+
+    on_web_socket_close: Callable[[CloseEvent], Any] | None
+    statistics: bool
+    trace: bool
+    privacy: bool
+    playout_limit_s: float
+    auto_truncate: bool
+    audio_format: AudioChoice | None
+    queue: bool
+    renew_after_s: float | None
+
+
+@attrs.frozen(kw_only=True)
+class ClientOptions:
+    """ClientParameters with their defaults. ``of`` raises ScenarioError for a wrong one."""
+
+    on_web_socket_close: Callable[[CloseEvent], Any] | None = None
+    statistics: bool = False
+    trace: bool = False
+    privacy: bool = False
+    playout_limit_s: float = 120.0
+    auto_truncate: bool = False
+    audio_format: AudioChoice | None = "auto"
+    queue: bool = False
+    renew_after_s: float | None = None
+
+    @classmethod
+    def of(cls, given: ClientParameters) -> ClientOptions:
+        """Return the options of these parameters."""
+        known = [field.name for field in attrs.fields(cls)]
+        for name in given:
+            if name not in known:
+                raise UnknownName(f"there is no parameter {name!r}{nearest(name, known)}")
+        options = cls(**given)
+        handler, choice, after_s = (
+            options.on_web_socket_close, options.audio_format, options.renew_after_s
+        )  # fmt: skip
+        if handler is not None and not callable(handler):
+            raise ScenarioError(f"on_web_socket_close must be a function, not {handler!r}")
+        if choice not in (None, *AUDIO_FORMATS):
+            formats = ", ".join(map(repr, AUDIO_FORMATS))
+            raise ScenarioError(f"audio_format must be one of {formats} or None, not {choice!r}")
+        if after_s is not None and not after_s > 0:
+            raise ScenarioError(f"renew_after_s must be above 0 seconds, not {after_s!r}")
+        return options
+
+
+class SpeechClient(Emitter, Generic[W]):
+    """A connection to a speech service. Made by its module's ``create...`` function."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        service: Service,
+        access: Access,
+        client_id: str,
+        options: ClientOptions,
+        make_wire: Callable[[], W],
+    ) -> None:
+        names = service.events.__name__
+        super().__init__(session, catalog=f"{service.name}.{names} or {service.name}.Events")
+        self._session: Session = session
+        self._id = client_id
+        self._access = access
+        self._options = options
+        self._announce = Announcements(session, self, service, private=options.privacy)
+        self._frames = FrameLog(
+            session, client_id, frames=options.trace, statistics=options.statistics
+        )
+        self._counted: list[ConnectionStatistics] = []
+        self._reports = LinkReports(
+            take=self._take,
+            malformed=self._malformed,
+            closed=self._closed,
+            refused=self._refused,
+            binary=self._announce.binary,
+        )
+        self._link: Link[W] = self._dial(1, make_wire(), self._reports)
+        self._tools: ToolRunner | None = None
+        wire = self._link.wire
+        self._voice = Voice(
+            wire.output_format,
+            limit_s=options.playout_limit_s,
+            reports=VoiceReports(
+                started=lambda: self._announce.media_started(str(self._voice.format)),
+                ended=self._announce.media_ended,
+                overflowed=self._announce.overflowed,
+                drained=lambda: self._heard.settle(self._link.wire),
+            ),
+        )
+        self._heard = Heard(self._voice.speech, report=self._item_over)
+        self._ear = Ear(
+            wire.input_format,
+            batch_ms=session.context.settings.limits.uplink_batch_ms,
+            send=self._send_audio,
+        )
+        self._media = MediaPort(
+            name=client_id, source=self._voice, sink=self._ear, ahead=self._voice
+        )
+
+    # -- what a scenario does with it ------------------------------------------------------------
+
+    def id(self) -> str:
+        """Return the id of the client, unique in the session."""
+        return self._id
+
+    def web_socket_id(self) -> str:
+        """Return the id of its WebSocket."""
+        return f"{self._id}-websocket"
+
+    @property
+    def media(self) -> MediaPort:
+        """The media side: the agent's voice is its source, the agent's ear its sink."""
+        return self._media
+
+    def close(self) -> None:
+        """Close the connection. Idempotent; ``on_web_socket_close`` is called afterwards."""
+        self._session.trace.command(f"{type(self).__name__}.close", unit=self.id())
+        self._close()
+
+    def send_media_to(
+        self,
+        unit: Any,
+        *,
+        encoding: str | None = None,
+        tag: str | None = None,
+        custom_parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send the agent's voice to ``unit``; replaces what the unit heard before.
+
+        The keyword arguments exist in VoxEngine for WebSocket targets and change nothing here.
+        Raises ScenarioError if ``unit`` has no media.
+        """
+        self._session.connect_media(self, unit)
+
+    def stop_media_to(self, unit: Any) -> None:
+        """Stop sending the agent's voice to ``unit``."""
+        self._session.disconnect_media(self, unit)
+
+    def clear_media_buffer(self, *, tag: str | None = None) -> None:
+        """Drop the agent's audio that waits on our side, within the running 20 ms frame."""
+        self._session.trace.command(f"{type(self).__name__}.clear_media_buffer", unit=self.id())
+        self._clear_playout()
+
+    def audio_played_ms(self, item_id: str) -> float:
+        """Return how many milliseconds of an item's audio the listener has heard."""
+        return self._voice.speech.played_ms(item_id)
+
+    def transcript_heard(self, item_id: str) -> str:
+        """Return about what the listener has heard of what the agent said in an item.
+
+        The service's transcript (what was *said*), cut in proportion to the audio that was played;
+        whole words. Empty for an item that is not known or made no sound. voxpy's own.
+        """
+        return self._heard.text(self._link.wire, item_id)
+
+    def use_tools(self, tools: Tools) -> None:
+        """Let the model call these functions: an ``Inworld.ToolSet``, or alike. voxpy's own.
+
+        They are added to the tools of the next ``session_update``; if one was sent already, another
+        is sent at once (and answered with a SessionUpdated). When a response that calls functions
+        is complete, they run one after another in a task of the session, every output is sent, and
+        one ``response.create`` follows them all, unless the service begins the next response by
+        itself (``providerData.auto_tool_response`` not false). A cancelled response runs nothing.
+        Once used, all function calls of this client are answered so: one that no tool of the set
+        is named for gets the set's error. A second call replaces the set.
+        """
+        self._session.trace.command(f"{type(self).__name__}.use_tools", unit=self.id())
+        if self._tools is not None:
+            self._tools.cancel()
+        self._tools = ToolRunner(
+            tools,
+            spawn=self._session.spawn,
+            began=partial(self._note_tool, "tool called"),
+            answer=self._tool_answered,
+        )
+        self._offer(tools)
+
+    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            known = [n for n in dir(type(self)) if not n.startswith("_")]
+            raise UnknownName(f"{type(self).__name__} has no {name!r}{nearest(name, known)}")
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Connect, and tell the scenario first of all that the socket is open, as VoxEngine does.
+
+        Raises ConnectFailed.
+        """
+        self._session.add_closer(self._id, self._aclose)
+        self._session.spawn(f"{self._id} connection", self._link.connection.run)
+        await self._link.connection.wait_open()
+        information = {
+            "applicationVersion": APPLICATION_VERSION,
+            "id": self._id,
+            "endpoint": self._link.connection.url,
+        }
+        self._announce.own("ConnectorInformation", information)
+
+    def _dial(self, number: int, wire: W, reports: LinkReports) -> Link[W]:
+        link = Link(wire, partial(self._connection, number), reports, note=self._frames.note)
+        self._counted.append(link.connection.statistics)
+        return link
+
+    def _connection(self, number: int, reports: ConnectionReports) -> RealtimeConnection:
+        url = self._access.address(number)
+        context = self._session.context
+        if self._options.privacy:
+            context.inputs.note("socket", "private")
+        return RealtimeConnection(
+            url,
+            self._access.headers,
+            open_stream=context.open_stream,
+            reports=reports,
+            inputs=None if self._options.privacy else context.inputs.socket(url),
+        )
+
+    def _close(self) -> None:
+        self._link.connection.close()
+
+    async def _aclose(self) -> None:
+        self._close()
+        await self._link.connection.aclose()
+
+    # -- what the link reports -------------------------------------------------------------------
+
+    def _take(self, what: Happening) -> None:
+        match what:
+            case Audio():
+                if not what.backchannel:
+                    self._heard.sounds(what.item_id)
+                self._voice.write(what.data, item_id=what.item_id, backchannel=what.backchannel)
+            case Told():
+                self._announce.service(what.name, what.payload)
+            case Configured():
+                self._adopt_formats()
+            case CallerSpoke():
+                if self._options.auto_truncate and what.interrupts:
+                    self._interrupt()
+            case AudioOver():
+                self._heard.settle(self._link.wire)
+            case ToolsCalled():
+                if self._tools is not None and self._session.ended is None:
+                    self._tools.start(what.calls)
+
+    def _malformed(self, text: str, error: RemoteProtocolError) -> None:
+        self._announce.own("WebSocketError", {"message": str(error)})
+        if (raw := _object(text)) is not None:
+            self._announce.own("Unknown", raw)
+
+    def _refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
+        payload = {"status": status, "headers": dict(headers), "body": body}
+        self._announce.own("HTTPResponse", payload)
+
+    def _closed(self, code: int, reason: str, was_clean: bool) -> None:
+        self._announce.step("websocket closed", code=code, reason=reason, was_clean=was_clean)
+        if not was_clean:
+            self._announce.own("WebSocketError", {"message": reason, "code": code})
+        handler = self._options.on_web_socket_close
+        if handler is not None:
+            event = CloseEvent(
+                code=code, reason=reason, was_clean=was_clean, web_socket_id=self.web_socket_id()
+            )
+            self._session.post_callback("on_web_socket_close", lambda: handler(event))
+        if self._tools is not None:
+            self._tools.cancel()
+        self._frames.finish(self._counted)
+
+    # -- media -----------------------------------------------------------------------------------
+
+    def _send_audio(self, audio: bytes) -> None:
+        self._link.connection.send_audio(self._link.wire.append(audio))
+
+    def _adopt_formats(self) -> None:
+        self._ear.format = self._link.wire.input_format
+        self._voice.format = self._link.wire.output_format
+
+    def _interrupt(self) -> None:
+        """The caller speaks: be silent, and tell the service what of its words was heard.
+
+        Murmurs go on: they are made to be spoken over.
+        """
+        if self._voice.speech.buffered_bytes or not self._link.wire.idle:
+            self._cleared(self._voice.clear_speech())
+        for sent in self._link.wire.interrupt(self.audio_played_ms):
+            self._send_own(sent)
+
+    def _send_own(self, sent: Sent) -> None:
+        self._announce.step(sent.name, **sent.fields)
+        self._link.send(sent.frame)
+
+    def _clear_playout(self) -> None:
+        """Drop the agent's audio that waits on our side, murmurs included."""
+        self._cleared(self._voice.clear())
+
+    def _cleared(self, lost: list[Cleared]) -> None:
+        items = [
+            {
+                "item_id": c.item_id,
+                "played_ms": round(c.played_ms),
+                "dropped_ms": round(c.dropped_ms),
+            }
+            for c in lost
+        ]
+        self._announce.step("playout cleared", items=items)
+        self._heard.cut(self._link.wire)
+
+    def _item_over(self, item_id: str, text: str, played_ms: float) -> None:
+        self._announce.step(
+            "agent heard as",
+            text=text,
+            item_id=item_id,
+            played_ms=round(played_ms),
+            of_ms=round(self._link.wire.playback.whole_ms(item_id)),
+        )
+
+    # -- tools -----------------------------------------------------------------------------------
+
+    def _offer(self, tools: Tools) -> None:
+        """Tell the service of the tools; the wire's own business, so nothing here."""
+
+    def _tool_answered(self, call: FunctionCall, outcome: ToolOutcome) -> None:
+        if self._link.wire.awaits_output(call.call_id):  # else the scenario answered it itself
+            self._note_tool("tool answered", call, {"output": outcome.output})
+            self._link.tool_output(call.call_id, outcome.output)
+
+    def _note_tool(
+        self, title: str, call: FunctionCall, content: Mapping[str, str] | None = None
+    ) -> None:
+        told = {"arguments": call.arguments} if content is None else content
+        shown = {} if self._options.privacy else {"payload": told}
+        self._session.trace.step(
+            title, unit=self._id, tool=call.name, call_id=call.call_id, **shown
+        )
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+C = TypeVar("C", bound=SpeechClient[Any])
+
+
+async def open_client(
+    make: Callable[[Session, str, Access, ClientOptions], C],
+    service: Service,
+    *,
+    function: str,
+    address: Callable[[str, int], str],
+    api_key: str | None,
+    url: str | None,
+    parameters: ClientParameters,
+) -> C:
+    """Open a connection and return its client as soon as the socket is open.
+
+    ``function`` is what the scenario called, ``address`` the URL of the numbered connection at a
+    base URL: ``url``, else the host's choice, else the service's own. ``api_key`` is the
+    scenario's; the host may have one for its own choice.
+
+    Raises ConnectFailed (refused, unreachable, no answer in 10 s), ScenarioError for a missing key
+    or a wrong argument.
+    """
+    session = current(function)
+    options = ClientOptions.of(parameters)
+    endpoint = session.context.realtime
+    key = api_key or (endpoint.api_key if url is None else None)
+    if not key:
+        why = session.context.secrets.missing(service.secret)
+        problem = f"{function}: api_key is {api_key!r}; {why}"
+        session.trace.warning(FAILED, message=problem)
+        raise ScenarioError(problem)
+    client_id = session.new_id("client")
+    base = url or endpoint.url or service.endpoint
+    handler = options.on_web_socket_close
+    session.trace.command(
+        function,
+        unit=client_id,
+        url=address(base, 1),
+        on_web_socket_close=describe(handler) if handler else None,
+    )
+    access = Access(address=partial(address, base), headers=service.authentication(key))
+    client = make(session, client_id, access, options)
+    try:
+        await client._open()
+    except ConnectFailed as error:  # scenarios often catch it, and then nobody would see it
+        session.trace.warning(FAILED, unit=client_id, message=str(error))
+        raise
+    return client

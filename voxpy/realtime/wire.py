@@ -1,0 +1,225 @@
+"""The upper of the two seams: what a client needs of a service, whatever its frames look like.
+
+``SpeechClient`` (above) owns the socket, the media, the tools, the trace and the scenario's events;
+it never reads a frame. A ``Wire`` (below) reads and writes frames and does nothing else: no socket,
+no clock, no session. Between them pass five things:
+
+- **audio in**: ``append`` makes a frame of what the caller says;
+- **audio out**: ``Audio``, item by item, so that what was heard of each can be told;
+- **interruption**: ``CallerSpoke`` says that the caller may have the floor, ``interrupt`` what the
+  service must be told when the agent was cut off, and how much of it was heard;
+- **tools**: ``ToolsCalled``, and ``tool_output`` for each of the calls;
+- **events**: ``Told``, everything that the scenario learns, under the service's own name.
+
+What a wire returns from ``receive`` is in the order in which it is to be acted on: first what it
+means to us, then ``Told``, so that the agent is silent before a handler hears that the caller
+speaks. Frames that became due meanwhile are in ``outgoing``.
+
+``RealtimeWire`` (``protocol.py``) is the wire of the Realtime protocol. A service with a protocol
+of its own (Gemini, ElevenLabs, Deepgram, Ultravox, Cartesia) brings another one, a pure object with
+its frames in ``voxpy/wire``, and a client whose methods are its own; ``SpeechClient``, the media,
+the tools and the log of frames stay as they are.
+
+``Link`` is one connection with a wire on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from voxpy.audio.frame import Format
+from voxpy.errors import RemoteProtocolError
+from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
+from voxpy.wire.realtime.client.playback import Playback
+from voxpy.wire.realtime.client.protocol import Audio
+from voxpy.wire.realtime.events.types import FunctionCall
+
+__all__ = [
+    "Audio",
+    "AudioOver",
+    "CallerSpoke",
+    "Configured",
+    "Happening",
+    "Link",
+    "LinkReports",
+    "Sent",
+    "Told",
+    "ToolsCalled",
+    "Wire",
+]
+
+
+@attrs.frozen
+class Configured:
+    """The service has told its configuration: the wire's formats may be others now."""
+
+
+@attrs.frozen
+class CallerSpoke:
+    """The caller begins to speak. ``interrupts``: the service lets that end what the agent says."""
+
+    interrupts: bool
+
+
+@attrs.frozen
+class AudioOver:
+    """All audio of an item has come, or of all items of a response."""
+
+
+@attrs.frozen
+class ToolsCalled:
+    """The model called these functions, all of one response."""
+
+    calls: Sequence[FunctionCall]
+
+
+@attrs.frozen
+class Told:
+    """An event of the service's. ``event`` is the same as ``payload``, as the wire has read it."""
+
+    name: str
+    payload: dict[str, Any]
+    event: Any = None
+
+
+Happening: TypeAlias = Audio | Configured | CallerSpoke | AudioOver | ToolsCalled | Told
+
+
+@attrs.frozen
+class Sent:
+    """A frame, and what it says for the trace."""
+
+    name: str
+    fields: Mapping[str, Any]
+    frame: bytes
+
+
+class Wire(Protocol):
+    """One session with a service, without a socket. Pure."""
+
+    playback: Playback
+    """How much audio of each item came."""
+
+    @property
+    def input_format(self) -> Format:
+        """What the service wants to hear."""
+
+    @property
+    def output_format(self) -> Format:
+        """What it says."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no response is under way or due."""
+
+    def receive(self, text: str) -> Sequence[Happening]:
+        """Take a frame. Raises RemoteProtocolError for one that is none; the session goes on."""
+
+    def outgoing(self) -> list[bytes]:
+        """Return the frames that are due, and forget them."""
+
+    def append(self, audio: bytes) -> bytes:
+        """Return the frame with this audio of the caller's, in the input format."""
+
+    def interrupt(self, played_ms: Callable[[str], float]) -> list[Sent]:
+        """The agent was cut off: return what to tell the service; ``played_ms`` of each item."""
+
+    def awaits_output(self, call_id: str) -> bool:
+        """Return whether the model waits for the output of this call."""
+
+    def tool_output(self, call_id: str, output: str) -> None:
+        """Give the output of a call; see ``outgoing``."""
+
+    def transcript_heard(self, item_id: str, played_ms: float) -> str:
+        """Return about what a listener understood who heard ``played_ms`` of an item."""
+
+
+W = TypeVar("W", bound=Wire)
+
+
+def _nobody(*_: Any) -> None:
+    """Nobody wants to know."""
+
+
+@attrs.frozen(kw_only=True)
+class LinkReports:
+    """Whom a link tells what happens, each in the synchronous call that read the frame.
+
+    ``malformed`` gets a frame that the wire could not read; ``closed`` code, reason and whether it
+    was clean; ``refused`` the HTTP status, headers and body in place of a connection.
+    """
+
+    take: Callable[[Happening], None] = _nobody
+    malformed: Callable[[str, RemoteProtocolError], None] = _nobody
+    closed: Callable[[int, str, bool], None] = _nobody
+    refused: Callable[[int, Mapping[str, str], str], None] = _nobody
+    binary: Callable[[int], None] = _nobody
+    sent: Callable[[bytes], None] = _nobody
+
+
+class Link(ConnectionReports, Generic[W]):
+    """A wire on a connection. ``connect`` makes the connection, which reports to this link.
+
+    ``note`` sees every frame with its direction, ``<`` or ``>``.
+    """
+
+    def __init__(
+        self,
+        wire: W,
+        connect: Callable[[ConnectionReports], RealtimeConnection],
+        reports: LinkReports,
+        *,
+        note: Callable[[str, str | bytes], None] = _nobody,
+    ) -> None:
+        self.wire = wire
+        self.reports = reports
+        self._note = note
+        self.connection = connect(self)
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame now. Raises LimitExceeded if the service has not read for very long."""
+        self.connection.send(frame)
+
+    def flush(self) -> None:
+        """Send what the wire has due."""
+        for frame in self.wire.outgoing():
+            self.connection.send(frame)
+
+    def tool_output(self, call_id: str, output: str) -> None:
+        """Send the output of a call; with the last of a response, ask for the next one."""
+        self.wire.tool_output(call_id, output)
+        self.flush()
+
+    # -- reports of the connection ---------------------------------------------------------------
+
+    def received(self, text: str) -> None:
+        """Take a frame of the service's."""
+        self._note("<", text)
+        try:
+            happenings = self.wire.receive(text)
+        except RemoteProtocolError as error:
+            self.reports.malformed(text, error)
+            return
+        for each in happenings:
+            self.reports.take(each)
+        self.flush()
+
+    def sent(self, frame: bytes) -> None:
+        """See a frame that was handed to the socket."""
+        self._note(">", frame)
+        self.reports.sent(frame)
+
+    def received_binary(self, size_bytes: int) -> None:
+        """See a binary frame: no wire so far has such."""
+        self.reports.binary(size_bytes)
+
+    def refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
+        """See the HTTP answer that refused the upgrade."""
+        self.reports.refused(status, headers, body)
+
+    def closed(self, code: int, reason: str, *, was_clean: bool) -> None:
+        """Learn that the connection is over."""
+        self.reports.closed(code, reason, was_clean)
