@@ -254,8 +254,8 @@ class TestMisspelling:
 RIGHT = """
 from voxpy.call import Call
 from voxpy.events import AppEvents, CallEvents, WatchdogEvents
-from voxpy.inworld.client import RealtimeAPIClient
-from voxpy.inworld.events import Events, RealtimeAPIEvents
+from voxpy.realtime.client import RealtimeAPIClient
+from voxpy.inworld import Events, RealtimeAPIEvents
 
 def started(event: AppEvents.Started) -> None:
     print(event.session_id.upper())
@@ -292,7 +292,7 @@ def spoke(event: RealtimeAPIEvents.InputAudioBufferSpeechStarted) -> None:
 WRONG = """
 from voxpy.call import Call
 from voxpy.events import AppEvents, CallEvents
-from voxpy.inworld.events import RealtimeAPIEvents
+from voxpy.inworld import RealtimeAPIEvents
 
 def failed(event: CallEvents.Failed) -> None: ...
 def said(event: RealtimeAPIEvents.ResponseOutputAudioTranscriptDone) -> None:

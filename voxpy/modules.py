@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -87,42 +88,29 @@ def require(module: str) -> Any:
     return namespace
 
 
-def _inworld() -> Any:
-    # By name, not by an import statement: the namespace is made of things that stand above this.
-    return importlib.import_module("voxpy.inworld").Inworld
-
-
-def _asr() -> Any:
-    return importlib.import_module("voxpy.asr")  # VoxEngine has no namespace for it, only names
-
-
-def _conference() -> Any:
-    return importlib.import_module("voxpy.conferences")
-
-
-def _recorder() -> Any:
-    return importlib.import_module("voxpy.recording")
-
-
-def _silero() -> Any:
-    return importlib.import_module("voxpy.silero").Silero
-
-
-_OWN: dict[str, Callable[[], Any]] = {
-    Modules.ASR: _asr,
-    Modules.Conference: _conference,
-    Modules.Inworld: _inworld,
-    Modules.Recorder: _recorder,
-    Modules.Silero: _silero,
+# Where ours are: by name, not by an import statement, as they stand above this.
+_OWN = {
+    Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
+    Modules.Conference: "voxpy.conferences",
+    Modules.Inworld: "voxpy.inworld:Inworld",
+    Modules.Recorder: "voxpy.recording",
+    Modules.Silero: "voxpy.silero:Silero",
 }
+
+
+def _own(place: str) -> Any:
+    module, _, name = place.partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, name) if name else found
 
 
 def _loader(module: str) -> Callable[[], Any]:
     if module in _OWN:  # ours cannot be replaced, and need no search through all distributions
-        return _OWN[module]
-    installed = {point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)} | _OWN
-    if module in installed:
-        return installed[module]
+        return partial(_own, _OWN[module])
+    added = {point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if module in added:
+        return added[module]
+    installed = {*added, *_OWN}
     known = Modules.members()
     if module in known.values():
         raise NotSupported(

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from voxpy.audio.frame import PCMA, PCMU, pcm16
-from voxpy.realtime.configuration import Configuration
-from voxpy.realtime.formats import AudioChoice, carried, with_formats
+from voxpy.realtime.configuration import AudioChoice, Configuration, carried, with_formats
 from voxpy.testing.calls import CallKit
 from voxpy.testing.service import Service, Talk
 

@@ -74,7 +74,10 @@ async def connecting(serve: Serve, *, url: str = URL) -> AsyncIterator[Line]:
 
     reports = Reports()
     line = Line(
-        RealtimeConnection(url, "Basic a2V5", open_stream=open_stream, reports=reports), reports
+        RealtimeConnection(
+            url, [("Authorization", "Basic a2V5")], open_stream=open_stream, reports=reports
+        ),
+        reports,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(line.connection.run)
@@ -263,7 +266,9 @@ async def deaf_line() -> AsyncIterator[Line]:
         return await trio.open_tcp_stream("127.0.0.1", port)
 
     reports = Reports()
-    connection = RealtimeConnection(URL, "Basic k", open_stream=open_stream, reports=reports)
+    connection = RealtimeConnection(
+        URL, [("Authorization", "Basic k")], open_stream=open_stream, reports=reports
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, serve, listener)
         nursery.start_soon(connection.run)
@@ -414,7 +419,9 @@ async def test_a_dial_that_fails_says_why(autojump_clock: object) -> None:
         await trio.lowlevel.checkpoint()
         raise ConnectFailed(f"{endpoint.host}: cannot connect: Connection refused")
 
-    connection = RealtimeConnection(URL, "x", open_stream=open_stream, reports=Reports())
+    connection = RealtimeConnection(
+        URL, [("Authorization", "x")], open_stream=open_stream, reports=Reports()
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connection.run)
         with pytest.raises(ConnectFailed, match=r"service\.test: cannot connect: Connection ref"):

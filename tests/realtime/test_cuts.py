@@ -74,7 +74,7 @@ def deliver(frames: Sequence[dict[str, Any]], sizes: Sequence[int]) -> tuple[lis
         url = "ws://service.test/session?key=k&protocol=realtime"
         async with trio.open_nursery() as nursery:
             await RealtimeConnection(
-                url, "Basic a2V5", open_stream=open_stream, reports=reports
+                url, [("Authorization", "Basic a2V5")], open_stream=open_stream, reports=reports
             ).run()
         return reports
 

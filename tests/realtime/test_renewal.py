@@ -197,12 +197,14 @@ def test_nobody_is_cut_off(
 
 def test_a_running_tool_is_waited_for(voxpy: CallKit) -> None:
     tools = """
+from voxpy.realtime.tools import ToolOutcome
+
 class Tools:
     def schemas(self):
         return [{"type": "function", "name": "f", "parameters": {}}]
-    async def call(self, name, arguments_json):
+    async def run(self, name, arguments_json):
         await trio.sleep(6)
-        return "1"
+        return ToolOutcome(output="1")
 
 client.use_tools(Tools())
 """

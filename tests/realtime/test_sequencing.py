@@ -18,17 +18,18 @@ def scenario(body: str, options: str = "", session: str = "{}") -> str:
     lines = "\n".join("    " + line for line in body.strip().splitlines())
     return f"""
 from voxpy import AppEvents, CallEvents, Inworld, Logger, VoxEngine
+from voxpy.realtime.tools import ToolOutcome
 import trio
 
 class Tools:
     '''Two functions, the first slower than the second.'''
     def schemas(self):
         return [{{"type": "function", "name": n, "parameters": {{}}}} for n in ("slow", "quick")]
-    async def call(self, name, arguments_json):
+    async def run(self, name, arguments_json):
         Logger.write(f"{{name}} {{arguments_json}}")
         await trio.sleep(1 if name == "slow" else 0)
         Logger.write(f"{{name}} done")
-        return f'{{{{"from": "{{name}}"}}}}'
+        return ToolOutcome(output=f'{{{{"from": "{{name}}"}}}}')
 
 @VoxEngine.on(AppEvents.CallAlerting)
 async def alerting(event):

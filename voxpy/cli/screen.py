@@ -85,7 +85,8 @@ class Screen:
         leg = session.leg
         names = ", ".join(Path(f).name for f in session.record.scenarios)
         self.heading(
-            f"{leg.callerid} calls {leg.destination} · {names} · {session.context.realtime.url}"
+            f"{leg.callerid} calls {leg.destination} · {names} · "
+            f"{session.context.realtime.url or 'the service that the scenario names'}"
         )
 
     def heading(self, text: str) -> None:

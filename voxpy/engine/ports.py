@@ -247,10 +247,11 @@ class OpenStream(Protocol):
 class RealtimeEndpoint:
     """Which realtime service ``create_realtime_api_client`` talks to when no ``url=`` is given.
 
-    ``api_key`` is used when the scenario has none (a local agent asks for no real one).
+    An empty ``url`` is the service that the scenario names, at its own address. ``api_key`` is used
+    when the scenario has none (a local agent asks for no real one).
     """
 
-    url: str
+    url: str = ""
     api_key: str | None = None
 
 

@@ -30,7 +30,6 @@ from voxpy.project.channels import Channel, default_channels
 from voxpy.project.loading import Project
 from voxpy.project.reload import ProjectFiles
 from voxpy.project.secrets import Secrets
-from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
 if TYPE_CHECKING:
     from voxpy.localagent.engines import Engines
@@ -203,7 +202,7 @@ async def _agent(
     agent: str, speech: Callable[[], Engines], nursery: trio.Nursery
 ) -> tuple[OpenStream, RealtimeEndpoint]:
     if agent == "inworld":
-        return open_tcp, RealtimeEndpoint(url=DEFAULT_URL)
+        return open_tcp, RealtimeEndpoint()
     if agent == "local":
         # Only here: they take longer to load than all the rest of a host.
         from voxpy.localagent.server import LOCAL_PATH, serve_tcp

@@ -336,7 +336,7 @@ class ResponseContentPartDone(RealtimeAPIEvent):
 class ResponseOutputTextDelta(RealtimeAPIEvent):
     """More text of an answer in writing."""
 
-    wire_type = "response.outputtext.delta"
+    wire_type = "response.output_text.delta"
     response_id = _Field(_text)
     item_id = _Field(_text)
     delta = _Field(_text)
@@ -346,7 +346,7 @@ class ResponseOutputTextDelta(RealtimeAPIEvent):
 class ResponseOutputTextDone(RealtimeAPIEvent):
     """The whole text of an answer in writing."""
 
-    wire_type = "response.outputtext.done"
+    wire_type = "response.output_text.done"
     response_id = _Field(_text)
     item_id = _Field(_text)
     text = _Field(_text)

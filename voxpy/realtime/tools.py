@@ -93,7 +93,7 @@ class ToolRunner:
             with scope:
                 for call in calls:
                     self._began(call)
-                    outcome = await self._tools.run(call.name, call.arguments)
+                    outcome = await self._tools.run(call.name, call.arguments or "{}")
                     self._answer(call, outcome)
         finally:
             self._scopes.discard(scope)

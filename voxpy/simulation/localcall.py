@@ -31,7 +31,6 @@ from voxpy.simulation.simulatedcall import LocalCallResult, SimulatedCall
 from voxpy.simulation.soundcard import SoundCard
 from voxpy.simulation.sounds import Script, line_ears, needs_ears, needs_voice, prepare_sounds
 from voxpy.sockets.memory import MemoryDialer
-from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch
@@ -144,7 +143,7 @@ async def _agent(
 ) -> tuple[OpenStream, RealtimeEndpoint]:
     dial: OpenStream = open_tcp if call.dialer is None else call.dialer(nursery)
     if call.agent == "inworld":
-        return dial, RealtimeEndpoint(url=DEFAULT_URL)
+        return dial, RealtimeEndpoint()
     if call.agent != "local":
         return dial, RealtimeEndpoint(url=call.agent, api_key=LOCAL_KEY)
     assert engines is not None

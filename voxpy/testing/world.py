@@ -59,7 +59,6 @@ from voxpy.testing.httpstub import Asked, HttpStub, Web
 from voxpy.testing.story import CallStory
 from voxpy.testing.tracebacks import readable
 from voxpy.testing.worldcall import WorldCall
-from voxpy.wire.realtime.endpoint import DEFAULT_URL
 
 __all__ = ["Scenario", "World"]
 
@@ -304,7 +303,7 @@ class World(CallStory):
         serve, open_stream = self._given
         given = serve is not None or open_stream is not None
         if self._endpoint == "inworld":
-            endpoint = RealtimeEndpoint(url=DEFAULT_URL)
+            endpoint = RealtimeEndpoint()
         elif self._endpoint != "local":
             endpoint = RealtimeEndpoint(url=self._endpoint, api_key=LOCAL_KEY)
         else:

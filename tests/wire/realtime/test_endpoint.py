@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from voxpy.errors import LocalProtocolError
 from voxpy.wire.realtime.endpoint import (
-    DEFAULT_URL,
     authorization,
     check_request,
     refusal_reason,
     session_url,
 )
+
+DEFAULT_URL = "wss://api.inworld.ai/api/v1/realtime/session"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from voxpy.engine import clock
 from voxpy.engine.ports import OpenStream
 from voxpy.engine.streams import open_tcp
 from voxpy.errors import ConnectFailed, ScenarioError
+from voxpy.inworld import INWORLD
 from voxpy.inworld.voice.block import Block
 from voxpy.inworld.voice.config import (
     DEFAULT_MODEL,
@@ -32,7 +33,7 @@ from voxpy.inworld.voice.sound import Sound, pieces_of
 from voxpy.inworld.voice.waiting import ResponseWait
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
 from voxpy.realtime.tools import ToolSet
-from voxpy.wire.realtime.endpoint import DEFAULT_URL, authorization, session_url
+from voxpy.wire.realtime.endpoint import authorization, session_url
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events.codec import base64_text
 from voxpy.wire.realtime.events.session import laid_over
@@ -84,7 +85,7 @@ class RealtimeVoice:
         session: Mapping[str, Any] | None = None,
         provider_data: Mapping[str, Any] | None = None,
         tools: ToolSet | None = None,
-        url: str = DEFAULT_URL,
+        url: str = INWORLD.endpoint,
         session_id: str | None = None,
         auth_scheme: Literal["basic", "bearer"] | None = None,
         connect_timeout_s: float = CONNECT_S,
@@ -179,7 +180,7 @@ class RealtimeVoice:
         key = self._session_id or f"voice-{int(clock.wall().timestamp() * 1000)}"
         return RealtimeConnection(
             session_url(self._url, key),
-            authorization(self._api_key or "", self._auth_scheme),
+            [("Authorization", authorization(self._api_key or "", self._auth_scheme))],
             open_stream=self._open_stream,
             reports=reports,
             connect_s=math.inf,  # one deadline, ours, for socket and handshake

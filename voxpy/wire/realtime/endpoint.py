@@ -17,16 +17,13 @@ from voxpy.errors import LocalProtocolError
 from voxpy.text import json
 
 __all__ = [
-    "DEFAULT_URL",
     "Refusal",
     "authorization",
     "check_request",
     "refusal_reason",
     "session_url",
+    "socket_url",
 ]
-
-DEFAULT_URL = "wss://api.inworld.ai/api/v1/realtime/session"
-"""Inworld's endpoint."""
 
 EXCERPT_CHARS = 200
 """How much of a refusal's body is shown when it is not the JSON we know."""
@@ -37,11 +34,25 @@ _JWT_DOTS = 2
 
 
 def session_url(base: str, key: str) -> str:
-    """Return ``base`` with the query a session needs: ``key`` and ``protocol=realtime``.
+    """Return ``base`` with the query of a session of Inworld's: ``key`` and ``protocol=realtime``.
 
-    http and https become ws and wss. A key that ``base`` already has is kept, and so is every
-    other parameter. Raises LocalProtocolError for another scheme, no host, no key, or blanks and
-    control characters in ``base``.
+    A key that ``base`` already has is kept. Raises LocalProtocolError as ``socket_url``, and
+    without a key.
+    """
+    parts = urlsplit(socket_url(base))
+    given = [(n, v) for n, v in parse_qsl(parts.query, keep_blank_values=True) if n != "protocol"]
+    if not any(name == "key" and value for name, value in given):
+        if not key:
+            raise LocalProtocolError("a realtime session needs a session key: any unique text")
+        given = [("key", key), *((n, v) for n, v in given if n != "key")]
+    return urlunsplit(parts._replace(query=_encoded([*given, ("protocol", "realtime")])))
+
+
+def socket_url(base: str, **query: str) -> str:
+    """Return the address of a WebSocket: ``base`` with those of ``query`` that it does not have.
+
+    http and https become ws and wss. Raises LocalProtocolError for another scheme, no host, or
+    blanks and control characters in ``base``.
     """
     if any(c.isspace() or not c.isprintable() for c in base):
         raise LocalProtocolError(f"the realtime URL {base!r} has blanks or control characters")
@@ -52,14 +63,9 @@ def session_url(base: str, key: str) -> str:
         raise LocalProtocolError(f"the realtime URL {base!r} cannot be read: {exc}") from exc
     if scheme is None or not host:
         raise LocalProtocolError(f"the realtime URL {base!r} must be ws(s)://host/path")
-    query = [(n, v) for n, v in parse_qsl(parts.query, keep_blank_values=True) if n != "protocol"]
-    kept = any(name == "key" and value for name, value in query)
-    if not kept:
-        if not key:
-            raise LocalProtocolError("a realtime session needs a session key: any unique text")
-        query = [("key", key), *((n, v) for n, v in query if n != "key")]
-    query.append(("protocol", "realtime"))
-    return urlunsplit((scheme, parts.netloc, parts.path or "/", _encoded(query), ""))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    added = [(n, v) for n, v in query.items() if n not in dict(given)]
+    return urlunsplit((scheme, parts.netloc, parts.path or "/", _encoded([*given, *added]), ""))
 
 
 def _encoded(query: list[tuple[str, str]]) -> str:
