@@ -29,8 +29,7 @@ from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.server import serve_stream
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
-from voxpy.simulation.carrierbuffer import CarrierBuffer
-from voxpy.simulation.dialin import dial_host
+from voxpy.simulation.dialin import CarrierBuffer, dial_host
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
 from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.sockets.memory import MemoryDialer

@@ -31,6 +31,7 @@ from voxpy.host.reception import Reception
 from voxpy.host.requesthead import ReplayStream
 from voxpy.project.channels import Channel
 from voxpy.project.routing import NoMatch
+from voxpy.text import json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -187,7 +188,7 @@ def _fields(request: Request, body: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = dict(request.query_params)
     if request.headers.get("content-type", "").startswith(JSON):
         try:
-            value = orjson.loads(body)
+            value = json.loads(body)
         except ValueError:
             value = None
         return {**fields, **value} if isinstance(value, dict) else fields

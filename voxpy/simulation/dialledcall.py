@@ -31,8 +31,7 @@ from voxpy.recording.saving import Saving
 from voxpy.simulation.acting import act, spoken_steps
 from voxpy.simulation.callees import make_lines
 from voxpy.simulation.caller import SimulatedCaller, StepFailed
-from voxpy.simulation.carrierbuffer import BufferStatistics
-from voxpy.simulation.dialin import ProviderPhone, dial_host
+from voxpy.simulation.dialin import BufferStatistics, ProviderPhone, dial_host
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.simulatedcall import LocalCallResult
 from voxpy.simulation.soundcard import SoundCard

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
-import orjson
 
 from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
 from voxpy.channels.providers.events import (
@@ -38,6 +37,7 @@ from voxpy.channels.providers.http import (
     Signature,
 )
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
+from voxpy.text import json
 
 __all__ = ["Carrier", "MediaStream", "Message", "PhoneCall", "Provider"]
 
@@ -145,7 +145,7 @@ class _Role:
     def parsed(self, message: str) -> dict[str, Any]:
         """Return a JSON object. Raises RemoteProtocolError for anything else."""
         try:
-            value = orjson.loads(message)
+            value = json.loads(message)
         except ValueError as error:
             raise self.wrong(f"no JSON: {_quoted(message)}") from error
         if not isinstance(value, dict):

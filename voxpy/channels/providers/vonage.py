@@ -41,6 +41,7 @@ from voxpy.channels.providers.http import (
 from voxpy.channels.providers.jsonstream import as_json
 from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
 from voxpy.errors import ConfigError
+from voxpy.text import json
 
 __all__ = ["PROVIDER", "VonageCarrier", "VonageStream"]
 
@@ -116,7 +117,7 @@ class VonageCarrier(Carrier):
         """``websocket:notify`` gives back the payload, which is the name here."""
         if not played:
             return None
-        return as_json(event="websocket:notify", payload=orjson.loads(name))
+        return as_json(event="websocket:notify", payload=json.loads(name))
 
     def cleared(self) -> Message:
         """``websocket:cleared``."""
