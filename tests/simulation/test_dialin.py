@@ -227,7 +227,8 @@ async def test_the_host_hangs_up(tmp_path: Path, autojump_clock: object, provide
     result = await site.call("- wait: hung_up\n", provider)
     assert result.failure == ""
     rest = "The host closed the stream; {} keeps the line until its API is asked to hang up"
-    told = rest.format(provider) if provider in ("telnyx", "plivo") else "Hung up by the host"
+    stays_up = PROVIDERS[provider].hang_up == "rest"
+    told = rest.format(provider) if stays_up else "Hung up by the host"
     assert result.end.detail == f"200 {told}"
 
 
