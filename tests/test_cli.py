@@ -22,8 +22,8 @@ from voxpy.errors import (
     ScenarioError,
     UnknownName,
 )
-from voxpy.project.check import check_scenario
 from voxpy.project.routing import Match, read_routing
+from voxpy.project.scenario import read_scenario
 
 ROUTING = """\
 rules:
@@ -274,7 +274,7 @@ def test_new_writes_a_scenario_without_problems_and_a_caller(project: Path) -> N
         f"  voxpy run {scenario} --caller {caller}",
         f"  voxpy run {scenario} --caller {caller} --agent inworld",
     ]
-    reading = check_scenario(scenario)
+    reading = read_scenario(scenario)
     assert reading.problems == ()
     assert reading.listens
     assert [use.name for use in reading.secrets] == ["INWORLD_API_KEY"]

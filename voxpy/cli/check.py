@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import click
 import orjson
 
-from voxpy.project.check import check
 from voxpy.project.problem import Problem
+from voxpy.project.project import load_project
 
 __all__ = ["command"]
 
@@ -36,7 +37,7 @@ def command(ctx: click.Context, *, routing: Path, secrets: Path, as_json: bool) 
 
     Nothing is run. Exits with 1 if there is an error; warnings alone are fine.
     """
-    problems = check(routing, secrets)
+    problems = load_project(routing, secrets).problems
     errors = sum(problem.level == "error" for problem in problems)
     if as_json:
         answer = {"ok": not errors, "problems": [attrs.asdict(p) for p in problems]}
@@ -48,7 +49,7 @@ def command(ctx: click.Context, *, routing: Path, secrets: Path, as_json: bool) 
     ctx.exit(1 if errors else 0)
 
 
-def _summary(problems: list[Problem], errors: int) -> str:
+def _summary(problems: Sequence[Problem], errors: int) -> str:
     if not problems:
         return "no problems found"
     return f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"

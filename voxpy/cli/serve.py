@@ -91,29 +91,30 @@ def command(**options: Any) -> None:
     from voxpy.engine.trace import Trace
     from voxpy.host.hostlog import host_log
     from voxpy.host.listening import open_sockets, tls_context
-    from voxpy.project.loading import Project, load_project
-    from voxpy.project.secrets import Secrets
+    from voxpy.project.project import ProjectFiles, load_project
 
     _check_agent(options["agent"])
-    project = load_project(options["routing"], options["secrets_path"])
-    if not isinstance(project, Project):
-        for problem in project:
+    loaded = load_project(options["routing"], options["secrets_path"])
+    project = loaded.project
+    if project is None:
+        for problem in loaded.problems:
             click.echo(str(problem), err=True)
         click.echo("error: not started; voxpy check finds the same", err=True)
         raise SystemExit(EXIT_WRONG_INPUT)
-    known = Secrets(options["secrets_path"])
-    log: Trace = host_log(sys.stdout, known.values, as_lines_of_json=options["json_logs"])
+    secrets = project.secrets
+    log: Trace = host_log(sys.stdout, secrets.values, as_lines_of_json=options["json_logs"])
+    files = ProjectFiles(project, log=log)
     tls = tls_context(options["tls_cert"], options["tls_key"])
     if options["as_worker"] is not None:
         from voxpy.host.workers import Handover
 
         handover = Handover.from_json(options["as_worker"])
-        raise SystemExit(_run(options, project, known, log, tls, handover.sockets(), handover))
-    for warning in project.warnings:
+        raise SystemExit(_run(options, files, log, tls, handover.sockets(), handover))
+    for warning in loaded.problems:
         log.write(warning.level, str(warning))
     sockets = open_sockets(options["host"], options["port"], project.routing.channels)
     try:
-        raise SystemExit(_run(options, project, known, log, tls, sockets, None))
+        raise SystemExit(_run(options, files, log, tls, sockets, None))
     finally:
         sockets.close()
 
@@ -125,13 +126,11 @@ def _check_agent(agent: str) -> None:
         )
 
 
-def _run(
-    options: dict[str, Any], project: Any, known: Any, log: Any, tls: Any, sockets: Any, worker: Any
-) -> int:
+def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, worker: Any) -> int:
     import trio
 
     from voxpy.cli.run import _engines
-    from voxpy.host.running import Plan, run_host, run_workers, welcome
+    from voxpy.host.running import Agent, run_host, run_workers, welcome
     from voxpy.host.serve import HostOptions
 
     host = HostOptions(
@@ -144,7 +143,7 @@ def _run(
     )
 
     def started() -> None:
-        for line in welcome(project, host, sockets, options["host"], known):
+        for line in welcome(files.project, host, sockets, options["host"]):
             log.step(line)
 
     if worker is None and options["workers"] > 1:
@@ -153,17 +152,10 @@ def _run(
             run_workers, options["workers"], sockets, command, log=log, started=started
         )
     else:
-        plan = Plan(
-            project=project,
-            routing=options["routing"],
-            secrets=known,
-            options=host,
-            agent=options["agent"],
-            make_engines=functools.partial(_engines, options),
-            log=log,
-            worker=worker,
+        agent = Agent(options["agent"], functools.partial(_engines, options))
+        run = functools.partial(
+            run_host, files, host, agent, sockets, log=log, started=started, worker=worker
         )
-        run = functools.partial(run_host, plan, sockets, started=started)
     return 0 if trio.run(run) else EXIT_FAILED
 
 

@@ -18,13 +18,15 @@ import attrs
 
 from voxpy.errors import ScenarioError
 
-__all__ = ["Program", "compile_scenarios"]
+__all__ = ["Program", "ScenarioFile", "compile_scenarios"]
 
 PACKAGE = "voxpy_scenarios"
 
 
 @attrs.frozen
-class _File:
+class ScenarioFile:
+    """One file, compiled."""
+
     path: Path
     code: types.CodeType
 
@@ -33,7 +35,7 @@ class _File:
 class Program:
     """The compiled scenario files of one rule; shared by all sessions that run it."""
 
-    files: tuple[_File, ...]
+    files: tuple[ScenarioFile, ...]
 
     def execute(self, session_id: str) -> types.ModuleType:
         """Run every file, in order, in a new module registered under a name of its own.
@@ -70,7 +72,7 @@ def compile_scenarios(paths: Sequence[Path]) -> Program:
     """
     if not paths:
         raise ScenarioError("no scenario file was given")
-    return Program(tuple(_File(path, _compile(path)) for path in paths))
+    return Program(tuple(ScenarioFile(path, _compile(path)) for path in paths))
 
 
 def _compile(path: Path) -> types.CodeType:

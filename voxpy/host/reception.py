@@ -18,7 +18,7 @@ from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.metrics import Metrics
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.project.channels import Channel
-from voxpy.project.reload import ProjectFiles
+from voxpy.project.project import ProjectFiles
 from voxpy.project.routing import Match, NoMatch
 
 __all__ = ["NOT_FOUND", "Reception"]

@@ -6,7 +6,6 @@ import resource
 import signal
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,72 +14,79 @@ import trio
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
 from voxpy.host.guard import Guard
 from voxpy.host.listening import Sockets
-from voxpy.host.metrics import Metrics
 from voxpy.host.release import LineRelease
 from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.warmup import warm_up
 from voxpy.host.workerlink import WorkerLink
 from voxpy.host.workers import Handover, Workers
 from voxpy.project.channels import Channel, default_channels
-from voxpy.project.loading import Project
-from voxpy.project.reload import ProjectFiles
+from voxpy.project.project import Project, ProjectFiles
 from voxpy.project.secrets import Secrets
 
 if TYPE_CHECKING:
     from voxpy.localagent.engines import Engines
 
-__all__ = ["Plan", "run_host", "run_workers", "welcome"]
+__all__ = ["Agent", "run_host", "run_workers", "welcome"]
 
 
 ANY_KEY = "no-account-needed"
 """For an agent that is not Inworld's: scenarios need not have a key then."""
 
 
-@attrs.frozen(kw_only=True)
-class Plan:
-    """What one process of a host needs. ``agent`` is ``local``, ``inworld`` or a URL."""
+@attrs.frozen
+class Agent:
+    """Which realtime service scenarios get: ``local``, ``inworld`` or a URL.
 
-    project: Project
-    routing: Path
-    secrets: Secrets
-    options: HostOptions
-    agent: str
+    ``make_engines`` is called only if something must be heard or spoken here.
+    """
+
+    name: str
     make_engines: Callable[[], Engines]
-    log: Trace
-    worker: Handover | None = None
 
 
-async def run_host(plan: Plan, sockets: Sockets, *, started: Callable[[], None]) -> bool:
+async def run_host(
+    files: ProjectFiles,
+    options: HostOptions,
+    agent: Agent,
+    sockets: Sockets,
+    *,
+    log: Trace,
+    started: Callable[[], None],
+    worker: Handover | None = None,
+) -> bool:
     """Serve calls in this process until told to stop. Returns whether that was in order."""
     _raise_descriptor_limit()
-    metrics, link = Metrics(), None
-    history = History(plan.options.base)
+    link = None
+    history = History(options.base)
     orderly = True
     try:
         async with trio.open_nursery() as nursery:
-            speech = cache(plan.make_engines)
-            open_stream, endpoint = await _agent(plan.agent, speech, nursery)
-            if plan.worker is not None:
-                link = WorkerLink(plan.worker.stream())
-            files = _files(plan, metrics)
+            speech = cache(agent.make_engines)
+            open_stream, realtime = await _agent(agent.name, speech, nursery)
+            if worker is not None:
+                link = WorkerLink(worker.stream())
             host = Host(
-                plan.options,
+                options,
                 files,
-                open_stream=open_stream,
-                realtime=endpoint,
-                speech=speech,
+                SessionContext(
+                    secrets=files.project.secrets,
+                    media_clock=clock.MediaClock(),
+                    open_stream=open_stream,
+                    realtime=realtime,
+                    speech=speech,
+                ),
                 history=history,
-                metrics=metrics,
-                log=plan.log,
-                name=plan.worker.name if plan.worker is not None else "0",
+                log=log,
+                name=worker.name if worker is not None else "0",
                 elsewhere=link.elsewhere if link is not None else list,
             )
-            nursery.start_soon(_look_after, history, files, plan.log)
+            nursery.start_soon(_look_after, history, files, log)
             stop = _Stop(drain=host.drain, hurry=host.hurry)
             nursery.start_soon(stop.obey_signals)
             if link is not None:
@@ -143,18 +149,16 @@ class _Stop:
             self.hurry()
 
 
-def welcome(
-    project: Project, plan: HostOptions, sockets: Sockets, host: str, secrets: Secrets
-) -> list[str]:
+def welcome(project: Project, options: HostOptions, sockets: Sockets, host: str) -> list[str]:
     """Return the lines that say what listens where, what to paste, and what cannot be done."""
-    scheme = "https" if plan.tls is not None else "http"
+    scheme = "https" if options.tls is not None else "http"
     local = f"{scheme}://{host}:{sockets.port}"
-    public = plan.public_url.rstrip("/") or local
+    public = options.public_url.rstrip("/") or local
     lines = [f"listening on {local}  (health: /health, metrics: /metrics)"]
     lines += [f"  {_where(channel, sockets, public)}" for channel in project.routing.channels]
-    if not plan.public_url:
+    if not options.public_url:
         lines.append("providers need an address they can reach: --public-url https://...")
-    lines += _shortcomings(project.routing.channels, secrets)
+    lines += _shortcomings(project.routing.channels, project.secrets)
     return lines
 
 
@@ -186,16 +190,6 @@ def _where(channel: Channel, sockets: Sockets, public: str) -> str:
     if channel.provider.answer_call is None:
         return f"{channel.name}: stream {stream}"
     return f"{channel.name}: webhook {public}{channel.webhook}, or stream {stream}"
-
-
-def _files(plan: Plan, metrics: Metrics) -> ProjectFiles:
-    return ProjectFiles(
-        plan.routing,
-        plan.secrets,
-        plan.project,
-        log=plan.log,
-        reloaded=lambda good: metrics.add("voxpy_reloads", "good" if good else "bad"),
-    )
 
 
 async def _agent(

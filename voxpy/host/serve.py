@@ -10,10 +10,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from voxpy.engine import clock
-from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
-from voxpy.engine.speech import SpeechEngines
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
 from voxpy.host.accepting import Acceptor
@@ -26,7 +23,7 @@ from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.reception import Reception
 from voxpy.host.sessions import Keeping
 from voxpy.host.web import Web
-from voxpy.project.reload import ProjectFiles
+from voxpy.project.project import ProjectFiles
 
 __all__ = ["Host", "HostOptions"]
 
@@ -57,40 +54,32 @@ class Host:
         self,
         options: HostOptions,
         files: ProjectFiles,
+        context: SessionContext,
         *,
-        open_stream: OpenStream,
-        realtime: RealtimeEndpoint,
-        speech: Callable[[], SpeechEngines],
         history: History,
-        metrics: Metrics,
         log: Trace,
         name: str = "0",
         elsewhere: Callable[[], list[Snapshot]] = list,
     ) -> None:
         self.options = options
         self.files = files
-        self.metrics = metrics
+        self.metrics = metrics = Metrics()
         self.log = log
-        self.media_clock = clock.MediaClock()
+        self.media_clock = context.media_clock
         self.admission = Admission(
             most_calls=options.most_calls, late_s=options.late_s, load=self.media_clock.load
         )
         project = files.project
+        files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
         self.reception = Reception(
             files=files,
-            context=SessionContext(
-                secrets=files.secrets,
-                media_clock=self.media_clock,
-                open_stream=open_stream,
-                realtime=realtime,
-                speech=speech,
-            ),
+            context=context,
             keeping=Keeping(base=options.base, history=history),
             admission=self.admission,
             metrics=metrics,
             log=log,
         )
-        guard = Guard(files.secrets)
+        guard = Guard(project.secrets)
         self.door = Door(
             reception=self.reception,
             guard=guard,

@@ -23,16 +23,16 @@ import orjson
 import pytest
 import trio
 
+from voxpy.engine import clock
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import BACKLOG, Sockets
-from voxpy.host.metrics import Metrics
 from voxpy.host.serve import Host, HostOptions
 from voxpy.localagent.server import serve_stream
 from voxpy.project.channels import Channel
-from voxpy.project.loading import Project, load_project
-from voxpy.project.reload import ProjectFiles
+from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.tones import ScriptedResponder, scripted_engines
 from voxpy.sockets import FrameSocket, connect
@@ -162,25 +162,27 @@ async def _hosting(
     (folder / "routing.yaml").write_text(routing)
     (folder / "echo.py").write_text(scenario)
     secrets = Secrets(folder / "secrets.env", environ={"INWORLD_API_KEY": "sesame-sesame"})
-    project = load_project(folder / "routing.yaml", secrets.path)
-    assert isinstance(project, Project), project
-    output, metrics = io.StringIO(), Metrics()
+    loaded = load_project(folder / "routing.yaml", secrets)
+    project = loaded.project
+    assert project is not None, loaded.problems
+    output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
     engines = scripted_engines(ScriptedResponder(says))
     with closing(History(folder)) as history, unix_sockets(project.routing.channels) as sockets:
         async with trio.open_nursery() as nursery:
             agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
-            files = ProjectFiles(
-                folder / "routing.yaml", secrets, project, log=log, reloaded=lambda good: None
-            )
+            files = ProjectFiles(project, log=log)
             host = Host(
                 HostOptions(base=folder, **{"late_s": math.inf, **options}),
                 files,
-                open_stream=agent,
-                realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
-                speech=lambda: engines,
+                SessionContext(
+                    secrets=secrets,
+                    media_clock=clock.MediaClock(),
+                    open_stream=agent,
+                    realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
+                    speech=lambda: engines,
+                ),
                 history=history,
-                metrics=metrics,
                 log=log,
             )
             running = Running(host, folder, files, nursery, output, agent, sockets)

@@ -26,18 +26,17 @@ from voxpy.channels.providers.provider import PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine import clock
 from voxpy.engine.ports import RealtimeEndpoint
+from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Entry
 from voxpy.history.history import History
 from voxpy.history.search import Filter, SessionRow, find_sessions
 from voxpy.history.tracefile import read_trace
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import open_sockets
-from voxpy.host.metrics import Metrics
 from voxpy.host.serve import Host, HostOptions
 from voxpy.localagent.responder import Act, Say, Turn
 from voxpy.localagent.server import serve_stream
-from voxpy.project.loading import Project, load_project
-from voxpy.project.reload import ProjectFiles
+from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
@@ -175,12 +174,12 @@ async def _make_calls(made: Made) -> None:
 
 
 async def _host(made: Made, api_url: str) -> None:
-    base, output, metrics = made.base, io.StringIO(), Metrics()
+    base, output = made.base, io.StringIO()
     (base / "routing.yaml").write_text(ROUTING)
     (base / "mine.py").write_text(SCENARIO)
     secrets = Secrets(base / "secrets.env", environ=environment(api_url))
-    project = load_project(base / "routing.yaml", secrets.path)
-    assert isinstance(project, Project)
+    project = load_project(base / "routing.yaml", secrets).project
+    assert project is not None
     engines = scripted_engines(ScriptedResponder(respond))
     log = host_log(output, secrets.values, as_lines_of_json=True)
     sockets = open_sockets("127.0.0.1", 0, project.routing.channels)
@@ -190,14 +189,15 @@ async def _host(made: Made, api_url: str) -> None:
             agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
             host = Host(
                 HostOptions(base=base, public_url="https://calls.example"),
-                ProjectFiles(
-                    base / "routing.yaml", secrets, project, log=log, reloaded=lambda good: None
+                ProjectFiles(project, log=log),
+                SessionContext(
+                    secrets=secrets,
+                    media_clock=clock.MediaClock(),
+                    open_stream=agent,
+                    realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
+                    speech=lambda: engines,
                 ),
-                open_stream=agent,
-                realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
-                speech=lambda: engines,
                 history=history,
-                metrics=metrics,
                 log=log,
             )
 

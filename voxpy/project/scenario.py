@@ -1,4 +1,4 @@
-"""What can be said of a scenario without running it.
+"""A scenario file, read and compiled, and what can be said of it without running it.
 
 The syntax tree is compared with the real objects of the vocabulary, so that this file never has to
 know which events or functions exist. Only names imported from ``voxpy`` are judged, and only where
@@ -13,16 +13,21 @@ import types
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from voxpy.engine.loader import ScenarioFile
 from voxpy.errors import VoxpyError, nearest
 from voxpy.project.problem import Problem
+from voxpy.project.secrets import Secrets
 
-__all__ = ["Reading", "SecretUse", "examine"]
+__all__ = ["Reading", "SecretUse", "examine", "read_scenario"]
 
 PACKAGE = "voxpy"
+MOST_BYTES = 500_000
+"""A hundred times the usual: what is longer is no scenario, and takes seconds to compile."""
 
 _LISTENING = frozenset({"add_event_listener", "on", "wait_event", "play_sound_and_hangup"})
 _ABSENT: Any = object()
@@ -38,20 +43,44 @@ class SecretUse:
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """What one scenario file showed.
+    """What one scenario file showed. ``file`` is what runs; None if it cannot.
 
     ``listens`` is true if it subscribes to anything or imports a neighbour that may do it.
     """
 
     problems: tuple[Problem, ...]
+    file: ScenarioFile | None = None
     listens: bool = True
     secrets: tuple[SecretUse, ...] = ()
 
 
+def read_scenario(path: Path, secrets: Secrets | None = None) -> Reading:
+    """Read a scenario file; with ``secrets`` also see whether it asks for one that is missing."""
+    file = str(path)
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            told = f"is {size / 1e6:.1f} MB long; a scenario has at most {MOST_BYTES / 1e6:g}"
+            return Reading(problems=(Problem(file, None, "error", told),))
+        source = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+    except (OSError, UnicodeDecodeError) as exc:
+        return Reading(problems=(Problem(file, None, "error", f"cannot be read: {exc}"),))
+    reading = examine(source, file=file)
+    if secrets is None:
+        return reading
+    missing = [
+        Problem(file, use.line, "warning", secrets.missing(use.name))
+        for use in reading.secrets
+        if secrets.get(use.name) is None
+    ]
+    every = sorted((*reading.problems, *missing), key=lambda p: p.line or 0)
+    return attrs.evolve(reading, problems=tuple(every))
+
+
 def examine(source: str, *, file: str) -> Reading:
-    """Examine the text of a scenario; ``file`` is only the name for messages. Runs none of it."""
-    tree, problems = _parse(source, file)
-    if tree is None:
+    """Compile and examine the text of a scenario. Runs none of it."""
+    tree, code, problems = _parse(source, file)
+    if tree is None or code is None:
         return Reading(problems=tuple(problems))
     nodes = list(ast.walk(tree))
     imported, wrong = _imported(nodes)
@@ -63,24 +92,29 @@ def examine(source: str, *, file: str) -> Reading:
     problems += [Problem(file, line, "error", message) for line, message in wrong]
     return Reading(
         problems=tuple(sorted(set(problems), key=lambda p: (p.line or 0, p.message))),
+        file=ScenarioFile(Path(file), code),
         listens=any(_listens(node) for node in nodes),
         secrets=tuple(_secrets(nodes)),
     )
 
 
-def _parse(source: str, file: str) -> tuple[ast.Module | None, list[Problem]]:
-    """Compile as the loader does: some errors (await outside a function) no parser finds."""
+def _parse(
+    source: str, file: str
+) -> tuple[ast.Module | None, types.CodeType | None, list[Problem]]:
+    """Parse and compile: some errors (await outside a function) no parser finds."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             tree = ast.parse(source, file)
-            compile(source, file, "exec", dont_inherit=True)
+            code = compile(tree, file, "exec", dont_inherit=True)
     except SyntaxError as exc:
-        return None, [Problem(file, exc.lineno, "error", exc.msg)]
+        return None, None, [Problem(file, exc.lineno, "error", exc.msg)]
     except (ValueError, RecursionError, MemoryError) as exc:
-        return None, [Problem(file, None, "error", f"cannot be compiled: {exc}")]
+        return None, None, [Problem(file, None, "error", f"cannot be compiled: {exc}")]
     heard = {(w.lineno, str(w.message)) for w in caught}  # parsing and compiling both say it
-    return tree, [Problem(file, line, "warning", message) for line, message in sorted(heard)]
+    if not tree.body:
+        return None, None, [Problem(file, None, "error", "is empty: there is nothing to run")]
+    return tree, code, [Problem(file, line, "warning", message) for line, message in sorted(heard)]
 
 
 Wrong = list[tuple[int, str]]

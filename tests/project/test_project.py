@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from voxpy.project.check import check, check_scenario
+from voxpy.project.project import load_project
+from voxpy.project.scenario import read_scenario
 from voxpy.project.secrets import Secrets
 
 GOOD = """\
@@ -27,7 +30,7 @@ def write(folder: Path, **files: str) -> None:
 
 
 def found_in(folder: Path) -> list[str]:
-    problems = check(folder / "routing.yaml", folder / "secrets.env")
+    problems = load_project(folder / "routing.yaml", folder / "secrets.env").problems
     return [str(problem).replace(f"{folder}/", "") for problem in problems]
 
 
@@ -84,7 +87,7 @@ def test_a_rule_that_listens_to_nothing(tmp_path: Path) -> None:
 
 def test_within_a_file_problems_come_by_line(tmp_path: Path) -> None:
     routing = "rules:\n" + rule("quiet.py") + rule("quiet.py", pattern="b")
-    write(tmp_path, routing=routing, quiet="")
+    write(tmp_path, routing=routing, quiet="x = 1")
     assert [line.split(" ")[:2] for line in found_in(tmp_path)] == [
         ["routing.yaml:2:", "warning:"],
         ["routing.yaml:3:", "error:"],
@@ -109,9 +112,9 @@ def test_a_secret_that_is_missing_names_the_call_and_the_line_to_add(
 
 def test_one_scenario_alone(tmp_path: Path) -> None:
     write(tmp_path, good=GOOD)
-    assert check_scenario(tmp_path / "good.py").problems == ()
+    assert read_scenario(tmp_path / "good.py").problems == ()
     secrets = Secrets(tmp_path / "secrets.env", environ={})
-    assert check_scenario(tmp_path / "good.py", secrets).listens
+    assert read_scenario(tmp_path / "good.py", secrets).listens
 
 
 @pytest.mark.parametrize("data", [b"# Jos\xe9\n", None])
@@ -119,12 +122,35 @@ def test_a_scenario_that_cannot_be_read(tmp_path: Path, data: bytes | None) -> N
     path = tmp_path / "s.py"
     if data is not None:
         path.write_bytes(data)
-    (problem,) = check_scenario(path).problems
+    (problem,) = read_scenario(path).problems
     assert problem.message.startswith("cannot be read: ")
 
 
 def test_the_projects_own_files_are_free_of_problems() -> None:
     root = Path(__file__).parents[2]
-    problems = check(root / "routing.yaml", root / "secrets.example.env")
+    problems = load_project(root / "routing.yaml", root / "secrets.example.env").problems
     missing_key = "INWORLD_API_KEY is "  # a warning, unless whoever runs this has one
     assert [str(p) for p in problems if not p.message.startswith(missing_key)] == []
+
+
+def test_every_file_is_read_once_and_what_was_read_is_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, routing="rules:\n" + rule("good.py"), secrets="A=1\n", good=GOOD)
+    read: list[str] = []
+
+    def noting(really: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(path: Path, *args: Any, **more: Any) -> Any:
+            read.append(path.name)
+            return really(path, *args, **more)
+
+        return noted
+
+    monkeypatch.setattr(Path, "read_text", noting(Path.read_text))
+    monkeypatch.setattr(Path, "read_bytes", noting(Path.read_bytes))
+    loaded = load_project(tmp_path / "routing.yaml", tmp_path / "secrets.env")
+    assert sorted(read) == ["good.py", "routing.yaml", "secrets.env"]
+    assert loaded.project is not None
+    (file,) = loaded.project.programs["a"].files
+    assert file.path == tmp_path / "good.py"
+    assert loaded.project.secrets.get("A") == "1"

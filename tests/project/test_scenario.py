@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import voxpy
 from voxpy.events import AppEvents, CallEvents
-from voxpy.project.static_check import SecretUse, examine
+from voxpy.project.scenario import SecretUse, examine, read_scenario
 
 
 def complaints(source: str) -> list[str]:
@@ -135,7 +137,7 @@ def test_nothing_is_run() -> None:
         ("VoxEngine.forward_call_to_pstn()", True),
         ("from .shared import setup\nsetup()", True),
         ("from voxpy import VoxEngine\nVoxEngine.terminate()", False),
-        ("", False),
+        ("x = 1", False),
     ],
 )
 def test_whether_anything_listens(source: str, listens: bool) -> None:
@@ -154,3 +156,24 @@ def test_the_secrets_it_asks_for() -> None:
 @given(st.text(alphabet="abx.=()[]:\n '#@*,") | st.text())
 def test_any_text_is_examined_without_falling_over(text: str) -> None:
     assert all(problem.file == "s.py" for problem in examine(text, file="s.py").problems)
+
+
+def test_what_was_examined_is_what_runs() -> None:
+    reading = examine("x = 1", file="s.py")
+    assert reading.file is not None
+    names: dict[str, object] = {}
+    exec(reading.file.code, names)
+    assert names["x"] == 1
+
+
+@pytest.mark.parametrize("source", ["", "\n\n", "# only a comment\n"])
+def test_an_empty_file_runs_nothing_and_says_so(source: str) -> None:
+    (problem,) = examine(source, file="s.py").problems
+    assert str(problem) == "s.py: error: is empty: there is nothing to run"
+
+
+def test_a_file_that_is_no_scenario_is_not_even_compiled(tmp_path: Path) -> None:
+    path = tmp_path / "big.py"
+    path.write_text("x = [\n" + "  1,\n" * 1_000_000 + "]\n")
+    (problem,) = read_scenario(path).problems
+    assert problem.message == "is 5.0 MB long; a scenario has at most 0.5"

@@ -1,0 +1,174 @@
+"""From a user's files to what runs: read once, checked and compiled together, or not at all.
+
+``load_project`` is all of it: what ``voxpy check`` complains of is what a host would not start
+with, and what it has read is what runs. Nothing is executed. ``ProjectFiles`` does it again when a
+file changes while calls run: new calls get the new state, a bad one changes nothing but the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import attrs
+import trio
+
+from voxpy.engine.clock import off_loop
+from voxpy.engine.loader import Program
+from voxpy.engine.trace import Trace
+from voxpy.errors import ConfigError
+from voxpy.project.problem import Problem
+from voxpy.project.routing import Routing, inspect_routing, missing_scenarios, read_document
+from voxpy.project.scenario import Reading, read_scenario
+from voxpy.project.secrets import Secrets
+
+__all__ = ["Loaded", "Project", "ProjectFiles", "load_project"]
+
+LOOK_EVERY_S = 1.0
+"""A look is some ``stat`` calls; whoever saves a file waits as long to see it work."""
+
+
+@attrs.frozen(kw_only=True)
+class Project:
+    """One good state of a user's files. ``programs`` are by rule name."""
+
+    path: Path
+    routing: Routing
+    programs: Mapping[str, Program]
+    secrets: Secrets
+
+
+@attrs.frozen(kw_only=True)
+class Loaded:
+    """What came of reading a project: None if there is an error among the problems.
+
+    Problems come in the order routing, secrets, scenarios; within a file by line.
+    """
+
+    problems: tuple[Problem, ...]
+    project: Project | None
+
+
+def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
+    """Read the routing file, every scenario a rule names, and the secrets unless they are known.
+
+    Raises nothing for what the files contain.
+    """
+    problems: list[Problem] = []
+    routing = _routing(routing_path, problems)
+    known = _secrets(secrets, problems)
+    if routing is None:
+        return Loaded(problems=tuple(problems), project=None)
+    base = routing_path.parent
+    paths = {path: None for rule in routing.rules for path in rule.paths(base) if path.is_file()}
+    readings = {path: read_scenario(path, known) for path in paths}
+    problems += _idle_rules(routing, base, readings)
+    for reading in readings.values():
+        problems += reading.problems
+    secrets_path = secrets if isinstance(secrets, Path) else secrets.path
+    files = dict.fromkeys([str(routing_path), str(secrets_path), *map(str, paths)])
+    rank = {file: n for n, file in enumerate(files)}
+    problems.sort(key=lambda p: (rank[p.file], p.line or 0))
+    if known is None or any(problem.level == "error" for problem in problems):
+        return Loaded(problems=tuple(problems), project=None)
+    programs = {
+        rule.name: Program(
+            tuple(file for path in rule.paths(base) if (file := readings[path].file) is not None)
+        )
+        for rule in routing.rules
+    }
+    project = Project(path=routing_path, routing=routing, programs=programs, secrets=known)
+    return Loaded(problems=tuple(problems), project=project)
+
+
+def _routing(path: Path, problems: list[Problem]) -> Routing | None:
+    try:
+        document = read_document(path)
+    except ConfigError as exc:
+        problems.append(Problem.from_config_error(exc, file=str(path)))
+        return None
+    routing, found = inspect_routing(document)
+    problems += found
+    problems += missing_scenarios(routing, path.parent)
+    return routing
+
+
+def _secrets(secrets: Secrets | Path, problems: list[Problem]) -> Secrets | None:
+    try:
+        known = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
+    except ConfigError as exc:
+        problems.append(Problem.from_config_error(exc, file=str(secrets)))
+        return None
+    problems += known.warnings
+    if known.problem is not None:
+        problems.append(Problem.from_config_error(known.problem, file=str(known.path)))
+    return known
+
+
+def _idle_rules(
+    routing: Routing, base: Path, readings: Mapping[Path, Reading]
+) -> Iterable[Problem]:
+    """Yield a warning for each rule whose calls nobody would ever answer."""
+    for rule in routing.rules:
+        files = [readings[path] for path in rule.paths(base) if path in readings]
+        if files and len(files) == len(rule.scenarios) and not any(f.listens for f in files):
+            nothing = "none of its scenarios listens to anything: its calls would only ring"
+            problem = f"rule {rule.name!r}: {nothing}; add VoxEngine.add_event_listener(...)"
+            yield Problem(routing.file, rule.line, "warning", problem)
+
+
+# -- while calls run -------------------------------------------------------------------------------
+
+State = Mapping[Path, tuple[int, int, int]]
+"""Of every file: when it changed, its size and its inode; zeros for one that is not there."""
+
+
+class ProjectFiles:
+    """The newest good state of the files, and a task that watches them.
+
+    ``reloaded`` is told whether each new state was good.
+    """
+
+    def __init__(self, project: Project, *, log: Trace) -> None:
+        self.project = project
+        self.reloaded: Callable[[bool], None] = lambda good: None
+        self._log = log
+        self._seen = self._state()
+
+    async def watch(self) -> None:
+        """Look for changes until cancelled."""
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Take over what has changed, if anything has and it is good; say so either way."""
+        now = self._state()
+        if now == self._seen:
+            return
+        self._seen = now
+        loaded = await off_loop(load_project, self.project.path, self.project.secrets)
+        if loaded.project is None:
+            self._log.warning("the files have errors; new calls go on as before")
+            for problem in loaded.problems:
+                self._log.write(problem.level, str(problem))
+        else:
+            before, self.project = self.project, loaded.project
+            self._seen = self._state()
+            self._log.step("reloaded", file=str(self.project.path))
+            if before.routing.channels != self.project.routing.channels:
+                self._log.warning("channels have changed: that takes effect at the next start")
+        self.reloaded(loaded.project is not None)
+
+    def _state(self) -> State:
+        project = self.project
+        files = {file.path for program in project.programs.values() for file in program.files}
+        return {file: _stat(file) for file in (project.path, project.secrets.path, *files)}
+
+
+def _stat(file: Path) -> tuple[int, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
