@@ -64,7 +64,6 @@ NURSERIES = {
     "engine/ending.py": "everything closes at once, each within its own deadline",
     "sockets/framesocket.py": "reader, writer and alarm of one socket",
     "inworld/voice/block.py": "the life of a voice outside a session is a with block",
-    "inworld/voice/listeners.py": "listeners of a voice outside a session",
     "localagent/connection.py": "reader, writer and ticker of one connection",
     "localagent/server.py": "the listeners, and the speech engines of each connection",
     "host/sessions.py": "the session beside the writer of its recording",

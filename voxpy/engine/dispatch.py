@@ -44,7 +44,7 @@ class _Delivery:
     """One entry of the queue: an event for its listeners, or a callback of our own vocabulary."""
 
     title: str
-    event: Event | None = None
+    event: Any = None
     listeners: ListenerTable | None = None
     callback: Callable[[], Any] | None = None
 
@@ -77,9 +77,12 @@ class Dispatcher:
         """The async handlers that have not returned yet, by name."""
         return +self._live
 
-    def post(self, listeners: ListenerTable, event: Event) -> None:
-        """Queue ``event`` for the listeners it has when its turn comes. Never blocks."""
-        self._put(_Delivery(event.name, event=event, listeners=listeners))
+    def post(self, listeners: ListenerTable, event: Any, *, name: str = "") -> None:
+        """Queue ``event`` for the listeners it has when its turn comes. Never blocks.
+
+        ``name`` is for what has none of its own: a voice delivers the wire's events as well.
+        """
+        self._put(_Delivery(name or event.name, event=event, listeners=listeners))
 
     def post_callback(self, title: str, callback: Callable[[], Any]) -> None:
         """Queue a single call, such as a timer's; it may return an awaitable."""
@@ -106,18 +109,29 @@ class Dispatcher:
             if delivery.callback is not None:
                 await self._call(nursery, delivery.callback, delivery.title)
             elif delivery.event is not None and delivery.listeners is not None:
-                await self.deliver(nursery, delivery.listeners, delivery.event)
+                await self._hand_over(nursery, delivery.listeners, delivery.event, delivery.title)
 
     async def deliver(
         self, nursery: trio.Nursery, listeners: ListenerTable, event: Event, *, last: bool = False
     ) -> None:
         """Hand one event to its listeners. ``last`` delivers although the session has stopped."""
+        await self._hand_over(nursery, listeners, event, event.name, last=last)
+
+    async def _hand_over(
+        self,
+        nursery: trio.Nursery,
+        listeners: ListenerTable,
+        event: Any,
+        name: str,
+        *,
+        last: bool = False,
+    ) -> None:
         for waiter in listeners.take_waiters(type(event)):
             waiter.deliver(event)
         for handler in listeners.snapshot(type(event)):
             if self._stopped() and not last:
                 return
-            what = f"{event.name} handler {describe(handler)}"
+            what = f"{name} handler {describe(handler)}"
             await self._call(nursery, partial(handler, event), what, last=last)
 
     async def _call(

@@ -109,7 +109,7 @@ class RealtimeConnection:
         """Send a frame. Raises LimitExceeded if the service has not read for very long."""
         if self._closing or self._failure is not None:
             return
-        if self._waiting_messages >= OUTBOX_MESSAGES:
+        if self.waiting_messages >= OUTBOX_MESSAGES:
             raise LimitExceeded(f"{OUTBOX_MESSAGES} messages wait: {self.url} does not read them")
         if self._inputs is not None:
             self._inputs.sent(frame)
@@ -123,7 +123,7 @@ class RealtimeConnection:
 
     def send_audio(self, frame: bytes) -> None:
         """Send an audio frame; dropped and counted when two seconds of it wait already."""
-        if self._waiting_messages >= OUTBOX_AUDIO or self._closing:
+        if self.waiting_messages >= OUTBOX_AUDIO or self._closing:
             self.statistics.audio_dropped += 1
         elif self._failure is None:
             self._send(frame)
@@ -231,7 +231,8 @@ class RealtimeConnection:
         self.reports.sent(frame)
 
     @property
-    def _waiting_messages(self) -> int:
+    def waiting_messages(self) -> int:
+        """How many messages the service has not taken yet."""
         return len(self._early) if self._socket is None else self._socket.waiting_messages
 
     def _cut_off(self) -> None:

@@ -71,6 +71,8 @@ class RealtimeWire:
             else:
                 self._mean(item, found)
                 found.append(Told(item.type, raw, item))
+                if isinstance(item, se.ResponseDone) and (calls := function_calls(item.response)):
+                    found.append(ToolsCalled(calls))
         return found
 
     def outgoing(self) -> list[bytes]:
@@ -109,13 +111,8 @@ class RealtimeWire:
                 found.append(Configured())
             case se.InputAudioBufferSpeechStarted():
                 found.append(CallerSpoke(self.client.may_interrupt()))
-            case se.ResponseOutputAudioDone():
+            case se.ResponseOutputAudioDone() | se.ResponseDone():
                 found.append(AudioOver())
-            case se.ResponseDone():
-                found.append(AudioOver())
-                calls = function_calls(event.response)
-                if calls:
-                    found.append(ToolsCalled(calls))
 
     def _adopt_formats(self, session: Mapping[str, Any]) -> None:
         try:

@@ -13,7 +13,8 @@ no clock, no session. Between them pass five things:
 
 What a wire returns from ``receive`` is in the order in which it is to be acted on: first what it
 means to us, then ``Told``, so that the agent is silent before a handler hears that the caller
-speaks. Frames that became due meanwhile are in ``outgoing``.
+speaks; last the tools, which run when the handlers have begun. Frames that became due meanwhile are
+in ``outgoing``.
 
 ``RealtimeWire`` (``protocol.py``) is the wire of the Realtime protocol. A service with a protocol
 of its own (Gemini, ElevenLabs, Deepgram, Ultravox, Cartesia) brings another one, a pure object with

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from voxpy.inworld.voice.audio import AudioStream
 from voxpy.inworld.voice.events import VoiceEvents
-from voxpy.inworld.voice.streams import AudioStream
 from voxpy.inworld.voice.voice import RealtimeVoice
 
 __all__ = ["AudioStream", "RealtimeVoice", "VoiceEvents"]

@@ -12,7 +12,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_SPEAKER",
     "SPEAKERS",
-    "auto_responds",
     "interrupts",
     "opening_session",
 ]
@@ -79,8 +78,3 @@ def interrupts(session: Mapping[str, Any]) -> bool:
     audio_input = (session.get("audio") or {}).get("input") or {}
     detection = audio_input.get("turn_detection", TURN_DETECTION)
     return detection is not None and detection.get("interrupt_response") is not False
-
-
-def auto_responds(session: Mapping[str, Any]) -> bool:
-    """Return whether the service answers by itself once it has a tool's output."""
-    return (session.get("providerData") or {}).get("auto_tool_response") is not False

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import attrs
 
 from voxpy.engine.events import Namespace
-from voxpy.inworld.voice.streams import AudioStream
+from voxpy.inworld.voice.audio import AudioStream
 from voxpy.wire.realtime.events.types import Error
 
 __all__ = ["VoiceEvent", "VoiceEvents"]

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from voxpy.errors import ConnectFailed, RemoteProtocolError, RequestFailed
-from voxpy.inworld.voice.config import auto_responds
+from voxpy.inworld.voice.block import Block
 from voxpy.inworld.voice.events import (
     Backchannel,
     Closed,
@@ -19,60 +19,63 @@ from voxpy.inworld.voice.events import (
     VoiceError,
     VoiceEvent,
 )
-from voxpy.inworld.voice.listeners import Delivery
 from voxpy.inworld.voice.reading import Cancel, Reading
 from voxpy.inworld.voice.waiting import ResponseWait
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
-from voxpy.realtime.tools import ToolSet
-from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient, is_benign
+from voxpy.realtime.protocol import RealtimeWire
+from voxpy.realtime.service import Service
+from voxpy.realtime.tools import ToolOutcome, ToolRunner, ToolSet
+from voxpy.realtime.wire import Audio, Happening, Link, LinkReports, Told, ToolsCalled
+from voxpy.wire.realtime.client.protocol import is_benign
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
-from voxpy.wire.realtime.events.types import (
-    ClientEvent,
-    Error,
-    FunctionCall,
-    ServerEvent,
-    function_calls,
-)
+from voxpy.wire.realtime.events.types import ClientEvent, Error, FunctionCall
 
 __all__ = ["VoiceLink"]
 
 WAITING_AUDIO = 50
 """Messages of audio that may wait to be written before ``room`` makes the sender wait."""
+LOOK_EVERY_S = 0.02
 
 
-class VoiceLink(ConnectionReports):
-    """Owns one RealtimeConnection. ``nursery`` runs it and its tools."""
+class VoiceLink:
+    """A link of the Realtime protocol, and what a voice makes of it. ``block`` runs it."""
 
     def __init__(
         self,
-        make_connection: Callable[[ConnectionReports], RealtimeConnection],
+        service: Service,
+        connect: Callable[[ConnectionReports], RealtimeConnection],
         *,
         tools: ToolSet,
-        delivery: Delivery,
-        nursery: trio.Nursery,
+        block: Block,
     ) -> None:
-        self.protocol = RealtimeClient(queue_until_ready=True)
-        self.asked: Mapping[str, Any] = {}
-        self._connection = make_connection(self)
-        self._tools = tools
-        self._delivery = delivery
-        self._nursery = nursery
-        self._at_work: set[trio.CancelScope] = set()
+        reports = LinkReports(
+            take=self._take, malformed=self._malformed, closed=self._closed, sent=self._sent
+        )
+        self._link = Link(RealtimeWire(service.habits, queue=True), connect, reports)
+        self._protocol = self._link.wire.client
+        self._block = block
+        self._known_tools = tools
+        self._tools = ToolRunner(
+            tools, spawn=block.spawn, began=self._tool_begins, answer=self._tool_answered
+        )
         self._reading = Reading()
         self._ready = trio.Event()
         self._failure: ConnectFailed | None = None
         self._speakers: dict[str, Speaker] = {}
         self._murmurs: dict[str, Backchannel] = {}
         self._waits: list[ResponseWait] = []
-        self._unsent = 0
-        self._room = trio.Event()
         self._over = False
 
     @property
     def open(self) -> bool:
         """Whether the session is ready and the connection not over."""
         return self._ready.is_set() and self._failure is None and not self._over
+
+    @property
+    def session(self) -> Mapping[str, Any]:
+        """The session as the service last told it."""
+        return self._protocol.session
 
     # -- the beginning and the end -------------------------------------------------------------
 
@@ -81,11 +84,12 @@ class VoiceLink(ConnectionReports):
 
         Raises ConnectFailed; the connection is over then.
         """
-        self._nursery.start_soon(self._connection.run)
+        connection = self._link.connection
+        self._block.spawn("voice connection", connection.run)
         stage = "connection"
         with trio.move_on_after(timeout_s):
             try:
-                await self._connection.wait_open()
+                await connection.wait_open()
             except ConnectFailed as error:
                 why = f"the realtime connection failed to open: {error}"
                 raise ConnectFailed(why, status=error.status) from error
@@ -100,18 +104,16 @@ class VoiceLink(ConnectionReports):
     def close(self) -> None:
         """End the connection without waiting; what is in flight fails at once. Idempotent."""
         self._end("the connection was closed while a response was in flight")
-        self._connection.close()
+        self._link.connection.close()
 
     async def aclose(self) -> None:
         """End the connection and wait until it is gone."""
         self.close()
-        await self._connection.aclose()
+        await self._link.connection.aclose()
 
     def _end(self, why: str) -> None:
         self._over = True
-        self._room.set()
-        for scope in self._at_work:
-            scope.cancel()
+        self._tools.cancel()
         for stream in (*self._speakers.values(), *self._murmurs.values()):
             stream.end()
         for wait in self._waits:
@@ -121,20 +123,23 @@ class VoiceLink(ConnectionReports):
 
     def configure(self, session: Mapping[str, Any]) -> None:
         """Ask for this session."""
-        self.asked = session
         self.submit(ce.SessionUpdate(session=dict(session)))
 
     def submit(self, event: ClientEvent) -> None:
         """Send an event when its time has come: after the handshake, one response at a time."""
-        self.protocol.submit(event)
-        self._flush()
+        self._protocol.submit(event)
+        self._link.flush()
+
+    def send(self, event: ClientEvent) -> None:
+        """Send an event at once, whatever the state."""
+        self._link.send(self._protocol.send(event))
 
     async def room(self) -> None:
         """Wait until little audio waits to be written. A checkpoint."""
         await trio.lowlevel.checkpoint()
-        while self._unsent >= WAITING_AUDIO and not self._over:
-            self._room = trio.Event()
-            await self._room.wait()
+        # Looked at, as a socket tells nobody when it has drained; only while a sender is too fast.
+        while self._link.connection.waiting_messages >= WAITING_AUDIO and not self._over:  # noqa: ASYNC110
+            await trio.sleep(LOOK_EVERY_S)
 
     async def respond(self, wait: ResponseWait, *events: ClientEvent) -> Mapping[str, Any]:
         """Send ``events``, the last of which asks for a response, and return that at its end.
@@ -152,64 +157,48 @@ class VoiceLink(ConnectionReports):
     def clear_output(self) -> None:
         """Drop the agent's audio everywhere, back-channels included."""
         self.submit(ce.OutputAudioBufferClear())
-        self.protocol.mute_until_cleared()
+        self._protocol.mute_until_cleared()
         for stream in (*self._speakers.values(), *self._murmurs.values()):
             stream.stop()
 
-    def _flush(self) -> None:
-        for frame in self.protocol.outgoing():
-            for wait in self._waits:
-                wait.sent(frame)
-            self.write(frame)
+    # -- what the link reports -----------------------------------------------------------------
 
-    def write(self, frame: bytes) -> None:
-        """Send a frame at once, whatever the state."""
-        self._connection.send(frame)
-        self._unsent += 1
+    def _sent(self, frame: bytes) -> None:
+        for wait in self._waits:
+            wait.sent(frame)
 
-    # -- reports of the connection -------------------------------------------------------------
+    def _malformed(self, _: str, error: RemoteProtocolError) -> None:
+        self._block.post(VoiceError(message=str(error), error=error))
 
-    def sent(self, frame: bytes) -> None:
-        """Count a frame that has been written."""
-        self._unsent -= 1
-        if self._unsent < WAITING_AUDIO:
-            self._room.set()
-
-    def received(self, text: str) -> None:
-        """Take one frame of the service."""
-        try:
-            items = self.protocol.receive(text)
-        except RemoteProtocolError as error:
-            self._tell(VoiceError(message=str(error), error=error))
-            return
-        for item in items:
-            self._take(item)
-        self._flush()
-
-    def closed(self, code: int, reason: str, *, was_clean: bool) -> None:
-        """Learn that the connection is over."""
+    def _closed(self, code: int, reason: str, was_clean: bool) -> None:
         told = f"{code} {reason}".strip()
         self._fail(ConnectFailed(f"the connection closed during handshake: {told}"))
         self._end(f"the connection closed while a response was in flight: {told}")
-        self._tell(Closed(code=code, reason=reason, was_clean=was_clean))
+        self._block.post(Closed(code=code, reason=reason, was_clean=was_clean))
 
-    # -- what a frame means --------------------------------------------------------------------
+    def _take(self, what: Happening) -> None:
+        match what:
+            case Audio():
+                self._read(what)
+            case Told():
+                for wait in tuple(self._waits):
+                    wait.follow(what.event)
+                if isinstance(what.event, se.ErrorEvent):
+                    self._take_error(what.event.error)
+                else:
+                    self._block.post(what.event)
+                self._read(what.event)
+                if isinstance(what.event, se.SessionUpdated):
+                    self._ready.set()
+            case ToolsCalled(calls=calls):
+                # Behind the listeners of response.done, which is posted next.
+                self._block.afterwards(lambda: self._run_tools(calls))
 
-    def _take(self, item: Audio | ServerEvent) -> None:
-        for wait in tuple(self._waits):
-            wait.follow(item)
-        if isinstance(item, se.ErrorEvent):
-            self._take_error(item.error)
-        elif not isinstance(item, Audio):
-            self._delivery.post(item.type, item)
+    def _read(self, item: Any) -> None:
         told = self._reading.take(item)
         self._follow_streams(item, voiced=bool(told))
         for each in told:
             self._act(each)
-        if isinstance(item, se.SessionUpdated):
-            self._ready.set()
-        elif isinstance(item, se.ResponseDone):
-            self._run_tools(function_calls(item.response))
 
     def _act(self, told: VoiceEvent | Cancel) -> None:
         if isinstance(told, Cancel):
@@ -220,16 +209,13 @@ class VoiceLink(ConnectionReports):
         if isinstance(told, Interrupted):
             for wait in tuple(self._waits):
                 wait.follow(told)
-        self._tell(told)
-
-    def _tell(self, event: VoiceEvent) -> None:
-        self._delivery.post(event.name, event)
+        self._block.post(told)
 
     def _take_error(self, error: Error) -> None:
         if is_benign(error):
             return
         self._fail(ConnectFailed(f"the service refused the session: {error.message}"))
-        self._tell(
+        self._block.post(
             VoiceError(message=error.message, code=error.code, param=error.param, error=error)
         )
 
@@ -238,16 +224,16 @@ class VoiceLink(ConnectionReports):
             self._failure = failure
             self._ready.set()
 
-    def _follow_streams(self, item: Audio | ServerEvent, *, voiced: bool) -> None:
+    def _follow_streams(self, item: Any, *, voiced: bool) -> None:
         match item:
             case se.ResponseCreated():
                 speaker = Speaker(item.response.get("id") or "")
                 self._speakers[speaker.id] = speaker
-                self._delivery.post(Speaker.name, speaker)
+                self._block.post(speaker)
             case Audio(backchannel=True):
                 if item.item_id not in self._murmurs:
                     self._murmurs[item.item_id] = murmur = Backchannel(item.item_id)
-                    self._delivery.post(Backchannel.name, murmur)
+                    self._block.post(murmur)
                 self._murmurs[item.item_id].put(item.data)
             case Audio() if voiced and item.response_id in self._speakers:
                 self._speakers[item.response_id].put(item.data)
@@ -263,36 +249,24 @@ class VoiceLink(ConnectionReports):
 
     # -- tools ---------------------------------------------------------------------------------
 
-    def _run_tools(self, calls: list[FunctionCall]) -> None:
-        if calls:
-            # Behind the listeners of response.done, which was posted before.
-            self._delivery.afterwards(lambda: self._nursery.start_soon(self._call_tools, calls))
+    def _run_tools(self, calls: Any) -> None:
+        if not self._over:
+            self._tools.start(calls)
 
-    async def _call_tools(self, calls: list[FunctionCall]) -> None:
-        if self._over:
-            return
-        with trio.CancelScope() as scope:
-            self._at_work.add(scope)
-            try:
-                for call in calls:
-                    await self._call_tool(call)
-            finally:
-                self._at_work.discard(scope)
+    def _tool_begins(self, call: FunctionCall) -> None:
+        if call.name in self._known_tools:
+            self._block.post(
+                ToolCallStart(call_id=call.call_id, tool=call.name, arguments=call.arguments)
+            )
 
-    async def _call_tool(self, call: FunctionCall) -> None:
-        ids = {"call_id": call.call_id, "tool": call.name}
-        if call.name in self._tools:
-            self._tell(ToolCallStart(**ids, arguments=call.arguments))
-        outcome = await self._tools.run(call.name, call.arguments)
-        self._tell(ToolCallResult(**ids, output=outcome.output, error=outcome.error))
+    def _tool_answered(self, call: FunctionCall, outcome: ToolOutcome) -> None:
+        self._block.post(
+            ToolCallResult(
+                call_id=call.call_id, tool=call.name, output=outcome.output, error=outcome.error
+            )
+        )
         if outcome.error is not None:
             why = f"tool {call.name}: {outcome.error}"
-            self._tell(VoiceError(message=why, error=outcome.error))
-        responses = self.protocol.responses
-        if not responses.awaits(call.call_id):
-            return  # the service named a call twice
-        # Behind the last output of a response goes one response.create. What we asked for decides
-        # whether, not the session as the service told it: that may leave the field out.
-        automatic = auto_responds(self.asked)
-        for event in responses.answer(call.call_id, outcome.output, automatic=automatic):
-            self.write(self.protocol.send(event))
+            self._block.post(VoiceError(message=why, error=outcome.error))
+        if self._link.wire.awaits_output(call.call_id):  # else the service named a call twice
+            self._link.tool_output(call.call_id, outcome.output)

@@ -20,6 +20,7 @@ from voxpy.engine.ports import OpenStream
 from voxpy.engine.streams import open_tcp
 from voxpy.errors import ConnectFailed, ScenarioError
 from voxpy.inworld import INWORLD
+from voxpy.inworld.voice.audio import Sound, pieces_of
 from voxpy.inworld.voice.block import Block
 from voxpy.inworld.voice.config import (
     DEFAULT_MODEL,
@@ -28,8 +29,6 @@ from voxpy.inworld.voice.config import (
     opening_session,
 )
 from voxpy.inworld.voice.link import VoiceLink
-from voxpy.inworld.voice.listeners import Delivery, Listeners
-from voxpy.inworld.voice.sound import Sound, pieces_of
 from voxpy.inworld.voice.waiting import ResponseWait
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
 from voxpy.realtime.tools import ToolSet
@@ -43,7 +42,6 @@ __all__ = ["RealtimeVoice"]
 
 CONNECT_S = 15.0
 CLOSE_S = 3.0
-KEY_VARIABLE = "INWORLD_API_KEY"
 
 E = TypeVar("E")
 H = TypeVar("H", bound=Callable[[Any], Any])
@@ -91,7 +89,7 @@ class RealtimeVoice:
         connect_timeout_s: float = CONNECT_S,
         open_stream: OpenStream = open_tcp,
     ) -> None:
-        self._api_key = api_key or os.environ.get(KEY_VARIABLE)
+        self._api_key = api_key or os.environ.get(INWORLD.secret)
         self._auth_scheme = auth_scheme
         self._url = url
         self._session_id = session_id
@@ -105,9 +103,7 @@ class RealtimeVoice:
         )
         self._instructions = instructions
         self._tools = ToolSet(*([tools] if tools is not None else []))
-        self._listeners = Listeners()
-        self._delivery = Delivery(self._listeners)
-        self._block: Block | None = None
+        self._block = Block()
         self._link: VoiceLink | None = None
         self._connecting = trio.Lock()
         self._speaking = trio.Lock()
@@ -117,12 +113,10 @@ class RealtimeVoice:
 
     async def __aenter__(self) -> RealtimeVoice:
         """Connect. Raises as ``connect``."""
-        if self._block is not None:
+        if self._block.nursery is not None:
             raise ScenarioError("this RealtimeVoice is entered already; make another one")
-        self._block = Block()
-        nursery = await self._block.__aenter__()
+        await self._block.enter()
         try:
-            nursery.start_soon(self._delivery.run)
             await self.connect()
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
@@ -136,14 +130,12 @@ class RealtimeVoice:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connection and wait for it, at most 3 s."""
-        block, self._block = self._block, None
-        assert block is not None
         try:
             with trio.move_on_after(CLOSE_S, shield=True):
                 if self._link is not None:
                     await self._link.aclose()
         finally:
-            await block.leave(kind, error, traceback)
+            await self._block.leave(kind, error, traceback)
 
     async def connect(self) -> None:
         """Connect, unless connected. Needed only again after ``close``, or when the line was lost.
@@ -152,12 +144,11 @@ class RealtimeVoice:
         or outside of ``async with``, ConnectFailed if the connection is refused, closed, or not
         ready within ``connect_timeout_s``.
         """
-        block = self._block
-        if block is None:
+        if self._block.nursery is None:
             raise ScenarioError("a RealtimeVoice works inside `async with RealtimeVoice(...)`")
         if not self._api_key:
             raise ScenarioError(
-                f"RealtimeVoice needs an API key: pass api_key= or set {KEY_VARIABLE}"
+                f"RealtimeVoice needs an API key: pass api_key= or set {INWORLD.secret}"
             )
         async with self._connecting:
             if self.connected:
@@ -165,10 +156,7 @@ class RealtimeVoice:
             if self._link is not None:
                 await self._link.aclose()
             link = self._link = VoiceLink(
-                self._connection,
-                tools=self._tools,
-                delivery=self._delivery,
-                nursery=block.nursery,
+                INWORLD, self._connection, tools=self._tools, block=self._block
             )
             try:
                 await link.connect(self._asked(), timeout_s=self._timeout_s)
@@ -206,7 +194,7 @@ class RealtimeVoice:
     @property
     def session(self) -> Mapping[str, Any]:
         """The session as the service last told it; read-only. Empty before the first connection."""
-        return self._link.protocol.session if self._link is not None else {}
+        return self._link.session if self._link is not None else {}
 
     # -- what the agent is ---------------------------------------------------------------------
 
@@ -290,7 +278,7 @@ class RealtimeVoice:
             async for piece in pieces:
                 link = self._connected()
                 append = ce.InputAudioBufferAppend(audio=base64_text(piece), event_id=event_id)
-                link.write(link.protocol.send(append))
+                link.send(append)
                 await link.room()
 
     def answer(self, options: Mapping[str, Any] | None = None) -> None:
@@ -348,9 +336,9 @@ class RealtimeVoice:
         """
         if handler is None:
             return lambda given: self.on(kind, given)
-        self._listeners.add(kind, handler)
+        self._block.add(kind, handler)
         return handler
 
     def off(self, kind: Any, handler: Callable[[Any], Any] | None = None) -> None:
         """Remove a listener, or all listeners of an event; absent ones are ignored."""
-        self._listeners.remove(kind, handler)
+        self._block.remove(kind, handler)

@@ -84,6 +84,7 @@ class RealtimeClient:
         self.responses = ResponseSequencer()
         self._queue_until_ready = queue_until_ready
         self._answers_tools = answers_tools
+        self._asked: Any = None  # for auto_tool_response: the session as told may leave it out
         self._held: list[tuple[ClientEvent, bytes]] = []
         self._outbox: list[bytes] = []
 
@@ -176,9 +177,9 @@ class RealtimeClient:
         server begins the next response by itself. Raises LocalProtocolError if nothing awaits this
         output.
         """
-        data = self._session.get("providerData")
-        told = data.get("auto_tool_response") if isinstance(data, Mapping) else None
-        automatic = self._answers_tools if told is None else told is not False
+        told = _auto_tool_response(self._session)
+        asked = self._answers_tools if self._asked is None else self._asked is not False
+        automatic = asked if told is None else told is not False
         self._write(self.responses.answer(call_id, output, automatic=automatic))
 
     def outgoing(self) -> list[bytes]:
@@ -310,6 +311,9 @@ class RealtimeClient:
 
     def _note_sent(self, event: ClientEvent) -> None:
         match event.type:
+            case "session.update":
+                found = _auto_tool_response(_field(event, "session"))
+                self._asked = self._asked if found is None else found
             case "response.create":
                 self.responses.passed(_text(event, "event_id") or None)
             case "conversation.item.create":
@@ -343,6 +347,11 @@ def _turn_detection(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for name in ("audio", "input", "turn_detection"):
         found = found.get(name, {}) if isinstance(found, Mapping) else {}
     return found if isinstance(found, Mapping) or found is None else {}
+
+
+def _auto_tool_response(session: Any) -> Any:
+    data = session.get("providerData") if isinstance(session, Mapping) else None
+    return data.get("auto_tool_response") if isinstance(data, Mapping) else None
 
 
 def _rate(session: Mapping[str, Any]) -> AudioRate:
