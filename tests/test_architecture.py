@@ -74,7 +74,6 @@ NURSERIES = {
     "simulation/localcall.py": "the agent and the media clock beside a local call",
     "host/running.py": "signals, the agent and the history beside the host or its workers",
     "host/serve.py": "connections, and around them the media clock and the watch over files",
-    "simulation/simulatedcall.py": "a simulated caller beside its session",
     "host/workers.py": "the workers, and around them what they are told of each other",
     "simulation/dialin.py": "a provider's clock beside its socket",
     "testing/conformance/realtime.py": "the reader of a session that is being checked",

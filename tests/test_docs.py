@@ -21,8 +21,8 @@ from voxpy.host.metrics import METRICS
 from voxpy.project.channels import default_channels
 from voxpy.project.routing import parse_routing
 from voxpy.simulation.callerfile import CALLEE_KEYS, TOP_KEYS, parse_script
-from voxpy.simulation.service import DEEDS
-from voxpy.simulation.stepfile import STEPS, WAITS
+from voxpy.simulation.moments import DEEDS
+from voxpy.simulation.steps import STEPS, Wait
 from voxpy.testing.calls import CallKit
 
 ROOT = Path(__file__).parents[1]
@@ -94,9 +94,9 @@ def test_callers_md_names_every_key_and_step() -> None:
         assert f"`{key}`" in text
     for deed in DEEDS:
         assert f"`{deed}" in text
-    for step in (*STEPS, "hang_up"):
+    for step in STEPS:
         assert f"`{step}" in text
-    for what in WAITS:
+    for what in Wait.FOR:
         assert f"wait: {what}" in text
 
 

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.slow
 TONES = """
 import sys
 import voxpy.cli.run as run
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.tones import scripted_engines
+from voxpy.simulation.service import ScriptedResponder
 
 run._engines = lambda options: scripted_engines(ScriptedResponder(["Hello there", "Well then"] * 9))
 from voxpy.__main__ import main

@@ -17,7 +17,8 @@ from voxpy.engine.ending import EndReason
 from voxpy.engine.http import fetch
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.rules import RuleResponder
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import CallKit, WorldCall
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"

@@ -15,7 +15,8 @@ from voxpy.audio.wav import WavWriter
 from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing, ScenarioError
 from voxpy.localagent.engines import Engines, local_engines
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import CallKit, WorldCall
 
 

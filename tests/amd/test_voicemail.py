@@ -9,7 +9,7 @@ import pytest
 
 from voxpy.errors import EngineMissing
 from voxpy.localagent.engines import Engines, local_engines
-from voxpy.simulation.tones import ScriptedResponder
+from voxpy.simulation.service import ScriptedResponder
 from voxpy.testing.calls import CallKit
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"

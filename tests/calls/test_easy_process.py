@@ -21,7 +21,8 @@ from voxpy.localagent.engines import Engines
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.localcall import LocalCall, run_local_call
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing import CallKit, WorldCall
 

@@ -9,7 +9,8 @@ import pytest
 
 from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import CallKit, WorldCall
 
 

@@ -34,11 +34,11 @@ from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import serve_stream
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.acting import act
+from voxpy.simulation.acting import act, line_ears, prepare_sounds
 from voxpy.simulation.caller import SimulatedCaller
 from voxpy.simulation.callerfile import parse_script
-from voxpy.simulation.sounds import line_ears, prepare_sounds
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets import CloseInfo, connect
 from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.carrier import CarrierPhone
@@ -68,7 +68,7 @@ class Call:
     async def act(self, steps: str) -> None:
         """Do the steps of a caller's script."""
         script = parse_script("steps:\n" + steps, file="caller.yaml", folder=Path())
-        await act(self.caller, script, await prepare_sounds(script, self.engines))
+        await act(self.caller, script, await prepare_sounds(script, lambda: self.engines))
 
     @property
     def leg(self) -> MediaStreamLeg:
@@ -132,7 +132,7 @@ async def calling(
         script = parse_script("steps:\n  - expect: x\n", file="c", folder=Path())
         caller = SimulatedCaller(
             phone,
-            ears=line_ears(script, engines),
+            ears=line_ears(script, lambda: engines),
             note=lambda name, **fields: None,
         )
         call = Call(phone, caller, engines)

@@ -138,7 +138,8 @@ def test_wrong_usage_is_explained(arguments: list[str], problem: str) -> None:
 
 TONES = """
 import voxpy.cli.run as run
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.tones import scripted_engines
+from voxpy.simulation.service import ScriptedResponder
 
 run._engines = lambda options: scripted_engines(ScriptedResponder(["Hello there", "Well then"] * 9))
 from voxpy.__main__ import main

@@ -26,7 +26,8 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
 from voxpy.localagent.server import serve_tcp
 from voxpy.localagent.vad import EnergyGate
-from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneEars, ToneVoice
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import Airwaves, ToneEars, ToneVoice
 from voxpy.wire.realtime.server.quirks import Quirks
 
 why = "voxpy[conformance] is not installed"

@@ -10,7 +10,8 @@ from voxpy.audio.frame import PCMU, pcm16
 from voxpy.engine.hearing import WAITING_S, GateTask, Intake
 from voxpy.engine.speech import load_engines, no_speech
 from voxpy.errors import EngineMissing
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 
 FRAMES = round(WAITING_S * 50)
 

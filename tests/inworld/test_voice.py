@@ -30,7 +30,8 @@ from voxpy.inworld.voice import events as ve
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.server import serve_stream
 from voxpy.realtime.tools import ToolSet
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.session import default_session, merge
 

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from voxpy.localagent.engines import Engines
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.server import serve_stream, serve_tcp
 from voxpy.localagent.vad import EnergyGate
-from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneEars, ToneVoice
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import Airwaves, ToneEars, ToneVoice
 
 Samples = npt.NDArray[np.int16]
 TARGET = "/api/v1/realtime/session?key=k&protocol=realtime"

@@ -25,7 +25,8 @@ from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.localagent.server import serve_stream
 from voxpy.localagent.speaking import FILLERS, PHRASES
-from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneVoice, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import Airwaves, ToneVoice, scripted_engines
 from voxpy.wire.realtime.server.faults import Faults
 from voxpy.wire.realtime.server.quirks import Quirks
 

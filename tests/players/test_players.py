@@ -18,7 +18,8 @@ from voxpy.engine.settings import Limits, Settings
 from voxpy.errors import EngineMissing, LimitExceeded, ScenarioError, UnknownName
 from voxpy.localagent.engines import Engines
 from voxpy.media.player import PlayerSource
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import CallKit, WorldCall
 
 MakeSound = Callable[..., Path]

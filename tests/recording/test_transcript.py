@@ -19,7 +19,8 @@ from voxpy.localagent.engines import Engines, local_engines
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 from voxpy.recording.transcript import Transcription, TranscriptOptions
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 
 FMT = pcm16(8000)
 LONG_TURN = " ".join(["word"] * 32)

@@ -99,7 +99,7 @@ def test_waits_that_end_in_nothing(voxpy: CallKit, step: str, words: str) -> Non
 @pytest.mark.parametrize(
     ("step", "title"),
     [
-        ("wait: 60", "pause"),
+        ("wait: 60", "wait: 60"),
         ("say: " + "word " * 40, "say: word"),
         ("wait: {for: agent_speaking, within_s: 60}", "wait: agent_speaking"),
         ("expect: {heard: never, within_s: 60}", "expect: /never/"),
@@ -125,7 +125,8 @@ def test_a_script_that_just_ends_hangs_up(voxpy: CallKit) -> None:
 
 
 def test_the_voice_of_the_caller_is_the_scripts(voxpy: CallKit) -> None:
-    from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+    from voxpy.simulation.service import ScriptedResponder
+    from voxpy.simulation.tones import scripted_engines
 
     engines = scripted_engines(ScriptedResponder([]))
     asked = []

@@ -31,7 +31,8 @@ from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.dialin import CarrierBuffer, dial_host
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets.memory import MemoryDialer
 
 LONG = "I will tell you a story that goes on and on and on for many words until somebody stops me"

@@ -19,10 +19,10 @@ from voxpy.host.sessions import HostedSession
 from voxpy.localagent.engines import Engines
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
-from voxpy.simulation.localcall import LocalCall, run_local_call
+from voxpy.simulation.localcall import LocalCall, LocalCallResult, run_local_call
 from voxpy.simulation.script import LineOptions
-from voxpy.simulation.simulatedcall import LocalCallResult
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.calls import CallKit
 

@@ -14,7 +14,8 @@ from voxpy.audio.line import Line
 from voxpy.audio.resample import Resampler
 from voxpy.channels.simulated import Transmission
 from voxpy.localagent.responder import Act, CallTool, Say, Turn
-from voxpy.simulation.tones import TONES, Airwaves, ScriptedResponder, ToneEars, ToneVoice
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import TONES, Airwaves, ToneEars, ToneVoice
 
 Samples = npt.NDArray[np.int16]
 WORDS = st.lists(st.sampled_from("yes no maybe one two three".split()), min_size=1, max_size=12)

@@ -53,4 +53,4 @@ def test_a_call_that_fails_by_itself_is_told_first() -> None:
 
 def test_an_unknown_ending_is_refused() -> None:
     with pytest.raises(AssertionError, match="a call can end by hang_up"):
-        sweep(SCENARIOS / "echo.py", CALL, endings=["explode"])  # type: ignore[list-item]
+        sweep(SCENARIOS / "echo.py", CALL, endings=["explode"])

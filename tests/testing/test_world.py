@@ -11,8 +11,9 @@ from trio.testing import MockClock
 
 from voxpy.errors import VoxpyError
 from voxpy.simulation.script import CalleeScript
-from voxpy.simulation.script import Say as SayStep
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.steps import Say as SayStep
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import (
     CallKit,
     CallOver,

@@ -188,7 +188,8 @@ def _where(options: dict[str, Any]) -> tuple[str, str]:
 
 def _script(options: dict[str, Any]) -> Any:
     from voxpy.simulation.callerfile import polite_script, read_script
-    from voxpy.simulation.script import CallerScript, StayOn, Wait
+    from voxpy.simulation.script import CallerScript
+    from voxpy.simulation.steps import StayOn, Wait
 
     if options["mic"]:
         script = CallerScript(steps=(Wait(what="answered"), StayOn()))

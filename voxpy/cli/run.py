@@ -116,7 +116,9 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
     from voxpy.project.secrets import Secrets
     from voxpy.simulation.callerfile import default_script, read_script
     from voxpy.simulation.localcall import LocalCall
-    from voxpy.simulation.script import CallerScript, StayOn, Wait
+    from voxpy.simulation.script import CallerScript
+    from voxpy.simulation.service import ServiceScript
+    from voxpy.simulation.steps import StayOn, Wait
 
     scenarios = options["scenarios"]
     program = compile_scenarios(scenarios)
@@ -127,7 +129,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         script = read_script(caller) if caller is not None else default_script(scenarios[0])
     given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
     known = Secrets(options["secrets_path"])
-    scripted = script.service is not None or script.speech == "tones"
+    scripted = script.service != ServiceScript() or script.speech == "tones"
     real = known.get("INWORLD_API_KEY") and not scripted
     agent = options["agent"] or ("inworld" if real else "local")
     if agent not in ("local", "inworld") and not agent.startswith(("ws://", "wss://")):
@@ -141,7 +143,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         session_id=f"local-{secrets.token_hex(4)}",
         secrets=known,
         base=options["out"],
-        make_engines=functools.partial(_script_engines, options, script),
+        make_engines=functools.partial(_engines, options),
         sound=_sound(options, screen),
         history=History(options["out"]),
     )
@@ -181,18 +183,6 @@ def _sound(options: dict[str, Any], screen: Any) -> Any:
     if options["mic"]:
         screen.note("you are the caller: speak when the agent has greeted you; Ctrl-C hangs up")
     return card
-
-
-def _script_engines(options: dict[str, Any], script: Any) -> Any:
-    """Return the engines for a caller's script: it may play the agent, and let all sound tones."""
-    service = script.service
-    if script.speech == "real" and (service is None or not service.says):
-        return _engines(options)
-    from voxpy.localagent.engines import local_engines
-    from voxpy.simulation.tones import ScriptedResponder, planned_turns, scripted_engines
-
-    responder = ScriptedResponder(planned_turns(service) if service is not None else ())
-    return scripted_engines(responder) if script.speech == "tones" else local_engines(responder)
 
 
 def _engines(options: dict[str, Any]) -> Any:

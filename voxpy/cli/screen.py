@@ -15,7 +15,7 @@ from rich.text import Text
 
 from voxpy.engine.trace import Entry
 from voxpy.host.sessions import HostedSession
-from voxpy.simulation.simulatedcall import LocalCallResult
+from voxpy.simulation.localcall import LocalCallResult
 
 __all__ = ["Screen"]
 

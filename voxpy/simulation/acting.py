@@ -1,38 +1,21 @@
-"""Acts a script, step by step, on a simulated caller or callee."""
+"""Acts a script, step by step, on a simulated caller or callee; before that, makes its sounds."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import singledispatch
+from collections.abc import Awaitable, Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
+from voxpy.audio.frame import Samples
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
+from voxpy.localagent.engines import Engines
 from voxpy.simulation.caller import CallOver, SimulatedCaller, StepFailed
-from voxpy.simulation.script import (
-    Beep,
-    CalleeScript,
-    CallerScript,
-    Expect,
-    HangUp,
-    Info,
-    Interrupt,
-    Message,
-    Pause,
-    Play,
-    Press,
-    Say,
-    StayOn,
-    Step,
-    Wait,
-)
+from voxpy.simulation.listening import Ears
+from voxpy.simulation.script import CalleeScript, CallerScript, Script
+from voxpy.simulation.sounds import engine_ears, speech_for_line
+from voxpy.simulation.steps import Sounds, Step
 
-__all__ = ["SPOKEN", "act", "act_callee", "spoken_steps"]
+__all__ = ["act", "act_callee", "line_ears", "needs_ears", "needs_voice", "prepare_sounds"]
 
-Samples = npt.NDArray[np.int16]
-SPOKEN = (Say, Interrupt, Play, Beep)
 REASONS = {
     404: "Not Found",
     408: "Request Timeout",
@@ -41,14 +24,41 @@ REASONS = {
     603: "Decline",
 }
 """RFC 3261 section 21, of what callees usually refuse with."""
-Sounds = Mapping[Step, Samples]
-"""The audio of every step that makes any, at 8 kHz, made before the call so that nobody waits."""
 
 
-def spoken_steps(script: CallerScript | CalleeScript) -> list[Step]:
-    """Return the steps that need audio."""
-    before = script.before_answer if isinstance(script, CalleeScript) else ()
-    return [step for step in (*before, *script.steps) if isinstance(step, SPOKEN)]
+# -- before ----------------------------------------------------------------------------------------
+
+
+def needs_voice(script: Script) -> bool:
+    """Return whether a person needs speech engines, to be heard or to understand."""
+    return needs_ears(script) or any(step.needs_voice for step in script.all_steps)
+
+
+def needs_ears(script: Script) -> bool:
+    """Return whether a person wants to know the words of what it hears."""
+    return any(step.needs_ears for step in script.all_steps)
+
+
+def line_ears(script: Script, speech: Callable[[], Engines]) -> Ears | None:
+    """Return a person's own recogniser, only if its script wants to know what it hears."""
+    return engine_ears(speech()) if needs_ears(script) else None
+
+
+async def prepare_sounds(script: Script, speech: Callable[[], Engines]) -> dict[Step, Samples]:
+    """Make everything a person will say, so that no step waits for its sound.
+
+    ``speech`` is called only if something is to be spoken. Raises ConfigError for a file that
+    cannot be played, and what ``speech`` raises.
+    """
+
+    async def speak(text: str) -> Samples:
+        engines = speech()
+        return await engines.run(speech_for_line, engines, text, script.voice)
+
+    return {step: await step.sound(speak) for step in script.all_steps if step.is_audible}
+
+
+# -- the acts --------------------------------------------------------------------------------------
 
 
 async def act(caller: SimulatedCaller, script: CallerScript, sounds: Sounds) -> None:
@@ -108,99 +118,11 @@ async def _perform(
     """Do the steps; a call that failed is a fine end for them if ``may_fail``."""
     for number, step in enumerate(steps, start=1):
         try:
-            await _do(step, person, sounds)
+            await step.act(person, sounds)
         except StepFailed as failure:
             refused = isinstance(failure, CallOver) and 300 <= failure.code <= 699
-            only_farewell = all(isinstance(s, HangUp) for s in steps[number - 1 :])
+            only_farewell = all(s.is_farewell for s in steps[number - 1 :])
             if isinstance(failure, CallOver) and ((refused and may_fail) or only_farewell):
                 return
             where = f"{source}:{step.line}: " if source and step.line else ""
-            raise StepFailed(f"{where}step {number} ({_title(step)}): {failure}") from None
-
-
-def _title(step: Step) -> str:
-    match step:
-        case Wait():
-            return f"wait: {step.what}"
-        case Say():
-            return f"say: {step.text}"
-        case Interrupt():
-            return f"interrupt: {step.text}"
-        case Expect():
-            return f"expect: /{step.heard.pattern}/"
-        case Press():
-            return f"press: {step.digits}"
-        case Play():
-            return f"play: {step.path}"
-    return type(step).__name__.lower()
-
-
-@singledispatch
-async def _do(step: Step, caller: SimulatedCaller, sounds: Sounds) -> None:
-    raise TypeError(f"unknown step {step!r}")
-
-
-@_do.register
-async def _(step: Wait, caller: SimulatedCaller, sounds: Sounds) -> None:
-    waits: Mapping[str, Callable[[float], Awaitable[None]]] = {
-        "answered": caller.wait_answered,
-        "agent_speaking": caller.wait_agent_speaking,
-        "agent_finished": caller.wait_agent_finished,
-        "hung_up": caller.wait_over,
-    }
-    await waits[step.what](step.within_s)
-
-
-@_do.register
-async def _(step: Pause, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.pause(step.seconds)
-
-
-@_do.register
-async def _(step: Say, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.say(sounds[step], step.text)
-
-
-@_do.register
-async def _(step: Play, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.say(sounds[step], f"[{step.path.name}]")
-
-
-@_do.register
-async def _(step: Beep, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.say(sounds[step], "[beep]")
-
-
-@_do.register
-async def _(step: Interrupt, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.interrupt(sounds[step], step.text, after_s=step.after_s, within_s=step.within_s)
-
-
-@_do.register
-async def _(step: Press, caller: SimulatedCaller, sounds: Sounds) -> None:
-    caller.press(step.digits, step.how)
-
-
-@_do.register
-async def _(step: Message, caller: SimulatedCaller, sounds: Sounds) -> None:
-    caller.send_message(step.text)
-
-
-@_do.register
-async def _(step: Info, caller: SimulatedCaller, sounds: Sounds) -> None:
-    caller.send_info(step.mime_type, step.body)
-
-
-@_do.register
-async def _(step: Expect, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.wait_heard(step.heard, step.within_s)
-
-
-@_do.register
-async def _(step: StayOn, caller: SimulatedCaller, sounds: Sounds) -> None:
-    await caller.wait_over()
-
-
-@_do.register
-async def _(step: HangUp, caller: SimulatedCaller, sounds: Sounds) -> None:
-    caller.hang_up()
+            raise StepFailed(f"{where}step {number} ({step.title}): {failure}") from None

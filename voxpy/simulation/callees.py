@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import attrs
 import trio
 
-from voxpy.audio.line import Line
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import SERVICE_UNAVAILABLE, Leg, OutgoingCall, RefusedLeg
 from voxpy.errors import EngineMissing
-from voxpy.simulation.acting import act_callee
+from voxpy.localagent.engines import Engines
+from voxpy.simulation.acting import act_callee, prepare_sounds
 from voxpy.simulation.caller import SimulatedCaller, StepFailed
 from voxpy.simulation.callerfile import ANYBODY
-from voxpy.simulation.listening import Ears, Samples
-from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Step
+from voxpy.simulation.listening import Ears
+from voxpy.simulation.script import CalleeScript, Script
+from voxpy.simulation.steps import Sounds
 
-__all__ = ["Callees", "Voices", "make_lines"]
-
-Sounds = Mapping[Step, Samples]
+__all__ = ["Callees", "Voices"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Voices:
-    """How callees get their sound, and people their ears. ``prepare`` raises EngineMissing."""
+    """How people get their sound, and their ears. ``speech`` raises EngineMissing."""
 
-    prepare: Callable[[CalleeScript], Awaitable[Sounds]]
-    ears: Callable[[CallerScript | CalleeScript], Ears | None]
+    speech: Callable[[], Engines]
+    ears: Callable[[Script], Ears | None]
+    _ready: dict[Script, Sounds] = attrs.field(factory=dict)
+
+    async def make_ready(self, callees: Iterable[CalleeScript]) -> None:
+        """Make the sounds of these before the call. Raises ConfigError for a bad file."""
+        for callee in callees:
+            self._ready[callee] = await prepare_sounds(callee, self.speech)
+
+    async def prepare(self, callee: CalleeScript) -> Sounds:
+        """Return the sounds of a callee; those of ANYBODY are made while it rings."""
+        ready = self._ready.get(callee)
+        return await prepare_sounds(callee, self.speech) if ready is None else ready
 
 
 class Callees:
@@ -61,7 +71,7 @@ class Callees:
             reason = "this host has no conference sessions, so it cannot make this call"
             return RefusedLeg(call, SERVICE_UNAVAILABLE, reason)
         script = next(s for s in self._scripts if s.is_called(call.destination))
-        to_session, to_far_end = make_lines(script.line)
+        to_session, to_far_end = script.line.lines()
         leg = SimulatedLeg(
             leg_id=call.leg_id,
             callerid=call.callerid,
@@ -106,14 +116,3 @@ class Callees:
         except EngineMissing as missing:  # of ANYBODY only: the others are prepared for
             self._note(leg.leg_id, "callee cannot speak", reason=str(missing))
             leg.callee.refuses(480, "The simulated callee has no voice")
-
-
-def make_lines(options: LineOptions) -> tuple[Line, Line]:
-    """Return the line towards the session and the one towards the person."""
-    given = {
-        "loss": options.loss,
-        "jitter_ms": options.jitter_ms,
-        "noise_dbfs": options.noise_dbfs,
-    }
-    there = Line(**given, seed=options.seed)  # type: ignore[arg-type]
-    return there, Line(**given, seed=options.seed + 1)  # type: ignore[arg-type]

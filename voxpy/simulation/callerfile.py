@@ -6,24 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from voxpy.engine.userfile import Document, YamlPath, load
+import attrs
+import yaml
+
+from voxpy.engine.userfile import Given, load
 from voxpy.errors import ConfigError
 from voxpy.project.patterns import compile_pattern
-from voxpy.simulation.script import (
-    CalleeScript,
-    CallerScript,
-    HangUp,
-    LineOptions,
-    Pause,
-    Play,
-    Say,
-    StayOn,
-    Step,
-    Wait,
-)
-from voxpy.simulation.scriptvalues import check_keys, read_flag, read_number, read_text
-from voxpy.simulation.servicefile import read_moments, read_service, read_speech
-from voxpy.simulation.stepfile import read_steps
+from voxpy.simulation.moments import read_moments, written_moment
+from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Speech
+from voxpy.simulation.service import ServiceScript, read_service, written_service
+from voxpy.simulation.steps import HangUp, Pause, Play, Say, StayOn, Wait, read_steps
 
 __all__ = [
     "ANYBODY",
@@ -33,6 +25,7 @@ __all__ = [
     "read_callee",
     "read_script",
     "wav_script",
+    "write_script",
 ]
 
 TOP_KEYS = (
@@ -47,7 +40,7 @@ CALLEE_KEYS = (
 OUTCOMES = ("answer", "busy", "no_answer", "reject")
 BUSY_HERE = 486
 LOWEST_DBFS = -120.0
-LINE_KEYS = ("loss", "jitter_ms", "noise_dbfs", "seed")
+PLAIN = CallerScript()
 DEFAULT_STEPS = """
 may_be_refused: true
 steps:
@@ -86,13 +79,12 @@ def read_callee(destination: str, what: str) -> CalleeScript:
     except ValueError as error:
         raise ConfigError(f"--callee: {error}") from error
     if what in OUTCOMES[:3]:
-        return _callee(load(what, file="--callee"), (), what, pattern, Path(), "")
+        return _callee(load(what, file="--callee").root, pattern, Path(), "")
     path = Path(what)
     text = _read(path, "callee")
     if text is None:
         return CalleeScript(destination=pattern, steps=(Play(path=path), HangUp()), source=what)
-    document = load(text, file=what)
-    return _callee(document, (), document.value, pattern, path.parent, what)
+    return _callee(load(text, file=what).root, pattern, path.parent, what)
 
 
 def _read(path: Path, who: str) -> str | None:
@@ -126,43 +118,95 @@ def wav_script(path: Path) -> CallerScript:
     )
 
 
+# -- a caller --------------------------------------------------------------------------------------
+
+
 def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
     """Parse a YAML script; ``play:`` paths are relative to ``folder``.
 
     Raises ConfigError with file and line.
     """
-    document = load(text, file=file or "the default caller")
-    top = document.value
-    if not isinstance(top, dict):
-        raise document.error((), "expected a mapping with `steps:`")
-    check_keys(document, (), top, (*TOP_KEYS, *TEST_KEYS))
+    root = load(text, file=file or "the default caller").root
+    if not isinstance(root.value, dict):
+        raise root.error("expected a mapping with `steps:`")
+    top = root.fields((*TOP_KEYS, *TEST_KEYS))
     return CallerScript(
-        callerid=read_text(document, ("from",), top.get("from", "+15550100")),
-        destination=read_text(document, ("to",), top.get("to", "+15550199")),
-        display_name=read_text(document, ("display_name",), top.get("display_name", "")),
-        voice=read_text(document, ("voice",), top.get("voice", "alto")),
-        line=_line_options(document, (), top.get("line") or {}),
-        may_be_refused=read_flag(document, ("may_be_refused",), top.get("may_be_refused", False)),
-        callees=_callees(document, top.get("callees") or {}, folder, file),
-        service=read_service(document, top.get("service")),
-        moments=read_moments(document, top.get("moments")),
-        speech=read_speech(document, top.get("speech", "real")),
-        steps=read_steps(document, ("steps",), top.get("steps"), folder),
+        callerid=top.get("from", Given.text, PLAIN.callerid),
+        destination=top.get("to", Given.text, PLAIN.destination),
+        display_name=top.get("display_name", Given.text, ""),
+        voice=top.get("voice", Given.text, PLAIN.voice),
+        line=top.get("line", _line, LineOptions()),
+        may_be_refused=top.get("may_be_refused", Given.flag, False),
+        callees=top.get("callees", lambda given: _callees(given, folder, file), ()),
+        service=top.get("service", read_service, ServiceScript()),
+        moments=top.get("moments", read_moments, ()),
+        speech=top.get("speech", _speech, "real"),
+        steps=read_steps(top.section("steps"), folder),
         source=file,
     )
 
 
-def _callees(document: Document, value: Any, folder: Path, file: str) -> tuple[CalleeScript, ...]:
-    path = ("callees",)
-    if not isinstance(value, dict):
-        raise document.error(path, "`callees:` must be a mapping of destinations to callees")
+def write_script(script: CallerScript) -> str:
+    """Return the YAML of a script: what is as by default is left out.
+
+    Raises ValueError for one with callees: they are patterns that somebody wrote elsewhere.
+    """
+    if script.callees:
+        raise ValueError("a script with callees is not written back")
+    line = {
+        f.name: value
+        for f in attrs.fields(LineOptions)
+        if (value := getattr(script.line, f.name)) != getattr(LineOptions(), f.name)
+    }
+    told: dict[str, Any] = {
+        "from": script.callerid if script.callerid != PLAIN.callerid else None,
+        "to": script.destination if script.destination != PLAIN.destination else None,
+        "display_name": script.display_name or None,
+        "voice": script.voice if script.voice != PLAIN.voice else None,
+        "speech": script.speech if script.speech != PLAIN.speech else None,
+        "may_be_refused": script.may_be_refused or None,
+        "line": line or None,
+        "service": written_service(script.service) or None,
+        "moments": [written_moment(m) for m in script.moments] or None,
+        "steps": [step.written() for step in script.steps] or [HangUp.name],
+    }
+    kept = {key: value for key, value in told.items() if value is not None}
+    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _speech(given: Given) -> Speech:
+    if given.value == "real":
+        return "real"
+    if given.value == "tones":
+        return "tones"
+    raise given.error(f"speech is real or tones, not {given.value!r}")
+
+
+def _line(given: Given) -> LineOptions:
+    fields = given.fields(("loss", "jitter_ms", "noise_dbfs", "seed"))
+
+    def noise(given: Given) -> float | None:
+        return given.number(at_least=LOWEST_DBFS, at_most=0)
+
+    return LineOptions(
+        loss=fields.get("loss", lambda given: given.number(at_most=1), 0.0),
+        jitter_ms=fields.get("jitter_ms", Given.number, 0.0),
+        noise_dbfs=fields.get("noise_dbfs", noise, None),
+        seed=fields.get("seed", Given.whole, 1),
+    )
+
+
+# -- callees ---------------------------------------------------------------------------------------
+
+
+def _callees(given: Given, folder: Path, file: str) -> tuple[CalleeScript, ...]:
     callees = []
-    for key, given in value.items():
+    for key, below in given.mapping().items():
         try:
             pattern = _destination(str(key))
         except ValueError as error:
-            raise document.error((*path, key), f"callee {error}") from error
-        callees.append(_callee(document, (*path, key), given, pattern, folder, file))
+            raise below.error(f"callee {error}") from error
+        callees.append(_callee(below, pattern, folder, file))
     return tuple(callees)
 
 
@@ -171,74 +215,44 @@ def _destination(text: str) -> re.Pattern[str]:
     return compile_pattern(rf"\+?{text[1:]}" if text.startswith("+") else text)
 
 
-def _callee(
-    document: Document,
-    path: YamlPath,
-    value: Any,
-    pattern: re.Pattern[str],
-    folder: Path,
-    file: str,
-) -> CalleeScript:
-    fields = {value: None} if isinstance(value, str) else value
-    if not isinstance(fields, dict):
-        raise document.error(
-            path, f"a callee is {', '.join(OUTCOMES[:3])}, or a mapping of {', '.join(CALLEE_KEYS)}"
+def _callee(given: Given, pattern: re.Pattern[str], folder: Path, file: str) -> CalleeScript:
+    if isinstance(given.value, str):
+        given = attrs.evolve(given, value={given.value: None})
+    if not isinstance(given.value, dict):
+        raise given.error(
+            f"a callee is {', '.join(OUTCOMES[:3])}, or a mapping of {', '.join(CALLEE_KEYS)}"
         )
-    check_keys(document, path, fields, CALLEE_KEYS)
-    outcome = _outcome(document, path, fields)
-    steps: tuple[Step, ...] = ()
-    if "steps" in fields:
-        steps = read_steps(document, (*path, "steps"), fields["steps"], folder)
-    if steps and outcome != "answer":
-        raise document.error((*path, "steps"), f"a callee with `{outcome}` never gets to its steps")
-    before = fields.get("before_answer")
+    fields = given.fields(CALLEE_KEYS)
+    written = [name for name in OUTCOMES if name in fields]
+    if len(written) > 1:
+        raise fields.section(written[1]).error(f"choose one of {' and '.join(written)}")
+    outcome = written[0] if written else "answer"
+    if outcome != "reject" and fields.section(outcome).value not in (None, True):
+        raise fields.section(outcome).error(f"`{outcome}` takes no value")
+    if "steps" in fields and outcome != "answer":
+        raise fields.section("steps").error(f"a callee with `{outcome}` never gets to its steps")
+
+    def steps(given: Given) -> tuple[Any, ...]:
+        return read_steps(given, folder)
+
     refuses_with: int | None = BUSY_HERE if outcome == "busy" else None
     if outcome == "reject":
-        refuses_with = _status(document, (*path, "reject"), fields["reject"])
+        refuses_with = _status(fields.section("reject"))
     return CalleeScript(
         destination=pattern,
-        rings_s=read_number(document, (*path, "rings_s"), fields.get("rings_s", 1.0)),
-        before_answer=()
-        if before is None
-        else read_steps(document, (*path, "before_answer"), before, folder),
+        rings_s=fields.get("rings_s", Given.number, 1.0),
+        before_answer=fields.get("before_answer", steps, ()),
         refuses_with=refuses_with,
         never_answers=outcome == "no_answer",
-        voice=read_text(document, (*path, "voice"), fields.get("voice", ANYBODY.voice)),
-        line=_line_options(document, path, fields.get("line") or {}),
-        steps=steps or ANYBODY.steps,
+        voice=fields.get("voice", Given.text, ANYBODY.voice),
+        line=fields.get("line", _line, LineOptions()),
+        steps=steps(fields.section("steps")) if "steps" in fields else ANYBODY.steps,
         source=file,
     )
 
 
-def _outcome(document: Document, path: YamlPath, fields: dict[Any, Any]) -> str:
-    found = [name for name in OUTCOMES if name in fields]
-    if len(found) > 1:
-        raise document.error((*path, found[1]), f"choose one of {' and '.join(found)}")
-    for name in found:
-        if name != "reject" and fields[name] not in (None, True):
-            raise document.error((*path, name), f"`{name}` takes no value")
-    return found[0] if found else "answer"
-
-
-def _status(document: Document, path: YamlPath, value: Any) -> int:
+def _status(given: Given) -> int:
+    value = given.value
     if isinstance(value, int) and not isinstance(value, bool) and 300 <= value <= 699:
         return value
-    raise document.error(path, f"reject takes a SIP status from 300 to 699, not {value!r}")
-
-
-def _line_options(document: Document, parent: YamlPath, value: Any) -> LineOptions:
-    path = (*parent, "line")
-    if not isinstance(value, dict):
-        raise document.error(path, f"`line:` must be a mapping of {', '.join(LINE_KEYS)}")
-    check_keys(document, path, value, LINE_KEYS)
-    numbers = {
-        k: read_number(document, (*path, k), v, at_least=LOWEST_DBFS if k == "noise_dbfs" else 0.0)
-        for k, v in value.items()
-    }
-    if numbers.get("noise_dbfs", 0.0) > 0:
-        raise document.error((*path, "noise_dbfs"), "noise_dbfs is a level from -120 to 0")
-    if not 0 <= numbers.get("loss", 0) <= 1:
-        raise document.error((*path, "loss"), "loss is a fraction from 0 to 1")
-    if "seed" in numbers:
-        numbers["seed"] = int(numbers["seed"])
-    return LineOptions(**numbers)  # type: ignore[arg-type]
+    raise given.error(f"reject takes a SIP status from 300 to 699, not {value!r}")

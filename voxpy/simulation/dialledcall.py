@@ -7,7 +7,7 @@ is what the trace, the record and the recording hold.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
@@ -28,14 +28,13 @@ from voxpy.history.record import CallRecord, RecordKeeper
 from voxpy.localagent.engines import Engines
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
-from voxpy.simulation.acting import act, spoken_steps
-from voxpy.simulation.callees import make_lines
+from voxpy.simulation.acting import act, needs_voice, prepare_sounds
 from voxpy.simulation.caller import SimulatedCaller, StepFailed
 from voxpy.simulation.dialin import BufferStatistics, ProviderPhone, dial_host
+from voxpy.simulation.localcall import LocalCallResult
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.simulatedcall import LocalCallResult
 from voxpy.simulation.soundcard import SoundCard
-from voxpy.simulation.sounds import engine_ears, needs_voice, prepare_sounds
+from voxpy.simulation.sounds import engine_ears
 
 __all__ = ["DialledCall", "DialledCallPlan", "DialledCallResult", "Watcher"]
 
@@ -90,6 +89,7 @@ class DialledCall:
 
     def __init__(self, plan: DialledCallPlan, watcher: Watcher) -> None:
         self._plan = plan
+        self._speech = cache(plan.make_engines)
         self._watcher = watcher
         self._files: list[BinaryIO | TextIO] = []
         self._caller: SimulatedCaller | None = None
@@ -121,13 +121,13 @@ class DialledCall:
         """
         plan = self._plan
         engines = self._engines()
-        if spoken_steps(plan.script):
+        if any(step.is_audible for step in plan.script.steps):
             self._watcher.progress("preparing the caller's voice")
-        sounds = await prepare_sounds(plan.script, engines)
+        sounds = await prepare_sounds(plan.script, self._speech)
         if engines is not None:
             await engines.run(engines.ears.warm_up)
         line = await dial_host(plan.open_stream, plan.url, plan.carrier, headers=plan.headers)
-        to_host, to_phone = make_lines(plan.script.line)
+        to_host, to_phone = plan.script.line.lines()
         phone = ProviderPhone(line, plan.carrier, to_host=to_host, to_phone=to_phone)
         plan.folder.mkdir(parents=True)
         self._trace = self._make_trace()
@@ -138,7 +138,7 @@ class DialledCall:
             f"{call.caller} calls {call.callee} · {plan.carrier.provider.name} · {plan.url}"
         )
         if plan.sound is not None:
-            phone.taps.append(_sound_tap(plan.sound, phone))
+            phone.taps.append(plan.sound.of_line(phone.mouth))
         saving = self._record_call(phone)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(caller.run)
@@ -157,7 +157,7 @@ class DialledCall:
     def _engines(self) -> Engines | None:
         """Return what speaks and hears; None if there is nothing to say and nobody to hear it."""
         try:
-            return self._plan.make_engines()
+            return self._speech()
         except EngineMissing as error:
             if needs_voice(self._plan.script):
                 raise
@@ -243,14 +243,3 @@ class DialledCall:
     def _recording_failed(self, message: str) -> None:
         if self._trace is not None:
             self._trace.warning("the call is no longer recorded", error=message)
-
-
-def _sound_tap(sound: SoundCard, phone: ProviderPhone) -> Callable[[bytes, bytes], None]:
-    """Play each tick, and let the person at the microphone speak into the phone."""
-
-    def tap(said: bytes, heard: bytes) -> None:
-        sound.tap(said, heard)
-        if spoken := sound.spoken():
-            phone.mouth.write(spoken)
-
-    return tap

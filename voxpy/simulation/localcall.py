@@ -1,8 +1,12 @@
-"""One call on this machine: a simulated caller, a scenario, an agent, and whom it calls."""
+"""One call on this machine: a simulated caller, a session for it, and whom the session calls.
+
+``SimulatedCall`` is that, the same for ``voxpy run`` and for the test kit; they differ in who acts
+for the caller. ``run_local_call`` is all of it from a script: voices, agent, media clock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 import trio
 
+from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
+from voxpy.engine.ending import End, EndReason
 from voxpy.engine.loader import Program
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
@@ -18,26 +24,162 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.history.history import History
+from voxpy.history.record import CallRecord
 from voxpy.host.sessions import HostedSession, Keeping
-from voxpy.localagent.connection import AgentConnection, Behaviour
-from voxpy.localagent.engines import Engines, Samples
+from voxpy.localagent.connection import AgentConnection
+from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import LOCAL_PATH, serve_stream, serve_tcp
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.acting import act, spoken_steps
-from voxpy.simulation.callees import Voices
-from voxpy.simulation.script import CalleeScript, CallerScript, Step
-from voxpy.simulation.service import ServiceScript
-from voxpy.simulation.simulatedcall import LocalCallResult, SimulatedCall
+from voxpy.simulation.acting import act, line_ears, needs_ears, needs_voice, prepare_sounds
+from voxpy.simulation.callees import Callees, Voices
+from voxpy.simulation.caller import SimulatedCaller, StepFailed
+from voxpy.simulation.moments import Moments, Stage
+from voxpy.simulation.script import CallerScript, Script
+from voxpy.simulation.service import ScriptedResponder
 from voxpy.simulation.soundcard import SoundCard
-from voxpy.simulation.sounds import Script, line_ears, needs_ears, needs_voice, prepare_sounds
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets.memory import MemoryDialer
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch
 
-__all__ = ["LOCAL_KEY", "LocalCall", "Observer", "run_local_call"]
+__all__ = [
+    "LOCAL_KEY",
+    "LocalCall",
+    "LocalCallResult",
+    "Observer",
+    "SimulatedCall",
+    "run_local_call",
+]
 
 LOCAL_KEY = "local-agent-needs-no-key"
+SETTLE_S = 10.0
+"""After the end of a call, for the caller's recogniser to understand what it heard last."""
+
+Act = Callable[[SimulatedCaller], Awaitable[None]]
+
+
+@attrs.frozen(kw_only=True)
+class LocalCallResult:
+    """How the call went. ``failure`` is why the caller's script was not met, if it was not."""
+
+    end: End
+    record: CallRecord
+    folder: Path
+    failure: str = ""
+    interrupted: bool = False
+
+
+class SimulatedCall:
+    """A call that is about to come in. ``run`` is its life, once.
+
+    Of ``script`` only the people and the moments count here: who calls whom over which line, who
+    may be called, what happens when. The context's dialer is these people. ``connections``
+    are those to the local agent, as they come.
+    """
+
+    def __init__(
+        self,
+        context: SessionContext,
+        keeping: Keeping,
+        script: CallerScript,
+        voices: Voices,
+        *,
+        sound: SoundCard | None = None,
+        connections: Sequence[AgentConnection] = (),
+    ) -> None:
+        self.script = script
+        self.leg = _make_leg(script)
+        self.callees = Callees(
+            script.callees, voices, note=self._note, failed=lambda *told: self._failed(*told)
+        )
+        if sound is not None:
+            keeping = attrs.evolve(keeping, taps=[*keeping.taps, sound.of_line(self.leg.mouth)])
+        self.hosted = HostedSession(attrs.evolve(context, dialer=self.callees), self.leg, keeping)
+        self.caller = SimulatedCaller(
+            self.leg, ears=voices.ears(script), note=partial(self._note, self.leg.leg_id)
+        )
+        session = self.hosted.session
+        stage = Stage(
+            hang_up=self.caller.hang_up,
+            drain=lambda: session.end(EndReason.HOST_SHUTDOWN, "drained by the script"),
+            connections=connections,
+        )
+        self._moments = Moments(script.moments, stage)
+        self.hosted.trace.add_sink(self._moments.take)
+
+    async def run(self, act: Act) -> LocalCallResult:
+        """Let the call come in and ``act(caller)`` be what the caller does, until the session ends.
+
+        A StepFailed of ``act`` makes the caller hang up and is told in the result.
+        """
+        performed = trio.Event()
+
+        async def perform() -> None:
+            try:
+                await act(self.caller)
+            except StepFailed as error:
+                self._failed("caller", error)
+                self.caller.hang_up()
+            finally:
+                performed.set()
+
+        async def settle() -> None:
+            with trio.move_on_after(SETTLE_S):
+                await performed.wait()
+                await self.callees.settle()
+
+        async with trio.open_nursery() as nursery:
+            self.callees.start = nursery.start_soon
+            nursery.start_soon(self.caller.run)
+            nursery.start_soon(perform)
+            nursery.start_soon(self._moments.run)
+            end = await self.hosted.run(afterwards=settle)
+            nursery.cancel_scope.cancel()
+        return self.result(end)
+
+    def result(self, end: End) -> LocalCallResult:
+        """Return how the call went, now that it is over."""
+        return LocalCallResult(
+            end=end,
+            record=self.hosted.record,
+            folder=self.hosted.folder.root,
+            failure=self.hosted.record.personal["caller_failed"],
+            interrupted=end.reason is EndReason.HOST_SHUTDOWN,
+        )
+
+    def _note(self, unit: str, name: str, **fields: object) -> None:
+        if not self.hosted.finished:  # a recogniser in its thread may outlive a cut off session
+            self.hosted.trace.step(name, unit=unit, **fields)
+
+    def _failed(self, who: str, error: StepFailed) -> None:
+        """Note that a script was not met, unless that is only because the session itself failed."""
+        hosted = self.hosted
+        end = hosted.session.ended
+        broken = end is not None and (end.reason.is_error or end.reason is EndReason.HOST_SHUTDOWN)
+        if not broken and not hosted.finished:
+            text = str(error) if who == "caller" else f"{who}: {error}"
+            hosted.record.personal["caller_failed"] = (
+                hosted.record.personal["caller_failed"] or text
+            )
+            role = who.split()[0]
+            hosted.trace.write("error", role, message=f"the {role}'s script was not met", text=text)
+
+
+def _make_leg(script: CallerScript) -> SimulatedLeg:
+    to_session, to_far_end = script.line.lines()
+    return SimulatedLeg(
+        leg_id="call-1",
+        callerid=script.callerid,
+        destination=script.destination,
+        display_name=script.display_name,
+        headers=script.headers,
+        to_session=to_session,
+        to_far_end=to_far_end,
+    )
+
+
+# -- from a script --------------------------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
@@ -81,21 +223,23 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
     """Run one call to its end. Raises what makes the call impossible: ConfigError, ScenarioError,
     EngineMissing; everything later is in the result.
     """
-    speech = cache(call.make_engines)
+    speech = cache(partial(_engines, call))
     scripts: list[Script] = [call.script, *call.script.callees]
-    spoken = call.agent == "local" or any(needs_voice(script) for script in scripts)
-    engines = speech() if spoken else None
+    voices = Voices(speech, ears=partial(line_ears, speech=speech))
+    if call.agent == "local" or any(needs_voice(script) for script in scripts):
+        speech()  # what is missing is told before anything happens
     async with trio.open_nursery() as nursery:
-        if any(spoken_steps(script) for script in scripts):
+        if any(step.is_audible for script in scripts for step in script.all_steps):
             people = "the caller's voice" if len(scripts) == 1 else "the voices"
             observer.progress(f"preparing {people}")
-        sounds = await prepare_sounds(call.script, engines)
-        ready = {c: await prepare_sounds(c, engines) for c in call.script.callees}
-        if engines is not None and _needs_ears(call) and not clock.is_virtual():
+        sounds = await prepare_sounds(call.script, speech)
+        await voices.make_ready(call.script.callees)
+        listens = call.agent == "local" or any(needs_ears(script) for script in scripts)
+        if listens and not clock.is_virtual():
             # While the phone rings and the agent greets; nobody needs to be heard before that.
-            nursery.start_soon(engines.run, engines.ears.warm_up)
+            nursery.start_soon(speech().run, speech().ears.warm_up)
         connections: list[AgentConnection] = []
-        open_stream, endpoint = await _agent(call, engines, nursery, connections)
+        open_stream, endpoint = await _agent(call, speech, nursery, connections)
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
         simulated = SimulatedCall(
@@ -113,7 +257,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
             ),
             Keeping(base=call.base, history=call.history, sinks=[observer.entry]),
             call.script,
-            _voices(engines, speech, ready),
+            voices,
             sound=call.sound,
             connections=connections,
         )
@@ -123,21 +267,18 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
     return result
 
 
-def _voices(
-    engines: Engines | None,
-    speech: Callable[[], Engines],
-    ready: Mapping[CalleeScript, Mapping[Step, Samples]],
-) -> Voices:
-    async def prepare(script: CalleeScript) -> Mapping[Step, Samples]:
-        # Only whoever answers for a destination without a callee is not prepared for.
-        return ready[script] if script in ready else await prepare_sounds(script, speech())
-
-    return Voices(prepare=prepare, ears=lambda script: line_ears(script, engines))
+def _engines(call: LocalCall) -> Engines:
+    """Return the engines of a call: its script may play the agent, and let all sound tones."""
+    says = call.script.service.says
+    if call.script.speech == "tones":
+        return scripted_engines(ScriptedResponder(says))
+    engines = call.make_engines()
+    return attrs.evolve(engines, responder=ScriptedResponder(says)) if says else engines
 
 
 async def _agent(
     call: LocalCall,
-    engines: Engines | None,
+    speech: Callable[[], Engines],
     nursery: trio.Nursery,
     connections: list[AgentConnection],
 ) -> tuple[OpenStream, RealtimeEndpoint]:
@@ -146,9 +287,8 @@ async def _agent(
         return dial, RealtimeEndpoint()
     if call.agent != "local":
         return dial, RealtimeEndpoint(url=call.agent, api_key=LOCAL_KEY)
-    assert engines is not None
-    service = call.script.service or ServiceScript()
-    behaviour = Behaviour(faults=service.faults, seed=service.seed)
+    engines = speech()
+    behaviour = call.script.service.behaviour()
     began = connections.append
     if clock.is_virtual():
         serve = partial(serve_stream, engines=engines, behaviour=behaviour, began=began)
@@ -157,8 +297,3 @@ async def _agent(
     listen = partial(serve_tcp, engines, host="127.0.0.1", port=0, behaviour=behaviour, began=began)
     port = await nursery.start(listen)
     return open_tcp, RealtimeEndpoint(url=f"ws://127.0.0.1:{port}{LOCAL_PATH}", api_key=LOCAL_KEY)
-
-
-def _needs_ears(call: LocalCall) -> bool:
-    scripts: list[Script] = [call.script, *call.script.callees]
-    return call.agent == "local" or any(needs_ears(script) for script in scripts)

@@ -1,140 +1,25 @@
-"""What simulated callers and callees do: lists of steps. Pure data; the format is in voxpy.host."""
+"""Simulated callers and callees as data: who they are, over which line they speak, what they do.
+
+How their authors write them is in ``callerfile``; what they can do is the table of ``steps``.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 import attrs
 
-from voxpy.channels.simulated import PressedAs
-from voxpy.simulation.service import Moment, ServiceScript, Speech
+from voxpy.audio.line import Line
+from voxpy.simulation.moments import Moment
+from voxpy.simulation.service import ServiceScript
+from voxpy.simulation.steps import Step
 
-__all__ = [
-    "Beep",
-    "CalleeScript",
-    "CallerScript",
-    "Expect",
-    "HangUp",
-    "Info",
-    "Interrupt",
-    "LineOptions",
-    "Message",
-    "Pause",
-    "Play",
-    "Press",
-    "Say",
-    "StayOn",
-    "Step",
-    "Wait",
-]
+__all__ = ["CalleeScript", "CallerScript", "LineOptions", "Script", "Speech"]
 
-ANSWER_WITHIN_S = 30.0
-AGENT_WITHIN_S = 30.0
-HEARD_WITHIN_S = 15.0
-
-
-@attrs.frozen(kw_only=True)
-class Step:
-    """One thing to do. ``line`` is where it stands in the caller's file, 0 if nowhere."""
-
-    line: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Wait(Step):
-    """Wait until the call is answered, the agent speaks or has finished, or the call is over."""
-
-    what: Literal["answered", "agent_speaking", "agent_finished", "hung_up"]
-    within_s: float = AGENT_WITHIN_S
-
-
-@attrs.frozen(kw_only=True)
-class Pause(Step):
-    """Stay silent for a while."""
-
-    seconds: float
-
-
-@attrs.frozen(kw_only=True)
-class Say(Step):
-    """Speak, and wait until that is said."""
-
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Play(Step):
-    """Play a WAV file to the far end, and wait until its end."""
-
-    path: Path
-
-
-@attrs.frozen(kw_only=True)
-class Beep(Step):
-    """Let the far end hear the tone of an answering machine."""
-
-    hz: float = 1000.0
-    seconds: float = 0.5
-
-
-@attrs.frozen(kw_only=True)
-class Interrupt(Step):
-    """Wait until the agent speaks, then ``after_s`` seconds, then speak over it.
-
-    Not met if the agent has fallen silent by then: that would be no interruption.
-    """
-
-    after_s: float
-    text: str
-    within_s: float = AGENT_WITHIN_S
-
-
-@attrs.frozen(kw_only=True)
-class Press(Step):
-    """Press digits ``0-9*#``. ``how`` None: as the session wants them."""
-
-    digits: str
-    how: PressedAs | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Message(Step):
-    """Send a text message inside the call."""
-
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Info(Step):
-    """Send a SIP INFO or its equivalent."""
-
-    mime_type: str
-    body: str
-
-
-@attrs.frozen(kw_only=True)
-class Expect(Step):
-    """Have heard the agent say something since the caller last spoke or pressed a digit.
-
-    ``heard`` is searched, ignoring case, in what the recogniser made of the audio that reached the
-    caller.
-    """
-
-    heard: re.Pattern[str]
-    within_s: float = HEARD_WITHIN_S
-
-
-@attrs.frozen(kw_only=True)
-class StayOn(Step):
-    """Do nothing until the call is over: a person speaks instead (``--mic``)."""
-
-
-@attrs.frozen(kw_only=True)
-class HangUp(Step):
-    """End the call."""
+Speech = Literal["real", "tones"]
+"""Whether people speak, or sound a tone for each text, which needs no models and no time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -145,6 +30,14 @@ class LineOptions:
     jitter_ms: float = 0.0
     noise_dbfs: float | None = None
     seed: int = 1
+
+    def lines(self) -> tuple[Line, Line]:
+        """Return the line towards the session and the one towards the person."""
+        there, back = (
+            Line(loss=self.loss, jitter_ms=self.jitter_ms, noise_dbfs=self.noise_dbfs, seed=seed)
+            for seed in (self.seed, self.seed + 1)
+        )
+        return there, back
 
 
 @attrs.frozen(kw_only=True)
@@ -164,6 +57,11 @@ class CalleeScript:
     line: LineOptions = attrs.field(factory=LineOptions)
     steps: tuple[Step, ...] = ()
     source: str = ""
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Everything it may do, in order."""
+        return (*self.before_answer, *self.steps)
 
     def is_called(self, destination: str) -> bool:
         """Return whether ``destination``, with or without its ``+``, is this callee's."""
@@ -189,7 +87,15 @@ class CallerScript:
     steps: tuple[Step, ...] = ()
     may_be_refused: bool = False
     callees: tuple[CalleeScript, ...] = ()
-    service: ServiceScript | None = None
+    service: ServiceScript = attrs.field(factory=ServiceScript)
     moments: tuple[Moment, ...] = ()
     speech: Speech = "real"
     source: str = ""
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Everything it may do, in order."""
+        return self.steps
+
+
+Script = CallerScript | CalleeScript

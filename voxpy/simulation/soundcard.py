@@ -14,6 +14,8 @@ from voxpy.audio.frame import PCM16_RATES_HZ, PCMU, Format, pcm16
 from voxpy.audio.mix import mix
 from voxpy.audio.resample import Resampler
 from voxpy.errors import EngineMissing
+from voxpy.media.graph import Tap
+from voxpy.media.playout import Playout
 
 __all__ = ["SoundCard", "open_sound_card"]
 
@@ -63,6 +65,16 @@ class SoundCard:
         if not data:
             return b""
         return encode(self._down.process(decode(data, self._input)), PCMU)
+
+    def of_line(self, mouth: Playout) -> Tap:
+        """Return a tap that plays each tick, and lets the person here speak into ``mouth``."""
+
+        def tap(said: bytes, heard: bytes) -> None:
+            self.tap(said, heard)
+            if spoken := self.spoken():
+                mouth.write(spoken)
+
+        return tap
 
     def close(self) -> None:
         """Stop both. Idempotent."""

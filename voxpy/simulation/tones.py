@@ -8,27 +8,17 @@ and no time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from voxpy.engine.speech import Recognised
 from voxpy.localagent.engines import Engines
-from voxpy.localagent.responder import Act, CallTool, Responder, Say, Turn
+from voxpy.localagent.responder import Responder
 from voxpy.localagent.vad import EnergyGate
-from voxpy.simulation.service import CallsTool, ServiceScript
 
-__all__ = [
-    "AgentScript",
-    "Airwaves",
-    "ScriptedResponder",
-    "ToneEars",
-    "ToneVoice",
-    "TurnScript",
-    "planned_turns",
-    "scripted_engines",
-]
+__all__ = ["Airwaves", "ToneEars", "ToneVoice", "scripted_engines"]
 
 Samples = npt.NDArray[np.int16]
 
@@ -126,49 +116,6 @@ class ToneEars:
 def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     return list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
-TurnScript = str | Act | Sequence[str | Act]
-"""What an agent does in one turn: a text to say, a tool to call, or several of these."""
-
-AgentScript = Sequence[TurnScript] | Callable[[Turn], Sequence[Act]]
-"""What it does turn by turn, or a function that is asked at each."""
-
-
-class ScriptedResponder:
-    """A brain that does the next turn of a list, or what a function of the Turn returns.
-
-    ``turns`` is what it was asked, ``script`` the turns it has left, which may grow.
-    """
-
-    def __init__(self, script: AgentScript) -> None:
-        self._function = script if callable(script) else None
-        self.script: list[TurnScript] = [] if callable(script) else list(script)
-        self.turns: list[Turn] = []
-
-    async def respond(self, turn: Turn) -> AsyncIterator[Act]:
-        """Yield the acts for this turn; a script that has run out says so."""
-        self.turns.append(turn)
-        for act in self._next(turn):
-            yield Say(act) if isinstance(act, str) else act
-
-    def _next(self, turn: Turn) -> Sequence[str | Act]:
-        if self._function is not None and not self.script:
-            return self._function(turn)
-        line = self.script.pop(0) if self.script else "The script is over."
-        return [line] if isinstance(line, str | Say | CallTool) else line
-
-
-def planned_turns(service: ServiceScript) -> list[TurnScript]:
-    """Return what a caller's script lets the agent say and do."""
-    return [[_planned(act) for act in turn] for turn in service.says]
-
-
-def _planned(act: str | CallsTool) -> Act:
-    if isinstance(act, str):
-        return Say(act)
-    given = act.arguments
-    return CallTool(act.name, given if isinstance(given, str) else dict(given))
 
 
 def scripted_engines(responder: Responder) -> Engines:

@@ -12,7 +12,8 @@ from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import CallTool, Turn
 from voxpy.localagent.server import serve_stream
-from voxpy.simulation.tones import AgentScript, ScriptedResponder, TurnScript, scripted_engines
+from voxpy.simulation.service import AgentScript, ScriptedResponder, TurnScript
+from voxpy.simulation.tones import scripted_engines
 from voxpy.wire.realtime.server.faults import Close, Stall
 
 if TYPE_CHECKING:

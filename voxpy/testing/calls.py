@@ -14,7 +14,7 @@ from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.tones import AgentScript
+from voxpy.simulation.service import AgentScript
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.grounds import Serve
 from voxpy.testing.httpstub import Web

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 import attrs
 
 from voxpy.engine.settings import Settings
 from voxpy.lab.fuzz.perform import CANARIES, Conditions, Outcome, perform
-from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.callerfile import parse_script, write_script
+from voxpy.simulation.moments import DEEDS, Moment
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.scriptwriting import write_script
-from voxpy.simulation.service import Deed, Moment
 from voxpy.testing.httpstub import Web
 from voxpy.testing.world import Scenario
 
 __all__ = ["ENDINGS", "Swept", "sweep"]
 
-ENDINGS: tuple[Deed, ...] = ("hang_up", "drain", "drop")
+ENDINGS: tuple[str, ...] = ("hang_up", "drain", "drop")
 """The caller hangs up, the host ends the session, the provider's connection breaks."""
 
 
@@ -35,7 +33,7 @@ def sweep(
     scenario: Scenario,
     plan: CallerScript | str,
     *,
-    endings: Sequence[Deed] = ENDINGS,
+    endings: Sequence[str] = ENDINGS,
     secrets: Mapping[str, str] = CANARIES,
     http: Web | None = None,
     settings: Settings | None = None,
@@ -50,9 +48,9 @@ def sweep(
     Raises AssertionError if the call itself breaks a rule, or any that was ended; what makes a call
     impossible (ConfigError, ScenarioError) otherwise.
     """
-    unknown = [deed for deed in endings if deed not in get_args(Deed)]
+    unknown = [deed for deed in endings if deed not in DEEDS]
     if unknown:  # no assert: pytest would add what it knows of the values
-        raise AssertionError(f"a call can end by {', '.join(get_args(Deed))}, not {unknown}")
+        raise AssertionError(f"a call can end by {', '.join(DEEDS)}, not {unknown}")
     script = parse_script(plan, file="plan", folder=Path()) if isinstance(plan, str) else plan
     conditions = Conditions(scenario=scenario, secrets=secrets, ignore=frozenset(ignore))
     if http is not None:

@@ -40,17 +40,16 @@ from voxpy.errors import ConnectFailed, VoxpyError
 from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import Behaviour
-from voxpy.localagent.engines import Engines, Samples
+from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import LOCAL_PATH
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.acting import act
+from voxpy.simulation.acting import act, line_ears, prepare_sounds
 from voxpy.simulation.callees import Voices
 from voxpy.simulation.caller import CallOver, SimulatedCaller
-from voxpy.simulation.localcall import LOCAL_KEY
-from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Step
-from voxpy.simulation.simulatedcall import SimulatedCall
-from voxpy.simulation.sounds import engine_ears, line_ears, prepare_sounds
-from voxpy.simulation.tones import AgentScript
+from voxpy.simulation.localcall import LOCAL_KEY, SimulatedCall
+from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions
+from voxpy.simulation.service import AgentScript
+from voxpy.simulation.sounds import engine_ears
 from voxpy.simulation.virtual import seeded_scheduler
 from voxpy.testing.agent import ScriptedAgent
 from voxpy.testing.caller import Caller
@@ -163,7 +162,7 @@ class World(CallStory):
             voice=voice,
             callees=tuple(callees),
         )
-        voices = Voices(prepare=self._prepare, ears=lambda _: engine_ears(self._engines))
+        voices = Voices(lambda: self._engines, ears=lambda _: engine_ears(self._engines))
         simulated, call = self._incoming(script, voices)
         self._grounds.sessions.start_soon(self._run, call, partial(simulated.run, _listen))
         await trio.lowlevel.checkpoint()
@@ -184,13 +183,13 @@ class World(CallStory):
         ``watch`` gets the call before it begins. A script that was not met is told in the call's
         ``result.failure``. Raises ConfigError for a sound that cannot be played.
         """
-        sounds = await self._prepare(script)
-        ready = {c: await self._prepare(c) for c in script.callees}
 
-        async def prepare(callee: CalleeScript) -> Mapping[Step, Samples]:
-            return ready[callee] if callee in ready else await self._prepare(callee)
+        def speech() -> Engines:
+            return self._engines
 
-        voices = Voices(prepare=prepare, ears=lambda who: line_ears(who, self._engines))
+        sounds = await prepare_sounds(script, speech)
+        voices = Voices(speech, ears=partial(line_ears, speech=speech))
+        await voices.make_ready(script.callees)
         simulated, call = self._incoming(script, voices)
         watch(call)
         await self._run(call, partial(simulated.run, partial(act, script=script, sounds=sounds)))
@@ -294,9 +293,6 @@ class World(CallStory):
             await run()
         finally:
             call.over.set()
-
-    async def _prepare(self, script: CallerScript | CalleeScript) -> dict[Step, Samples]:
-        return await prepare_sounds(script, self._engines)
 
     def _service(self) -> tuple[RealtimeEndpoint, OpenStream]:
         """Return where the scenario takes the service to be, and what its dialling leads to."""

@@ -10,7 +10,7 @@ from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
 from voxpy.host.sessions import HostedSession
 from voxpy.localagent.responder import Turn
-from voxpy.simulation.simulatedcall import LocalCallResult, SimulatedCall
+from voxpy.simulation.localcall import LocalCallResult, SimulatedCall
 from voxpy.testing.story import CallStory, Happened
 
 __all__ = ["WorldCall"]

@@ -34,7 +34,8 @@ from voxpy.localagent.server import serve_stream
 from voxpy.project.channels import Channel
 from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets import FrameSocket, connect
 from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.carrier import CarrierPhone

@@ -40,8 +40,9 @@ from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
-from voxpy.simulation.script import StayOn
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.steps import StayOn
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets.memory import MemoryDialer
 
 pytestmark = pytest.mark.slow

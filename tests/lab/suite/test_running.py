@@ -12,7 +12,8 @@ from voxpy.lab.suite.pool import run_cases
 from voxpy.lab.suite.report import CallReport
 from voxpy.lab.suite.running import RunOptions, run_case, update_case
 from voxpy.lab.suite.variation import varied
-from voxpy.simulation.script import CallerScript, HangUp, Interrupt, Pause, Say, Wait
+from voxpy.simulation.script import CallerScript
+from voxpy.simulation.steps import HangUp, Interrupt, Pause, Say, Wait
 from voxpy.testing import Judge
 
 ROOT = Path(__file__).parents[3]

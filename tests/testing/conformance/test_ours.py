@@ -29,7 +29,8 @@ from voxpy.media.playout import Playout
 from voxpy.media.recorder import TapeTrack
 from voxpy.media.unit import Sink, Source
 from voxpy.realtime.media import Ear, Voice, VoiceReports
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets import FrameSocket, connect
 from voxpy.sockets.memory import MemoryDialer, MemoryStream, memory_pair
 from voxpy.testing import CallKit, check_leg, check_realtime_server, check_sink, check_source

@@ -18,7 +18,8 @@ from voxpy.engine.ports import LegConnected, LegEnded, LegEvent
 from voxpy.localagent.server import serve_stream
 from voxpy.media.playout import Playout
 from voxpy.media.unit import MediaPort
-from voxpy.simulation.tones import ScriptedResponder, scripted_engines
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets import FrameSocket, connect
 from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.conformance import (

@@ -16,9 +16,10 @@ from voxpy.lab.fuzz.invariants import Violation
 from voxpy.lab.fuzz.perform import Conditions, Outcome, perform
 from voxpy.lab.fuzz.shrink import shrink
 from voxpy.lab.fuzz.strategies import MOST_EVENTS, ScenarioFacts, plans
-from voxpy.simulation.script import CallerScript, HangUp, Pause, Say, Wait
-from voxpy.simulation.scriptwriting import write_script
+from voxpy.simulation.callerfile import write_script
+from voxpy.simulation.script import CallerScript
 from voxpy.simulation.service import ServiceScript
+from voxpy.simulation.steps import HangUp, Pause, Say, Wait
 
 __all__ = ["Failure", "Hunted", "examine", "hunt"]
 

@@ -15,10 +15,7 @@ import trio
 from voxpy.engine.settings import Settings
 from voxpy.lab.fuzz.evidence import Evidence, StaleWatch
 from voxpy.lab.fuzz.invariants import Violation, judge
-from voxpy.localagent.connection import Behaviour
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.service import ServiceScript
-from voxpy.simulation.tones import planned_turns
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.httpstub import Reply, Web
 from voxpy.testing.world import Scenario, World
@@ -77,16 +74,15 @@ def perform(plan: CallerScript, conditions: Conditions) -> Outcome:
 
 
 async def _perform(plan: CallerScript, conditions: Conditions) -> Outcome:
-    service = plan.service or ServiceScript()
     with tempfile.TemporaryDirectory(prefix="voxpy-fuzz-") as folder:
         world = World(
             conditions.scenario,
-            agent=planned_turns(service),
+            agent=plan.service.says,
             secrets=conditions.secrets,
             http=conditions.http,
             settings=conditions.settings,
             folder=Path(folder),
-            behaviour=Behaviour(faults=service.faults, seed=service.seed),
+            behaviour=plan.service.behaviour(),
             check_errors=False,
         )
         watches: list[StaleWatch] = []

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from voxpy.simulation.script import CallerScript, HangUp, Interrupt, LineOptions, Pause, Say, Step
+from voxpy.simulation.script import CallerScript, LineOptions
 from voxpy.simulation.service import ServiceScript
 from voxpy.wire.realtime.server.faults import Faults
 
@@ -15,7 +15,6 @@ __all__ = ["shrink"]
 
 T = TypeVar("T")
 
-SHORT_TEXT = "Yes."
 SHORT_REPLY = "Hello."
 
 
@@ -49,18 +48,17 @@ def _simpler(plan: CallerScript) -> Iterator[CallerScript]:
         yield attrs.evolve(plan, moments=())
     if plan.line != LineOptions():
         yield attrs.evolve(plan, line=LineOptions())
-    if plan.service is not None:
-        yield attrs.evolve(plan, service=None)
+    if plan.service != ServiceScript():
+        yield attrs.evolve(plan, service=ServiceScript())
     for steps in _fewer(plan.steps):
         if steps:
             yield attrs.evolve(plan, steps=steps)
     for moments in _fewer(plan.moments):
         yield attrs.evolve(plan, moments=moments)
-    if plan.service is not None:
-        for service in _simpler_service(plan.service):
-            yield attrs.evolve(plan, service=service)
+    for service in _simpler_service(plan.service):
+        yield attrs.evolve(plan, service=service)
     for number, step in enumerate(plan.steps):
-        for simpler in _simpler_step(step):
+        for simpler in step.simpler():
             yield attrs.evolve(plan, steps=_with(plan.steps, number, simpler))
     for number, moment in enumerate(plan.moments):
         for event in _lower(moment.at_event):
@@ -81,20 +79,6 @@ def _simpler_service(service: ServiceScript) -> Iterator[ServiceScript]:
         for acts in _fewer(turn):
             if acts:
                 yield attrs.evolve(service, says=_with(service.says, number, acts))
-
-
-def _simpler_step(step: Step) -> Iterator[Step]:
-    match step:
-        case Say(text=text) if text != SHORT_TEXT:
-            yield Say(text=SHORT_TEXT)
-        case Interrupt(text=text):
-            yield Say(text=SHORT_TEXT)
-            if text != SHORT_TEXT:
-                yield attrs.evolve(step, text=SHORT_TEXT)
-        case Pause(seconds=seconds) if seconds > 0.5:
-            yield Pause(seconds=0.5)
-        case Say() | Pause() | HangUp():
-            return
 
 
 def _fewer(items: Sequence[T]) -> Iterator[tuple[T, ...]]:

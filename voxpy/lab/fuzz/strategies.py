@@ -12,27 +12,16 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
-from voxpy.simulation.script import (
-    CallerScript,
-    HangUp,
-    Interrupt,
-    LineOptions,
-    Message,
-    Pause,
-    Press,
-    Say,
-    Step,
-    Wait,
-)
-from voxpy.simulation.service import CallsTool, Moment, ServiceScript
+from voxpy.localagent.responder import CallTool
+from voxpy.simulation.moments import DEEDS, Moment
+from voxpy.simulation.script import CallerScript, LineOptions
+from voxpy.simulation.service import ServiceScript
+from voxpy.simulation.steps import STEPS, Pause, Step, Wait
 from voxpy.wire.realtime.server.faults import Faults
 
 __all__ = ["ScenarioFacts", "plans"]
 
-WORDS = ("Yes.", "How are you?", "What is the weather in Paris today?", "Thank you. Goodbye.")
 REPLIES = ("Hello.", "It is a fine day.", "There is a great deal that I could tell you of that.")
-PAUSES_S = (0.1, 0.3, 0.5, 1.0, 1.5, 2.5)
-DIGITS = ("1", "2", "0", "9", "12#")
 MOST_EVENTS = 60
 EVENTS = (
     "session.created",
@@ -62,7 +51,7 @@ def plans(facts: ScenarioFacts) -> st.SearchStrategy[CallerScript]:
     return st.builds(
         partial(CallerScript, speech="tones", may_be_refused=True),
         line=st.one_of(st.just(LineOptions()), st.just(LineOptions()), _lines()),
-        service=_services(facts.tools) if facts.realtime else st.none(),
+        service=_services(facts.tools) if facts.realtime else st.just(ServiceScript()),
         moments=st.lists(_moments(facts), max_size=2).map(tuple),
         steps=_steps(),
     )
@@ -72,20 +61,10 @@ def plans(facts: ScenarioFacts) -> st.SearchStrategy[CallerScript]:
 
 
 def _steps() -> st.SearchStrategy[tuple[Step, ...]]:
-    pause = st.sampled_from(PAUSES_S).map(lambda s: Pause(seconds=s))
-    say = st.sampled_from(WORDS).map(lambda text: Say(text=text))
-    interrupt = st.builds(
-        Interrupt,
-        after_s=st.sampled_from((0.1, 0.4, 1.0)),
-        text=st.sampled_from(WORDS),
-        within_s=st.just(3.0),
-    )
-    press = st.sampled_from(DIGITS).map(lambda digits: Press(digits=digits))
-    others = st.sampled_from(
-        (Message(text="hello"), Wait(what="agent_finished", within_s=4.0), HangUp())
-    )
+    kinds = [st.sampled_from(list(e)) for kind in STEPS.values() if (e := kind.examples())]
+    pause = st.sampled_from(list(Pause.examples()))
+    talk = st.lists(st.one_of(*kinds, pause), max_size=3)
     answered = st.just(Wait(what="answered"))
-    talk = st.lists(st.one_of(say, pause, pause, interrupt, press, others), max_size=3)
     first = st.one_of(answered, answered, answered, pause)
     return st.builds(lambda head, rest: (head, *rest), first, talk)
 
@@ -138,10 +117,10 @@ def _faults() -> st.SearchStrategy[Faults]:
     )
 
 
-def _tool_calls(tools: Sequence[Mapping[str, Any]]) -> st.SearchStrategy[CallsTool]:
+def _tool_calls(tools: Sequence[Mapping[str, Any]]) -> st.SearchStrategy[CallTool]:
     return st.one_of(
-        *(st.builds(CallsTool, st.just(str(t["name"])), _arguments(t)) for t in tools),
-        st.builds(CallsTool, st.just("no_such_tool"), st.just({})),
+        *(st.builds(CallTool, st.just(str(t["name"])), _arguments(t)) for t in tools),
+        st.builds(CallTool, st.just("no_such_tool"), st.just({})),
     )
 
 
@@ -171,25 +150,14 @@ def _value(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def _moments(facts: ScenarioFacts) -> st.SearchStrategy[Moment]:
-    deeds: list[st.SearchStrategy[dict[str, Any]]] = [
-        st.just({"does": "hang_up"}),
-        st.just({"does": "drain"}),
+    deeds = [
+        {"does": name, "value": value}
+        for name, deed in DEEDS.items()
+        if facts.realtime or deed.serve is None
+        for value in deed.examples
     ]
-    if facts.realtime:
-        deeds += [
-            st.just({"does": "repeat_session"}),
-            st.just({"does": "repeat_session"}),
-            st.just({"does": "drop"}),
-            st.sampled_from((1000, 1011, 4000)).map(lambda code: {"does": "close", "value": code}),
-            st.sampled_from((0.5, 3.0)).map(lambda s: {"does": "stall", "value": s}),
-            st.sampled_from(("rate_limit_exceeded", "response_cancel_not_active")).map(
-                lambda code: {"does": "error", "value": code}
-            ),
-            st.just({"does": "send", "value": {"type": "input_audio_buffer.timeout_triggered"}}),
-            st.just({"does": "send", "value": {"type": "unheard.of", "event_id": "e_odd"}}),
-        ]
     events = st.integers(1, max(1, facts.events)).map(lambda n: {"at_event": n})
     times = st.integers(0, 40).map(lambda tenths: {"at_s": tenths / 10})
     return st.builds(
-        lambda deed, when: Moment(**deed, **when), st.one_of(deeds), st.one_of(events, times)
+        lambda deed, when: Moment(**deed, **when), st.sampled_from(deeds), st.one_of(events, times)
     )

@@ -22,15 +22,13 @@ from voxpy.lab.suite.casefile import CallCase, read_case
 from voxpy.lab.suite.checks import judgements, problems
 from voxpy.lab.suite.report import CallReport, Outcome
 from voxpy.lab.suite.variation import varied
-from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines, local_engines
 from voxpy.localagent.rules import RuleResponder
 from voxpy.localagent.topics import load_topics
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.localcall import LocalCall, run_local_call
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.service import ServiceScript
-from voxpy.simulation.tones import ScriptedResponder, planned_turns, scripted_engines
+from voxpy.simulation.tones import scripted_engines
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.httpstub import HttpStub
 from voxpy.testing.story import CallStory
@@ -150,15 +148,15 @@ def _make_call(
 def _on_virtual_time(
     case: CallCase, script: CallerScript, seed: int, folder: Path, *, real_speech: bool
 ) -> tuple[CallStory | None, list[str]]:
-    service = script.service or ServiceScript()
+    service = script.service
     world = World(
         case.scenarios,
         secrets=case.secrets,
-        agent=planned_turns(service) if service.says else None,
+        agent=service.says or None,
         http=case.http,
         seed=seed,
         folder=folder,
-        behaviour=Behaviour(faults=service.faults, seed=service.seed + seed),
+        behaviour=service.behaviour(seed=seed),
         engines=_speech() if real_speech else scripted_engines(_brain()),
     )
     troubles: list[str] = []
@@ -207,10 +205,6 @@ async def _in_real_time(
     case: CallCase, script: CallerScript, folder: Path
 ) -> tuple[CallStory, list[str]]:
     web = HttpStub(case.http)
-    service = script.service or ServiceScript()
-    engines = _speech()
-    if service.says:
-        engines = attrs.evolve(engines, responder=ScriptedResponder(planned_turns(service)))
     call = _RealCall()
     await run_local_call(
         LocalCall(
@@ -220,7 +214,7 @@ async def _in_real_time(
             session_id="test-1",
             secrets=Secrets(folder / "secrets.env", environ=case.secrets),
             base=folder / ".voxpy",
-            make_engines=lambda: engines,
+            make_engines=_speech,
             fetch=web.fetch,
         ),
         call,

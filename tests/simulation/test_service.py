@@ -10,10 +10,12 @@ from hypothesis import given, settings
 
 from voxpy.errors import ConfigError
 from voxpy.lab.fuzz.strategies import ScenarioFacts, plans
-from voxpy.simulation.callerfile import parse_script
-from voxpy.simulation.script import CalleeScript, CallerScript, Expect, Info, Play, Press
-from voxpy.simulation.scriptwriting import write_script
-from voxpy.simulation.service import CallsTool, Moment, ServiceScript
+from voxpy.localagent.responder import CallTool
+from voxpy.simulation.callerfile import parse_script, write_script
+from voxpy.simulation.moments import Moment
+from voxpy.simulation.script import CalleeScript, CallerScript
+from voxpy.simulation.service import ServiceScript
+from voxpy.simulation.steps import Expect, Info, Play, Press
 from voxpy.testing import CallKit
 from voxpy.wire.realtime.server.faults import Faults
 
@@ -56,8 +58,8 @@ def test_everything_is_read() -> None:
     assert script.service == ServiceScript(
         says=(
             ("Hello.",),
-            (CallsTool("look", {"a": 1}), CallsTool("go", {})),
-            (CallsTool("look", '{"a":'),),
+            (CallTool("look", {"a": 1}), CallTool("go", {})),
+            (CallTool("look", '{"a":'),),
         ),
         faults=Faults(refuse_status=503, delay_ms=20.0, stall_s=2.0),
         seed=3,
@@ -108,25 +110,31 @@ def test_callees_are_not_written() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("service: 3", "case.yaml:1: `service:` must be a mapping of says, faults, seed"),
-        ("service: {say: []}", "unknown key 'say'; did you mean 'says'?"),
-        ("service: {says: Hello}", "`says:` must be a list of the agent's turns"),
-        ("service: {says: [3]}", "expected text, not 3"),
+        ("service: 3", "case.yaml:1: service must be a mapping"),
+        ("service: {say: []}", "service has no 'say'; did you mean 'says'?"),
+        ("service: {says: Hello}", "service: says must be a list, not 'Hello'"),
+        ("service: {says: [3]}", "says: item 1 must be text, but YAML reads 3"),
         ("service: {says: [{call: x, with: 3}]}", "a mapping, or text as it is"),
-        ("service: {says: [{call: ''}]}", "expected text, not ''"),
+        ("service: {says: [{call: ''}]}", "says: item 1: call is missing"),
         ("service: {faults: 3}", "`voxpy agent --help` lists them"),
         ("service: {faults: {delay: 3}}", "there is no 'delay'"),
         ("service: {faults: {delay_ms: slow}}", "delay_ms takes a number, not 'slow'"),
-        ("moments: 3", "`moments:` must be a list"),
+        ("moments: 3", "moments must be a list, not 3"),
         ("moments: [hang_up]", "a moment is {at_event: N, do: ...}"),
         ("moments: [{do: drop}]", "a moment has either at_event or at_s"),
         ("moments: [{at_s: 1, at_event: 1, do: drop}]", "a moment has either at_event or at_s"),
-        ("moments: [{at_event: 0, do: drop}]", "expected a number from 1 up, not 0"),
+        ("moments: [{at_event: 0, do: drop}]", "at_event must be a whole number from 1 up, not 0"),
         ("moments: [{at_s: 1, do: dorp}]", "unknown 'dorp'; did you mean 'drop'?"),
-        ("moments: [{at_s: 1, do: {close: 5}}]", "expected a number from 1000 up, not 5"),
-        ("moments: [{at_s: 1, do: {close: 5000}}]", "close takes a code from 1000 to 4999"),
-        ("moments: [{at_s: 1, do: stall}]", "expected a number from 0 up, not None"),
-        ("moments: [{at_s: 1, do: {error: 3}}]", "expected text, not 3"),
+        (
+            "moments: [{at_s: 1, do: {close: 5}}]",
+            "must be a whole number from 1000 to 4999, not 5",
+        ),
+        (
+            "moments: [{at_s: 1, do: {close: 5000}}]",
+            "must be a whole number from 1000 to 4999",
+        ),
+        ("moments: [{at_s: 1, do: stall}]", "do must be a number from 0 up, not None"),
+        ("moments: [{at_s: 1, do: {error: 3}}]", "do: error must be text"),
         ("moments: [{at_s: 1, do: {send: ping}}]", "send takes the event, a mapping"),
         ("moments: [{at_s: 1, do: {drop: 1}}]", "drop takes no value"),
         ("moments: [{at_s: 1, do: {drop: 1, stall: 2}}]", "do is one of hang_up, drain"),
