@@ -61,3 +61,10 @@ def test_a_failed_test_shows_its_calls_as_they_went(pytester: pytest.Pytester) -
     assert "print({}['mood'])" in raised
     assert "voxpy/engine" not in raised.replace("\\", "/").partition("1 -----")[2]
     assert "KeyError: 'mood'" in timeline
+
+
+def test_every_name_of_the_kit_is_there() -> None:
+    import voxpy.testing
+
+    for name in voxpy.testing.__all__:
+        assert getattr(voxpy.testing, name).__module__ == f"voxpy.{voxpy.testing._HOMES[name]}"
