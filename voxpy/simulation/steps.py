@@ -48,6 +48,7 @@ __all__ = [
     "Info",
     "Interrupt",
     "Message",
+    "Part",
     "Pause",
     "Play",
     "Press",
@@ -57,7 +58,10 @@ __all__ = [
     "StayOn",
     "Step",
     "Wait",
+    "number",
+    "part",
     "read_steps",
+    "words",
 ]
 
 AGENT_WITHIN_S = 30.0
