@@ -53,6 +53,7 @@ class Door:
     log: Trace
     guard: Guard
     tls: ssl.SSLContext | None = None
+    fetch: Any = None
     connections: Connections = attrs.field(init=False)
     _refusals: dict[str, int] = attrs.field(factory=dict, init=False)
 
@@ -159,7 +160,7 @@ class Door:
                 line,
                 stream,
                 partial(self.reception.receive, channel=channel),
-                release=LineRelease(channel.provider, self.guard.secrets, self._released),
+                release=LineRelease(channel.provider, self.guard.secrets, self._released, fetch=self.fetch),
                 start_s=self.limits.start_s,
             )
         except* RemoteProtocolError as group:

@@ -41,6 +41,7 @@ class HostOptions:
     most_calls: int = 100
     late_s: float = 0.05
     drain_s: float = 600.0
+    fetch: object = None
     limits: ConnectionLimits = attrs.field(factory=ConnectionLimits)
 
 
@@ -81,6 +82,7 @@ class Host:
         )
         guard = Guard(project.secrets)
         self.door = Door(
+            fetch=options.fetch,
             reception=self.reception,
             guard=guard,
             web=Web(
