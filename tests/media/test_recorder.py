@@ -38,7 +38,7 @@ class Recorded:
     def __init__(self, *, stereo: bool, rate_hz: int = 8000) -> None:
         self.tracks = Tracks(rate_hz, stereo=stereo)
         self.blocks: list[Samples] = []
-        self.tape = Tape(2, on_block=self.block)
+        self.tape = Tape(on_block=self.block)
 
     def block(self) -> None:
         self.blocks.append(self.tracks.pcm(self.tape.take()))
@@ -94,7 +94,7 @@ def test_formats_differ_and_change_without_a_seam() -> None:
 def test_blocks_make_the_same_sound_as_the_whole() -> None:
     rng = np.random.default_rng(3)
     frames = [encode(rng.normal(0, 5000, 160).astype(np.int16), PCMU) for _ in range(80)]
-    cut, whole = Recorded(stereo=False, rate_hz=48000), Tape(2, on_block=lambda: None)
+    cut, whole = Recorded(stereo=False, rate_hz=48000), Tape(on_block=lambda: None)
     for frame in frames:
         for tape in (cut.tape, whole):
             tape.add((PCMU, frame), (NARROW, b""))
@@ -103,7 +103,7 @@ def test_blocks_make_the_same_sound_as_the_whole() -> None:
 
 def test_a_tape_that_nobody_takes_loses_the_newest_and_counts_them() -> None:
     called: list[None] = []
-    tape = Tape(1, on_block=lambda: called.append(None))
+    tape = Tape(on_block=lambda: called.append(None))
     for n in range(3100):
         tape.add((NARROW, level(n)))
     assert (tape.recorded_frames, tape.lost_frames) == (3000, 100)

@@ -28,7 +28,7 @@ async def main():
     async with trio.open_nursery() as nursery:
         savings = [
             Saving.create(
-                Path(sys.argv[1]) / f"{k.rate_hz}{k.suffix}", k, tracks=2, stereo=True, failed=print
+                Path(sys.argv[1]) / f"{k.rate_hz}{k.suffix}", k, stereo=True, failed=print
             )
             for k in kinds
         ]

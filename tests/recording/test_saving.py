@@ -28,7 +28,7 @@ def frame(value: int) -> bytes:
 
 
 def start(path: Path, failed: list[str], kind: FileKind = WAV) -> Saving:
-    return Saving.create(path, kind, tracks=1, stereo=False, failed=failed.append)
+    return Saving.create(path, kind, stereo=False, failed=failed.append)
 
 
 def samples_of(path: Path) -> Samples:
@@ -107,7 +107,7 @@ async def test_a_slow_disk_does_not_hold_up_the_loop() -> None:
     gate = threading.Event()
     file = SlowFile(gate)
     failed: list[str] = []
-    saving = Saving(cast("Any", file), WAV, tracks=1, stereo=False, failed=failed.append)
+    saving = Saving(cast("Any", file), WAV, stereo=False, failed=failed.append)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(saving.run)
         for n in range(200):  # four seconds of sound arrive while the disk does not move

@@ -35,7 +35,7 @@ async def recorded(path: Path, kind: FileKind, left: Samples, right: Samples | N
     """Record two sides, or one."""
     sides = [frames(side) for side in (left, right) if side is not None]
     saving = Saving.create(
-        path, kind, tracks=len(sides), stereo=right is not None, failed=pytest.fail
+        path, kind, stereo=right is not None, failed=pytest.fail
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(saving.run)

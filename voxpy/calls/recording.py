@@ -44,7 +44,6 @@ class Recordings:
             unit=self._call.id(),
             name=file_name(parameters.record_name_prefix, "record", kind.suffix),
             kind=kind,
-            tracks=2,
             stereo=parameters.stereo,
             transcript=words if parameters.transcribe else None,
         )

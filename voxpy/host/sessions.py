@@ -182,7 +182,7 @@ class HostedSession:
 
     def _record_call(self) -> Saving:
         saving = Saving.create(
-            self.recording, RECORDING_KIND, tracks=2, stereo=True, failed=self._recording_failed
+            self.recording, RECORDING_KIND, stereo=True, failed=self._recording_failed
         )
         self._files.append(saving)
         for tap in (both_sides(self.leg.media, saving.tape), *self.taps):

@@ -52,6 +52,7 @@ class Playout:
     ) -> None:
         self._format = fmt
         self._limit_s = limit_s
+        self._limit_bytes = fmt.bytes_for(limit_s)
         self._on_overflow = on_overflow
         self._chunks: deque[_Chunk] = deque()
         self._played_bytes: dict[str, int] = {}
@@ -76,6 +77,7 @@ class Playout:
             self.clear()
             self._played_bytes.clear()
             self._format = fmt
+            self._limit_bytes = fmt.bytes_for(self._limit_s)
 
     @property
     def buffered_s(self) -> float:
@@ -84,16 +86,19 @@ class Playout:
 
     def write(self, data: bytes, *, item_id: str = "") -> None:
         """Append audio of ``item_id``; what exceeds the limit is dropped and reported once."""
-        room = self._format.bytes_for(self._limit_s) - self.buffered_bytes
-        kept = data[: max(0, room)]
-        if len(kept) < len(data):
-            if self.dropped_bytes == 0 and self._on_overflow is not None:
-                self._on_overflow(self._limit_s)
-            self.dropped_bytes += len(data) - len(kept)
-        if kept:
-            self._chunks.append(_Chunk(item_id, kept))
-            self.buffered_bytes += len(kept)
+        if self.buffered_bytes + len(data) > self._limit_bytes:
+            data = self._cut_to_limit(data)
+        if data:
+            self._chunks.append(_Chunk(item_id, data))
+            self.buffered_bytes += len(data)
             self.on_audio()
+
+    def _cut_to_limit(self, data: bytes) -> bytes:
+        kept = data[: max(0, self._limit_bytes - self.buffered_bytes)]
+        if self.dropped_bytes == 0 and self._on_overflow is not None:
+            self._on_overflow(self._limit_s)
+        self.dropped_bytes += len(data) - len(kept)
+        return kept
 
     def pull(self) -> bytes | None:
         """Return the next frame, or None when there is nothing to play.
@@ -112,8 +117,8 @@ class Playout:
         # Whole samples only: a sender may cut anywhere, and half a sample would shift all the rest.
         parts = self._take(min(want, waiting - waiting % self._format.sample_bytes))
         self._count_played(parts)
-        taken = b"".join(p.data for p in parts)
-        return taken + self._format.silence[len(taken) :]
+        taken = parts[0].data if len(parts) == 1 else b"".join([p.data for p in parts])
+        return taken if len(taken) == want else taken + self._format.silence[len(taken) :]
 
     def pull_ahead(self) -> bytes | None:
         """Return the next whole frame before its time; it is on its way until ``advance``."""
@@ -124,7 +129,7 @@ class Playout:
         parts = self._take(want)
         self._on_the_way.append(parts)
         self._on_the_way_bytes += want
-        return b"".join(p.data for p in parts)
+        return parts[0].data if len(parts) == 1 else b"".join([p.data for p in parts])
 
     def advance(self) -> None:
         """The oldest frame on its way is being played."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-import attrs
 import numpy as np
 
 from voxpy.audio.convert import Converter, decode
@@ -17,7 +16,7 @@ from voxpy.audio.frame import FRAME_S, Format, Samples, pcm16
 from voxpy.audio.mix import mix
 from voxpy.media.unit import MediaPort
 
-__all__ = ["BLOCK_S", "Block", "Run", "Tape", "TapeTrack", "Tracks", "both_sides"]
+__all__ = ["BLOCK_S", "Block", "Frame", "Tape", "TapeTrack", "Tracks", "both_sides"]
 
 BLOCK_S = 0.5
 """How much is handed over at a time: what a killed process loses of its recording."""
@@ -28,24 +27,18 @@ _BLOCK_FRAMES = round(BLOCK_S / FRAME_S)
 _LONGEST_FRAMES = round(LONGEST_TAPE_S / FRAME_S)
 
 
-@attrs.define(eq=False)
-class Run:
-    """Consecutive frames of one track in one format."""
+Frame: TypeAlias = tuple[Format, bytes]
+"""20 ms of one track; no bytes are silence."""
 
-    format: Format
-    frames: list[bytes] = attrs.field(factory=list)
-
-
-Block: TypeAlias = Sequence[Sequence[Run]]
-"""What came of each track, equally long."""
+Block: TypeAlias = Sequence[tuple[Frame, ...]]
+"""Moments of 20 ms, each with a frame of every track."""
 
 
 class Tape:
-    """Frames of one or two tracks that wait to be written. Pure; belongs to the media tick."""
+    """Frames of one or more tracks that wait to be written. Pure; belongs to the media tick."""
 
-    def __init__(self, tracks: int, *, on_block: Callable[[], None]) -> None:
-        self._tracks: list[list[Run]] = [[] for _ in range(tracks)]
-        self._waiting_frames = 0
+    def __init__(self, *, on_block: Callable[[], None]) -> None:
+        self._moments: list[tuple[Frame, ...]] = []
         self._on_block = on_block
         self.recorded_frames = 0
         self.lost_frames = 0
@@ -55,28 +48,24 @@ class Tape:
         """Seconds that were put on the tape, taken or not."""
         return self.recorded_frames * FRAME_S
 
-    def add(self, *frames: tuple[Format, bytes]) -> None:
-        """Take 20 ms of every track; an empty frame is silence.
+    def add(self, *frames: Frame) -> None:
+        """Take 20 ms of every track.
 
         ``on_block`` is called when half a second waits, and every half second after until it is
         taken. Beyond a minute the newest are lost and counted.
         """
-        if self._waiting_frames >= _LONGEST_FRAMES:
+        waiting = len(self._moments)
+        if waiting >= _LONGEST_FRAMES:
             self.lost_frames += 1
             return
-        for track, (fmt, frame) in zip(self._tracks, frames, strict=True):
-            if not track or (track[-1].format is not fmt and track[-1].format != fmt):
-                track.append(Run(fmt))
-            track[-1].frames.append(frame or fmt.silence)
-        self._waiting_frames += 1
+        self._moments.append(frames)
         self.recorded_frames += 1
-        if self._waiting_frames % _BLOCK_FRAMES == 0:
+        if (waiting + 1) % _BLOCK_FRAMES == 0:
             self._on_block()
 
     def take(self) -> Block:
         """Return what waits and forget it."""
-        taken, self._tracks = self._tracks, [[] for _ in self._tracks]
-        self._waiting_frames = 0
+        taken, self._moments = self._moments, []
         return taken
 
 
@@ -122,15 +111,23 @@ class Tracks:
 
     def pcm(self, block: Block) -> Samples:
         """Return the samples of a block, interleaved if there are two channels."""
-        tracks = [self._samples(n, runs) for n, runs in enumerate(block)]
+        tracks = [self._samples(n, frames) for n, frames in enumerate(zip(*block, strict=True))]
+        if not tracks:
+            return np.empty(0, np.int16)
         if self.channels == 1:
             return mix(*tracks)
         both = np.empty(2 * len(tracks[0]), dtype=np.int16)
         both[0::2], both[1::2] = tracks[0], tracks[-1]
         return both
 
-    def _samples(self, track: int, runs: Sequence[Run]) -> Samples:
-        parts = [self._converter(track, r.format).convert(b"".join(r.frames)) for r in runs]
+    def _samples(self, track: int, frames: Sequence[Frame]) -> Samples:
+        """Return the samples of one track: each run of one format is converted at once."""
+        runs: list[tuple[Format, list[bytes]]] = []
+        for fmt, frame in frames:
+            if not runs or runs[-1][0] is not fmt:
+                runs.append((fmt, []))
+            runs[-1][1].append(frame or fmt.silence)
+        parts = [self._converter(track, fmt).convert(b"".join(run)) for fmt, run in runs]
         return decode(b"".join(parts), self.format)
 
     def _converter(self, track: int, fmt: Format) -> Converter:

@@ -3,6 +3,7 @@ of the voice was heard."""
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -40,6 +41,14 @@ def _nobody() -> None:
     """Nobody wants to know."""
 
 
+class _Sound(enum.Enum):
+    """What a frame on its way is made of."""
+
+    SPEECH = "speech"
+    MURMUR = "murmur"
+    BOTH = "both"
+
+
 class Voice:
     """What the agent says: its speech, and back-channel murmurs on a track of their own.
 
@@ -53,7 +62,7 @@ class Voice:
         self._streaming = False
         self._silent_ticks = 0
         self._streamed_ticks = 0
-        self._on_the_way: deque[tuple[bool, bool]] = deque()  # of speech, of a murmur, or of both
+        self._on_the_way: deque[_Sound] = deque()
         self.on_audio: Callable[[], None] = _nobody
         self.on_cut: Callable[[], None] = _nobody
 
@@ -99,27 +108,39 @@ class Voice:
 
     def pull(self) -> bytes | None:
         """Return the next frame: speech, a murmur, or both mixed."""
-        speech, murmur = self.speech.pull(), self.backchannel.pull()
-        self._played(speech is not None)
-        self._count(speech is not None or murmur is not None)
+        speech = self.speech.pull()
+        murmur = self.backchannel.pull() if self.backchannel.buffered_bytes else None
+        if speech is not None and not self.speech.buffered_bytes:
+            self._reports.drained()
+        if self._streaming:
+            self._count(speech is not None or murmur is not None)
         return self._both(speech, murmur)
 
     def pull_ahead(self) -> bytes | None:
         """Return the next whole frame before its time."""
-        speech, murmur = self.speech.pull_ahead(), self.backchannel.pull_ahead()
-        if speech is not None or murmur is not None:
-            self._on_the_way.append((speech is not None, murmur is not None))
+        speech = self.speech.pull_ahead()
+        if not self.backchannel.buffered_bytes:  # as nearly always
+            if speech is not None:
+                self._on_the_way.append(_Sound.SPEECH)
+            return speech
+        murmur = self.backchannel.pull_ahead()
+        if murmur is not None:
+            self._on_the_way.append(_Sound.MURMUR if speech is None else _Sound.BOTH)
+        elif speech is not None:
+            self._on_the_way.append(_Sound.SPEECH)
         return self._both(speech, murmur)
 
     def advance(self) -> None:
         """The oldest frame on its way is being played."""
-        speech, murmur = self._on_the_way.popleft()
-        if speech:
+        sound = self._on_the_way.popleft()
+        if sound is not _Sound.MURMUR:
             self.speech.advance()
-        if murmur:
+            if not self.speech.buffered_bytes:
+                self._reports.drained()
+        if sound is not _Sound.SPEECH:
             self.backchannel.advance()
-        self._played(speech)
-        self._count(True)
+        if self._streaming:
+            self._count(True)
 
     def take_back(self) -> None:
         """What is on its way will not be played: it waits again."""
@@ -139,13 +160,7 @@ class Voice:
             return encode(mix(decode(speech, fmt), decode(murmur, fmt)), fmt)
         return speech or murmur
 
-    def _played(self, speech: bool) -> None:
-        if speech and not self.speech.buffered_bytes:
-            self._reports.drained()
-
     def _count(self, audible: bool) -> None:
-        if not self._streaming:
-            return
         self._silent_ticks = 0 if audible else self._silent_ticks + 1
         self._streamed_ticks += audible
         if self._silent_ticks * FRAME_S >= ENDED_AFTER_S:

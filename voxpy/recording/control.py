@@ -63,7 +63,6 @@ class RecorderController:
                 unit=self.recorder_id,
                 name=file_name(options.prefix, options.name, options.kind.suffix),
                 kind=options.kind,
-                tracks=len(self._tracks),
                 stereo=options.stereo,
                 transcript=options.transcript,
             ),

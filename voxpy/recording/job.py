@@ -25,7 +25,6 @@ class JobOptions:
     unit: str
     name: str
     kind: FileKind
-    tracks: int
     stereo: bool
     transcript: TranscriptOptions | None = None
 
@@ -66,7 +65,6 @@ class Job:
         self._saving = Saving.create(
             path,
             options.kind,
-            tracks=options.tracks,
             stereo=options.stereo,
             failed=self._file_failed,
         )

@@ -32,11 +32,10 @@ class Saving:
         file: BinaryIO,
         kind: FileKind,
         *,
-        tracks: int,
         stereo: bool,
         failed: Callable[[str], None],
     ) -> None:
-        self.tape = Tape(tracks, on_block=self._wake)
+        self.tape = Tape(on_block=self._wake)
         self.saved_s = 0.0
         self.saved = trio.Event()
         self._file = file
@@ -54,14 +53,13 @@ class Saving:
         path: Path,
         kind: FileKind,
         *,
-        tracks: int,
         stereo: bool,
         failed: Callable[[str], None],
     ) -> Saving:
         """Make the file ``path`` and record into it. Raises OSError."""
         # Unbuffered: what is written is out of the process, should it be killed.
         file = path.open("wb", buffering=0)
-        return cls(file, kind, tracks=tracks, stereo=stereo, failed=failed)
+        return cls(file, kind, stereo=stereo, failed=failed)
 
     @property
     def lost_s(self) -> float:
@@ -104,12 +102,11 @@ class Saving:
         """Write a block, in a thread; return its seconds."""
         if self._writer is None:
             self._writer = self._kind.open(self._file, channels=self._tracks.channels)
-        frames = sum(len(run.frames) for run in block[0])
-        if frames:
+        if block:
             self._writer.write(self._tracks.pcm(block))
         if last:
             self._writer.close()
-        return frames * FRAME_S
+        return len(block) * FRAME_S
 
     def close(self) -> None:
         """Let go of the file, complete or not; for what never ran. Idempotent."""

@@ -234,7 +234,7 @@ class DialledCall:
     def _record_call(self, phone: ProviderPhone) -> Saving:
         path = self._plan.folder / "call.wav"
         saving = Saving.create(
-            path, FileKind("wav", 8000), tracks=2, stereo=True, failed=self._recording_failed
+            path, FileKind("wav", 8000), stereo=True, failed=self._recording_failed
         )
         phone.taps.append(lambda said, heard: saving.tape.add((PCMU, said), (PCMU, heard)))
         self.record.recordings.append(path.absolute().as_uri())
