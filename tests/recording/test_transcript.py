@@ -34,9 +34,7 @@ def frames(samples: Samples) -> list[bytes]:
 async def recorded(path: Path, kind: FileKind, left: Samples, right: Samples | None) -> None:
     """Record two sides, or one."""
     sides = [frames(side) for side in (left, right) if side is not None]
-    saving = Saving.create(
-        path, kind, stereo=right is not None, failed=pytest.fail
-    )
+    saving = Saving.create(path, kind, stereo=right is not None, failed=pytest.fail)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(saving.run)
         for n, tick in enumerate(zip(*sides, strict=True)):

@@ -160,7 +160,9 @@ class Door:
                 line,
                 stream,
                 partial(self.reception.receive, channel=channel),
-                release=LineRelease(channel.provider, self.guard.secrets, self._released, fetch=self.fetch),
+                release=LineRelease(
+                    channel.provider, self.guard.secrets, self._released, fetch=self.fetch
+                ),
                 start_s=self.limits.start_s,
             )
         except* RemoteProtocolError as group:
