@@ -28,13 +28,20 @@ from typing import Any
 import attrs
 
 from voxpy.realtime.events import EventNamespace
+from voxpy.wire.realtime.endpoint import authorization
 
-__all__ = ["Access", "Authentication", "Habits", "Service"]
+__all__ = ["Access", "Authentication", "Habits", "Service", "bearer"]
 
 Headers = list[tuple[str, str]]
 
 Authentication = Callable[[str], Headers]
 """From a key to the headers of the handshake. Raises LocalProtocolError for a key of no use."""
+
+
+def bearer(key: str) -> Headers:
+    """Authenticate with the key as a bearer token."""
+    return [("Authorization", authorization(key, "bearer"))]
+
 
 FORMATS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
