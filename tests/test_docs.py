@@ -13,12 +13,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from voxpy.channels.mediastream.listener import default_listeners
 from voxpy.channels.providers.http import TOKEN_SECRET
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.cli import COMMANDS, main
 from voxpy.cli.serve import command as serve
 from voxpy.host.metrics import METRICS
-from voxpy.project.channels import default_channels
 from voxpy.project.routing import parse_routing
 from voxpy.simulation.callerfile import CALLEE_KEYS, TOP_KEYS, parse_script
 from voxpy.simulation.moments import DEEDS
@@ -217,11 +217,11 @@ def test_providers_md_names_every_secret_and_no_other() -> None:
 
 
 def test_providers_md_gives_the_addresses_that_are_served() -> None:
-    for channel in default_channels():
+    for channel in default_listeners():
         assert f"wss://HOST{channel.path}" in PROVIDERS_MD
         asks = channel.provider.answer_call is not None
         assert (f"https://HOST{channel.webhook}" in PROVIDERS_MD) == asks
-    served = {place for c in default_channels() for place in (c.path, c.webhook)}
+    served = {place for c in default_listeners() for place in (c.path, c.webhook)}
     assert set(re.findall(r"HOST(/[\w/]+)", PROVIDERS_MD)) <= served
 
 

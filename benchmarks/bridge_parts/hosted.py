@@ -27,8 +27,8 @@ from voxpy.engine.ports import Leg, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.streams import open_tcp
+from voxpy.host.running import warm_up
 from voxpy.host.sessions import HostedSession, Keeping
-from voxpy.host.warmup import warm_up
 from voxpy.lab.bench.framing import FRAME_BYTES
 from voxpy.lab.bench.pacing import answer
 from voxpy.project.secrets import Secrets

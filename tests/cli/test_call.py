@@ -17,12 +17,13 @@ import pytest
 from click.testing import CliRunner
 
 from voxpy.audio.frame import PCMA, PCMU, pcm16
+from voxpy.channels.mediastream.guard import Guard
 from voxpy.channels.providers.http import Request
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.cli import main
 from voxpy.cli.call import _plan
 from voxpy.cli.screen import Screen
-from voxpy.host.guard import Guard, called_url
+from voxpy.host.requesthead import called_base
 from voxpy.project.secrets import Secrets
 
 OPTIONS: dict[str, Any] = {
@@ -100,13 +101,8 @@ def test_the_call_is_signed_so_that_the_host_lets_it_in(
     path.write_text("".join(f"{name}=secret-of-{name}\n" for name in names), encoding="utf-8")
     made = plan(provider=provider, secrets_path=path, public_url=public)
     headers = {name.lower(): value for name, value in made.headers}
-    called = called_url(
-        f"/media/{provider}",
-        {"host": "127.0.0.1:8080", **headers},
-        public_url=public or "",
-        tls=False,
-        websocket=True,
-    )
+    base = called_base({"host": "127.0.0.1:8080"}, public_url=public or "", tls=False)
+    called = f"{base.replace('http', 'ws', 1)}/media/{provider}"
     guard, kind = Guard(Secrets(path, environ={})), PROVIDERS[provider]
     assert guard.refuse_stream(kind, Request(url=called, headers=headers)) == ""
     assert guard.refuse_stream(kind, Request(url=called)) != ""

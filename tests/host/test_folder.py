@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voxpy.host.folder import SessionFolder
+from voxpy.host.sessions import SessionFolder
 
 
 def test_names_that_are_taken_get_a_number(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import gc, sys
-from voxpy.host.warmup import warm_up
+from voxpy.host.running import warm_up
 warm_up()
 assert gc.get_freeze_count() > 10_000, gc.get_freeze_count()
 before = set(sys.modules)

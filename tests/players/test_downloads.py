@@ -21,7 +21,7 @@ from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import ScenarioError, SoundFailed
-from voxpy.host.folder import SessionFolder
+from voxpy.host.sessions import SessionFolder
 from voxpy.players.cache import SoundCache
 from voxpy.players.downloads import LIMIT_BYTES, download
 from voxpy.players.request import read_request

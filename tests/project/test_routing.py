@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.channels.mediastream.listener import ProviderListener
 from voxpy.engine.settings import Settings, Watchdogs
 from voxpy.engine.userfile import load
 from voxpy.errors import ConfigError
@@ -67,7 +68,9 @@ def test_a_good_file() -> None:
     )
     assert (echo.line, echo.scenario_lines, echo.exclude) == (8, (11,), None)
     assert echo.settings == routing.settings == Settings(on_handler_error="continue")
-    assert [(c.name, c.port) for c in routing.channels] == [("audiosocket", 9092)]
+    (channel,) = routing.channels
+    assert isinstance(channel, ProviderListener)
+    assert (channel.name, channel.port) == ("audiosocket", 9092)
     assert routing.trunks == {"main": {"host": "sip.example.com"}}
     assert routing.users == {"alice": {}}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import h11
 import trio
 
 from voxpy.wire.websocket.handshake import ServerHandshake
 
-__all__ = ["BadHead", "Head", "ReplayStream", "read_head", "refuse_plainly"]
+__all__ = ["BadHead", "Head", "ReplayStream", "called_base", "read_head", "refuse_plainly"]
 
 END = b"\r\n\r\n"
 READ_BYTES = 4096
@@ -66,6 +68,19 @@ def _parsed(raw: bytes, most_bytes: int) -> Head:
         raise BadHead(400, "no HTTP request")
     upgrades = [v.lower() for name, v in event.headers if name == b"upgrade"]
     return Head(raw, event.target.decode("latin-1"), b"websocket" in upgrades)
+
+
+def called_base(headers: Mapping[str, str], *, public_url: str, tls: bool) -> str:
+    """Return what a provider called us by: ``https://host``, before path and query.
+
+    That is ``public_url`` if there is one, else what the request and a proxy say; names of
+    ``headers`` are in lower case.
+    """
+    if public_url:
+        return public_url.rstrip("/")
+    scheme = headers.get("x-forwarded-proto", "https" if tls else "http")
+    host = headers.get("x-forwarded-host") or headers.get("host", "")
+    return f"{'https' if scheme.startswith(('https', 'wss')) else 'http'}://{host}"
 
 
 async def refuse_plainly(stream: trio.abc.Stream, status: int, text: str) -> None:

@@ -1,10 +1,9 @@
-"""One process that serves calls: doors, sessions, the media clock, and an orderly end."""
+"""One process that serves calls: connections, sessions, the media clock, and an orderly end."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -13,14 +12,11 @@ import trio
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
-from voxpy.host.accepting import Acceptor
 from voxpy.host.admission import Admission, Busy
-from voxpy.host.connections import ConnectionLimits
-from voxpy.host.door import Door
-from voxpy.host.guard import Guard
-from voxpy.host.listening import Sockets
+from voxpy.host.connections import ConnectionHandler
+from voxpy.host.listening import Acceptor, ConnectionLimits, Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
-from voxpy.host.reception import Reception
+from voxpy.host.router import CallRouter
 from voxpy.host.sessions import Keeping
 from voxpy.host.web import Web
 from voxpy.project.project import ProjectFiles
@@ -41,7 +37,6 @@ class HostOptions:
     most_calls: int = 100
     late_s: float = 0.05
     drain_s: float = 600.0
-    fetch: object = None
     limits: ConnectionLimits = attrs.field(factory=ConnectionLimits)
 
 
@@ -72,7 +67,7 @@ class Host:
         )
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
-        self.reception = Reception(
+        self.router = CallRouter(
             files=files,
             context=context,
             keeping=Keeping(base=options.base, history=history),
@@ -80,30 +75,32 @@ class Host:
             metrics=metrics,
             log=log,
         )
-        guard = Guard(project.secrets)
-        self.door = Door(
-            fetch=options.fetch,
-            reception=self.reception,
-            guard=guard,
+        self.listeners = project.routing.channels
+        acceptor = Acceptor(self._is_for_others, log=log)
+        self.handler = ConnectionHandler(
+            router=self.router,
             web=Web(
-                reception=self.reception,
+                admission=self.admission,
                 metrics=metrics,
                 figures=self._figures,
-                channels=project.routing.channels,
-                guard=guard,
+                listeners=self.listeners,
+                listening=lambda: self.handler,
                 public_url=options.public_url,
                 tls=options.tls is not None,
             ),
-            channels=project.routing.channels,
+            listeners=self.listeners,
+            secrets=project.secrets,
             limits=options.limits,
             metrics=metrics,
             log=log,
+            acceptor=acceptor,
+            public_url=options.public_url,
             tls=options.tls,
+            fetch=context.fetch,
         )
         self._name = name
         self._elsewhere = elsewhere
-        self._acceptor = Acceptor(self._is_for_others, log=log)
-        self.admission.changed = self._acceptor.look
+        self.admission.changed = acceptor.look
         self._connections = trio.CancelScope()
         self._stopping = trio.Event()
 
@@ -118,12 +115,7 @@ class Host:
             beside.start_soon(self._drain_when_asked)
             with self._connections:
                 async with trio.open_nursery() as connections:
-                    start, accept = connections.start_soon, self._acceptor.run
-                    start(accept, sockets.http, self.door.http, connections)
-                    for channel in self.files.project.routing.channels:
-                        if channel.name in sockets.tcp:
-                            serve = partial(self.door.tcp, channel)
-                            start(accept, sockets.tcp[channel.name], serve, connections)
+                    await self.handler.run(sockets, connections)
                     started()
             beside.cancel_scope.cancel()
 
@@ -142,7 +134,7 @@ class Host:
         metrics.set("voxpy_calls_running", value=self.admission.running)
         limit = 0 if self.admission.draining else self.admission.most_calls
         metrics.set("voxpy_calls_limit", value=limit)
-        metrics.set("voxpy_connections_open", value=self.door.connections.open)
+        metrics.set("voxpy_connections_open", value=self.handler.connections.open)
         metrics.set("voxpy_draining", value=int(self.admission.draining))
         metrics.set("voxpy_media_ticks", self._name, value=ticks.ticks)
         metrics.set("voxpy_media_ticks_skipped", self._name, value=ticks.skipped)
@@ -168,12 +160,14 @@ class Host:
         await self._stopping.wait()
         admission, drain_s = self.admission, self.options.drain_s
         admission.draining = True
+        for listener in self.listeners:
+            listener.drain()
         self.log.step("draining", calls=admission.running, for_at_most_s=drain_s)
         with trio.move_on_after(drain_s) as limit:
             await admission.wait_idle()
         if limit.cancelled_caught:
             self.log.warning("drained too long; ending what still runs", calls=admission.running)
-            self.reception.end_all("the host stops")
+            self.router.end_all("the host stops")
             with trio.move_on_after(FINISH_S):
                 await admission.wait_idle()
         self.log.step("stopped")

@@ -26,7 +26,6 @@ from voxpy.errors import ConfigError
 from voxpy.events import AppEvents
 from voxpy.history.history import History
 from voxpy.history.record import RECORDING, CallRecord, RecordKeeper
-from voxpy.host.folder import SessionFolder
 from voxpy.host.inputs import (
     INPUTS,
     InputsFile,
@@ -40,9 +39,31 @@ from voxpy.media.recorder import both_sides
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 
-__all__ = ["HostedSession", "Keeping"]
+__all__ = ["HostedSession", "Keeping", "SessionFolder"]
 
 RECORDING_KIND = FileKind("wav", 8000)
+
+
+@attrs.frozen
+class SessionFolder:
+    """Where a session leaves its trace, log, recordings and record."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, base: Path, session_id: str) -> SessionFolder:
+        """Make the folder. Raises OSError if that is impossible."""
+        root = (base / "sessions" / session_id).absolute()
+        root.mkdir(parents=True, exist_ok=False)
+        return cls(root)
+
+    def path(self, name: str) -> Path:
+        """Return the path of a new file; a taken name gets ``-2``, ``-3`` before its suffix."""
+        path, n = self.root / name, 1
+        while path.exists():
+            n += 1
+            path = self.root / f"{Path(name).stem}-{n}{Path(name).suffix}"
+        return path
 
 
 @attrs.frozen(kw_only=True)

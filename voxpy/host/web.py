@@ -22,16 +22,11 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from voxpy.channels.listener import Listener, ListenerHost
 from voxpy.channels.providers import http
-from voxpy.channels.providers.http import Answer, Asked, Outcome, asked
-from voxpy.host.admission import Refusal
-from voxpy.host.guard import Guard, called_url
+from voxpy.host.admission import Admission
 from voxpy.host.metrics import CONTENT_TYPE, Metrics, Snapshot, exposition
-from voxpy.host.reception import Reception
-from voxpy.host.requesthead import ReplayStream
-from voxpy.project.channels import Channel
-from voxpy.project.routing import NoMatch
-from voxpy.text import json
+from voxpy.host.requesthead import ReplayStream, called_base
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,14 +44,15 @@ FORM = "application/x-www-form-urlencoded"
 class Web:
     """Serves HTTP connections. ``public_url`` is how providers reach us, if that is known.
 
-    ``figures`` gives the metrics of the whole host, all workers included.
+    ``figures`` gives the metrics of the whole host, all workers included; ``listening`` what the
+    listeners work with.
     """
 
-    reception: Reception
+    admission: Admission
     metrics: Metrics
     figures: Callable[[], Snapshot]
-    channels: Sequence[Channel]
-    guard: Guard
+    listeners: Sequence[Listener]
+    listening: Callable[[], ListenerHost]
     public_url: str
     tls: bool
     _server: tuple[ASGIWrapper, Config] = attrs.field(init=False)
@@ -78,16 +74,15 @@ class Web:
 
     def _application(self) -> Starlette:
         routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
-        for channel in self.channels:
-            if channel.webhook and channel.provider.answer_call is not None:
-                endpoint = self._webhook(channel, channel.provider.answer_call)
-                routes.append(Route(channel.webhook, endpoint, methods=["GET", "POST"]))
+        for listener in self.listeners:
+            endpoint = self._webhook(listener)
+            routes += [Route(path, endpoint, methods=["GET", "POST"]) for path in listener.webhooks]
         return Starlette(routes=routes)
 
     async def _health(self, request: Request) -> Response:
         """200 while calls are taken; 503 once the host stops, so that balancers look elsewhere."""
         await trio.lowlevel.checkpoint()
-        admission = self.reception.admission
+        admission = self.admission
         refusal = admission.refusal()
         status = "ok" if refusal is None else "stopping" if admission.draining else "busy"
         body = {"status": status, "calls": _sum(self.figures(), "voxpy_calls_running")}
@@ -101,58 +96,18 @@ class Web:
         answer.headers["content-type"] = CONTENT_TYPE
         return self._answer(request, answer)
 
-    def _webhook(
-        self, channel: Channel, answer_call: Callable[[Outcome, str, Asked], Answer]
-    ) -> Callable[[Request], Any]:
+    def _webhook(self, listener: Listener) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             body = await _body(request)
             if body is None:
                 too_long = Response(f"a body of over {BODY_BYTES} bytes", status_code=413)
                 return self._answer(request, too_long)
-            problem = self.guard.refuse_webhook(channel.provider, self._as_called(request, body))
-            if problem:
-                self.reception.not_proven(channel, problem)
-                return self._answer(request, Response(problem, status_code=403))
-            call = asked(_fields(request, body))
-            call = attrs.evolve(call, callee=call.callee or channel.to)
-            outcome = self._outcome(call, channel)
-            told = answer_call(outcome, self._stream_url(request, channel), call)
+            base = called_base(request.headers, public_url=self.public_url, tls=self.tls)
+            told = listener.on_request(_as_called(request, base, body), base, self.listening())
             response = Response(told.body, told.status, media_type=told.content_type)
             return self._answer(request, response)
 
         return answer
-
-    def _outcome(self, call: Asked, channel: Channel) -> Outcome:
-        verdict = self.reception.judge(call.callee, channel)
-        if isinstance(verdict, Refusal):
-            return "busy"
-        return "not found" if isinstance(verdict, NoMatch) else "connect"
-
-    def _stream_url(self, request: Request, channel: Channel) -> str:
-        target = channel.path + self.guard.stream_query(channel.provider)
-        return self._called_url(request, target, websocket=True)
-
-    def _called_url(self, request: Request, target: str, *, websocket: bool) -> str:
-        return called_url(
-            target,
-            request.headers,
-            public_url=self.public_url,
-            tls=self.tls,
-            websocket=websocket,
-        )
-
-    def _as_called(self, request: Request, body: bytes) -> http.Request:
-        url = request.url
-        target = f"{url.path}?{url.query}" if url.query else url.path
-        is_form = request.headers.get("content-type", "").startswith(FORM)
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), True)) if is_form else {}
-        return http.Request(
-            url=self._called_url(request, target, websocket=False),
-            method=request.method,
-            headers=dict(request.headers),
-            form=form,
-            body=body,
-        )
 
     def _answer(self, request: Request, response: Response) -> Response:
         path = request.url.path
@@ -183,13 +138,15 @@ async def _body(request: Request) -> bytes | None:
     return body
 
 
-def _fields(request: Request, body: bytes) -> dict[str, Any]:
-    """Return what a provider says: in the query, a form or a JSON object."""
-    fields: dict[str, Any] = dict(request.query_params)
-    if request.headers.get("content-type", "").startswith(JSON):
-        try:
-            value = json.loads(body)
-        except ValueError:
-            value = None
-        return {**fields, **value} if isinstance(value, dict) else fields
-    return {**fields, **dict(parse_qsl(body.decode("utf-8", "replace")))}
+def _as_called(request: Request, base: str, body: bytes) -> http.Request:
+    url = request.url
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    is_form = request.headers.get("content-type", "").startswith(FORM)
+    form = dict(parse_qsl(body.decode("utf-8", "replace"), True)) if is_form else {}
+    return http.Request(
+        url=base + target,
+        method=request.method,
+        headers=dict(request.headers),
+        form=form,
+        body=body,
+    )

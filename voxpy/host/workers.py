@@ -2,14 +2,21 @@
 
 The parent listens and hands its sockets down, so whoever is free takes the next connection, and a
 worker that dies takes none of those that wait with it. It runs no calls itself.
+
+Parent and worker speak in lines of JSON. A worker says ``{"ready": true}`` once, and
+``{"figures": [...]}`` every second and whenever a call begins or ends: a worker that is full must
+know who has room. The parent says ``{"elsewhere": [...]}``: the figures of the other workers and of
+those that died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is gone
+drains.
 """
 
 from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import attrs
 import orjson
@@ -19,9 +26,15 @@ from voxpy.engine import clock
 from voxpy.engine.trace import Trace
 from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
-from voxpy.host.workerlink import FIGURES_EVERY_S, lines
+from voxpy.host.serve import Host
 
-__all__ = ["Handover", "Workers"]
+__all__ = ["Handover", "WorkerLink", "Workers"]
+
+FIGURES_EVERY_S = 1.0
+FIGURES_APART_S = 0.05
+"""Calls that come in a burst are told of together."""
+READ_BYTES = 65536
+
 
 RESTART_AFTER_S = 1.0
 TOO_SOON_S = 5.0
@@ -35,7 +48,7 @@ class Handover:
     name: str
     link: int
     http: int
-    tcp: Mapping[str, int]
+    own: Mapping[str, list[int]]
 
     def to_json(self) -> str:
         """Return it as one argument."""
@@ -48,8 +61,8 @@ class Handover:
 
     def sockets(self) -> Sockets:
         """Return the listening sockets."""
-        tcp = {name: socket.socket(fileno=fd) for name, fd in self.tcp.items()}
-        return Sockets(socket.socket(fileno=self.http), tcp)
+        own = {name: [socket.socket(fileno=fd) for fd in fds] for name, fds in self.own.items()}
+        return Sockets(socket.socket(fileno=self.http), own)
 
     def stream(self) -> trio.SocketStream:
         """Return the link to the parent."""
@@ -139,7 +152,7 @@ class Workers:
             name=name,
             link=theirs.fileno(),
             http=self._sockets.http.fileno(),
-            tcp={n: s.fileno() for n, s in self._sockets.tcp.items()},
+            own={name: [s.fileno() for s in own] for name, own in self._sockets.own.items()},
         )
         inherited = (theirs.fileno(), *(s.fileno() for s in self._sockets.all()))
         with theirs:
@@ -158,7 +171,7 @@ class Workers:
     async def _follow(self, worker: _Worker) -> int:
         """Listen to a worker until it is gone; return its exit code."""
         try:
-            async for said in lines(worker.stream):
+            async for said in _lines(worker.stream):
                 if "figures" in said:
                     worker.figures = said["figures"]
                     self._told.set()
@@ -190,3 +203,59 @@ class Workers:
     def _note_change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
+
+
+class WorkerLink:
+    """The worker's end. ``elsewhere`` is what the parent said last."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._elsewhere: Snapshot = []
+        self._one_at_a_time = trio.Lock()
+
+    def elsewhere(self) -> list[Snapshot]:
+        """Return the figures of all other workers."""
+        return [self._elsewhere]
+
+    async def ready(self) -> None:
+        """Say that calls are taken."""
+        await self._say({"ready": True})
+
+    async def tell(self, host: Host) -> None:
+        """Send the figures until cancelled, or until the parent is gone."""
+        while True:
+            await self._say({"figures": host.snapshot()})
+            await trio.sleep(FIGURES_APART_S)
+            with trio.move_on_after(FIGURES_EVERY_S - FIGURES_APART_S):
+                await host.admission.wait_change()
+
+    async def obey(self, host: Host) -> None:
+        """Do what the parent says until it is gone; then drain."""
+        async for said in _lines(self._stream):
+            if "elsewhere" in said:
+                self._elsewhere = said["elsewhere"]
+            elif said.get("do") == "drain":
+                host.drain()
+            elif said.get("do") == "hurry":
+                host.hurry()
+        host.drain()
+
+    async def _say(self, what: dict[str, Any]) -> None:
+        with suppress(trio.BrokenResourceError):  # obey() has noticed
+            async with self._one_at_a_time:
+                await self._stream.send_all(orjson.dumps(what) + b"\n")
+
+
+async def _lines(stream: trio.abc.Stream) -> AsyncIterator[dict[str, Any]]:
+    """Yield what the other side says until it is gone."""
+    rest = b""
+    while True:
+        try:
+            data = bytes(await stream.receive_some(READ_BYTES))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+        if not data:
+            return
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield orjson.loads(line)

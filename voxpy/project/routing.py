@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 import attrs
 
+from voxpy.channels.listener import Listener
+from voxpy.channels.mediastream.listener import default_listeners
 from voxpy.engine.settings import Settings
 from voxpy.engine.userfile import Document, Given, load
 from voxpy.errors import ConfigError
-from voxpy.project.channels import Channel, default_channels, read_channels
+from voxpy.project.channels import read_channels
 from voxpy.project.patterns import compile_pattern, matches_everything
 from voxpy.project.problem import Problem, first_error
 from voxpy.project.settings import SETTINGS_KEYS, read_settings
@@ -106,7 +108,7 @@ class Routing:
     file: str
     rules: tuple[Rule, ...]
     settings: Settings = attrs.field(factory=Settings)
-    channels: tuple[Channel, ...] = attrs.field(factory=default_channels)
+    channels: tuple[Listener, ...] = attrs.field(factory=default_listeners)
     keep_days: float | None = None
     trunks: Mapping[str, Any] = attrs.field(factory=dict)
     users: Mapping[str, Any] = attrs.field(factory=dict)
@@ -164,12 +166,13 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     top = attrs.evolve(document.root, report=report).fields(TOP_LEVEL_KEYS)
     settings = read_settings(top.section("settings").fields(SETTINGS_KEYS), Settings())
     rules = tuple(_rules(top.section("rules"), settings))
+    usual: tuple[Listener, ...] = default_listeners()
     problems += _unreachable(rules, document.file)
     routing = Routing(
         file=document.file,
         rules=rules,
         settings=settings,
-        channels=top.get("channels", read_channels, default_channels()),
+        channels=top.get("channels", read_channels, usual),
         keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
         trunks=top.get("trunks", _as_written, {}),
         users=top.get("users", _as_written, {}),

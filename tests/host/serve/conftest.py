@@ -23,20 +23,21 @@ import orjson
 import pytest
 import trio
 
+from voxpy.channels.listener import Listener
 from voxpy.engine import clock
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
-from voxpy.host.listening import BACKLOG, Sockets
+from voxpy.host.listening import Sockets
 from voxpy.host.serve import Host, HostOptions
 from voxpy.localagent.server import serve_stream
-from voxpy.project.channels import Channel
 from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.service import ScriptedResponder
 from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets import FrameSocket, connect
+from voxpy.sockets.listening import BACKLOG
 from voxpy.sockets.memory import MemoryDialer
 from voxpy.testing.carrier import CarrierPhone
 
@@ -71,16 +72,16 @@ class UnixSockets:
 
     async def open_stream(self, endpoint: Endpoint) -> trio.SocketStream:
         """Open the channel whose name is the endpoint's, or HTTP."""
-        own_port = endpoint.host in self.listening.tcp
+        own_port = endpoint.host in self.listening.own
         return await self.dial(endpoint.host if own_port else "http")
 
 
 @contextmanager
-def unix_sockets(channels: Iterable[Channel]) -> Iterator[UnixSockets]:
+def unix_sockets(channels: Iterable[Listener]) -> Iterator[UnixSockets]:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is too long for an address
         path = Path(folder)
-        names = [channel.name for channel in channels if not channel.path]
-        listening = Sockets(_listen(path / "http"), {n: _listen(path / n) for n in names})
+        names = [channel.name for channel in channels if not channel.paths]
+        listening = Sockets(_listen(path / "http"), {n: [_listen(path / n)] for n in names})
         try:
             yield UnixSockets(path, listening)
         finally:

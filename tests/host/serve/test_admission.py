@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from voxpy.engine.clock import Load
 from voxpy.host.admission import Admission, Busy, Refusal
-from voxpy.host.connections import ConnectionLimits, Connections
+from voxpy.host.listening import ConnectionLimits, Connections
 from voxpy.host.metrics import METRICS, Metrics, exposition, total
 
 

@@ -200,7 +200,7 @@ async def test_nothing_is_left_of_calls_that_are_over(
             else:
                 phone.far_end_hangs_up()
         await running.until(lambda: all(p.info for p in phones) and running.calls == 0)
-        await running.until(lambda: running.host.door.connections.open == 0)
+        await running.until(lambda: running.host.handler.connections.open == 0)
 
     async with hosting() as running:
         await some(2)  # opens what stays open: the history

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from tests.host.serve.conftest import Hosting, Running
-from voxpy.host.connections import ConnectionLimits
+from voxpy.host.listening import ConnectionLimits
 from voxpy.sockets import FrameSocket
 from voxpy.testing.carrier import CarrierPhone
 
@@ -145,9 +145,9 @@ async def test_a_thousand_idle_connections_of_one_address(
         async with AsyncExitStack() as flood:
             for _ in range(1000):
                 await flood.enter_async_context(await running.raw())
-            await running.until(lambda: running.host.door.connections.open <= 101)
+            await running.until(lambda: running.host.handler.connections.open <= 101)
             assert running.calls == 1
-        await running.until(lambda: running.host.door.connections.open == 1)
+        await running.until(lambda: running.host.handler.connections.open == 1)
         told = running.logged("connection refused")
     assert told[0]["data"]["problem"] == "too many connections of one address"
     refused = [entry["data"].get("so_far") for entry in told]
@@ -172,7 +172,7 @@ async def test_a_slow_reader_is_closed_with_a_reason(
             head = bytes([0x81, 0xFE]) + len(start).to_bytes(2, "big") + bytes(4)
             await stream.send_all(head + start)
             await running.until(lambda: running.calls == 2)
-            leg = next(h.leg for h in running.host.reception.running.values() if not h.leg.callerid)
+            leg = next(h.leg for h in running.host.router.running.values() if not h.leg.callerid)
             shrink_send_buffer(leg)
             await running.until(lambda: running.calls == 1, within_s=20)
     session = running.logged("call ended")[0]["data"]["session"]

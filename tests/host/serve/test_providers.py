@@ -277,7 +277,7 @@ def address(provider: str, sockets: Any) -> tuple[str, list[tuple[str, str]]]:
     """Where a provider connects, and how it proves itself."""
     kind = PROVIDERS[provider]
     if kind.transport == "tcp":
-        return f"tcp://127.0.0.1:{sockets.tcp[provider].getsockname()[1]}", []
+        return f"tcp://127.0.0.1:{sockets.own[provider][0].getsockname()[1]}", []
     # The phone adds who calls whom to the address where the protocol has no place for it.
     public = f"wss://calls.example/media/{provider}"
     secrets = environment("").get

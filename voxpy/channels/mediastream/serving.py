@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import trio
 
+from voxpy.channels.listener import Runs
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.providers.events import Start
@@ -21,7 +21,6 @@ __all__ = [
     "LIMITS",
     "MakeSession",
     "ReleaseLine",
-    "Runs",
     "accept",
     "serve_line",
     "serve_media_stream",
@@ -35,13 +34,6 @@ INTERNAL_ERROR = 1011
 
 LIMITS = SocketLimits(message_bytes=256 * 1024, outbox_bytes=256 * 1024)
 """A message is 20 ms, at most some seconds of linear PCM in base64; more is no phone call."""
-
-
-class Runs(Protocol):
-    """A session, as a host makes it (``voxpy.host.sessions.HostedSession``)."""
-
-    async def run(self) -> Any:
-        """Run to its end."""
 
 
 ReleaseLine = Callable[[Start], Awaitable[None]]

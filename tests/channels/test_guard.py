@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import attrs
 import pytest
 
+from voxpy.channels.mediastream.guard import Guard
 from voxpy.channels.providers.http import Request
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
-from voxpy.host.guard import Guard, called_url
 
 URL = "wss://calls.example/media/x"
 
@@ -97,25 +97,3 @@ def test_our_markup_gives_the_token_to_whoever_must_bear_it() -> None:
     assert query["telnyx"] == query["jambonz"] == "?token=a+b"
     assert query["twilio"] == query["plivo"] == ""
     assert guard().stream_query(PROVIDERS["telnyx"]) == ""
-
-
-@pytest.mark.parametrize(
-    ("public", "headers", "tls", "websocket", "url"),
-    [
-        ("https://a.example/", {"host": "10.0.0.1"}, False, True, "wss://a.example/m?x=1"),
-        ("", {"host": "10.0.0.1:8080"}, False, True, "ws://10.0.0.1:8080/m?x=1"),
-        ("", {"host": "b.example"}, True, False, "https://b.example/m?x=1"),
-        (
-            "",
-            {"host": "h", "x-forwarded-proto": "https", "x-forwarded-host": "c.example"},
-            False,
-            True,
-            "wss://c.example/m?x=1",
-        ),
-    ],
-)
-def test_the_address_as_the_provider_called_it(
-    public: str, headers: dict[str, str], tls: bool, websocket: bool, url: str
-) -> None:
-    found = called_url("/m?x=1", headers, public_url=public, tls=tls, websocket=websocket)
-    assert found == url

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from voxpy.channels.providers.provider import Provider
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
 
-__all__ = ["Guard", "called_url"]
+__all__ = ["Guard"]
 
 
 @attrs.frozen
@@ -78,23 +78,6 @@ class Guard:
         if signature is None or not _is_installed(signature):
             return ""
         return self.secrets.get(signature.secret) or ""
-
-
-def called_url(
-    target: str, headers: Mapping[str, str], *, public_url: str, tls: bool, websocket: bool
-) -> str:
-    """Return the address a provider called to get at ``target`` (path and query).
-
-    That is below ``public_url`` if there is one, else what the request and a proxy say; names of
-    ``headers`` are in lower case.
-    """
-    if public_url:
-        base = public_url.rstrip("/")
-    else:
-        scheme = headers.get("x-forwarded-proto", "https" if tls else "http")
-        host = headers.get("x-forwarded-host") or headers.get("host", "")
-        base = f"{'https' if scheme.startswith('https') else 'http'}://{host}"
-    return (base.replace("http", "ws", 1) if websocket else base) + target
 
 
 def _is_installed(signature: Signature) -> bool:

@@ -7,28 +7,31 @@ from functools import partial
 
 import attrs
 
-from voxpy.channels.mediastream.leg import MediaStreamLeg
-from voxpy.channels.mediastream.serving import Runs
+from voxpy.channels.listener import Runs
+from voxpy.channels.providers.http import Outcome
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
+from voxpy.engine.ports import Leg
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.metrics import Metrics
 from voxpy.host.sessions import HostedSession, Keeping
-from voxpy.project.channels import Channel
 from voxpy.project.project import ProjectFiles
 from voxpy.project.routing import Match, NoMatch
 
-__all__ = ["NOT_FOUND", "Reception"]
+__all__ = ["NOT_FOUND", "CallRouter"]
 
 NOT_FOUND = 404
 SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.DRAINING: 503}
 
 
-class Reception:
-    """Routes calls and knows the sessions that run. ``context`` is what they share."""
+class CallRouter:
+    """Implements ``voxpy.channels.listener.CallRouter``; knows the sessions that run.
+
+    ``context`` is what they share.
+    """
 
     def __init__(
         self,
@@ -48,22 +51,36 @@ class Reception:
         self._metrics = metrics
         self._log = log
 
-    def judge(self, destination: str, channel: Channel) -> Match | NoMatch | Refusal:
-        """Say what would become of a call now, and log and count it if nothing would."""
+    def refusal(self, channel: str) -> str:
+        """Return why no call at all is taken now, or nothing; log and count it."""
+        refusal = self.admission.refusal()
+        if refusal is None:
+            return ""
+        self._refused(refusal.cause.value, channel, detail=refusal.detail)
+        return refusal.detail
+
+    def judge(self, destination: str, channel: str) -> Outcome:
+        """Say what would become of a call now; log and count it if nothing would."""
+        verdict = self._verdict(destination, channel)
+        if isinstance(verdict, Refusal):
+            return "busy"
+        return "not found" if isinstance(verdict, NoMatch) else "connect"
+
+    def _verdict(self, destination: str, channel: str) -> Match | NoMatch | Refusal:
         refusal = self.admission.refusal()
         if refusal is not None:
             cause = refusal.cause.value
-            self._refused(cause, channel, destination, detail=refusal.detail)
+            self._refused(cause, channel, destination=destination, detail=refusal.detail)
             return refusal
         match = self._files.project.routing.match(destination)
         if isinstance(match, NoMatch):
-            self._refused("not_found", channel, destination, tried=[str(t) for t in match.tried])
+            tried = [str(t) for t in match.tried]
+            self._refused("not_found", channel, destination=destination, tried=tried)
         return match
 
-    def receive(self, leg: MediaStreamLeg, channel: Channel) -> Runs:
+    def receive(self, leg: Leg, channel: str) -> Runs:
         """Return what runs the call. Raises OSError if a session's folder cannot be made."""
-        leg.destination = leg.destination or channel.to
-        verdict = self.judge(leg.destination, channel)
+        verdict = self._verdict(leg.destination, channel)
         if isinstance(verdict, Refusal):
             return _Refused(leg, SIP_CODES[verdict.cause])
         if isinstance(verdict, NoMatch):
@@ -78,26 +95,26 @@ class Reception:
         )
         return _Call(HostedSession(context, leg, self._keeping), channel, self)
 
-    def not_proven(self, channel: Channel, problem: str) -> None:
+    def not_proven(self, channel: str, problem: str) -> None:
         """Log and count a webhook that did not come from the provider."""
         self._metrics.add("voxpy_calls_refused", "not_proven")
-        self._log.warning("webhook refused", channel=channel.name, problem=problem)
+        self._log.warning("webhook refused", channel=channel, problem=problem)
 
     def end_all(self, detail: str) -> None:
         """End every session in order: its scenario gets Terminating, its legs say goodbye."""
         for hosted in tuple(self.running.values()):
             hosted.session.end(EndReason.HOST_SHUTDOWN, detail)
 
-    async def run(self, hosted: HostedSession, channel: Channel) -> None:
+    async def run(self, hosted: HostedSession, channel: str) -> None:
         """Run one session to its end, counted and logged. An error of it ends only that call."""
         session_id, began_at = hosted.context.session_id, clock.now()
         self.running[session_id] = hosted
-        self._metrics.add("voxpy_calls", channel.provider.name)
+        self._metrics.add("voxpy_calls", hosted.leg.channel)
         self._log.step(
             "call began",
             session=session_id,
             rule=hosted.context.rule_name,
-            channel=channel.name,
+            channel=channel,
             callerid=hosted.leg.callerid,
             destination=hosted.leg.destination,
         )
@@ -121,11 +138,9 @@ class Reception:
     def _failed(self, session_id: str, error: BaseException) -> None:
         self._log.write("error", "session failed", session=session_id, error=explain(error).message)
 
-    def _refused(self, cause: str, channel: Channel, destination: str, **fields: object) -> None:
+    def _refused(self, cause: str, channel: str, **fields: object) -> None:
         self._metrics.add("voxpy_calls_refused", cause)
-        self._log.warning(
-            "call refused", cause=cause, channel=channel.name, destination=destination, **fields
-        )
+        self._log.warning("call refused", cause=cause, channel=channel, **fields)
 
 
 @attrs.frozen
@@ -133,20 +148,21 @@ class _Call:
     """A call that has its session."""
 
     hosted: HostedSession
-    channel: Channel
-    reception: Reception
+    channel: str
+    router: CallRouter
 
     async def run(self) -> None:
-        await self.reception.run(self.hosted, self.channel)
+        await self.router.run(self.hosted, self.channel)
 
 
 @attrs.frozen
 class _Refused:
-    """A call that gets none: the provider is told in its way, and the stream is closed."""
+    """A call that gets none: the far end is told in its channel's way, and the leg is closed."""
 
-    leg: MediaStreamLeg
+    leg: Leg
     code: int
 
     async def run(self) -> None:
+        self.leg.bind(lambda event: None)
         self.leg.reject(self.code, {})
         await self.leg.aclose()

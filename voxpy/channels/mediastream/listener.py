@@ -1,0 +1,218 @@
+"""A phone provider as a channel: its stream, its webhook, or its connections on a port."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import attrs
+
+from voxpy.channels.listener import ListenerHost, Runs
+from voxpy.channels.mediastream.guard import Guard
+from voxpy.channels.mediastream.leg import MediaStreamLeg
+from voxpy.channels.mediastream.line import ByteLine, Line
+from voxpy.channels.mediastream.release import LineRelease, Released
+from voxpy.channels.mediastream.serving import accept, serve_line
+from voxpy.channels.providers.http import Answer, Request, asked
+from voxpy.channels.providers.provider import MediaStream, Provider
+from voxpy.channels.providers.table import PROVIDERS
+from voxpy.engine.ports import Secrets
+from voxpy.engine.userfile import Given
+from voxpy.errors import RemoteProtocolError, nearest
+from voxpy.sockets.accepting import Upgrade
+from voxpy.sockets.listening import listen
+from voxpy.text import json
+
+if TYPE_CHECKING:
+    import trio
+
+__all__ = ["ProviderListener", "default_listeners"]
+
+WEBSOCKET_KEYS = ("provider", "path", "webhook", "to")
+TCP_KEYS = ("provider", "port", "host", "to")
+JSON = "application/json"
+
+
+@attrs.frozen(kw_only=True)
+class ProviderListener:
+    """Implements ``voxpy.channels.listener.Listener`` for one provider.
+
+    ``path`` is where the provider opens its WebSocket and ``webhook`` where it asks what to do with
+    a call; both are empty for a provider on TCP, which connects to ``host``:``port``. ``to`` is the
+    destination of calls that name none.
+    """
+
+    name: str
+    provider: Provider
+    path: str = ""
+    webhook: str = ""
+    host: str = "127.0.0.1"
+    port: int = 0
+    to: str = ""
+
+    @classmethod
+    def of(cls, name: str, provider: Provider) -> ProviderListener:
+        """Return a listener at its provider's usual places."""
+        if provider.transport == "tcp":
+            return cls(name=name, provider=provider)
+        return cls(name=name, provider=provider, path=f"/media/{name}", webhook=f"/{name}/voice")
+
+    @classmethod
+    def read(cls, name: str, given: Given) -> ProviderListener:
+        """Read a channel's settings. Raises ConfigError."""
+        called = given.mapping().get("provider", given.child("provider", name))
+        if called.value not in PROVIDERS:
+            hint = nearest(str(called.value), PROVIDERS) or f"; known are {', '.join(PROVIDERS)}"
+            raise called.error(f"{given.label}: there is no provider {called.value!r}{hint}")
+        usual = cls.of(name, PROVIDERS[called.value])
+        tcp = usual.provider.transport == "tcp"
+        fields = given.fields(TCP_KEYS if tcp else WEBSOCKET_KEYS)
+        listener = attrs.evolve(
+            usual,
+            path=fields.get("path", _place, usual.path),
+            webhook=fields.get("webhook", _place, usual.webhook),
+            to=fields.get("to", Given.words, ""),
+            host=fields.get("host", Given.words, usual.host),
+        )
+        if not tcp:
+            return listener
+        return attrs.evolve(listener, port=fields.need("port").whole(at_most=65535))
+
+    @property
+    def paths(self) -> Sequence[str]:
+        return [self.path] if self.path else []
+
+    @property
+    def webhooks(self) -> Sequence[str]:
+        return [self.webhook] if self.webhook and self.provider.answer_call is not None else []
+
+    # -- taking calls ----------------------------------------------------------------------------
+
+    def open(self) -> Sequence[socket.socket]:
+        """Listen, if the provider connects to a port of its own."""
+        if self.path:
+            return []
+        return [listen(self.host, self.port, setting=f"channels: {self.name}: port")]
+
+    async def run(self, sockets: Sequence[socket.socket], host: ListenerHost) -> None:
+        """Serve every connection to its port."""
+        for bound in sockets:
+            await host.accept(bound, partial(self._serve, host))
+
+    def drain(self) -> None:
+        """Nothing: a provider cannot be told, and each of its calls is refused by itself."""
+
+    async def _serve(self, host: ListenerHost, stream: trio.SocketStream, address: str) -> None:
+        await self._call(ByteLine(stream), self.provider.open_stream(), address, host)
+
+    async def on_upgrade(
+        self, upgrade: Upgrade, request: Request, address: str, host: ListenerHost
+    ) -> None:
+        """Take a stream if it is proven to be the provider's and there is room for a call."""
+        problem = Guard(host.secrets).refuse_stream(self.provider, request)
+        if problem:
+            host.refused("not proven", problem, address, channel=self.name)
+            await upgrade.refuse(403, body=f"{self.provider.name}: {problem}".encode())
+            return
+        busy = host.router.refusal(self.name)
+        if busy:
+            await upgrade.refuse(503, body=busy.encode(), headers=[("Retry-After", "5")])
+            return
+        await self._call(*await accept(upgrade, self.provider), address, host)
+
+    async def _call(
+        self, line: Line, stream: MediaStream, address: str, host: ListenerHost
+    ) -> None:
+        def receive(leg: MediaStreamLeg) -> Runs:
+            leg.destination = leg.destination or self.to
+            return host.router.receive(leg, self.name)
+
+        release = LineRelease(
+            self.provider, host.secrets, partial(_note_release, host), fetch=host.fetch
+        )
+        try:
+            await serve_line(line, stream, receive, release=release, start_s=host.start_s)
+        except* RemoteProtocolError as group:
+            host.refused("no call", str(group.exceptions[0]), address, channel=self.name)
+
+    def on_request(self, request: Request, base: str, host: ListenerHost) -> Answer:
+        """Answer the provider's question what to do with a call."""
+        guard = Guard(host.secrets)
+        problem = guard.refuse_webhook(self.provider, request)
+        if problem:
+            host.router.not_proven(self.name, problem)
+            return Answer("text/plain", problem.encode(), 403)
+        call = asked(_fields(request))
+        call = attrs.evolve(call, callee=call.callee or self.to)
+        outcome = host.router.judge(call.callee, self.name)
+        stream_url = _websocket(base) + self.path + guard.stream_query(self.provider)
+        assert self.provider.answer_call is not None
+        return self.provider.answer_call(outcome, stream_url, call)
+
+    # -- what an operator reads ------------------------------------------------------------------
+
+    def serves(self, base: str, sockets: Sequence[socket.socket]) -> str:
+        """Return the line to paste from into the provider's console."""
+        if not self.path:
+            (bound,) = sockets
+            return f"{self.name}: TCP {self.host}:{bound.getsockname()[1]}"
+        stream = f"stream {_websocket(base)}{self.path}"
+        return (
+            f"{self.name}: webhook {base}{self.webhook}, or {stream}"
+            if self.webhooks
+            else f"{self.name}: {stream}"
+        )
+
+    def lacks(self, secrets: Secrets) -> Iterator[str]:
+        """Yield what cannot be checked, and whether its lines can be released."""
+        yield from Guard(secrets).notes(self.provider)
+        yield from LineRelease(self.provider, secrets, lambda outcome: None).notes()
+
+
+def default_listeners() -> tuple[ProviderListener, ...]:
+    """Return what is served when nothing is configured: every provider that needs no own port."""
+    return tuple(
+        ProviderListener.of(name, provider)
+        for name, provider in PROVIDERS.items()
+        if provider.transport == "websocket"
+    )
+
+
+def _place(given: Given) -> str:
+    place = given.words()
+    if not place.startswith("/"):
+        raise given.expected("a path that begins with /")
+    return place
+
+
+def _websocket(base: str) -> str:
+    return base.replace("http", "ws", 1)
+
+
+def _note_release(host: ListenerHost, outcome: Released) -> None:
+    told: dict[str, Any] = {
+        "call": outcome.call_id,
+        "status": outcome.status,
+        "tries": outcome.tries,
+    }
+    if outcome.problem:
+        host.count("voxpy_lines_not_released", outcome.provider)
+        problem = f"{outcome.provider}: {outcome.problem}"
+        host.log.warning("the line may still be up", problem=problem, **told)
+    else:
+        host.log.step("line released", channel=outcome.provider, **told)
+
+
+def _fields(request: Request) -> Mapping[str, Any]:
+    """Return what a provider says: in the query, a form or a JSON object."""
+    fields: dict[str, Any] = dict(parse_qsl(request.url.partition("?")[2], True))
+    if request.headers.get("content-type", "").startswith(JSON):
+        try:
+            value = json.loads(request.body)
+        except ValueError:
+            value = None
+        return {**fields, **value} if isinstance(value, dict) else fields
+    return {**fields, **dict(parse_qsl(request.body.decode("utf-8", "replace")))}

@@ -1,0 +1,27 @@
+"""Binding a TCP port, with errors that say what to change."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from voxpy.errors import VoxpyError
+
+__all__ = ["BACKLOG", "listen"]
+
+BACKLOG = 512
+
+
+def listen(host: str, port: int, *, setting: str) -> socket.socket:
+    """Listen. Raises VoxpyError that names the port and the ``setting`` to change."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError, UnicodeError) as error:  # a port of 99999, a host of 70 letters
+        told = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise VoxpyError(
+                f"port {port} on {host} is taken; choose another with {setting}, or stop the "
+                "program that uses it"
+            ) from error
+        raise VoxpyError(f"cannot listen on {host}:{port} ({setting}): {told}") from error
