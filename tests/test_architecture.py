@@ -93,6 +93,7 @@ CATCH_ALL = {
     "localagent/server.py": "one connection's error must not end the others; it is reported",
     "testing/conformance/media.py": "what is checked is anybody's code; the error is the finding",
     "players/speech.py": "a voice is anybody's code, and the call must go on",
+    "localagent/listening.py": "a recogniser is anybody's code, and the session must survive it",
     "localagent/speaking.py": "a brain is anybody's code, and the session must survive it",
 }
 

@@ -105,6 +105,17 @@ class Client:
             await self.send("input_audio_buffer.append", audio=chunk)
             await trio.sleep(0.04)
 
+    def spoken(self, text: str, *, after_s: float = 0.0) -> bytes:
+        """Return the tone of ``text`` as PCM at 24 kHz, with silence behind it."""
+        sound = self.voice.tones.speak(text, speaker="", speed=1.0)
+        return b"".join(s.astype("<i2").tobytes() for s in sound) + bytes(round(after_s * 48_000))
+
+    async def append(self, sound: bytes, *, step: int = 1920) -> None:
+        """Append audio as fast as it goes."""
+        for n in range(0, len(sound), step):
+            chunk = base64.b64encode(sound[n : n + step]).decode()
+            await self.send("input_audio_buffer.append", audio=chunk)
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [e for e in self.events if e["type"] == kind]
 
@@ -118,17 +129,20 @@ Script = Sequence[str | Act] | Callable[[Turn], Sequence[Act]]
 
 
 @asynccontextmanager
-async def talking(script: Script = (), *, responder: Any = None) -> AsyncIterator[Client]:
+async def talking(
+    script: Script = (), *, responder: Any = None, ears: Any = None, behaviour: Any = None
+) -> AsyncIterator[Client]:
     """Connect a client to a server of tones over memory; the session is created."""
     air = Airwaves()
     voice, brain = Voice(ToneVoice(air)), responder or ScriptedResponder(script)
-    engines = Engines(gate=EnergyGate, ears=ToneEars(air), voice=voice, responder=brain)
+    heard_by = ears or ToneEars(air)
+    engines = Engines(gate=EnergyGate, ears=heard_by, voice=voice, responder=brain)
     ours, theirs = trio.testing.memory_stream_pair()
     reports: list[str] = []
     async with trio.open_nursery() as nursery:
 
         async def serve() -> None:
-            await serve_stream(theirs, engines, report=reports.append)
+            await serve_stream(theirs, engines, report=reports.append, behaviour=behaviour)
 
         nursery.start_soon(serve)
         socket = await wrap_client_stream(

@@ -37,42 +37,55 @@ class _Agent(click.Command):
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
 @click.option("--topics", type=click.Path(path_type=Path), help="What the agent knows (YAML).")
 @click.option(
+    "--like",
+    type=click.Choice(["inworld", "openai"]),
+    default="inworld",
+    show_default=True,
+    help="Whose service to be like: addresses, keys, defaults and oddities; --quirk goes on top.",
+)
+@click.option(
     "--quirk", "quirks", multiple=True, metavar="NAME=VALUE", help="See below; repeatable."
 )
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME=VALUE", help="See below; repeatable."
 )
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), help="Serve wss:// with this certificate (PEM)."
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key, if in another file.")
 @click.option("--seed", default=0, show_default=True, help="What chance brings: the same again.")
 def command(**options: Any) -> None:
-    """Run a realtime agent on this machine, speaking Inworld's Realtime protocol.
+    """Run a realtime agent on this machine, speaking Inworld's Realtime protocol, or OpenAI's.
 
     It hears and speaks with local models and needs no account; any key is accepted.
     """
     import trio
 
     from voxpy.cli.run import _engines
+    from voxpy.host.listening import tls_context
 
     behaviour = _behaviour(options)
-    trio.run(functools.partial(_serve, options, _engines(options), behaviour))
+    tls = tls_context(options["tls_cert"], options["tls_key"])
+    trio.run(functools.partial(_serve, options, _engines(options), behaviour, tls))
 
 
 def _behaviour(options: dict[str, Any]) -> Any:
     from voxpy.localagent.connection import Behaviour
     from voxpy.wire.realtime.server.faults import Faults
-    from voxpy.wire.realtime.server.quirks import Quirks, parse_switches
+    from voxpy.wire.realtime.server.quirks import LIKE, parse_switches
 
     try:
-        quirks = parse_switches(Quirks, options["quirks"])
+        quirks = parse_switches(LIKE[options["like"]], options["quirks"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--quirk") from error
     try:
-        faults = parse_switches(Faults, options["faults"])
+        faults = parse_switches(Faults(), options["faults"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--fault") from error
     return Behaviour(quirks=quirks, faults=faults, seed=options["seed"])
 
 
-async def _serve(options: dict[str, Any], engines: Any, behaviour: Any) -> None:
+async def _serve(options: dict[str, Any], engines: Any, behaviour: Any, tls: Any) -> None:
     import trio
 
     from voxpy.localagent.server import serve_tcp
@@ -85,11 +98,36 @@ async def _serve(options: dict[str, Any], engines: Any, behaviour: Any) -> None:
             port=options["port"],
             report=click.echo,
             behaviour=behaviour,
+            tls=tls,
         )
         port = await nursery.start(serve)  # first: a taken port need not wait for the models
         click.echo("loading the voice and the recogniser …")
         await engines.run(engines.voice.warm_up)
         await engines.run(engines.ears.warm_up)
-        url = f"ws://{options['host']}:{port}/api/v1/realtime/session"
-        click.echo(f"listening on {url}?key=<any>&protocol=realtime")
-        click.echo(f"try:  voxpy run scenarios/answer.py --agent {url}")
+        for line in _told(options, port):
+            click.echo(line)
+
+
+def _told(options: dict[str, Any], port: int) -> list[str]:
+    """Return what to say at the start: where it is, and where its answers come from."""
+    secure = "s" if options["tls_cert"] else ""
+    address = f"{options['host']}:{port}"
+    if options["like"] == "openai":
+        lines = [
+            f"listening on ws{secure}://{address}/v1/realtime?model=<any>",
+            f"try:  OPENAI_BASE_URL=http{secure}://{address}/v1 with any OpenAI SDK and any key",
+        ]
+    else:
+        url = f"ws{secure}://{address}/api/v1/realtime/session"
+        lines = [
+            f"listening on {url}?key=<any>&protocol=realtime",
+            f"try:  voxpy run scenarios/answer.py --agent {url}",
+        ]
+    if options["llm"]:
+        return [*lines, f"answers come from {options['llm_model']} at {options['llm']}"]
+    topics = options["topics"] or "voxpy/localagent/topics.yaml"
+    return [
+        *lines,
+        f"answers are canned: the topics of {topics}, and plain facts of the instructions;",
+        "for other topics: --topics FILE, for a model: --llm URL --llm-model NAME",
+    ]

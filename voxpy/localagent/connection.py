@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -21,8 +22,10 @@ from voxpy.wire.realtime.server.effects import (
     ConsiderBackchannel,
     Effect,
     Fill,
+    Ignored,
     InputCleared,
     InputCommitted,
+    ItemAudio,
     Respond,
     SessionChanged,
     Stop,
@@ -35,6 +38,22 @@ from voxpy.wire.realtime.server.quirks import Quirks
 __all__ = ["AgentConnection", "Behaviour"]
 
 Report = Callable[[str], None]
+
+MOST_HELD_BYTES = 64 * 1024 * 1024
+"""Messages that may wait for the ears to catch up; beyond it the client is sent away."""
+POLICY_VIOLATION = 1008
+LONGEST_WARNING = 500
+
+_ABOUT_AUDIO = ("input_audio_buffer.commit", "input_audio_buffer.clear", "session.update")
+
+
+def _is_about_audio(message: str | bytes) -> bool:
+    """Return whether a message may say how audio is heard that was sent before it.
+
+    Looked for in the text: one that only mentions it waits a moment longer, and nothing is lost.
+    """
+    text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+    return any(name in text for name in _ABOUT_AUDIO)
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +78,7 @@ class AgentConnection:
         *,
         report: Report = lambda _: None,
         behaviour: Behaviour | None = None,
+        model: str | None = None,
     ) -> None:
         self._socket = socket
         self._report = report
@@ -73,9 +93,15 @@ class AgentConnection:
             new_id=self._new_id,
             quirks=behaviour.quirks,
             draw=dice.random,
+            model=model,
             unix_at_zero_s=clock.wall().timestamp() - clock.now(),
         )
-        self._listening = Listening(self._protocol, engines, apply=self._apply, report=report)
+        self._listening = Listening(
+            self._protocol, engines, apply=self._apply, report=report, caught_up=self._go_on
+        )
+        self._held: deque[str | bytes] = deque()
+        self._held_bytes = 0
+        self._warned: set[str] = set()
         self._to_send, self._send = trio.open_memory_channel[bytes | Outcome](math.inf)
         self._nap = trio.CancelScope()
 
@@ -122,7 +148,25 @@ class AgentConnection:
     # -- the inside ------------------------------------------------------------------------------
 
     def _receive(self, message: str | bytes) -> None:
-        self._apply(self._protocol.receive(message, clock.now()))
+        """Take a message, or hold it back: see Listening on what a commit means."""
+        if self._held or (self._listening.behind and _is_about_audio(message)):
+            self._hold(message)
+        else:
+            self._apply(self._protocol.receive(message, clock.now()))
+
+    def _hold(self, message: str | bytes) -> None:
+        self._held_bytes += len(message)
+        if self._held_bytes > MOST_HELD_BYTES:
+            self._socket.close(POLICY_VIOLATION, "sends more than can be heard")
+        else:
+            self._held.append(message)
+
+    def _go_on(self) -> None:
+        """The ears have caught up: what was held back goes on, until they are behind again."""
+        while self._held and not (self._listening.behind and _is_about_audio(self._held[0])):
+            message = self._held.popleft()
+            self._held_bytes -= len(message)
+            self._apply(self._protocol.receive(message, clock.now()))
 
     def _new_id(self, kind: str) -> str:
         self._ids[kind] = self._ids.get(kind, 0) + 1
@@ -152,12 +196,10 @@ class AgentConnection:
         match effect:
             case AudioReceived(data):
                 self._listening.hear(data)
-            case SessionChanged():
-                self._listening.configure()
-            case InputCommitted():
-                self._listening.hear(effect)
-            case InputCleared():
-                self._listening.hear(effect)
+            case SessionChanged() | InputCommitted() | InputCleared() | ItemAudio():
+                self._listening.note(effect)
+            case Ignored(event, places):
+                self._warn(event, places)
             case Respond():
                 self._speaking.respond(effect)
             case Stop(response_id):
@@ -168,6 +210,14 @@ class AgentConnection:
                 self._speaking.fill(effect)
             case Summarise():
                 self._speaking.summarise(effect)
+
+    def _warn(self, event: str, places: Iterable[str]) -> None:
+        """Say once of each field that it means nothing: no answer of the protocol does."""
+        new = [place for place in places if place not in self._warned]
+        self._warned.update(new)
+        if new:
+            told = f"{event}: {', '.join(new)} means nothing here and is ignored"
+            self._report("".join(c if c.isprintable() else "?" for c in told)[:LONGEST_WARNING])
 
     def _settle(self) -> None:
         """Do what a call to the protocol made due."""

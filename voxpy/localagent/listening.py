@@ -1,19 +1,25 @@
 """What one connection hears: appended audio in, turns and their words told to the protocol.
 
-In the order things came: audio is transcribed up to where the client committed or cleared it.
+Everything is done in the order it came. A client may append a minute at once and commit in the same
+breath: the ears take a while for that, and the commit means the audio before it, no less and no
+more. So audio is queued with the format it came in, what changes how it is heard is queued behind
+it, and while the ears are ``behind`` the connection holds back what the client says of its audio.
+Of the queue only audio is ever lost, and the client is told.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
 import trio
 
 from voxpy.engine import clock
 from voxpy.engine.hearing import Hearing
-from voxpy.localagent.engines import Engines
+from voxpy.localagent.engines import Engines, Samples
 from voxpy.localagent.wireaudio import linear
 from voxpy.media.turns import (
     DEFAULT_SILENCE_MS,
@@ -25,11 +31,18 @@ from voxpy.media.turns import (
     TurnDetector,
     TurnEvent,
 )
-from voxpy.wire.realtime.events.formats import WholeSamples, audio_format
-from voxpy.wire.realtime.server.effects import Effect, InputCleared, InputCommitted
+from voxpy.media.vad import GateFraming
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, WholeSamples, audio_format
+from voxpy.wire.realtime.server.effects import (
+    Effect,
+    InputCleared,
+    InputCommitted,
+    ItemAudio,
+    SessionChanged,
+)
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 
-__all__ = ["Listening", "configure", "looks_unfinished", "silence_ms_for"]
+__all__ = ["MOST_WAITING_BYTES", "Listening", "configure", "looks_unfinished", "silence_ms_for"]
 
 
 UNFINISHED_WAIT_MS = 700
@@ -37,11 +50,28 @@ LIKELY_OVER = 0.85
 """The probability told with a turn suggestion; the ears only know finished from unfinished."""
 PARTIAL_MS = 500
 """Transcripts of unfinished speech come no closer together."""
-HEARING_QUEUE = 512
+MOST_WAITING_BYTES = 32 * 1024 * 1024
+"""Audio that may wait for the ears: two of the largest appends, eleven minutes of 24 kHz PCM. The
+ears take a second for the minute, and less."""
+
+
+@attrs.frozen
+class _Audio:
+    """Appended audio, in the format the session had when it came."""
+
+    data: bytes
+    encoding: str
+    rate_hz: int
+
+
+_Heard = _Audio | InputCommitted | InputCleared | ItemAudio | SessionChanged
 
 
 class Listening:
-    """The ears of a connection; ``apply`` carries out what the protocol asks for."""
+    """The ears of a connection; ``apply`` carries out what the protocol asks for.
+
+    ``caught_up`` is called whenever the ears have heard all there is.
+    """
 
     def __init__(
         self,
@@ -50,43 +80,52 @@ class Listening:
         *,
         apply: Callable[[list[Effect]], None],
         report: Callable[[str], None],
+        caught_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._protocol = protocol
         self._engines = engines
         self._apply = apply
         self._report = report
+        self._caught_up = caught_up
         self._hearing: Hearing | None = None
-        self._to_hear, self._hear = trio.open_memory_channel[bytes | InputCommitted | InputCleared](
-            HEARING_QUEUE
-        )
+        self._turn_detection: Mapping[str, Any] | None = _turn_detection(protocol.session)
+        self._to_hear, self._hear = trio.open_memory_channel[_Heard](math.inf)
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._lost_ms = 0.0
         self._samples = WholeSamples()
         self._turn_from_ms = 0.0
         self._partial_until_ms = 0.0
-        self._early: tuple[float, str] | None = None
-        self._losing = False
+        self._early: str | None = None
 
-    def hear(self, item: bytes | InputCommitted | InputCleared) -> None:
-        """Queue audio in the session's input format, or what the client did with it."""
-        try:
-            self._to_hear.send_nowait(item)
-            self._losing = False
-        except trio.WouldBlock:  # 20 s behind: lose audio rather than memory
-            if not self._losing:
-                self._losing = True
-                self._report("the ears are 20 s behind; audio of the caller is lost")
+    def hear(self, data: bytes) -> None:
+        """Queue audio in the session's input format."""
+        encoding, rate_hz = audio_format(self._protocol.session, "input")
+        if self._waiting_bytes + len(data) > MOST_WAITING_BYTES:
+            self._lose(len(data) * 1000 / (BYTES_PER_SAMPLE[encoding] * rate_hz))
+            return
+        self._waiting_bytes += len(data)
+        self.note(_Audio(data, encoding, rate_hz))
 
-    def configure(self) -> None:
-        """Take over the session's turn detection."""
-        if self._hearing is not None:
-            configure(self._hearing.detector, self._turn_detection())
+    def note(self, item: _Heard) -> None:
+        """Queue what the client did with its audio, or what changes how it is heard."""
+        self._waiting += 1
+        self._to_hear.send_nowait(item)
+
+    @property
+    def behind(self) -> bool:
+        """Whether something waits to be heard, or is being heard."""
+        return self._waiting > 0
+
+    def _lose(self, lost_ms: float) -> None:
+        if not self._lost_ms:
+            self._report("a client appends audio faster than it can be heard; some of it is lost")
+        self._lost_ms += lost_ms
 
     @property
     def caller_talks(self) -> bool:
         """Whether the caller is talking, rather than silent in a pause or at the end of a turn."""
         return self._hearing is not None and self._hearing.detector.talking
-
-    def _turn_detection(self) -> Mapping[str, Any] | None:
-        return self._protocol.session["audio"]["input"]["turn_detection"]  # type: ignore[no-any-return]
 
     def _settle(self) -> None:
         self._apply(self._protocol.effects())
@@ -94,24 +133,49 @@ class Listening:
     async def run(self) -> None:
         """Listen until cancelled."""
         self._hearing = Hearing(await self._engines.run(self._engines.gate))
-        configure(self._hearing.detector, self._turn_detection())
+        configure(self._hearing.detector, self._turn_detection)
         async for item in self._hear:
-            if isinstance(item, InputCommitted):
-                await self._transcribe_committed(item.item_id)
-            elif isinstance(item, InputCleared):
-                self._hearing.detector.reset()
-                self._turn_from_ms = self._hearing.position_ms
-            else:
-                encoding, rate_hz = audio_format(self._protocol.session, "input")
-                whole = self._samples.take(item, encoding)
-                heard = linear(whole, encoding, rate_hz)
-                for event in await self._engines.run(self._hearing.feed, *heard):
+            await self._take(self._hearing, item)
+            self._waiting -= 1
+            if not self._waiting:
+                self._tell_of_loss()
+                self._caught_up()
+
+    async def _take(self, hearing: Hearing, item: _Heard) -> None:
+        match item:
+            case _Audio(data, encoding, rate_hz):
+                self._waiting_bytes -= len(data)
+                heard = linear(self._samples.take(data, encoding), encoding, rate_hz)
+                for event in await self._engines.run(hearing.feed, *heard):
                     await self._turn(event)
                 await self._tell_partial()
+            case InputCommitted(item_id):
+                segment = hearing.segment(self._turn_from_ms, hearing.position_ms)
+                self._forget(hearing)
+                await self._transcribe(segment, item_id)
+            case ItemAudio():
+                sound = linear(item.data, item.encoding, item.rate_hz)
+                await self._transcribe(GateFraming().convert(*sound), item.item_id)
+            case InputCleared():
+                self._forget(hearing)
+            case SessionChanged(session):
+                self._turn_detection = _turn_detection(session)
+                configure(hearing.detector, self._turn_detection)
+
+    def _forget(self, hearing: Hearing) -> None:
+        """What was heard so far belongs to no coming turn."""
+        hearing.detector.reset()
+        self._turn_from_ms = hearing.position_ms
+        self._early = None
+
+    def _tell_of_loss(self) -> None:
+        lost_ms, self._lost_ms = self._lost_ms, 0.0
+        if lost_ms:
+            self._protocol.audio_lost(lost_ms)
+            self._settle()
 
     async def _turn(self, event: TurnEvent) -> None:
-        assert self._hearing is not None
-        manual = self._turn_detection() is None  # the client commits, from where it did last
+        manual = self._turn_detection is None  # the client commits, from where it did last
         match event:
             case SpeechStarted(start_ms):
                 self._early = None
@@ -129,15 +193,17 @@ class Listening:
                 self._protocol.speech_stopped(end_ms, clock.now())
                 if not manual:
                     self._settle()
-                    text = early[1] if early else await self._transcribe(self._turn_from_ms, end_ms)
-                    self._apply(self._protocol.transcript_completed(text, clock.now()))
+                    await self._transcribe(self._segment(self._turn_from_ms, end_ms), known=early)
+                    self._turn_from_ms = end_ms  # a commit to come has no part in this turn
         self._settle()
 
     async def _pause(self, at_ms: float) -> None:
         """Transcribe what there is: if that was all, it is known before the turn is over."""
         assert self._hearing is not None
-        text = await self._transcribe(self._turn_from_ms, at_ms)
-        self._early = (at_ms, text)
+        text = await self._words_until(at_ms)
+        if text is None:
+            return
+        self._early = text
         self._partial_until_ms = at_ms
         self._protocol.transcript_delta(text, clock.now())
         if looks_unfinished(text):
@@ -162,21 +228,42 @@ class Listening:
         position_ms = self._hearing.detector.position_ms
         if position_ms - self._partial_until_ms >= max(settings["eval_interval_ms"], PARTIAL_MS):
             self._partial_until_ms = position_ms
-            text = await self._transcribe(self._turn_from_ms, position_ms)
-            self._protocol.transcript_delta(text, clock.now())
-            self._settle()
+            text = await self._words_until(position_ms)
+            if text is not None:
+                self._protocol.transcript_delta(text, clock.now())
+                self._settle()
 
-    async def _transcribe(self, from_ms: float, to_ms: float) -> str:
+    def _segment(self, from_ms: float, to_ms: float) -> Samples:
         assert self._hearing is not None
-        samples = self._hearing.segment(from_ms, to_ms)
+        return self._hearing.segment(from_ms, to_ms)
+
+    async def _words_until(self, to_ms: float) -> str | None:
+        """Return the words of the turn so far; None if the recogniser fails, as it will again."""
+        try:
+            return await self._words(self._segment(self._turn_from_ms, to_ms))
+        except Exception as error:  # told when the turn is over
+            self._report(f"the ears failed: {error!r}")
+            return None
+
+    async def _words(self, samples: Samples) -> str:
         return await self._engines.run(self._engines.ears.transcribe, samples)
 
-    async def _transcribe_committed(self, item_id: str) -> None:
-        assert self._hearing is not None
-        text = await self._transcribe(self._turn_from_ms, self._hearing.position_ms)
-        self._turn_from_ms = self._hearing.position_ms
-        self._hearing.detector.reset()
+    async def _transcribe(
+        self, samples: Samples, item_id: str | None = None, *, known: str | None = None
+    ) -> None:
+        """Tell the protocol the words of a turn, or why there are none."""
+        try:
+            text = await self._words(samples) if known is None else known
+        except Exception as error:  # a recogniser is anybody's code; the session must survive it
+            self._report(f"the ears failed: {error!r}")
+            failed = self._protocol.transcript_failed(str(error), clock.now(), item_id=item_id)
+            self._apply(failed)
+            return
         self._apply(self._protocol.transcript_completed(text, clock.now(), item_id=item_id))
+
+
+def _turn_detection(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return session["audio"]["input"]["turn_detection"]  # type: ignore[no-any-return]
 
 
 _EAGERNESS_SILENCE_MS = {"high": 400, "medium": DEFAULT_SILENCE_MS, "auto": 600, "low": 900}

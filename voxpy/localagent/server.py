@@ -7,6 +7,7 @@ sent as soon as it is made, faster than real time, as the service does.
 from __future__ import annotations
 
 import errno
+import ssl
 from collections.abc import Callable
 
 import trio
@@ -14,12 +15,16 @@ import trio
 from voxpy.errors import RemoteProtocolError, VoxpyError
 from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
-from voxpy.sockets import Upgrade, receive_upgrade
-from voxpy.wire.realtime.endpoint import check_request
+from voxpy.sockets import SocketLimits, Upgrade, receive_upgrade
+from voxpy.wire.realtime.endpoint import check_request, requested_model
+from voxpy.wire.realtime.server.requests import MAX_APPEND_BYTES
 
 __all__ = ["LOCAL_PATH", "serve_stream", "serve_tcp"]
 
 LOCAL_PATH = "/api/v1/realtime/session"
+
+LIMITS = SocketLimits(message_bytes=MAX_APPEND_BYTES * 4 // 3 + 64 * 1024)
+"""The largest append must fit: its base64, and the event around it."""
 
 Report = Callable[[str], None]
 
@@ -32,11 +37,12 @@ async def serve_tcp(
     report: Report = lambda _: None,
     behaviour: Behaviour | None = None,
     began: Callable[[AgentConnection], None] = lambda _: None,
+    tls: ssl.SSLContext | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; ``task_status`` gets the port. Raises VoxpyError if it is taken.
 
-    ``began`` gets each connection when its handshake is over.
+    ``began`` gets each connection when its handshake is over. With ``tls`` it is ``wss://``.
     """
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
@@ -51,7 +57,10 @@ async def serve_tcp(
         ) from error
 
     async def handle(stream: trio.SocketStream) -> None:
-        await serve_stream(stream, engines, report=report, behaviour=behaviour, began=began)
+        inner: trio.abc.Stream = stream
+        if tls is not None:
+            inner = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        await serve_stream(inner, engines, report=report, behaviour=behaviour, began=began)
 
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, handle, listeners)
@@ -71,7 +80,7 @@ async def serve_stream(
     ``began`` gets the connection when the handshake is over.
     """
     try:
-        upgrade = await receive_upgrade(stream)
+        upgrade = await receive_upgrade(stream, limits=LIMITS)
         behaviour = behaviour or Behaviour()
         with trio.move_on_after(behaviour.faults.handshake_s):
             await stream.receive_some(1)  # a client waits in silence, or leaves
@@ -93,13 +102,16 @@ async def _serve(
     behaviour: Behaviour,
     began: Callable[[AgentConnection], None],
 ) -> None:
-    refusal = behaviour.faults.refusal() or check_request(upgrade.path, upgrade.headers)
+    refusal = behaviour.faults.refusal() or check_request(
+        upgrade.path, upgrade.headers, openai=behaviour.quirks.openai_handshake
+    )
     if refusal is not None:
         json = [("content-type", "application/json")]
         await upgrade.refuse(refusal.status, body=refusal.body, headers=json)
         return
     chosen = "realtime" if "realtime" in upgrade.subprotocols else None
     socket = await upgrade.accept(subprotocol=chosen)
-    connection = AgentConnection(socket, engines, report=report, behaviour=behaviour)
+    model = requested_model(upgrade.path)
+    connection = AgentConnection(socket, engines, report=report, behaviour=behaviour, model=model)
     began(connection)
     await connection.run()

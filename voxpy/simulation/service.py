@@ -112,10 +112,10 @@ def _faults(given: Given) -> Faults:
         text = str(value).lower() if value is None or isinstance(value, bool) else str(value)
         settings.append(f"{name}={text}")
         try:
-            parse_switches(Faults, settings[-1:])
+            parse_switches(Faults(), settings[-1:])
         except ValueError as error:
             raise below.error(f"faults: {error}") from error
-    return parse_switches(Faults, settings)
+    return parse_switches(Faults(), settings)
 
 
 def written_service(service: ServiceScript) -> dict[str, Any]:

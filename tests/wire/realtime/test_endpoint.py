@@ -12,6 +12,7 @@ from voxpy.wire.realtime.endpoint import (
     authorization,
     check_request,
     refusal_reason,
+    requested_model,
     session_url,
 )
 
@@ -112,11 +113,45 @@ def test_check_request(
         assert word in refusal_reason(refusal.status, refusal.body)
 
 
-@given(st.binary() | st.text(), st.lists(st.tuples(st.binary(), st.binary())))
-def test_check_request_never_raises(
-    target: str | bytes, headers: list[tuple[str | bytes, str | bytes]]
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        ("/v1/realtime?model=gpt-realtime", AUTH, None),
+        ("/v1/realtime?model=m", [("api-key", "k")], None),
+        ("/openai/realtime?api-version=1&deployment=d", [("API-Key", "k")], None),
+        ("/openai/v1/realtime?model=m&api-key=k", [], None),
+        (
+            "/v1/realtime?model=m",
+            [("Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.k")],
+            None,
+        ),
+        ("/v1/realtime?model=m", [("Sec-WebSocket-Protocol", "openai-insecure-api-key.")], 401),
+        ("/v1/realtime?model=m", [("Sec-WebSocket-Protocol", "realtime")], 401),
+        ("/v1/realtime?model=m", [("api-key", " ")], 401),
+        ("/v1/realtime?model=", AUTH, 400),
+        ("/s?key=k&protocol=realtime", AUTH, None),
+    ],
+)
+def test_addresses_and_keys_like_openais(
+    target: str, headers: list[tuple[str | bytes, str | bytes]], status: int | None
 ) -> None:
-    refusal = check_request(target, headers)
+    refusal = check_request(target, headers, openai=True)
+    assert (refusal and refusal.status) == status
+    if "key=k&protocol" not in target:
+        assert check_request(target, headers) is not None
+
+
+def test_the_model_in_an_address() -> None:
+    assert requested_model("/v1/realtime?model=gpt-realtime") == "gpt-realtime"
+    assert requested_model(b"/openai/realtime?deployment=mine&api-version=1") == "mine"
+    assert requested_model("/s?key=k&protocol=realtime") is None
+
+
+@given(st.binary() | st.text(), st.lists(st.tuples(st.binary(), st.binary())), st.booleans())
+def test_check_request_never_raises(
+    target: str | bytes, headers: list[tuple[str | bytes, str | bytes]], openai: bool
+) -> None:
+    refusal = check_request(target, headers, openai=openai)
     assert refusal is None or refusal.status in (400, 401)
 
 

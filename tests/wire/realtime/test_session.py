@@ -251,7 +251,7 @@ def test_response_overrides() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("conversation", "none"),
+        ("conversation", "mine"),
         ("output_modalities", ["smell"]),
         ("metadata", {"k": 1}),
         ("metadata", {str(i): "v" for i in range(17)}),

@@ -13,9 +13,9 @@ from voxpy.wire.realtime.server.quirks import Quirks, describe, parse_switches
 
 
 def test_every_kind_of_value() -> None:
-    assert parse_switches(Quirks, []) == Quirks()
+    assert parse_switches(Quirks(), []) == Quirks()
     assert parse_switches(
-        Quirks,
+        Quirks(),
         [
             "text-first",
             "mulaw_thirds=off",
@@ -30,8 +30,8 @@ def test_every_kind_of_value() -> None:
         exhausted_at_response=2,
         transcription="after_done",
     )
-    assert parse_switches(Quirks, ["ping_interval_s=none"]) == Quirks()
-    assert parse_switches(Faults, ["stall_s=inf", "close_reason=a=b"]) == Faults(
+    assert parse_switches(Quirks(), ["ping_interval_s=none"]) == Quirks()
+    assert parse_switches(Faults(), ["stall_s=inf", "close_reason=a=b"]) == Faults(
         stall_s=math.inf, close_reason="a=b"
     )
 
@@ -49,7 +49,7 @@ def test_every_kind_of_value() -> None:
 )
 def test_errors_say_what_is_wanted(setting: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
-        parse_switches(Quirks, [setting])
+        parse_switches(Quirks(), [setting])
 
 
 @pytest.mark.parametrize("cls", [Quirks, Faults])
@@ -57,4 +57,4 @@ def test_every_switch_is_described_and_its_description_parses(cls: type) -> None
     described = describe(cls)
     assert len(described) == len(attrs.fields(cls))
     assert all(len(meaning) > 10 for _, meaning in described)
-    assert parse_switches(cls, [name for name, _ in described]) == cls()
+    assert parse_switches(cls(), [name for name, _ in described]) == cls()

@@ -21,6 +21,7 @@ __all__ = [
     "authorization",
     "check_request",
     "refusal_reason",
+    "requested_model",
     "session_url",
     "socket_url",
 ]
@@ -31,6 +32,7 @@ EXCERPT_CHARS = 200
 _SOCKET_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _AUTH_SCHEMES = {"basic": "Basic", "bearer": "Bearer"}
 _JWT_DOTS = 2
+_KEY_PROTOCOL = "openai-insecure-api-key."
 
 
 def session_url(base: str, key: str) -> str:
@@ -102,25 +104,55 @@ class Refusal:
 
 
 def check_request(
-    target: str | bytes, headers: Iterable[tuple[str | bytes, str | bytes]]
+    target: str | bytes,
+    headers: Iterable[tuple[str | bytes, str | bytes]],
+    *,
+    openai: bool = False,
 ) -> Refusal | None:
     """Return why an upgrade request cannot open a session, or None if it can.
 
     ``target`` is the request target (path and query). 400 without ``key`` or
-    ``protocol=realtime``, 401 without a Basic or Bearer ``Authorization``. Never raises.
+    ``protocol=realtime``, 401 without a Basic or Bearer ``Authorization``. With ``openai`` a
+    ``model`` will do (or Azure's ``deployment``), and so will a key in the ``api-key`` header or
+    query, or in the subprotocol that browsers must use. Never raises.
     """
-    query = dict(parse_qsl(_decoded(target).partition("?")[2].partition("#")[0]))
-    if not query.get("key"):
-        return _refuse(400, "the query parameter 'key' is missing: any unique text")
-    if query.get("protocol") != "realtime":
-        return _refuse(400, "the query parameter 'protocol' must be 'realtime'")
-    for name, value in headers:
-        if _decoded(name).lower() == "authorization":
-            scheme, _, credentials = _decoded(value).strip().partition(" ")
+    query = _query(target)
+    if not (openai and requested_model(target)):
+        if not query.get("key"):
+            other = ", or 'model'" if openai else ""
+            return _refuse(400, f"the query parameter 'key' is missing: any unique text{other}")
+        if query.get("protocol") != "realtime":
+            return _refuse(400, "the query parameter 'protocol' must be 'realtime'")
+    given = [(_decoded(name).lower(), _decoded(value).strip()) for name, value in headers]
+    if openai and (query.get("api-key") or any(_is_openai_key(n, v) for n, v in given)):
+        return None
+    for name, value in given:
+        if name == "authorization":
+            scheme, _, credentials = value.partition(" ")
             if scheme.lower() in _AUTH_SCHEMES and credentials.strip():
                 return None
             return _refuse(401, "Authorization must be 'Basic <key>' or 'Bearer <token>'")
     return _refuse(401, "the Authorization header is missing")
+
+
+def _is_openai_key(name: str, value: str) -> bool:
+    if name == "sec-websocket-protocol":
+        offered = (word.strip() for word in value.split(","))
+        return any(word.startswith(_KEY_PROTOCOL) and word != _KEY_PROTOCOL for word in offered)
+    return name == "api-key" and bool(value)
+
+
+def requested_model(target: str | bytes) -> str | None:
+    """Return the model that an address asks for, as OpenAI's and Azure's do; Inworld's names none.
+
+    ``target`` is the request target (path and query).
+    """
+    query = _query(target)
+    return query.get("model") or query.get("deployment")
+
+
+def _query(target: str | bytes) -> dict[str, str]:
+    return dict(parse_qsl(_decoded(target).partition("?")[2].partition("#")[0]))
 
 
 def _decoded(raw: str | bytes) -> str:

@@ -6,7 +6,7 @@ shares what did not change, so that whoever holds an older one may go on reading
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from voxpy.wire.realtime.events.formats import DEFAULT_HZ, format_rule
@@ -30,9 +30,11 @@ from voxpy.wire.realtime.events.rules import (
 
 __all__ = [
     "DEFAULT_STT_MODEL",
+    "OPENAI_STT_MODELS",
     "STT_MODELS",
     "InvalidValue",
     "default_session",
+    "ignored",
     "laid_over",
     "merge",
     "response_overrides",
@@ -47,6 +49,14 @@ STT_MODELS = (
     "soniox/stt-rt-v4",
 )
 """What Inworld documents; it refuses a session.update that names another."""
+OPENAI_STT_MODELS = (
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-transcribe-diarize",
+    "gpt-realtime-whisper",
+)
+"""What OpenAI's clients ask for; with a quirk the server takes these names too."""
 
 _TURN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "semantic_vad": {
@@ -67,19 +77,24 @@ _TURN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def default_session(session_id: str) -> dict[str, Any]:
+def default_session(session_id: str, *, openai: bool = False) -> dict[str, Any]:
     """Return the session a connection starts with.
 
     These are local defaults: what Inworld's session.created holds is not documented. Model, voice
-    and turn detection follow what its pages say of each.
+    and turn detection follow what its pages say of each. With ``openai`` the session starts as the
+    GA service's: audio alone, server_vad, and no word of what the caller says until it is asked.
     """
     pcm = {"type": "audio/pcm", "rate": DEFAULT_HZ}
+    detection = _TURN_DEFAULTS["server_vad" if openai else "semantic_vad"]
+    output: dict[str, Any] = {"format": dict(pcm), "voice": "marin", "speed": 1.0}
+    if not openai:
+        output |= {"voice": "Dennis", "model": "inworld-tts-2"}
     return {
         "id": session_id,
         "object": "realtime.session",
         "type": "realtime",
-        "model": "google-ai-studio/gemini-2.5-flash",
-        "output_modalities": ["audio", "text"],
+        "model": "gpt-realtime" if openai else "google-ai-studio/gemini-2.5-flash",
+        "output_modalities": ["audio"] if openai else ["audio", "text"],
         "instructions": "",
         "tools": [],
         "tool_choice": "auto",
@@ -87,30 +102,50 @@ def default_session(session_id: str) -> dict[str, Any]:
         "audio": {
             "input": {
                 "format": dict(pcm),
-                "transcription": {"model": DEFAULT_STT_MODEL},
+                "transcription": None if openai else {"model": DEFAULT_STT_MODEL},
                 "noise_reduction": None,
-                "turn_detection": dict(_TURN_DEFAULTS["semantic_vad"]),
+                "turn_detection": dict(detection),
             },
-            "output": {
-                "format": dict(pcm),
-                "voice": "Dennis",
-                "model": "inworld-tts-2",
-                "speed": 1.0,
-            },
+            "output": output,
         },
         "providerData": {},
     }
 
 
-def merge(session: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+def merge(
+    session: Mapping[str, Any], update: Mapping[str, Any], *, stt_models: Iterable[str] = STT_MODELS
+) -> dict[str, Any]:
     """Return ``session`` changed by the ``session`` object of a ``session.update``.
 
     What is absent stays. null turns ``turn_detection``, ``transcription`` and ``noise_reduction``
     off and removes branches of ``providerData``; empty values clear. Fields that are read-only or
-    unknown (``provider_data`` among them) are ignored. Raises InvalidValue and applies nothing if
-    any value is outside its documented range.
+    unknown (``provider_data`` among them) are ignored, see ``ignored``. Raises InvalidValue and
+    applies nothing if any value is outside its documented range.
     """
-    return _SESSION(dict(session), dict(update), "session")  # type: ignore[no-any-return]
+    merged: dict[str, Any] = _SESSION(dict(session), dict(update), "session")
+    transcription = merged["audio"]["input"]["transcription"]
+    if (
+        transcription is not None
+        and transcription is not session["audio"]["input"]["transcription"]
+    ):
+        place = "session.audio.input.transcription.model"
+        one_of(*stt_models)(None, transcription["model"], place)
+    return merged
+
+
+_READ_ONLY = {"id", "object", "expires_at", "client_secret"}
+"""Clients that change a session and send it back whole mean nothing by these."""
+
+
+def ignored(asked: Mapping[str, Any], holds: Mapping[str, Any], place: str) -> Iterator[str]:
+    """Yield the places of ``asked`` that mean nothing here: ``holds`` is what became of it."""
+    for name, value in asked.items():
+        if value is None or name in _READ_ONLY or name == "format":  # which has many spellings
+            continue
+        if name not in holds:
+            yield f"{place}.{name}"
+        elif isinstance(value, Mapping) and isinstance(holds[name], Mapping):
+            yield from ignored(value, holds[name], f"{place}.{name}")
 
 
 def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,10 +170,11 @@ def _same_kind(below: Any, value: Any) -> bool:
 def response_overrides(response: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a ``response.create`` changes for one response, checked; raises InvalidValue.
 
-    Unknown fields are ignored, ``audio`` among them: the voice of one response is the flat
-    ``voice`` (Inworld). Only the default conversation can be responded in.
+    null means "as the session": clients that write all their fields out send it. Unknown fields are
+    ignored, ``audio`` among them: the voice of one response is the flat ``voice`` (Inworld).
     """
-    return _OVERRIDES({}, dict(response), "response")  # type: ignore[no-any-return]
+    asked = {name: value for name, value in response.items() if value is not None}
+    return _OVERRIDES({}, asked, "response")  # type: ignore[no-any-return]
 
 
 def _transcription(current: Any, value: Any, param: str) -> dict[str, Any]:
@@ -209,9 +245,7 @@ _TURN_RULES: Mapping[str, Rule] = {
     "create_response": boolean,
     "interrupt_response": boolean,
 }
-_TRANSCRIPTION = partial(
-    {"model": one_of(*STT_MODELS), "language": nullable(string), "prompt": nullable(string)}
-)
+_TRANSCRIPTION = partial({"model": text, "language": nullable(string), "prompt": nullable(string)})
 _INPUT = partial(
     {
         "format": format_rule,
@@ -245,7 +279,7 @@ _SESSION = partial(
 _OVERRIDES = partial(
     {
         **_GENERATION,
-        "conversation": one_of("auto"),
+        "conversation": one_of("auto", "none"),
         "voice": text,
         "metadata": nullable(_metadata),
         "input": list_of(item),

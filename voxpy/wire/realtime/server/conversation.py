@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from voxpy.wire.realtime.events.formats import AudioLength
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, DEFAULT_HZ, AudioLength
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
 from voxpy.wire.realtime.events.types import heard_part
 
@@ -22,6 +22,10 @@ __all__ = ["Conversation", "Entry"]
 
 ROOT = "root"
 """``previous_item_id`` of an item that goes to the head."""
+
+KEPT_BYTES = 1024 * 1024
+"""Audio that ``conversation.item.retrieve`` can still give: 22 s of 24 kHz PCM, two minutes of
+G.711. The oldest item's is forgotten first."""
 
 _ROUNDING = 1e-6
 """Milliseconds: a length that is a whole number must not become the one below."""
@@ -41,6 +45,9 @@ class Entry:
     filler: AudioLength = attrs.field(factory=AudioLength)
     heard_ms: float | None = None
     time_base: Fraction = Fraction(1)
+    sound: bytearray = attrs.field(factory=bytearray, repr=False)
+    """What was said in it, as long as it is kept, in the format it came or went in."""
+    sound_format: tuple[str, int] = ("pcm16", DEFAULT_HZ)
 
     @property
     def id(self) -> str:
@@ -67,6 +74,8 @@ class Entry:
     def shorten(self, heard_ms: float) -> None:
         """Cut the audio, and about as much of the words, after ``heard_ms``."""
         length_ms, self.heard_ms = self.length_ms, heard_ms
+        encoding, rate_hz = self.sound_format
+        del self.sound[int(heard_ms * rate_hz / 1000) * BYTES_PER_SAMPLE[encoding] :]
         content = [
             {**part, "transcript": self._part(part["transcript"], heard_ms, length_ms)}
             if isinstance(part.get("transcript"), str)
@@ -89,6 +98,7 @@ class Conversation:
         self._new_id = new_id
         self._entries: list[Entry] = []
         self._used: set[str] = set()
+        self._kept_bytes = 0
 
     @property
     def items(self) -> tuple[dict[str, Any], ...]:
@@ -158,6 +168,19 @@ class Conversation:
     def delete(self, item_id: str) -> None:
         """Remove an item; raises Rejected if it is not there."""
         self._entries.remove(self.get(item_id, verb="delete"))
+
+    def keep(self, entry: Entry, sound: bytes, encoding: str, rate_hz: int) -> None:
+        """Keep more of what is said in an item, for whoever asks for it later."""
+        entry.sound += sound
+        entry.sound_format = encoding, rate_hz
+        self._kept_bytes += len(sound)
+        if self._kept_bytes > KEPT_BYTES:  # counted anew: items were cut and deleted meanwhile
+            self._kept_bytes = sum(len(each.sound) for each in self._entries)
+        for each in self._entries:
+            if self._kept_bytes <= KEPT_BYTES:
+                break
+            self._kept_bytes -= len(each.sound)
+            each.sound.clear()
 
     def previous_id(self, entry: Entry) -> str | None:
         """Return the id of the item before, None at the head or for an item deleted since."""

@@ -12,8 +12,10 @@ __all__ = [
     "ConsiderBackchannel",
     "Effect",
     "Fill",
+    "Ignored",
     "InputCleared",
     "InputCommitted",
+    "ItemAudio",
     "OutputCleared",
     "Respond",
     "SessionChanged",
@@ -30,10 +32,35 @@ class SessionChanged:
 
 
 @attrs.frozen
+class Ignored:
+    """The client sent fields that mean nothing here, by their places in the event.
+
+    The services say nothing of those, or refuse them: whoever develops the client should know.
+    """
+
+    event: str
+    places: tuple[str, ...]
+
+
+@attrs.frozen
 class AudioReceived:
     """Caller audio for the ears, in the session's input format."""
 
     data: bytes
+
+
+@attrs.frozen(kw_only=True)
+class ItemAudio:
+    """The client made a user item of audio: transcribe it.
+
+    The answer goes to ``transcript_completed(..., item_id=item_id)``. The audio is in the format
+    given, which later changes of the session do not change.
+    """
+
+    item_id: str
+    data: bytes = attrs.field(repr=False)
+    encoding: str
+    rate_hz: int
 
 
 @attrs.frozen
@@ -136,6 +163,8 @@ Effect = (
     | AudioReceived
     | InputCleared
     | InputCommitted
+    | ItemAudio
+    | Ignored
     | Respond
     | Stop
     | OutputCleared

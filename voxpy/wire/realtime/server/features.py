@@ -50,14 +50,13 @@ class IdleTimeout(Feature):
         self._idle_since = None
         turns.item_id = turns.item_id or state.conversation.reserve()
         end_ms = turns.appended.ms
+        start_ms = end_ms - min(self._silence_ms(), turns.buffered.ms)
         state.outbox.emit(
             se.InputAudioBufferTimeoutTriggered(
-                audio_start_ms=end_ms - min(self._silence_ms(), turns.buffered.ms),
-                audio_end_ms=end_ms,
-                item_id=turns.item_id,
+                audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=turns.item_id
             )
         )
-        awaited = turns.take(state.commit_turn(answer=True))
+        awaited = turns.take(state.commit_turn(answer=True, from_ms=start_ms, to_ms=end_ms))
         state.effects.append(InputCleared())
         if awaited is not None:
             state.turn_recognised(awaited, "", answer_anyway=True)

@@ -23,6 +23,7 @@ from voxpy.wire.realtime.events.types import ServerEvent
 __all__ = ["Outbox", "OutputBuffer"]
 
 
+_Told = OutputAudioBufferStarted | OutputAudioBufferStopped | OutputAudioBufferCleared
 _BETA_NAMES = {cls.type.encode(): name.encode() for name, cls in LEGACY_NAMES.items()}
 
 
@@ -67,10 +68,11 @@ def _in_beta_spelling(frame: bytes) -> bytes:
 class OutputBuffer:
     """The output audio of a session. Times are seconds on the caller's clock.
 
-    ``with_response_id`` puts the id of the response into the events, as OpenAI does.
+    ``with_response_id`` puts the id of the response into the events, as OpenAI does. Without an
+    outbox nothing is told: for what does not play in the conversation.
     """
 
-    def __init__(self, outbox: Outbox, *, with_response_id: bool = False) -> None:
+    def __init__(self, outbox: Outbox | None = None, *, with_response_id: bool = False) -> None:
         self._outbox = outbox
         self._with_response_id = with_response_id
         self._open = False
@@ -89,7 +91,7 @@ class OutputBuffer:
         if not self._open:
             self._open = True
             self._response_id = response_id
-            self._outbox.emit(OutputAudioBufferStarted(response_id=self._told_id))
+            self._tell(OutputAudioBufferStarted)
 
     def extend(self, n_samples: int, rate_hz: int, *, now: float) -> None:
         """Audio of this length was sent at ``now``."""
@@ -102,14 +104,15 @@ class OutputBuffer:
         """All audio of the response is sent: tells ``stopped`` if ``started`` was told."""
         if self._open:
             self._open = False
-            self._outbox.emit(OutputAudioBufferStopped(response_id=self._told_id))
+            self._tell(OutputAudioBufferStopped)
 
     def clear(self, now: float) -> None:
         """Audio that did not play yet is void: tells ``cleared``."""
         self._open = False
         self.playing_until = min(self.playing_until, now)
-        self._outbox.emit(OutputAudioBufferCleared(response_id=self._told_id))
+        self._tell(OutputAudioBufferCleared)
 
-    @property
-    def _told_id(self) -> str | None:
-        return self._response_id or None if self._with_response_id else None
+    def _tell(self, kind: type[_Told]) -> None:
+        if self._outbox is not None:
+            response_id = self._response_id or None if self._with_response_id else None
+            self._outbox.emit(kind(response_id=response_id))

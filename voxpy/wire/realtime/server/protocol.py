@@ -6,8 +6,8 @@ machine wants done comes back as effects.
 
 Of what the services leave open, this one chooses: an empty transcript gets no response; a turn that
 ends while a response goes on (``interrupt_response`` false) is answered after it; a response whose
-audio the client cleared goes on; on barge-in the output buffer is told ``cleared``; retrieved items
-come without audio, which is not kept.
+audio the client cleared goes on; on barge-in the output buffer is told ``cleared``; of the audio of
+items only the newest megabyte is kept for who retrieves them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class RealtimeServer(ServerEars, ServerVoice):
     """One session. ``new_id("item")`` must give ids like ``item_…`` that never repeat.
 
     ``now`` is seconds on any clock that does not go back, the same one in every call;
-    ``unix_at_zero_s`` is Unix time when it is 0, which only pings tell. ``draw`` gives numbers from
-    0 to below 1 to what is left to chance: the rule decider of the back-channel. Nothing here
-    raises for anything a client sends.
+    ``unix_at_zero_s`` is Unix time when it is 0, which only pings tell. ``model`` is what the
+    address asked for. ``draw`` gives numbers from 0 to below 1 to what is left to chance: the rule
+    decider of the back-channel. Nothing here raises for anything a client sends.
     """
 
     def __init__(
@@ -46,10 +46,13 @@ class RealtimeServer(ServerEars, ServerVoice):
         session_id: str,
         new_id: Callable[[str], str],
         quirks: Quirks | None = None,
+        model: str | None = None,
         draw: Callable[[], float] = lambda: 0.0,
         unix_at_zero_s: float = 0.0,
     ) -> None:
         state = self._state = ServerState(session_id=session_id, new_id=new_id, quirks=quirks)
+        if model is not None:
+            state.session = {**state.session, "model": model}
         self._backchannel = Backchannel(state, draw=draw)
         self._filler = Filler(state)
         self._memory = Memory(state)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import attrs
 
 from voxpy.errors import nearest
 
-__all__ = ["Quirks", "describe", "parse_switches", "switch"]
+__all__ = ["LIKE", "Quirks", "describe", "parse_switches", "switch"]
 
 
 T = TypeVar("T")
@@ -32,13 +32,13 @@ def switch(default: Any, meaning: str) -> Any:
     return attrs.field(default=default, metadata={"meaning": meaning})
 
 
-def parse_switches(cls: type[T], settings: Iterable[str]) -> T:
-    """Return ``cls`` made of texts ``NAME=VALUE``; a dash in a name is an underscore.
+def parse_switches(base: T, settings: Iterable[str]) -> T:
+    """Return ``base`` changed by texts ``NAME=VALUE``; a dash in a name is an underscore.
 
     A bare ``NAME`` turns a bool on; ``none`` is None where the type allows it. Raises ValueError
     with a sentence that names the switch and what it takes.
     """
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(type(base))
     chosen: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -48,7 +48,7 @@ def parse_switches(cls: type[T], settings: Iterable[str]) -> T:
         if not equals and hints[name] is bool:
             text = "true"
         chosen[name] = _value(name, text.strip(), hints[name])
-    return cls(**chosen)
+    return attrs.evolve(base, **chosen)  # type: ignore[misc]
 
 
 def _value(name: str, text: str, hint: Any) -> Any:
@@ -130,6 +130,18 @@ class Quirks:
     create_response_ignored: bool = switch(
         False, "answer turns although create_response is false (one client says Inworld does)"
     )
+    transcription_fails_at: int | None = switch(
+        None, "the words of this turn (1 is the first) cannot be recognised"
+    )
+    openai_handshake: bool = switch(
+        False, "addresses with ?model=, the header api-key, a key among the subprotocols (OpenAI)"
+    )
+    openai_session: bool = switch(
+        False, "sessions start as OpenAI's: audio alone, server_vad, no transcription"
+    )
+    openai_stt_models: bool = switch(
+        False, "OpenAI's names of transcription models are taken, and mean the local one"
+    )
     manual_vad_events: bool = switch(True, "speech_started and _stopped without turn detection too")
     turn_suggestions: bool = switch(True, "send turn_suggestion and turn_suggestion_revoked")
     buffer_response_id: bool = switch(
@@ -138,3 +150,24 @@ class Quirks:
     conversation_created: bool = switch(
         False, "conversation.created follows session.created (OpenAI)"
     )
+
+
+LIKE: Mapping[str, Quirks] = {
+    "inworld": Quirks(),
+    "openai": Quirks(
+        null_call_previous_id=False,
+        call_done_name=True,
+        transcript_deltas="additive",
+        mulaw_thirds=False,
+        end_padding=False,
+        auto_tool_response=False,
+        openai_handshake=True,
+        openai_session=True,
+        openai_stt_models=True,
+        manual_vad_events=False,
+        turn_suggestions=False,
+        buffer_response_id=True,
+        conversation_created=True,
+    ),
+}
+"""Whole services: what ``voxpy agent --like`` sets at once."""

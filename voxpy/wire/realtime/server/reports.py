@@ -38,6 +38,7 @@ class ServerEars:
         state.at(now)
         if not state.turns.speaking and self._told_of_speech:
             state.turns.speaking = True
+            state.turns.began_ms = audio_start_ms
             state.turns.item_id = state.turns.item_id or state.conversation.reserve()
             state.outbox.emit(
                 se.InputAudioBufferSpeechStarted(
@@ -155,7 +156,8 @@ class ServerEars:
             state.respond_if_due()
         else:
             always = state.quirks.create_response_ignored
-            state.commit_turn(answer=always or detection["create_response"])
+            answer = always or detection["create_response"]
+            state.commit_turn(answer=answer, from_ms=turns.began_ms, to_ms=audio_end_ms)
 
     def transcript_completed(
         self, text: str, now: float, *, item_id: str | None = None
@@ -171,6 +173,21 @@ class ServerEars:
             self._state.turn_recognised(awaited, text)
         return self._state.take_effects()
 
+    def transcript_failed(
+        self, why: str, now: float, *, item_id: str | None = None
+    ) -> list[Effect]:
+        """The words of a turn cannot be recognised: told, and then as if there were none."""
+        self._state.at(now)
+        awaited = self._state.turns.take(item_id)
+        if awaited is not None:
+            self._state.turn_recognised(awaited, "", failed=why)
+        return self._state.take_effects()
+
+    def audio_lost(self, lost_ms: float) -> None:
+        """Audio was dropped unheard, because the ears are too far behind: the client is told."""
+        message = f"{lost_ms:.0f} ms of input audio were lost: they came faster than they are heard"
+        self._state.error("server_error", "input_audio_buffer_overflow", message)
+
 
 class ServerVoice:
     """The part of a RealtimeServer that is called by whoever thinks and speaks for the agent.
@@ -184,8 +201,7 @@ class ServerVoice:
     _memory: Memory
 
     def _active(self, response_id: str) -> ResponseWriter | None:
-        response = self._state.response
-        return response if response is not None and response.id == response_id else None
+        return self._state.writer(response_id)
 
     def text(self, response_id: str, delta: str, now: float | None = None) -> bool:
         """The agent says more: transcript, text or both, as the modalities are."""
@@ -209,10 +225,10 @@ class ServerVoice:
     ) -> bool:
         """The agent calls a function; ``arguments`` is JSON text."""
         self._state.at(now)
-        if self._active(response_id) is None:
-            return False
-        self._state.call(name, arguments)
-        return True
+        response = self._active(response_id)
+        if response is not None:
+            self._state.call(response, name, arguments)
+        return response is not None
 
     def finish(
         self,
@@ -230,10 +246,12 @@ class ServerVoice:
         if self._active(response_id) is None:
             return False
         if incomplete is None:
-            self._state.end_response("completed", usage=usage)
+            self._state.end_response("completed", response_id=response_id, usage=usage)
         else:
             details = {"type": "incomplete", "reason": incomplete}
-            self._state.end_response("incomplete", details=details, usage=usage)
+            self._state.end_response(
+                "incomplete", response_id=response_id, details=details, usage=usage
+            )
         return True
 
     def fail(
@@ -245,7 +263,8 @@ class ServerVoice:
             return False
         self._state.error("server_error", code, message)
         error = {"type": "server_error", "code": code, "message": message}
-        self._state.end_response("failed", details={"type": "failed", "error": error})
+        details = {"type": "failed", "error": error}
+        self._state.end_response("failed", response_id=response_id, details=details)
         return True
 
     # -- beside the response ---------------------------------------------------------------------

@@ -6,29 +6,41 @@ anything. ``HANDLERS`` is the whole table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import decode_audio
-from voxpy.wire.realtime.events.formats import audio_format
+from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, WholeSamples, audio_format
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
-from voxpy.wire.realtime.events.session import merge, response_overrides
+from voxpy.wire.realtime.events.session import (
+    OPENAI_STT_MODELS,
+    STT_MODELS,
+    ignored,
+    merge,
+    response_overrides,
+)
 from voxpy.wire.realtime.events.types import ClientEvent, nulls
+from voxpy.wire.realtime.server.conversation import Entry
 from voxpy.wire.realtime.server.effects import (
     AudioReceived,
+    Ignored,
     InputCleared,
     InputCommitted,
+    ItemAudio,
     OutputCleared,
     SessionChanged,
 )
-from voxpy.wire.realtime.server.state import ServerState
+from voxpy.wire.realtime.server.state import Awaited, ServerState
 
 __all__ = ["HANDLERS", "MAX_APPEND_BYTES", "MIN_COMMIT_S", "Handler"]
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 """OpenAI's limit for the audio of one append; no number of Inworld's is known."""
+
+MOST_ASIDES = 8
+"""Responses beside the conversation at once: our own bound, the services name none."""
 
 MIN_COMMIT_S = 0.1
 """OpenAI refuses to commit less."""
@@ -43,15 +55,15 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 
 
 def _session_update(state: ServerState, event: ce.SessionUpdate, _now: float) -> None:
-    state.session = merge(state.session, event.session)
+    stt_models = (*STT_MODELS, *OPENAI_STT_MODELS) if state.quirks.openai_stt_models else STT_MODELS
+    state.session = merge(state.session, event.session, stt_models=stt_models)
+    _tell_ignored(state, event, ignored(event.session, state.session, "session"))
     state.outbox.emit(se.SessionUpdated(session=state.session))
     state.effects.append(SessionChanged(state.session))
 
 
 def _append(state: ServerState, event: ce.InputAudioBufferAppend, _now: float) -> None:
-    data = decode_audio(event.audio, "$.audio")
-    if len(data) > MAX_APPEND_BYTES:
-        raise InvalidValue("audio", f"{len(data)} bytes at once; at most {MAX_APPEND_BYTES}")
+    data = _decoded(event.audio, "audio")
     encoding, rate_hz = audio_format(state.session, "input")
     state.turns.count(data, encoding, rate_hz)
     state.effects.append(AudioReceived(data))
@@ -66,7 +78,10 @@ def _commit(state: ServerState, _event: ce.InputAudioBufferCommit, _now: float) 
             f"{MIN_COMMIT_S * 1000:.0f}ms of audio, but buffer only has {buffered_s * 1000:.2f}ms.",
         )
     state.end_speech()
-    state.effects.append(InputCommitted(state.commit_turn(answer=False)))
+    end_ms = state.turns.appended.ms
+    from_ms = end_ms - state.turns.buffered.ms
+    item_id = state.commit_turn(answer=False, from_ms=from_ms, to_ms=end_ms)
+    state.effects.append(InputCommitted(item_id))
 
 
 def _clear(state: ServerState, _event: ce.InputAudioBufferClear, _now: float) -> None:
@@ -80,6 +95,10 @@ def _clear(state: ServerState, _event: ce.InputAudioBufferClear, _now: float) ->
 def _create_item(state: ServerState, event: ce.ConversationItemCreate, _now: float) -> None:
     item = event.item
     _check_item(state, item)
+    heard = _audio_parts(item) if item.get("type") == "message" else {}
+    if heard:  # a base64 text of megabytes has no place in what the brain is shown
+        parts = [{n: v for n, v in part.items() if n != "audio"} for part in item["content"]]
+        item = {**item, "content": parts}
     entry, previous = state.conversation.insert(item, after=event.previous_item_id)
     told: dict[str, Any] = {
         "item": state.shown(entry.item),
@@ -90,6 +109,36 @@ def _create_item(state: ServerState, event: ce.ConversationItemCreate, _now: flo
     state.outbox.emit(se.ConversationItemDone(**told))
     if item["type"] == "function_call_output":
         state.tool_answered(item["call_id"])
+    if heard:
+        _listen_to(state, entry, heard)
+
+
+def _audio_parts(item: Mapping[str, Any]) -> dict[int, bytes]:
+    """Return the audio of a message's parts whose words the client does not know."""
+    return {
+        index: _decoded(part["audio"], f"item.content[{index}].audio")
+        for index, part in enumerate(item["content"])
+        if part.get("type") == "input_audio" and part.get("audio") and not part.get("transcript")
+    }
+
+
+def _listen_to(state: ServerState, entry: Entry, heard: Mapping[int, bytes]) -> None:
+    """Have an item's audio transcribed; several parts of it are heard as one."""
+    encoding, rate_hz = audio_format(state.session, "input")
+    data = WholeSamples().take(b"".join(heard.values()), encoding)
+    state.conversation.keep(entry, data, encoding, rate_hz)
+    length_s = len(data) / (BYTES_PER_SAMPLE[encoding] * rate_hz)
+    first = next(iter(heard))
+    awaited = Awaited(entry.id, given=True, content_index=first, length_s=length_s)
+    state.turns.awaited.append(awaited)
+    state.effects.append(ItemAudio(item_id=entry.id, data=data, encoding=encoding, rate_hz=rate_hz))
+
+
+def _decoded(text: str, place: str) -> bytes:
+    data = decode_audio(text, f"$.{place}")
+    if len(data) > MAX_APPEND_BYTES:
+        raise InvalidValue(place, f"{len(data)} bytes at once; at most {MAX_APPEND_BYTES}")
+    return data
 
 
 def _check_item(state: ServerState, item: Mapping[str, Any]) -> None:
@@ -150,25 +199,53 @@ def _delete(state: ServerState, event: ce.ConversationItemDelete, _now: float) -
 
 def _retrieve(state: ServerState, event: ce.ConversationItemRetrieve, _now: float) -> None:
     entry = state.conversation.get(event.item_id, verb="retrieve")
-    state.outbox.emit(se.ConversationItemRetrieved(item=state.shown(entry.item)))
+    state.outbox.emit(se.ConversationItemRetrieved(item=state.retrieved(entry)))
 
 
 def _respond(state: ServerState, event: ce.ResponseCreate, _now: float) -> None:
-    if state.response is not None:
+    asked = event.response or {}
+    overrides = response_overrides(asked)
+    if overrides.get("conversation") == "none":
+        if len(state.asides) >= MOST_ASIDES:
+            message = f"{MOST_ASIDES} responses run beside the conversation: wait for one of them."
+            raise Rejected("too_many_responses", message)
+    elif state.response is not None:
         raise Rejected(
             "conversation_already_has_active_response",
             f"Conversation already has an active response in progress: {state.response.id}. "
             "Wait until it is finished before creating another.",
         )
-    state.respond(response_overrides(event.response or {}))
+    if "input" in overrides:
+        overrides["input"] = [
+            _referred(state, item, f"response.input[{n}].id")
+            for n, item in enumerate(overrides["input"])
+        ]
+    _tell_ignored(state, event, ignored(asked, overrides, "response"))
+    state.respond(overrides)
+
+
+def _referred(state: ServerState, item: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Return an item of a response's own input, which may be one of the conversation's."""
+    if item.get("type") != "item_reference":
+        return item
+    entry = state.conversation.find(str(item.get("id")))
+    if entry is None:
+        raise InvalidValue(place, f"there is no item {excerpt(item.get('id'))}")
+    return entry.item
+
+
+def _tell_ignored(state: ServerState, event: ClientEvent, places: Iterable[str]) -> None:
+    known = (*places, *(name for name, value in event.extra.items() if value is not None))
+    if known:
+        state.effects.append(Ignored(event.type, known))
 
 
 def _cancel(state: ServerState, event: ce.ResponseCancel, _now: float) -> None:
-    active = state.response
-    if active is None or event.response_id not in (None, active.id):
+    active = state.writer(event.response_id)
+    if active is None:
         message = "Cancellation failed: no active response found"
         raise Rejected("response_cancel_not_active", message)
-    state.cancel_response("client_cancelled")
+    state.cancel_response("client_cancelled", active.id)
 
 
 def _clear_output(state: ServerState, _event: ce.OutputAudioBufferClear, now: float) -> None:

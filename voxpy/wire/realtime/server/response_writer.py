@@ -48,7 +48,8 @@ class ResponseWriter:
     id: str
     session: Mapping[str, Any]
     overrides: Mapping[str, Any]
-    conversation_id: str
+    conversation_id: str | None
+    """None is beside the conversation: its items are told as output alone."""
     conversation: Conversation
     outbox: Outbox
     output_buffer: OutputBuffer
@@ -138,6 +139,7 @@ class ResponseWriter:
         self.outbox.emit_audio(data, part=self._audio_part)
         n_samples = len(data) // BYTES_PER_SAMPLE[encoding]
         message.entry.audio.add(n_samples, rate_hz)
+        self.conversation.keep(message.entry, data, encoding, rate_hz)
         if encoding == "pcmu" and self.quirks.mulaw_thirds:
             message.entry.time_base = Fraction(1, 3)
         self.output_buffer.extend(n_samples, rate_hz, now=now)
@@ -197,10 +199,11 @@ class ResponseWriter:
         self.outbox.emit(
             se.ResponseOutputItemAdded(response_id=self.id, output_index=index, item=entry.item)
         )
-        extra = nulls(previous_item_id=previous)
-        self.outbox.emit(
-            se.ConversationItemAdded(item=entry.item, previous_item_id=previous, extra=extra)
-        )
+        if self.conversation_id is not None:
+            extra = nulls(previous_item_id=previous)
+            self.outbox.emit(
+                se.ConversationItemAdded(item=entry.item, previous_item_id=previous, extra=extra)
+            )
         return entry, index
 
     def _end_item(self, entry: Entry, index: int, changes: Mapping[str, Any]) -> None:
@@ -208,10 +211,11 @@ class ResponseWriter:
         previous = self.conversation.previous_id(entry)
         if entry.item["type"] == "function_call" and self.quirks.null_call_previous_id:
             previous = None
-        extra = nulls(previous_item_id=previous)
-        self.outbox.emit(
-            se.ConversationItemDone(item=entry.item, previous_item_id=previous, extra=extra)
-        )
+        if self.conversation_id is not None:
+            extra = nulls(previous_item_id=previous)
+            self.outbox.emit(
+                se.ConversationItemDone(item=entry.item, previous_item_id=previous, extra=extra)
+            )
         self.outbox.emit(
             se.ResponseOutputItemDone(response_id=self.id, output_index=index, item=entry.item)
         )

@@ -3,6 +3,13 @@
 When does the agent speak by itself? A turn's text, or the last awaited tool result, makes an answer
 *due*. It begins once no response is active and no other turn is under way: a caller who goes on
 speaking gets one answer to both turns. If the client asks first, that answers it too.
+
+What does an answer know? The words of a turn come later than the turn: they must be recognised. So
+a client that commits and asks in one breath (most do) gets ``response.created`` at once, and the
+brain is asked when the words are there. A response with an ``input`` of its own waits for nothing.
+
+A response beside the conversation (``conversation`` is ``none``) leaves no items in it and may run
+while another is active; a barge-in does not end it.
 """
 
 from __future__ import annotations
@@ -14,16 +21,22 @@ from typing import Any
 import attrs
 
 from voxpy.wire.realtime.events import server_events as se
-from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, AudioLength, WholeSamples
+from voxpy.wire.realtime.events.codec import base64_text
+from voxpy.wire.realtime.events.formats import (
+    BYTES_PER_SAMPLE,
+    DEFAULT_HZ,
+    AudioLength,
+    WholeSamples,
+)
 from voxpy.wire.realtime.events.session import default_session
-from voxpy.wire.realtime.events.types import Error, nulls
-from voxpy.wire.realtime.server.conversation import Conversation
+from voxpy.wire.realtime.events.types import Error, ServerEvent, nulls
+from voxpy.wire.realtime.server.conversation import Conversation, Entry
 from voxpy.wire.realtime.server.effects import Effect, OutputCleared, Respond, Stop
 from voxpy.wire.realtime.server.output import Outbox, OutputBuffer
 from voxpy.wire.realtime.server.quirks import Quirks
 from voxpy.wire.realtime.server.response_writer import ResponseWriter
 
-__all__ = ["Awaited", "Feature", "InputTurns", "ServerState"]
+__all__ = ["Awaited", "Feature", "InputTurns", "RecentAudio", "ServerState"]
 
 
 class ServerState:
@@ -37,13 +50,18 @@ class ServerState:
     ) -> None:
         self.quirks = quirks or Quirks()
         self.now = 0.0
-        self.session: dict[str, Any] = default_session(session_id)
+        self.session: dict[str, Any] = default_session(
+            session_id, openai=self.quirks.openai_session
+        )
         self.outbox = Outbox(new_id, legacy_names=self.quirks.legacy_names)
         self.output = OutputBuffer(self.outbox, with_response_id=self.quirks.buffer_response_id)
         self.conversation = Conversation(new_id)
         self.conversation_id = new_id("conv")
         self.turns = InputTurns()
         self.response: ResponseWriter | None = None
+        self.asides: dict[str, ResponseWriter] = {}  # beside the conversation, by id
+        self._unheard: dict[str, set[str]] = {}  # by response: turns whose words it waits for
+        self._recognised = 0
         self.effects: list[Effect] = []
         self.features: tuple[Feature, ...] = ()
         self.new_id = new_id
@@ -111,48 +129,85 @@ class ServerState:
             content.append(seen)
         return {**item, "content": content}
 
+    def retrieved(self, entry: Entry) -> dict[str, Any]:
+        """Return an item as ``conversation.item.retrieve`` shows it: with its audio, if kept."""
+        item = self.shown(entry.item)
+        if entry.sound and isinstance(item.get("content"), list):
+            for number, part in enumerate(item["content"]):
+                if part.get("type") in ("input_audio", "output_audio"):
+                    item["content"][number] = {**part, "audio": base64_text(bytes(entry.sound))}
+                    break
+        return item
+
+    def writer(self, response_id: str | None) -> ResponseWriter | None:
+        """Return the response under way of this id; None is the one in the conversation."""
+        if self.response is not None and response_id in (None, self.response.id):
+            return self.response
+        return self.asides.get(response_id or "")
+
     def respond(self, overrides: Mapping[str, Any]) -> None:
-        """Begin a response; there must be no active one."""
-        self._turn_due = self._tools_due = False
-        self._open_calls.clear()
+        """Begin a response; there must be no active one, unless it stands beside the conversation.
+
+        The brain is asked when the words of all turns so far are known.
+        """
+        beside = overrides.get("conversation") == "none"
+        if not beside:
+            self._turn_due = self._tools_due = False
+            self._open_calls.clear()
         self._responses += 1
         if self._responses == self.quirks.exhausted_at_response:
             self.outbox.emit_bare({"errorType": "SESSION_RESOURCES_EXHAUSTED"})
-        self.response = ResponseWriter(
+        writer = ResponseWriter(
             id=self.new_id("resp"),
             session=self.session,
             overrides=overrides,
-            conversation_id=self.conversation_id,
-            conversation=self.conversation,
+            conversation_id=None if beside else self.conversation_id,
+            conversation=Conversation(self.new_id) if beside else self.conversation,
             outbox=self.outbox,
-            output_buffer=self.output,
+            output_buffer=OutputBuffer() if beside else self.output,
             new_id=self.new_id,
             quirks=self.quirks,
         )
-        items = self.conversation.items
-        self.response.open()
+        if beside:
+            self.asides[writer.id] = writer
+        else:
+            self.response = writer
+        writer.open()
+        if not beside:
+            for feature in self.features:
+                feature.response_began()
+        if self.turns.awaited and "input" not in overrides:
+            self._unheard[writer.id] = {awaited.item_id for awaited in self.turns.awaited}
+        else:
+            self._ask_brain(writer)
+
+    def _ask_brain(self, writer: ResponseWriter) -> None:
         self.effects.append(
             Respond(
-                response_id=self.response.id,
-                session=self.session,
-                items=items,
-                overrides=overrides,
+                response_id=writer.id,
+                session=writer.session,
+                items=self.conversation.items,
+                overrides=writer.overrides,
             )
         )
-        for feature in self.features:
-            feature.response_began()
 
     def end_response(
         self,
         status: str,
         *,
+        response_id: str | None = None,
         details: Mapping[str, Any] | None = None,
         usage: Mapping[str, Any] | None = None,
     ) -> None:
-        """End the active response with this status, and begin the next if one is due."""
-        writer, self.response = self.response, None
+        """End a response, the one in the conversation unless named, and begin one that is due."""
+        writer = self.writer(response_id)
         if writer is None:
             return
+        self._unheard.pop(writer.id, None)
+        if self.asides.pop(writer.id, None) is not None:
+            writer.close(status, now=self.now, details=details, usage=usage)
+            return
+        self.response = None
         writer.close(status, now=self.now, details=details, usage=usage)
         if status != "completed":
             self._open_calls.clear()  # nobody may run the tools of such a response
@@ -163,12 +218,15 @@ class ServerState:
             feature.response_ended(status)
         self.respond_if_due()
 
-    def cancel_response(self, reason: str) -> None:
-        """End the active response as cancelled, for ``turn_detected`` or ``client_cancelled``."""
-        if self.response is None:
+    def cancel_response(self, reason: str, response_id: str | None = None) -> None:
+        """End a response as cancelled, for ``turn_detected`` or ``client_cancelled``."""
+        writer = self.writer(response_id)
+        if writer is None:
             return
-        self.effects.append(Stop(self.response.id, reason))
-        self.end_response("cancelled", details={"type": "cancelled", "reason": reason})
+        if writer.id not in self._unheard:  # else nobody was asked yet
+            self.effects.append(Stop(writer.id, reason))
+        details = {"type": "cancelled", "reason": reason}
+        self.end_response("cancelled", response_id=writer.id, details=details)
 
     def interrupt(self, now: float) -> None:
         """The caller speaks over the agent: end its response and what is left of its audio."""
@@ -178,10 +236,11 @@ class ServerState:
             self.output.clear(now)
             self.effects.append(OutputCleared())
 
-    def call(self, name: str, arguments: str) -> None:
-        """The active response calls a function."""
-        if self.response is not None:
-            self._open_calls.add(self.response.call(name, arguments))
+    def call(self, writer: ResponseWriter, name: str, arguments: str) -> None:
+        """A response calls a function."""
+        call_id = writer.call(name, arguments)
+        if writer is self.response:  # the output of any other has no place in the conversation
+            self._open_calls.add(call_id)
             self._tools_due = False
 
     def tool_answered(self, call_id: str) -> None:
@@ -204,11 +263,15 @@ class ServerState:
             for feature in self.features:
                 feature.speech_ended()
 
-    def commit_turn(self, *, answer: bool) -> str:
-        """Make a user item of the input audio and return its id; its text is then awaited."""
+    def commit_turn(self, *, answer: bool, from_ms: float, to_ms: float) -> str:
+        """Make a user item of the input audio and return its id; its text is then awaited.
+
+        The audio of the item lies between two positions of the timeline.
+        """
         item_id = self.turns.item_id or self.conversation.reserve()
         self.turns.reset()
-        self.turns.awaited.append(Awaited(item_id, answer))
+        awaited = Awaited(item_id, answer=answer, length_s=max(0.0, to_ms - from_ms) / 1000)
+        self.turns.awaited.append(awaited)
         previous = self.conversation.last_id
         absent = nulls(previous_item_id=previous)
         self.outbox.emit(
@@ -222,22 +285,35 @@ class ServerState:
             "role": "user",
             "content": [{"type": "input_audio", "transcript": None}],
         }
-        self.conversation.append(item)
+        entry = self.conversation.append(item)
+        recent = self.turns.recent
+        self.conversation.keep(entry, recent.between(from_ms, to_ms), *recent.format)
         self.outbox.emit(
             se.ConversationItemAdded(item=item, previous_item_id=previous, extra=absent)
         )
         return item_id
 
-    def turn_recognised(self, awaited: Awaited, text: str, *, answer_anyway: bool = False) -> None:
-        """The text of a turn is known; ``answer_anyway`` holds for one without words too."""
+    def turn_recognised(
+        self, awaited: Awaited, text: str, *, answer_anyway: bool = False, failed: str | None = None
+    ) -> None:
+        """The text of a turn is known, or why it is not.
+
+        ``answer_anyway`` holds for a turn without words too. What waits for these words goes on.
+        """
+        self._recognised += 1
+        if self._recognised == self.quirks.transcription_fails_at:
+            text, failed = "", failed or "the words could not be recognised, on purpose"
         entry = self.conversation.find(awaited.item_id)  # the client may have deleted it meanwhile
         if entry is not None:
-            entry.item = {**entry.item, "content": [{"type": "input_audio", "transcript": text}]}
+            entry.item = _with_transcript(entry.item, text if failed is None else None)
         answered = answer_anyway or (awaited.answer and bool(text.strip()))
-        self._turn_due = self._turn_due or answered
-        tell = partial(self._tell_words, awaited.item_id, text)
+        active = self.response.id if self.response is not None else ""
+        waited_for = awaited.item_id in self._unheard.get(active, ())
+        self._turn_due = self._turn_due or (answered and not waited_for)
+        tell = partial(self._tell_words, awaited, text, failed)
         if self.quirks.transcription == "before_response":
             tell()
+        self._go_on(awaited.item_id)
         self.respond_if_due()
         if self.quirks.transcription == "after_created":
             tell()
@@ -247,15 +323,21 @@ class ServerState:
             for feature in self.features:
                 feature.turn_unanswered()
 
-    def _tell_words(self, item_id: str, text: str) -> None:
+    def _go_on(self, item_id: str) -> None:
+        """The words of an item are known: ask the brain for what waited for them alone."""
+        for response_id, unheard in tuple(self._unheard.items()):
+            unheard.discard(item_id)
+            writer = self.writer(response_id)
+            if not unheard and writer is not None:
+                del self._unheard[response_id]
+                self._ask_brain(writer)
+
+    def _tell_words(self, awaited: Awaited, text: str, failed: str | None) -> None:
+        item_id = awaited.item_id
         if self.shows_transcripts:
-            self.outbox.emit(
-                se.ConversationItemInputAudioTranscriptionCompleted(
-                    item_id=item_id, content_index=0, transcript=text
-                )
-            )
+            self.outbox.emit(_told_words(awaited, text, failed))
         entry = self.conversation.find(item_id)
-        if entry is not None:
+        if entry is not None and not awaited.given:
             previous = self.conversation.previous_id(entry)
             self.outbox.emit(
                 se.ConversationItemDone(
@@ -310,29 +392,92 @@ class Feature:
         """The response is over, no other is active yet."""
 
 
-@attrs.frozen
-class Awaited:
-    """A committed user item whose text is still being recognised.
+def _with_transcript(item: Mapping[str, Any], text: str | None) -> dict[str, Any]:
+    """Return a user item with its words: in its first part with audio, none in the others."""
+    content, told = [], text
+    for part in item.get("content") or ():
+        if part.get("type") == "input_audio":
+            part, told = {**part, "transcript": told}, "" if text is not None else None
+        content.append(part)
+    return {**item, "content": content}
 
-    ``answer`` is whether its text makes the agent respond by itself.
+
+def _told_words(awaited: Awaited, text: str, failed: str | None) -> ServerEvent:
+    about: dict[str, Any] = {"item_id": awaited.item_id, "content_index": awaited.content_index}
+    if failed is not None:
+        error = Error(type="server_error", code="transcription_failed", message=failed)
+        return se.ConversationItemInputAudioTranscriptionFailed(**about, error=error)
+    usage = {"type": "duration", "seconds": round(awaited.length_s, 3)}
+    return se.ConversationItemInputAudioTranscriptionCompleted(
+        **about, transcript=text, usage=usage
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Awaited:
+    """A user item whose text is still being recognised, and how long its audio is.
+
+    ``answer`` is whether its text makes the agent respond by itself. ``given``: the client made the
+    item, with audio in its part ``content_index``; it was told already that the item is done.
     """
 
-    item_id: str
-    answer: bool
+    item_id: str = attrs.field(kw_only=False)
+    answer: bool = False
+    given: bool = False
+    content_index: int = 0
+    length_s: float = 0.0
+
+
+RECENT_S = 20
+"""Of a longer turn, ``conversation.item.retrieve`` gives the end."""
+
+
+class RecentAudio:
+    """The last of the caller's audio, to be cut out by positions on its timeline."""
+
+    def __init__(self) -> None:
+        self.format = "pcm16", DEFAULT_HZ
+        self._data = bytearray()
+        self._end_ms = 0.0
+
+    def add(self, data: bytes, encoding: str, rate_hz: int, *, end_ms: float) -> None:
+        """Whole samples came, which end at ``end_ms``; those of another format are forgotten."""
+        if self.format != (encoding, rate_hz):
+            self.format = encoding, rate_hz
+            self._data.clear()
+        self._data += data
+        self._end_ms = end_ms
+        most = RECENT_S * rate_hz * BYTES_PER_SAMPLE[encoding]
+        if len(self._data) > 1.5 * most:  # seldom, as it moves what is kept
+            del self._data[:-most]
+
+    def between(self, from_ms: float, to_ms: float) -> bytes:
+        """Return what is left of a stretch of the timeline."""
+        encoding, rate_hz = self.format
+        size = BYTES_PER_SAMPLE[encoding]
+        length = len(self._data) // size
+        first, last = (
+            max(0, length - round((self._end_ms - at_ms) * rate_hz / 1000))
+            for at_ms in (from_ms, to_ms)
+        )
+        return bytes(self._data[first * size : last * size])
 
 
 @attrs.define
 class InputTurns:
     """Plain state; ``item_id`` is that of the user item the present audio will become.
 
-    ``appended`` is all audio ever received, ``buffered`` what of it is not committed.
-    ``utterances`` counts the turn suggestions made in this turn, ``suggested`` is whether the last
-    of them still holds. ``told`` is what the client was told of the words of this turn.
+    ``appended`` is all audio ever received, ``buffered`` what of it is not committed; the speech
+    under way began at ``began_ms`` of the former. ``utterances`` counts the turn suggestions made
+    in this turn, ``suggested`` is whether the last of them still holds. ``told`` is what the client
+    was told of the words of this turn.
     """
 
     appended: AudioLength = attrs.field(factory=AudioLength)
     buffered: AudioLength = attrs.field(factory=AudioLength)
+    recent: RecentAudio = attrs.field(factory=RecentAudio)
     speaking: bool = False
+    began_ms: float = 0.0
     item_id: str | None = None
     utterances: int = 0
     suggested: bool = False
@@ -342,9 +487,11 @@ class InputTurns:
 
     def count(self, data: bytes, encoding: str, rate_hz: int) -> None:
         """Count audio of the client's; half a sample counts when its other half has come."""
-        n_samples = len(self._samples.take(data, encoding)) // BYTES_PER_SAMPLE[encoding]
+        whole = self._samples.take(data, encoding)
+        n_samples = len(whole) // BYTES_PER_SAMPLE[encoding]
         self.appended.add(n_samples, rate_hz)
         self.buffered.add(n_samples, rate_hz)
+        self.recent.add(whole, encoding, rate_hz, end_ms=self.appended.ms)
 
     def reset(self) -> None:
         """Forget the audio and speech that are not committed."""
@@ -352,9 +499,9 @@ class InputTurns:
         self.utterances, self.suggested, self.told = 0, False, ""
 
     def take(self, item_id: str | None) -> Awaited | None:
-        """Remove and return the awaited item named, or without a name the oldest."""
+        """Remove and return the awaited item named, or without a name the oldest turn."""
         for awaited in self.awaited:
-            if item_id in (None, awaited.item_id):
+            if item_id == awaited.item_id or (item_id is None and not awaited.given):
                 self.awaited.remove(awaited)
                 return awaited
         return None
@@ -362,9 +509,8 @@ class InputTurns:
     @property
     def text_item_id(self) -> str | None:
         """The item that words heard now belong to."""
-        if self.item_id is None and self.awaited:
-            return self.awaited[0].item_id
-        return self.item_id
+        turns = (awaited.item_id for awaited in self.awaited if not awaited.given)
+        return self.item_id or next(turns, None)
 
     @property
     def busy(self) -> bool:
