@@ -20,7 +20,8 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import MOST_WAITING_BYTES, Listening
 from voxpy.localagent.responder import Act, Say, Turn, text_of
 from voxpy.localagent.vad import EnergyGate
-from voxpy.simulation.tones import Airwaves, ScriptedResponder, ToneEars, ToneVoice
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import Airwaves, ToneEars, ToneVoice
 from voxpy.wire.realtime.events.codec import encode_append, parse_server
 from voxpy.wire.realtime.events.server_events import ErrorEvent
 from voxpy.wire.realtime.server.effects import InputCommitted
