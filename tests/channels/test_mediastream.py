@@ -399,17 +399,38 @@ async def test_a_lost_connection_ends_the_call_and_says_so(
     assert reasons(call) == ["The media stream broke: connection lost (1006)"]
 
 
-async def test_a_message_that_breaks_the_protocol_ends_the_call(
+ODD: list[str | bytes] = [
+    "this is no JSON",
+    b"\x00\x01",
+    '{"event":"media","media":{"payload":"%%"}}',
+    '{"event":"dtmf","dtmf":{"digit":"w"}}',
+    '{"event":"start","start":{"streamSid":"MZ2","callSid":"CA2","mediaFormat":'
+    '{"encoding":"OPUS","sampleRate":48000}}}',
+    "[" * 1000,
+]
+
+
+async def test_odd_messages_are_dropped_counted_and_warned_of_once(
     tmp_path: Path, autojump_clock: object
 ) -> None:
-    path = scenario(tmp_path, ENDS.format(command="event.call.answer()"))
-    async with calling(tmp_path, [], scenario=path) as call:
-        await trio.sleep(1)
-        call.phone.say('{"event":"media","media":{"payload":"%%"}}')
-        await call.caller.wait_over()
-    assert reasons(call) == ["twilio: a payload that is not base64: '%%'"]
-    assert call.phone.info is not None
-    assert call.phone.info.code == 1002
+    async with calling(tmp_path, SAYS, scenario=scenario(tmp_path, MENU)) as call:
+        await trio.sleep(0.5)
+        for message in ODD * 3:
+            call.phone.say(message)
+        await call.act(
+            "  - expect: good to hear you\n  - say: what is the time\n"
+            "  - expect: until somebody stops me\n  - hang_up\n"
+        )
+    assert reasons(call) == ["Hung up by the caller"]
+    (told,) = problems(call)
+    assert (told.name, told.personal["text"]) == (
+        "a message of the provider is odd",
+        "twilio: no JSON: 'this is no JSON'",
+    )
+    assert call.hosted is not None
+    record = call.hosted.record
+    assert record.warnings == ["a message of the provider is odd"]
+    assert record.calls[0]["counts"] == {"odd_messages": 3 * len(ODD)}
 
 
 # -- connections that become no call ---------------------------------------------------------------
@@ -447,10 +468,23 @@ async def refused(*messages: str) -> tuple[str, CloseInfo]:
 MEDIA = '{"event":"media","media":{"track":"inbound","payload":"//8="}}'
 
 
-async def test_media_before_the_start_is_refused(autojump_clock: object) -> None:
+async def test_media_is_no_start(autojump_clock: object) -> None:
     problem, info = await refused('{"event":"connected"}', MEDIA)
-    assert problem == "twilio: audio or digits before the start of the stream"
-    assert (info.code, info.reason) == (1002, problem)
+    assert problem == (
+        "no start of the stream within 10 s; twilio: audio before the start of the stream"
+    )
+    assert info.code == 1008
+
+
+async def test_a_stream_that_cannot_be_carried_is_refused_at_once(autojump_clock: object) -> None:
+    began_at = trio.current_time()
+    problem, info = await refused(
+        '{"event":"start","start":{"streamSid":"MZ","callSid":"CA","mediaFormat":'
+        '{"encoding":"OPUS","sampleRate":48000}}}'
+    )
+    assert problem.startswith("twilio: audio as 'OPUS' at 48000 Hz; configure mu-law")
+    assert (info.code, info.reason) == (1002, problem[:100])
+    assert trio.current_time() == began_at
 
 
 async def test_who_never_starts_is_closed_in_time(autojump_clock: trio.testing.MockClock) -> None:

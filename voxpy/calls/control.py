@@ -45,6 +45,7 @@ from voxpy.engine.ports import (
     LegInfo,
     LegMessage,
     LegTone,
+    LegTrouble,
     Ringing,
 )
 from voxpy.engine.session import Session
@@ -277,6 +278,7 @@ class CallController:
             reason=event.reason,
             duration_s=round(duration_s, 3),
             **({"custom_data": self.custom_data} if self.custom_data else {}),
+            **({"counts": dict(event.counts)} if event.counts else {}),
         )
         self._move("TERMINATED")
         if self.incoming or self._connected_at is not None:
@@ -300,6 +302,10 @@ class CallController:
             feature.close()
         self._session.graph.remove(self.media)
         self._session.call_ended(self.call_id)
+
+    @_on.register
+    def _(self, event: LegTrouble) -> None:
+        self._session.trace.write("warning", event.kind, unit=self.call_id, text=event.text)
 
     @_on.register
     def _(self, event: LegTone) -> None:

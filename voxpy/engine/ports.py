@@ -28,6 +28,7 @@ __all__ = [
     "LegInfo",
     "LegMessage",
     "LegTone",
+    "LegTrouble",
     "NoDialer",
     "OpenStream",
     "OutgoingCall",
@@ -77,12 +78,26 @@ class LegEnded(LegEvent):
     """The leg is over, for whatever cause; nothing follows it.
 
     ``code`` is a SIP status (RFC 3261 section 21): 200 after a normal hang-up, 487 for a caller who
-    gave up, the rejection's code otherwise.
+    gave up, the rejection's code otherwise. ``counts`` are what was dropped or not understood on
+    the way, by kind.
     """
 
     code: int
     reason: str
     headers: Headers = attrs.field(factory=dict)
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class LegTrouble(LegEvent):
+    """Something that the far side sent was dropped, or it says that something is wrong.
+
+    The call goes on. Told at the first few times of each ``kind``, a fixed sentence; ``text`` says
+    more. How often it was in all comes with LegEnded.
+    """
+
+    kind: str
+    text: str
 
 
 @attrs.frozen(kw_only=True)

@@ -131,6 +131,8 @@ class RecordKeeper:
         call["duration_s"] = duration_s = entry.data["duration_s"]
         call["end_reason"] = {"code": entry.data["code"], "description": entry.data["reason"]}
         call["successful"] = duration_s > 0
+        if "counts" in entry.data:
+            call["counts"] = dict(entry.data["counts"])
         if entry.personal.get("custom_data"):
             numbers = self.record.personal["calls"].setdefault(entry.unit, {})
             numbers["custom_data"] = entry.personal["custom_data"]

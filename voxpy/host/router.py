@@ -130,6 +130,9 @@ class CallRouter:
         reason = end.reason if end is not None else EndReason.INTERNAL_ERROR
         self._metrics.add("voxpy_calls_ended", reason.value)
         self._metrics.add("voxpy_call_seconds", amount=took_s)
+        for call in hosted.record.calls:
+            for kind, number in call.get("counts", {}).items():
+                self._metrics.add("voxpy_call_troubles", kind, amount=number)
         write = partial(self._log.write, "error" if reason.is_error else "step", "call ended")
         detail = {"detail": end.detail} if end is not None and end.detail else {}
         session = hosted.context.session_id

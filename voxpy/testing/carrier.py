@@ -85,6 +85,6 @@ class CarrierPhone(ProviderPhone):
         """Lose the connection without a word."""
         self._socket.abort()
 
-    def say(self, message: str) -> None:
+    def say(self, message: str | bytes) -> None:
         """Send a message as it is."""
         self._socket.send(message)

@@ -16,9 +16,9 @@ from voxpy.audio.frame import PCMU, pcm16
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.serving import serve_media_stream
 from voxpy.channels.providers.events import Start
-from voxpy.channels.providers.provider import Message
+from voxpy.channels.providers.provider import Message, PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
-from voxpy.engine.ports import FirstAudio, LegConnected, LegEnded, LegEvent, LegTone
+from voxpy.engine.ports import FirstAudio, LegConnected, LegEnded, LegEvent, LegTone, LegTrouble
 from voxpy.errors import NotSupported, ScenarioError
 from voxpy.sockets import CloseInfo, FrameSocket, connect
 
@@ -133,14 +133,12 @@ async def test_a_provider_with_an_api_is_asked_to_release_the_line() -> None:
     assert len(wire.closed) == 1
 
 
-@pytest.mark.parametrize("how", ["broken", "lost", "abandoned"])
+@pytest.mark.parametrize("how", ["lost", "abandoned"])
 async def test_a_line_that_nobody_will_hang_up_any_more_is_released_once(how: str) -> None:
     released: list[Start] = []
     leg, _, reported = leg_of("plivo", release=released.append)
     leg.answer({})
     match how:
-        case "broken":
-            leg.receive('{"event":"media","media":{"payload":"%%"}}')
         case "lost":
             leg.line_closed(CloseInfo(1006, "connection lost", clean=False))
         case "abandoned":
@@ -204,6 +202,48 @@ async def test_what_a_phone_call_cannot_carry_is_refused_by_name() -> None:
         leg.send_message("hello")
     with pytest.raises(NotSupported, match="send_info"):
         leg.send_info("text/plain", "x", {})
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_call_outlives_every_odd_message(provider: str) -> None:
+    kind = PROVIDERS[provider]
+    side = kind.place(PhoneCall(call_id="c", caller="+1", callee="+2", format=kind.formats[0]))
+    opening = [
+        *side.opening(),
+        *([side.audio(kind.formats[0].silence)] * (kind.transport == "tcp")),
+    ]
+    stream, wire = kind.open_stream(), Wire()
+    odd: list[Message] = [b"\x44\x00\x00", *(m for m in opening if m is not None)]
+    if kind.transport == "websocket":
+        odd += ["no JSON", "[]", "null", '{"event":"media","type":"mark"}', "{" * 100]
+    for message in odd:
+        stream.receive(message)
+    before = stream.odd_messages
+    leg, reported = MediaStreamLeg(stream, wire), list[LegEvent]()
+    leg.bind(reported.append)
+    leg.answer({})
+    for message in odd:
+        leg.receive(message)
+    assert stream.odd_messages > before
+    assert wire.closed == []
+    leg.hangup({})
+    told = reported[-1]
+    assert isinstance(told, LegEnded)
+    assert told.counts == {"odd_messages": stream.odd_messages}
+    assert sum(isinstance(event, LegTrouble) for event in reported) == 1
+
+
+async def test_of_a_providers_own_problems_the_first_few_are_told() -> None:
+    leg, _, reported = leg_of("asterisk")
+    leg.answer({})
+    for n in range(1000):
+        leg.receive(orjson.dumps({"event": "ERROR", "error_text": f"{n}" * 1000}).decode())
+    leg.hangup({})
+    told = [event for event in reported if isinstance(event, LegTrouble)]
+    assert [event.text[0] for event in told] == list("01234")
+    assert max(len(event.text) for event in told) == 300
+    assert isinstance(reported[-1], LegEnded)
+    assert reported[-1].counts == {"problems": 1000}
 
 
 # -- sending ---------------------------------------------------------------------------------------
@@ -396,6 +436,25 @@ async def test_jambonz_is_given_its_subprotocol(autojump_clock: object) -> None:
 
     echo = await talk_to("jambonz", talk, subprotocols=["x", "audio.jambonz.org"])
     assert echo.reported[-1] == LegEnded(code=200, reason="Hung up by the caller")
+
+
+async def test_audio_before_the_start_costs_no_call(autojump_clock: object) -> None:
+    """As Asterisk sends it in one of ten calls."""
+
+    async def talk(socket: FrameSocket) -> None:
+        socket.send(bytes(320))
+        socket.send(orjson.dumps(STARTS["asterisk"]).decode())
+        await trio.sleep(0.1)
+        await socket.aclose()
+
+    echo = await talk_to("asterisk", talk)
+    assert LegConnected() in echo.reported
+    assert [e.text for e in echo.reported if isinstance(e, LegTrouble)] == [
+        "asterisk: audio before the start of the stream"
+    ]
+    assert echo.reported[-1] == LegEnded(
+        code=200, reason="Hung up by the caller", counts={"odd_messages": 1}
+    )
 
 
 async def test_a_provider_nobody_knows_is_refused_before_anything(autojump_clock: object) -> None:

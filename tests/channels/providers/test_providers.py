@@ -21,6 +21,7 @@ from voxpy.channels.providers.events import (
     Dtmf,
     Flow,
     MarkPlayed,
+    Odd,
     Problem,
     Start,
     Stop,
@@ -384,29 +385,51 @@ def test_voximplant_counts_messages_chunks_and_samples() -> None:
         ("twilio", js(**TWILIO_START), "twilio: a second start of the stream"),
         ("telnyx", js(event="media", media={"chunk": "x", "payload": B64}), "without a number"),
         ("telnyx", js(event="media", media={"chunk": "1" * 5000, "payload": B64}), "chunk without"),
+        ("twilio", js(event="dtmf", dtmf={"digit": "w"}), "a digit that no phone has: 'w'"),
+        ("vonage", js(event="websocket:dtmf", digit="w"), "a digit that no phone has: 'w'"),
+        ("asterisk", "NOT JSON", "no JSON: 'NOT JSON'"),
+        ("vonage", AUDIO[:159], "159 bytes of audio, half a sample"),
+        ("audiosocket", packet(0x02), "a packet of type 0x02"),
+        ("audiosocket", packet(0x04, b"?"), "a packet of type 0x04"),
+        ("audiosocket", packet(0x11, AUDIO), "a packet of type 0x11"),
+        ("audiosocket", packet(0x17, AUDIO), "a packet of type 0x17"),
+        ("audiosocket", packet(3, b"f"), "a digit that no phone has: 'f'"),
         ("audiosocket", packet(0x12, AUDIO), "another sample rate within the stream"),
         ("audiosocket", packet(0x44), "a packet of type 0x44"),
         ("audiosocket", packet(1, UUID_BYTES), "an identifier of 16 bytes, or a second one"),
         ("audiosocket", "text", "text on a byte stream"),
     ],
 )
-def test_a_message_that_cannot_be_is_refused(name: str, message: Message, problem: str) -> None:
+def test_a_message_that_cannot_be_is_dropped_and_counted(
+    name: str, message: Message, problem: str
+) -> None:
     stream = started(name)
-    with pytest.raises(RemoteProtocolError) as raised:
-        stream.receive(message)
-    assert problem in str(raised.value)
+    (event,) = stream.receive(message)
+    assert isinstance(event, Odd)
+    assert problem in event.problem
+    assert stream.odd_messages == 1
 
 
 @pytest.mark.parametrize("name", sorted(OPENING))
-def test_audio_before_the_start_is_refused(name: str) -> None:
+def test_audio_and_digits_before_the_start_are_dropped(name: str) -> None:
+    stream = PROVIDERS[name].open_stream()
     text = js(event="media", media={"payload": B64, "chunk": "1"})
     binary = name in ("vonage", "jambonz", "asterisk")
-    with pytest.raises(RemoteProtocolError):
-        PROVIDERS[name].open_stream().receive(
-            packet(0x10, AUDIO) if name == "audiosocket" else AUDIO if binary else text
-        )
+    (event,) = stream.receive(
+        packet(0x10, AUDIO) if name == "audiosocket" else AUDIO if binary else text
+    )
+    assert isinstance(event, Odd)
     with pytest.raises(LocalProtocolError, match="has not started"):
-        _ = PROVIDERS[name].open_stream().started
+        _ = stream.started
+    for message in OPENING[name]:
+        stream.receive(message)
+    assert stream.started.call_id == started(name).started.call_id
+
+
+def test_one_odd_packet_does_not_take_those_around_it() -> None:
+    wire = packet(0x10, AUDIO) + packet(0x02) + packet(3, b"f") + packet(3, b"5")
+    events = started("audiosocket").receive(wire)
+    assert [type(event) for event in events] == [Audio, Odd, Odd, Dtmf]
 
 
 @pytest.mark.parametrize(

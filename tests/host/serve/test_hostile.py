@@ -95,17 +95,16 @@ async def test_a_webhook_with_an_endless_body(hosting: Hosting, autojump_clock: 
 @pytest.mark.parametrize(
     ("messages", "code"),
     [
-        (["no json"], 1002),
+        (["no json"], 1008),
         (["x" * 300_000], 1009),
-        ([json.dumps({"event": "media", "media": {"payload": SILENCE}})], 1002),
-        ([json.dumps({"event": "start", "start": {}})], 1002),
-        ([b"\x00\x01"], 1002),
-        ([json.dumps({"event": "start", "start": START})] * 2, 1002),
-        ([json.dumps({"event": "start", "start": START}), "no json"], 1002),
+        ([json.dumps({"event": "media", "media": {"payload": SILENCE}})], 1008),
+        ([json.dumps({"event": "start", "start": {}})], 1008),
+        ([b"\x00\x01"], 1008),
+        ([json.dumps({"event": "start", "start": {**START, "mediaFormat": {}}})], 1002),
     ],
-    ids=["no json", "too long", "media first", "empty start", "binary", "start twice", "later"],
+    ids=["no json", "too long", "media first", "empty start", "binary", "no codec"],
 )
-async def test_streams_that_break_the_protocol(
+async def test_streams_that_become_no_call(
     hosting: Hosting, autojump_clock: object, messages: list[str | bytes], code: int
 ) -> None:
     async with hosting() as running, unharmed(running):
@@ -116,6 +115,21 @@ async def test_streams_that_break_the_protocol(
         assert bad.closed is not None
         assert bad.closed.code == code
         await running.until(lambda: running.calls == 1)
+
+
+async def test_odd_messages_leave_their_call_up(hosting: Hosting, autojump_clock: object) -> None:
+    start = json.dumps({"event": "start", "start": START})
+    async with hosting() as running, unharmed(running):
+        odd = await open_socket(running)
+        for message in (start, "no json", b"\x00", start):
+            odd.send(message)
+        await running.until(lambda: running.calls == 2)
+        await trio.sleep(15)
+        assert odd.closed is None
+        odd.close()
+        await running.until(lambda: running.calls == 1)
+        told = (await running.ask("GET", "/metrics")).text
+    assert 'voxpy_call_troubles_total{kind="odd_messages"} 3.0' in told
 
 
 async def test_a_frame_that_is_none(hosting: Hosting, autojump_clock: object) -> None:

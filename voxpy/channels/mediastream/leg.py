@@ -6,6 +6,7 @@ nothing there: audio flows towards the caller from either, and the caller's is h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from voxpy.channels.mediastream.audio import Inbound, Outbound
@@ -13,8 +14,16 @@ from voxpy.channels.mediastream.line import Line
 from voxpy.channels.providers import events as ev
 from voxpy.channels.providers.provider import MediaStream, Message
 from voxpy.engine import clock
-from voxpy.engine.ports import EarlyMedia, FirstAudio, LegConnected, LegEnded, LegEvent, LegTone
-from voxpy.errors import NotSupported, RemoteProtocolError
+from voxpy.engine.ports import (
+    EarlyMedia,
+    FirstAudio,
+    LegConnected,
+    LegEnded,
+    LegEvent,
+    LegTone,
+    LegTrouble,
+)
+from voxpy.errors import NotSupported
 from voxpy.media.unit import MediaPort
 from voxpy.sockets.terms import CloseInfo
 
@@ -25,12 +34,16 @@ Headers = Mapping[str, str]
 Release = Callable[[ev.Start], None]
 """Hangs a call up by the provider's API, without blocking; for those whose stream cannot."""
 
-PROTOCOL_ERROR = 1002
 NORMAL = 1000
 POLICY = 1008
 MOST_STUCK_TICKS = 250
 """Five seconds in which the caller hears nothing new; a network that pauses is back by then."""
 NOT_READING = "the provider does not read what it is sent"
+ODD_MESSAGE = "a message of the provider is odd"
+PROBLEM = "the provider reports a problem"
+LONGEST_TROUBLE = 300
+MOST_PROBLEMS_TOLD = 5
+"""Of one call; all are counted."""
 CALLER_HUNG_UP = "Hung up by the caller"
 
 
@@ -60,7 +73,6 @@ class MediaStreamLeg:
         self.headers: Headers = _headers(start)
         self.state = "alerting"
         self.wants_tones = False
-        self.problems: list[str] = []
         self.inbound = Inbound(start.format)
         self.outbound = Outbound(stream, line, clock.now)
         self.media = MediaPort(
@@ -73,6 +85,7 @@ class MediaStreamLeg:
         self._line = line
         self._release = release
         self._unheard = True
+        self._told: Counter[str] = Counter()
         self._held = False
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
@@ -145,13 +158,8 @@ class MediaStreamLeg:
     # -- what comes from the provider ------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
-        """Take a message; one that breaks the protocol ends the call."""
-        try:
-            events = self._stream.receive(message)
-        except RemoteProtocolError as error:
-            self.broken(str(error))
-            return
-        for event in events:
+        """Take a message; one that cannot be understood is dropped and counted."""
+        for event in self._stream.receive(message):
             self.handle(event)
 
     def handle(self, event: ev.StreamEvent) -> None:
@@ -167,16 +175,13 @@ class MediaStreamLeg:
                 self.outbound.mark_played(event.name)
             case ev.Flow():
                 self.outbound.may_send(event.may_send)
+            case ev.Odd():
+                self._trouble(ODD_MESSAGE, event.problem, most=1)
             case ev.Problem():
-                self.problems.append(event.text)
+                self._trouble(PROBLEM, event.text, most=MOST_PROBLEMS_TOLD)
             case ev.Stop():
                 self._over_there(event.reason)
                 self._line.close()
-
-    def broken(self, problem: str) -> None:
-        """End the call because the provider broke its protocol."""
-        self.abandon(PROTOCOL_ERROR, problem)
-        self._end(502, problem)
 
     def abandon(self, code: int, reason: str) -> None:
         """Let go of a call that cannot go on: close the stream, and release the line."""
@@ -215,6 +220,16 @@ class MediaStreamLeg:
             self._report(FirstAudio())
         self.inbound.put(event.data, event.sequence)
 
+    def _trouble(self, kind: str, text: str, *, most: int) -> None:
+        self._told[kind] += 1
+        if self._told[kind] <= most:
+            self._report(LegTrouble(kind=kind, text=text[:LONGEST_TROUBLE]))
+
+    def _counts(self) -> dict[str, int]:
+        """Return what was dropped and gone wrong, by kind; what never happened is left out."""
+        counts = {"odd_messages": self._stream.odd_messages, "problems": self._told[PROBLEM]}
+        return {kind: number for kind, number in counts.items() if number}
+
     def _open(self, state: str) -> None:
         self.state = state
         message = self._stream.answer()
@@ -247,7 +262,7 @@ class MediaStreamLeg:
             self.state = "ended"
             self.outbound.is_open = False
             self.inbound.clear()
-            self._report(LegEnded(code=code, reason=reason))
+            self._report(LegEnded(code=code, reason=reason, counts=self._counts()))
 
 
 class _FarEnd:

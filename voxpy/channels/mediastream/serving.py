@@ -10,8 +10,8 @@ import trio
 from voxpy.channels.listener import Runs
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
-from voxpy.channels.providers.events import Start
-from voxpy.channels.providers.provider import MediaStream, Message, Provider
+from voxpy.channels.providers.events import Odd, Start
+from voxpy.channels.providers.provider import MediaStream, Message, Provider, UnusableStream
 from voxpy.channels.providers.table import find_provider
 from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import Upgrade, receive_upgrade
@@ -78,6 +78,8 @@ class _Arrival:
     def __init__(self, line: Line, stream: MediaStream, release: Callable[[Start], None]) -> None:
         self.leg: MediaStreamLeg | None = None
         self.problem = ""
+        self.odd = ""
+        """What was odd last, of what came before the start."""
         self.settled = trio.Event()
         self._line = line
         self._stream = stream
@@ -90,13 +92,17 @@ class _Arrival:
             info = await self._line.run()
         if self.leg is not None:
             self.leg.line_closed(info)
-        self.problem = self.problem or f"closed before the start of the stream ({info.code})"
+        self.no_call(f"closed before the start of the stream ({info.code})")
         self.settled.set()
+
+    def no_call(self, why: str) -> None:
+        """Note why no call came of the line, unless that is known."""
+        self.problem = self.problem or (f"{why}; {self.odd}" if self.odd else why)
 
     def _receive(self, message: Message) -> None:
         try:
             events = self._stream.receive(message)
-        except RemoteProtocolError as error:
+        except UnusableStream as error:
             self.problem = str(error)
             self._line.close(PROTOCOL_ERROR, self.problem[:100])
             self.settled.set()
@@ -105,9 +111,13 @@ class _Arrival:
             if isinstance(event, Start):
                 self.leg = MediaStreamLeg(self._stream, self._line, release=self._release)
                 self._line.on_message = self.leg.receive
+                if self.odd:
+                    self.leg.handle(Odd(self.odd))
                 self.settled.set()
             elif self.leg is not None:
                 self.leg.handle(event)
+            elif isinstance(event, Odd):
+                self.odd = event.problem
 
 
 async def serve_line(
@@ -136,7 +146,7 @@ async def serve_line(
             with trio.move_on_after(start_s):
                 await arrival.settled.wait()
             if arrival.leg is None:
-                arrival.problem = arrival.problem or f"no start of the stream within {start_s:g} s"
+                arrival.no_call(f"no start of the stream within {start_s:g} s")
                 line.close(NOT_STARTED, "no start of the stream")
             else:
                 await _session(arrival.leg, make_session).run()

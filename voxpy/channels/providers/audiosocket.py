@@ -25,6 +25,7 @@ from voxpy.channels.providers.provider import (
     PhoneCall,
     Provider,
 )
+from voxpy.errors import RemoteProtocolError
 
 __all__ = ["PROVIDER", "AudioSocketCarrier", "AudioSocketStream"]
 
@@ -71,9 +72,13 @@ class AudioSocketStream(MediaStream):
         raise self.wrong("text on a byte stream")
 
     def _binary(self, message: bytes) -> Sequence[StreamEvent]:
-        return [
-            event for kind, body in self._packets.of(message) for event in self._told(kind, body)
-        ]
+        events: list[StreamEvent] = []
+        for kind, body in self._packets.of(message):
+            try:
+                events += self._told(kind, body)
+            except RemoteProtocolError as error:  # of this packet, not of those around it
+                events.append(self.odd(error))
+        return events
 
     def _told(self, kind: int, body: bytes) -> list[StreamEvent]:
         if kind == IDENTIFIER:

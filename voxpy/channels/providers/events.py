@@ -19,6 +19,7 @@ __all__ = [
     "Ignored",
     "Mark",
     "MarkPlayed",
+    "Odd",
     "Play",
     "PlayDigits",
     "Problem",
@@ -97,6 +98,13 @@ class Problem(StreamEvent):
     """The provider says that something is wrong, in its own words; the stream goes on."""
 
     text: str
+
+
+@attrs.frozen
+class Odd(StreamEvent):
+    """A message that cannot be, or not now; it is dropped, and the stream goes on."""
+
+    problem: str
 
 
 @attrs.frozen

@@ -48,7 +48,7 @@ class JambonzStream(MediaStream):
 
     def _start(self, value: Mapping[str, Any]) -> Start:
         if value.get("mixType", "mono") != "mono":
-            raise self.wrong(f"mixType is {value['mixType']!r}; it must be 'mono'")
+            raise self.unusable(f"mixType is {value['mixType']!r}; it must be 'mono'")
         call_id = self.text(value, "callSid")
         return self.begun(
             call_id=call_id,

@@ -23,6 +23,7 @@ from voxpy.channels.providers.events import (
     Audio,
     Dtmf,
     HostEvent,
+    Odd,
     Play,
     Start,
     Stop,
@@ -39,7 +40,14 @@ from voxpy.channels.providers.http import (
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 from voxpy.text import json
 
-__all__ = ["Carrier", "MediaStream", "Message", "PhoneCall", "Provider"]
+__all__ = [
+    "Carrier",
+    "MediaStream",
+    "Message",
+    "PhoneCall",
+    "Provider",
+    "UnusableStream",
+]
 
 Message = str | bytes
 """A WebSocket message: text or binary. Of a provider on TCP, any piece of the byte stream."""
@@ -128,6 +136,10 @@ class PhoneCall:
         return {"from": self.caller, "to": self.callee, **self.parameters}
 
 
+class UnusableStream(RemoteProtocolError):
+    """The stream cannot become a call as it is set up: somebody must change that."""
+
+
 class _Role:
     """What both roles need to read the other's messages."""
 
@@ -160,11 +172,9 @@ class _Role:
         return part
 
     def optional(self, value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        """Return an object inside a message, empty if it is absent or null.
-
-        Raises RemoteProtocolError if something else stands in its place.
-        """
-        return {} if value.get(name) is None else self.part(value, name)
+        """Return an object inside a message, empty if there is none."""
+        part = value.get(name)
+        return part if isinstance(part, dict) else {}
 
     def text(self, value: Mapping[str, Any], name: str) -> str:
         """Return a string inside a message, of a number its digits. Raises RemoteProtocolError."""
@@ -193,24 +203,54 @@ class MediaStream(_Role, ABC):
 
     ``query`` are the parameters of the address the provider called; those of its start message
     come before them.
+
+    Providers are sloppy, and a call must not end for it: what cannot be understood, or comes before
+    the start or twice, becomes an ``Odd`` and is counted in ``odd_messages``. What is strict about
+    a stream, because it protects the host, is its size, and that stands in the socket's limits.
     """
 
     def __init__(self, provider: Provider, query: Mapping[str, str] | None = None) -> None:
         super().__init__(provider)
         self._query = dict(query or {})
+        self._sample_bytes = 1
         self.start: Start | None = None
+        self.odd_messages = 0
 
     # -- in ----------------------------------------------------------------------------------------
 
     def receive(self, message: Message) -> Sequence[StreamEvent]:
-        """Return what a message says. Raises RemoteProtocolError for one that cannot be."""
-        events = self._text(message) if isinstance(message, str) else self._binary(message)
-        for event in events:
-            if isinstance(event, Start):
-                self._begin(event)
-            elif self.start is None and isinstance(event, Audio | Dtmf):
-                raise self.wrong("audio or digits before the start of the stream")
-        return events
+        """Return what a message says.
+
+        Raises UnusableStream for a start that no call can come of; nothing after the start raises.
+        """
+        try:
+            events = self._text(message) if isinstance(message, str) else self._binary(message)
+        except RemoteProtocolError as error:
+            if self.start is None and isinstance(error, UnusableStream):
+                raise
+            return (self.odd(error),)
+        return [self._checked(event) for event in events]
+
+    def _checked(self, event: StreamEvent) -> StreamEvent:
+        """Return an event, or what is odd about it at this point of the stream."""
+        if isinstance(event, Audio):
+            if self.start is None:
+                return self.odd(self.wrong("audio before the start of the stream"))
+            if len(event.data) % self._sample_bytes:
+                return self.odd(self.wrong(f"{len(event.data)} bytes of audio, half a sample"))
+        elif isinstance(event, Dtmf):
+            if self.start is None:
+                return self.odd(self.wrong("a digit before the start of the stream"))
+        elif isinstance(event, Start):
+            if self.start is not None:
+                return self.odd(self.wrong("a second start of the stream"))
+            self._begin(event)
+        return event
+
+    def odd(self, error: RemoteProtocolError) -> Odd:
+        """Count a message that is dropped."""
+        self.odd_messages += 1
+        return Odd(str(error))
 
     @abstractmethod
     def _text(self, message: str) -> Sequence[StreamEvent]: ...
@@ -219,9 +259,8 @@ class MediaStream(_Role, ABC):
         return (Audio(message),)
 
     def _begin(self, start: Start) -> None:
-        if self.start is not None:
-            raise self.wrong("a second start of the stream")
         self.start = start
+        self._sample_bytes = start.format.sample_bytes
 
     # -- out ---------------------------------------------------------------------------------------
 
@@ -265,7 +304,7 @@ class MediaStream(_Role, ABC):
         raise self.wrong(f"a digit that no phone has: {_quoted(digit)}")
 
     def format_of(self, encoding: object, rate_hz: object) -> Format:
-        """Return the Format a provider names. Raises RemoteProtocolError for one we do not carry.
+        """Return the Format a provider names. Raises UnusableStream for one we do not carry.
 
         Names are compared without regard to case or an ``audio/x-`` in front.
         """
@@ -280,10 +319,14 @@ class MediaStream(_Role, ABC):
                 return pcm16(rate)
         except ValueError:
             pass
-        raise self.wrong(
+        raise self.unusable(
             f"audio as {_quoted(encoding)} at {_quoted(rate_hz)} Hz; configure mu-law or A-law at "
             "8000 Hz or linear PCM"
         )
+
+    def unusable(self, problem: str) -> UnusableStream:
+        """Return the error that says what must be set up otherwise."""
+        return UnusableStream(f"{self.provider.name}: {problem}")
 
     def begun(
         self,
