@@ -24,7 +24,7 @@ from voxpy.audio.convert import Converter
 from voxpy.audio.frame import Format
 from voxpy.audio.mix import audible
 from voxpy.errors import ScenarioError
-from voxpy.media.unit import Carrier, MediaPort, Mixer
+from voxpy.media.unit import Carrier, MediaPort, Mixer, Source
 
 __all__ = ["Flow", "MediaGraph", "Stage", "Tap"]
 
@@ -55,7 +55,7 @@ class _Sent:
     """A frame on its way to carriers: as it was pulled and converted, and when it plays."""
 
     frame: bytes
-    made: dict[Format, bytes]
+    made: dict[Format, bytes] | None
     due_tick: int
 
 
@@ -64,43 +64,56 @@ class _Node:
     """One source with the sinks it feeds."""
 
     port: MediaPort
-    targets: list[MediaPort] = attrs.field(factory=list)
+    source: Source
+    targets: tuple[MediaPort, ...] = ()
     flow: Flow = attrs.field(factory=Flow)
+    stages: tuple[Stage, ...] = ()
     converters: dict[tuple[Format, Format], Converter] = attrs.field(factory=dict)
-    carriers: list[Carrier] = attrs.field(factory=list)
+    carriers: tuple[Carrier, ...] = ()
     on_the_way: deque[_Sent] = attrs.field(factory=deque)
+    more_waits: bool = True
+    """The source may have more than there was room for: worth asking again at the next tick."""
     quiet_ticks: int = 0
 
-    def add(self, target: MediaPort) -> None:
-        self.targets.append(target)
-        if target.carrier is not None:
-            self.carriers.append(target.carrier)
-
-    def drop(self, target: MediaPort) -> None:
-        self.targets.remove(target)
-        if target.carrier is not None:
-            self.carriers.remove(target.carrier)
+    def lead_to(self, *targets: MediaPort) -> None:
+        """Feed these and no others."""
+        self.targets = targets
+        self.carriers = tuple(t.carrier for t in targets if t.carrier is not None)
+        self.more_waits = True
 
     def room_frames(self) -> int:
         """Return how many frames may be sent ahead of time now."""
-        room = 0
-        for n, carrier in enumerate(self.carriers):
-            its_room = carrier.room_frames()
-            room = its_room if n == 0 else min(room, its_room)
-        return room - len(self.on_the_way)
+        if len(self.carriers) == 1:
+            return self.carriers[0].room_frames() - len(self.on_the_way)
+        rooms = [carrier.room_frames() for carrier in self.carriers]
+        return min(rooms, default=0) - len(self.on_the_way)
 
     def count_quiet(self, quiet: bool) -> None:
         self.quiet_ticks = self.quiet_ticks + 1 if quiet else 0
         if self.quiet_ticks == GAP_TICKS:
             self.converters.clear()
 
-    def converted(self, frame: bytes, source: Format, target: Format) -> bytes:
-        if source == target:
-            return frame
+    def converted(
+        self, frame: bytes, source: Format, target: Format, made: dict[Format, bytes]
+    ) -> bytes:
+        """Return a frame in another format; a converter has a memory and must see each once."""
+        out = made.get(target)
+        if out is not None or source == target:
+            return frame if out is None else out
         converter = self.converters.get((source, target))
         if converter is None:
             converter = self.converters[source, target] = Converter(source, target)
-        return converter.convert(frame)
+        made[target] = out = converter.convert(frame)
+        return out
+
+
+@attrs.frozen(eq=False)
+class _Plan:
+    """Who is stepped in a tick, in order. Made anew when links change, not for every tick."""
+
+    sources: tuple[tuple[MediaPort, _Node], ...]
+    mixed: tuple[_Node, ...]
+    ends: tuple[tuple[MediaPort, list[Tap]], ...]
 
 
 class MediaGraph:
@@ -113,16 +126,22 @@ class MediaGraph:
         self._mixers: list[Mixer] = []
         self._kept: set[MediaPort] = set()
         self._stages: dict[MediaPort, list[Stage]] = {}
+        self._plan: _Plan | None = None
         self._ticks = 0
 
     def attach(self, port: MediaPort) -> None:
         """Step ``port`` every tick, linked or not: a leg is always drained and fed silence."""
         self._attached.setdefault(port, [])
+        if port.source is not None:
+            self._node(port, port.source)
+        self._plan = None
 
     def keep(self, port: MediaPort) -> None:
         """Pull ``port`` every tick although nobody may hear it: a player plays on all the same."""
+        assert port.source is not None
         self._kept.add(port)
-        self._nodes.setdefault(port, _Node(port))
+        self._node(port, port.source)
+        self._plan = None
 
     @property
     def attached(self) -> tuple[MediaPort, ...]:
@@ -143,7 +162,19 @@ class MediaGraph:
         """
         stages = self._stages.setdefault(port, [])
         stages.append(stage)
-        return lambda: stages.remove(stage) if stage in stages else None
+        self._tell_stages(port)
+
+        def take_out() -> None:
+            if stage in stages:
+                stages.remove(stage)
+                self._tell_stages(port)
+
+        return take_out
+
+    def _tell_stages(self, port: MediaPort) -> None:
+        if (node := self._nodes.get(port)) is not None:
+            node.stages = tuple(self._stages.get(port, ()))
+            node.more_waits = True
 
     def add_mixer(self, mixer: Mixer) -> None:
         """Let ``mixer`` add up what it hears, every tick; its ports are linked as any others."""
@@ -162,10 +193,10 @@ class MediaGraph:
 
         Raises ScenarioError if the one cannot send or the other cannot receive.
         """
+        sends = source.source is not None
         if source.source is None or target.sink is None:
             for port in (source, target):
                 self._release(port)  # one made for this link would stay for ever
-            sends = source.source is not None
             problem = f"{target.name} receives" if sends else f"{source.name} sends"
             raise ScenarioError(f"{problem} no media")
         previous = self._feeds.get(target)
@@ -174,8 +205,9 @@ class MediaGraph:
         if previous is not None:
             self._unlink(previous, target)
         self._feeds[target] = source
-        node = self._nodes.setdefault(source, _Node(source))
-        node.add(target)
+        self._plan = None
+        node = self._node(source, source.source)
+        node.lead_to(*node.targets, target)
         self._bring_up(node, target)
         if previous is not None:
             self._release(previous)
@@ -188,10 +220,18 @@ class MediaGraph:
         self._release(source)
         self._release(target)
 
+    def _node(self, port: MediaPort, source: Source) -> _Node:
+        node = self._nodes.get(port)
+        if node is None:
+            node = self._nodes[port] = _Node(port, source)
+            node.stages = tuple(self._stages.get(port, ()))
+        return node
+
     def _unlink(self, source: MediaPort, target: MediaPort) -> None:
+        self._plan = None
         del self._feeds[target]
         node = self._nodes[source]
-        node.drop(target)
+        node.lead_to(*(t for t in node.targets if t is not target))
         if node.on_the_way and target.carrier is not None:
             target.carrier.clear()
         if node.on_the_way and not node.targets:
@@ -203,6 +243,7 @@ class MediaGraph:
     def _release(self, port: MediaPort) -> None:
         """Let a mixer forget a port of its own that nothing is linked to any more."""
         if port.mixer is not None and not self.linked(port):
+            self._plan = None
             self._nodes.pop(port, None)
             port.mixer.leave(port)
 
@@ -213,7 +254,8 @@ class MediaGraph:
 
     def remove(self, port: MediaPort) -> None:
         """Forget a port and all its links."""
-        for target in list(self._nodes[port].targets) if port in self._nodes else ():
+        self._plan = None
+        for target in self._nodes[port].targets if port in self._nodes else ():
             self.disconnect(port, target)
         if port in self._feeds:
             self.disconnect(self._feeds[port], port)
@@ -234,23 +276,17 @@ class MediaGraph:
     def tick(self, now: float) -> None:
         """Move 20 ms of audio through every link."""
         self._ticks += 1
-        for port in self._attached:
-            if port.source is not None and port not in self._nodes:
-                self._nodes[port] = _Node(port)
+        plan = self._plan or self._make_plan()
         heard: dict[MediaPort, bytes] = {}
         said: dict[MediaPort, bytes] = {}
-        mixed: list[_Node] = []
-        for port, node in list(self._nodes.items()):
-            if port.mixer is not None:
-                mixed.append(node)
-            elif node.targets or port in self._attached or port in self._kept:
-                said[port] = self._step(node, heard, now)
+        for port, node in plan.sources:
+            said[port] = self._step(node, heard, now)
         for mixer in tuple(self._mixers):
             mixer.mix()
-        for node in mixed:
+        for node in plan.mixed:
             if node.targets:
                 self._step(node, heard, now)
-        for port, taps in list(self._attached.items()):
+        for port, taps in plan.ends:
             if port.sink is not None and port not in heard:
                 heard[port] = port.sink.format.silence
                 if port.carrier is None or port.carrier.needs_silence:
@@ -258,92 +294,108 @@ class MediaGraph:
             for tap in tuple(taps):
                 tap(said.get(port, b""), heard.get(port, b""))
 
+    def _make_plan(self) -> _Plan:
+        nodes = self._nodes.items()
+        self._plan = plan = _Plan(
+            sources=tuple(
+                (port, node)
+                for port, node in nodes
+                if port.mixer is None
+                and (node.targets or port in self._attached or port in self._kept)
+            ),
+            mixed=tuple(node for port, node in nodes if port.mixer is not None),
+            ends=tuple(self._attached.items()),
+        )
+        return plan
+
     def _step(self, node: _Node, heard: dict[MediaPort, bytes], now: float) -> bytes:
-        source = node.port.source
-        assert source is not None  # connect() and tick() only make nodes for ports that send
-        sent = self._due(node)
-        pulled = sent.frame if sent is not None else None
-        waiting = bool(node.on_the_way)
-        if sent is None and not waiting:
-            pulled = source.pull()
-        fmt = source.format
+        """Pull a source, or let play what was sent ahead; give it to whoever has not got it."""
+        fmt, waiting = node.source.format, node.on_the_way
+        sent: _Sent | None = None
+        if not waiting:
+            pulled, in_time = node.source.pull(), True
+        else:  # the carriers have their frame already
+            pulled, in_time = None, False
+            if waiting[0].due_tick <= self._ticks:
+                assert node.port.ahead is not None
+                node.port.ahead.advance()
+                sent = waiting.popleft()
+                pulled = sent.frame
         frame = fmt.silence if pulled is None else pulled
         if pulled is not None:
-            node.flow.frames += 1
-            node.flow.last_frame_at = now
+            flow = node.flow
+            flow.frames += 1
+            flow.last_frame_at = now
             if self._ticks % AUDIBLE_EVERY_TICKS == 0 and audible(frame, fmt):
-                node.flow.last_audible_at = now
-        if sent is None:
-            for stage in tuple(self._stages.get(node.port, ())):
+                flow.last_audible_at = now
+        if node.stages and sent is None:
+            for stage in node.stages:
                 frame = stage(frame, fmt)
         quiet = pulled is None and frame is fmt.silence
-        made = {} if sent is None else sent.made
-        for target in tuple(node.targets):
-            assert target.sink is not None
-            wanted = target.sink.format
-            if quiet and target.carrier is not None and not target.carrier.needs_silence:
+        made = None if sent is None else sent.made
+        for target in node.targets:
+            sink, carrier = target.sink, target.carrier
+            assert sink is not None
+            out, wanted = frame, sink.format
+            if quiet and carrier is not None and not carrier.needs_silence:
                 heard[target] = wanted.silence
                 continue
-            heard[target] = self._made(node, frame, fmt, wanted, made)
-            if target.carrier is None or not (sent is not None or waiting):
-                target.sink.push(heard[target])
+            if wanted is not fmt:
+                made = {} if made is None else made
+                out = node.converted(frame, fmt, wanted, made)
+            heard[target] = out
+            if in_time or carrier is None:
+                sink.push(out)
         if node.carriers:
             node.count_quiet(quiet)
-            self._pump(node)
+            if node.more_waits:
+                self._pump(node)
         return frame
-
-    def _made(
-        self, node: _Node, frame: bytes, fmt: Format, wanted: Format, made: dict[Format, bytes]
-    ) -> bytes:
-        """Return the frame as ``wanted``; a converter has a memory and must see each frame once."""
-        if wanted is fmt:
-            return frame
-        out = made.get(wanted)
-        if out is None:
-            out = made[wanted] = node.converted(frame, fmt, wanted)
-        return out
 
     # -- ahead of time ---------------------------------------------------------------------------
 
-    def _due(self, node: _Node) -> _Sent | None:
-        """Return the frame that was sent ahead and plays in this tick, if there is one."""
-        if not node.on_the_way or node.on_the_way[0].due_tick > self._ticks:
-            return None
-        assert node.port.ahead is not None
-        node.port.ahead.advance()
-        return node.on_the_way.popleft()
-
     def _bring_up(self, node: _Node, target: MediaPort) -> None:
         """Let a new target have what is on its way, and the source send more at once."""
-        source, ahead = node.port.source, node.port.ahead
-        if source is None or ahead is None or target.sink is None:
+        ahead, sink = node.port.ahead, target.sink
+        if ahead is None or sink is None:
             return
         ahead.on_audio = partial(self._pump, node)
         ahead.on_cut = partial(self._cut, node)
         for sent in node.on_the_way:
-            out = self._made(node, sent.frame, source.format, target.sink.format, sent.made)
+            out, fmt = sent.frame, node.source.format
+            if sink.format is not fmt:
+                sent.made = {} if sent.made is None else sent.made
+                out = node.converted(out, fmt, sink.format, sent.made)
             if target.carrier is not None:
-                target.sink.push(out)
+                sink.push(out)
         self._pump(node)
 
     def _pump(self, node: _Node) -> None:
         """Send ahead whatever there is room for."""
         ahead = node.port.ahead
-        if ahead is None or self._stages.get(node.port):
+        if ahead is None or node.stages or not node.carriers:
             return
         room = node.room_frames()
-        while room > 0 and (frame := ahead.pull_ahead()) is not None:
+        node.more_waits = True
+        while room > 0:
+            frame = ahead.pull_ahead()
+            if frame is None:
+                node.more_waits = False  # until it says that there is more
+                return
             self._send(node, frame, ahead.format)
             room -= 1
 
     def _send(self, node: _Node, frame: bytes, fmt: Format) -> None:
-        made: dict[Format, bytes] = {}
+        made: dict[Format, bytes] | None = None
         for target in node.targets:
-            assert target.sink is not None
-            out = self._made(node, frame, fmt, target.sink.format, made)
+            sink, out = target.sink, frame
+            assert sink is not None
+            if sink.format is not fmt:
+                made = {} if made is None else made
+                out = node.converted(frame, fmt, sink.format, made)
             if target.carrier is not None:
-                target.sink.push(out)
-        due = self._ticks + 1 + max(carrier.behind_frames for carrier in node.carriers)
+                sink.push(out)
+        due = self._ticks + 1 + max([carrier.behind_frames for carrier in node.carriers])
         node.on_the_way.append(_Sent(frame, made, due))
 
     def _cut(self, node: _Node) -> None:
