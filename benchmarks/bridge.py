@@ -28,7 +28,7 @@ from typing import Any
 
 import attrs
 
-from voxpy.lab.bench.figures import Spread, Window, lateness
+from voxpy.lab.bench.capacity import Spread, Window, lateness
 from voxpy.lab.bench.picture import lateness_svg
 from voxpy.lab.bench.processes import Part
 

@@ -29,7 +29,7 @@ from tempfile import TemporaryDirectory
 import attrs
 import httpx
 
-from voxpy.lab.bench.figures import Spread, Window, lateness
+from voxpy.lab.bench.capacity import Spread, Window, lateness
 from voxpy.lab.bench.framing import text_frame, upgrade_request
 from voxpy.lab.bench.processes import Part, Served
 

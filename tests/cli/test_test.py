@@ -72,7 +72,7 @@ def test_every_bad_script_is_named_before_anything_runs(folder: Path) -> None:
     (folder / "worse.yaml").write_text("steps: 5\n")
     ran = run(".")
     assert ran.exit_code == 2
-    assert "bad.yaml:6: unknown key 'lgo'; did you mean 'log'?" in ran.output
+    assert "bad.yaml:6: expect has no 'lgo'; did you mean 'log'?" in ran.output
     assert "worse.yaml:1: `steps:` must be a list" in ran.output
     assert not (folder / ".voxpy").exists()
 

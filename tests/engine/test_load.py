@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.engine.clock import HALF_WINDOW_S, Load, LoadMeter
+from voxpy.engine.clock import HALF_WINDOW_S, Load, LoadMeter, percentile
 
 
 def note(meter: LoadMeter, now_s: float, late_s: float = 0.0, skipped: int = 0) -> None:
@@ -57,3 +59,13 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     assert meter.read(HALF_WINDOW_S * 2).late_max_s == 0.0
     assert meter.read(HALF_WINDOW_S * 2).ticks == 1
     assert meter.read(HALF_WINDOW_S * 9) == Load()
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    values = [300.0, 100.0, 200.0, 400.0]
+    assert [percentile(values, share) for share in (0, 0.25, 0.5, 0.51, 0.95, 1)] == [
+        100, 100, 200, 300, 400, 400,
+    ]  # fmt: skip
+    assert percentile((1.0, 2.0, 3.0), 0.99, counts=(990, 10, 0)) == 1.0
+    assert percentile((1.0, 2.0, 3.0), 0.991, counts=(990, 10, 0)) == 2.0
+    assert math.isnan(percentile([], 0.5))

@@ -89,8 +89,7 @@ def _engines() -> Any:
 
 
 def _show(outcome: Any) -> None:
-    from voxpy.lab.replay.comparing import compared
-    from voxpy.lab.replay.picture import excerpt
+    from voxpy.lab.replay.comparing import compared, excerpt
 
     recording, difference = outcome.recording, outcome.difference
     for gap in recording.gaps:

@@ -100,7 +100,7 @@ def command(ctx: click.Context, /, *, paths: tuple[Path, ...], **options: Any) -
 
         click.echo(orjson.dumps(suite_json(reports), option=orjson.OPT_INDENT_2).decode())
     else:
-        from voxpy.lab.suite.table import show_summary
+        from voxpy.lab.suite.report import show_summary
 
         show_summary(console, reports)
     ctx.exit(EXIT_FAILED if any(r.outcome != "passed" for r in reports) else 0)
@@ -153,8 +153,8 @@ def _run_options(options: dict[str, Any]) -> Any:
 
 
 def _update(console: Any, cases: list[Path], run: Any) -> None:
+    from voxpy.lab.suite.casefile import update_script
     from voxpy.lab.suite.running import update_case
-    from voxpy.lab.suite.updating import update_script
 
     for path in cases:
         changed = update_script(path, update_case(path, run))
@@ -162,8 +162,8 @@ def _update(console: Any, cases: list[Path], run: Any) -> None:
 
 
 def _run(console: Any, cases: list[Path], run: Any, options: dict[str, Any]) -> list[Any]:
-    from voxpy.lab.suite.pool import run_cases
-    from voxpy.lab.suite.table import show_failure
+    from voxpy.lab.suite.report import show_failure
+    from voxpy.lab.suite.running import run_cases
 
     total = len(cases) * options["repeat"]
     reports: list[Any] = []

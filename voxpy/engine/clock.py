@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import attrs
@@ -30,6 +30,7 @@ __all__ = [
     "is_virtual",
     "now",
     "off_loop",
+    "percentile",
     "wall",
 ]
 
@@ -179,8 +180,8 @@ class LoadMeter:
         return Load(
             ticks=one.ticks + two.ticks,
             skipped=one.skipped + two.skipped,
-            late_p50_s=min(late_max_s, _percentile_s(counts, 0.50)),
-            late_p99_s=min(late_max_s, _percentile_s(counts, 0.99)),
+            late_p50_s=min(late_max_s, percentile((*EDGES_S, math.inf), 0.5, counts)),
+            late_p99_s=min(late_max_s, percentile((*EDGES_S, math.inf), 0.99, counts)),
             late_max_s=late_max_s,
             tick_share=(one.ticking_s + two.ticking_s) / elapsed_s if elapsed_s else 0.0,
             core_share=(one.cpu_s + two.cpu_s) / elapsed_s if elapsed_s else 0.0,
@@ -194,14 +195,22 @@ class LoadMeter:
             self._began_s = now_s
 
 
-def _percentile_s(counts: list[int], share: float) -> float:
-    """Return the upper bound of the bucket in which ``share`` of all is reached."""
-    wanted, seen = share * sum(counts), 0
-    for edge_s, count in zip((*EDGES_S, math.inf), counts, strict=True):
+def percentile(values: Iterable[float], share: float, counts: Iterable[int] | None = None) -> float:
+    """Return the smallest of ``values`` that ``share`` of all do not exceed (the nearest rank).
+
+    ``counts`` says of each value, in ascending order, how often it came. NaN of nothing.
+    """
+    pairs = (
+        [(v, 1) for v in sorted(values)]
+        if counts is None
+        else list(zip(values, counts, strict=True))
+    )
+    wanted, seen = share * sum(count for _, count in pairs), 0
+    for value, count in pairs:
         seen += count
-        if count and seen >= wanted:
-            return edge_s
-    return 0.0
+        if count and seen >= wanted - 1e-9:
+            return value
+    return math.nan
 
 
 @attrs.frozen

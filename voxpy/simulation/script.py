@@ -5,6 +5,7 @@ How their authors write them is in ``callerfile``; what they can do is the table
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -30,6 +31,10 @@ class LineOptions:
     jitter_ms: float = 0.0
     noise_dbfs: float | None = None
     seed: int = 1
+
+    def varied(self, seed: int) -> LineOptions:
+        """Return the same line on another day."""
+        return attrs.evolve(self, seed=self.seed + seed)
 
     def lines(self) -> tuple[Line, Line]:
         """Return the line towards the session and the one towards the person."""
@@ -96,6 +101,22 @@ class CallerScript:
     def all_steps(self) -> tuple[Step, ...]:
         """Everything it may do, in order."""
         return self.steps
+
+    def varied(self, seed: int) -> CallerScript:
+        """Return the same caller on another day.
+
+        Seed 0 is the script as it is written. With any other the caller hesitates before it speaks
+        and presses keys, pauses and breaks in earlier or later, and the line loses other packets.
+        """
+        if seed == 0:
+            return self
+        lots = random.Random(seed)
+        return attrs.evolve(
+            self,
+            steps=tuple(varied for step in self.steps for varied in step.varied(lots)),
+            line=self.line.varied(seed),
+            callees=tuple(attrs.evolve(c, line=c.line.varied(seed)) for c in self.callees),
+        )
 
 
 Script = CallerScript | CalleeScript

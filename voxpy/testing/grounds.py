@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,9 +12,8 @@ import trio
 from voxpy.engine import clock
 from voxpy.errors import VoxpyError
 from voxpy.sockets.memory import MemoryDialer
-from voxpy.testing.leftovers import system_tasks, tasks_of
 
-__all__ = ["Grounds", "Serve"]
+__all__ = ["Grounds", "Serve", "system_tasks", "tasks_of"]
 
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 """The far side of one connection: speaks over the stream, and closes it in the end."""
@@ -123,3 +122,19 @@ def _holds_cancelled(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(trio.Cancelled) is not None
     return isinstance(error, trio.Cancelled)
+
+
+def tasks_of(nurseries: Iterable[trio.Nursery]) -> set[trio.lowlevel.Task]:
+    """Return every task in these nurseries, and in theirs."""
+    found: set[trio.lowlevel.Task] = set()
+    for nursery in nurseries:
+        for task in nursery.child_tasks:
+            found |= {task} | tasks_of(task.child_nurseries)
+    return found
+
+
+def system_tasks() -> set[trio.lowlevel.Task]:
+    """Return the tasks that belong to the loop itself: what no nursery of ours would wait for."""
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    return {task for nursery in root.child_nurseries for task in nursery.child_tasks}

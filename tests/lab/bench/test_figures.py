@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from xml.etree import ElementTree
 
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.lab.bench.capacity import Point, most_calls
-from voxpy.lab.bench.figures import Spread, lateness, percentile
+from voxpy.lab.bench.capacity import Point, Spread, lateness, most_calls
 from voxpy.lab.bench.framing import (
     CLOSE,
     TEXT,
@@ -58,9 +56,6 @@ def test_the_most_calls_are_those_before_anything_went_wrong() -> None:
 
 
 def test_percentiles() -> None:
-    assert math.isnan(percentile([], 0.5))
-    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert percentile(range(100), 0.99) == 99
     assert Spread.of([0.001, 0.002, 0.003]) == Spread(2.0, 3.0, 3.0)
 
 

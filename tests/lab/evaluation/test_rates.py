@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.lab.evaluation.rates import Rate, percentile
+from voxpy.lab.evaluation.rates import Rate
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,3 @@ def test_the_rate_lies_in_its_interval(counts: tuple[int, int]) -> None:
     low, high = rate.interval()
     assert 0 <= low <= rate.share + 1e-9
     assert rate.share - 1e-9 <= high <= 1
-
-
-def test_percentiles_are_values_that_were_measured() -> None:
-    values = [300.0, 100.0, 200.0, 400.0]
-    assert [percentile(values, p) for p in (0, 25, 50, 51, 95, 100)] == [
-        100, 100, 200, 300, 400, 400,
-    ]  # fmt: skip
-    with pytest.raises(ValueError, match="no values"):
-        percentile([], 50)

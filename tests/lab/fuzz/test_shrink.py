@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from voxpy.lab.fuzz.shrink import shrink
+from voxpy.lab.fuzz.hunt import shrink
 from voxpy.localagent.responder import CallTool
 from voxpy.simulation.moments import Moment
 from voxpy.simulation.script import CallerScript, LineOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voxpy.engine.trace import Entry
-from voxpy.lab.fuzz.talk import repeated_openings, twice_answered, unclosed_clients
+from voxpy.lab.fuzz.invariants import repeated_openings, twice_answered, unclosed_clients
 
 
 def entry(kind: str, name: str, t: float = 0.0, unit: str = "client-1", **payload: Any) -> Entry:

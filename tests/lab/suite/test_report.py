@@ -15,10 +15,11 @@ from voxpy.lab.suite.report import (
     CallReport,
     Outcome,
     junit_xml,
+    show_failure,
+    show_summary,
     suite_json,
     summarised,
 )
-from voxpy.lab.suite.table import show_failure, show_summary
 from voxpy.testing import Evaluation, Verdict
 
 MEASURED = Evaluation(

@@ -8,10 +8,8 @@ import attrs
 import pytest
 
 from voxpy.errors import VoxpyError
-from voxpy.lab.suite.pool import run_cases
 from voxpy.lab.suite.report import CallReport
-from voxpy.lab.suite.running import RunOptions, run_case, update_case
-from voxpy.lab.suite.variation import varied
+from voxpy.lab.suite.running import RunOptions, run_case, run_cases, update_case
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.steps import HangUp, Interrupt, Pause, Say, Wait
 from voxpy.testing import Judge
@@ -273,16 +271,16 @@ def test_a_caller_on_another_day_does_the_same_things() -> None:
         HangUp(),
     )
     script = CallerScript(steps=steps)
-    assert varied(script, 0) is script
-    other = varied(script, 1)
-    assert other == varied(script, 1)
-    assert other != varied(script, 2)
+    assert script.varied(0) is script
+    other = script.varied(1)
+    assert other == script.varied(1)
+    assert other != script.varied(2)
     assert [type(s).__name__ for s in other.steps] == [
         "Wait", "Pause", "Say", "Pause", "Interrupt", "HangUp",
     ]  # fmt: skip
     assert other.line.seed != script.line.seed
     for seed in range(1, 50):
-        hesitation, pause, interrupt = (varied(script, seed).steps[n] for n in (1, 3, 4))
+        hesitation, pause, interrupt = (script.varied(seed).steps[n] for n in (1, 3, 4))
         assert isinstance(hesitation, Pause)
         assert 0 <= hesitation.seconds <= 0.6
         assert isinstance(pause, Pause)

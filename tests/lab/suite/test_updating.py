@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from voxpy.errors import ConfigError
-from voxpy.lab.suite.updating import with_transcript
+from voxpy.lab.suite.casefile import with_transcript
 
 STEPS = "# mine\nsteps:   # odd   spacing\n- hang_up\n"
 

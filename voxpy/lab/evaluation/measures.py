@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from voxpy.audio.wav import read_wav
+from voxpy.engine.clock import percentile
 from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
 from voxpy.lab.evaluation.audible import (
@@ -20,7 +21,6 @@ from voxpy.lab.evaluation.audible import (
     overlaps,
     replies,
 )
-from voxpy.lab.evaluation.rates import percentile
 from voxpy.lab.evaluation.words import WordErrors, word_errors
 from voxpy.testing.story import CallStory, Said
 
@@ -57,7 +57,7 @@ class Evaluation:
 
     def latency_ms(self, percent: float) -> int | None:
         """Return a percentile of ``reply_ms``; None if the agent never replied."""
-        return int(percentile(self.reply_ms, percent)) if self.replies else None
+        return int(percentile(self.reply_ms, percent / 100)) if self.replies else None
 
     @property
     def talk_over_s(self) -> float:

@@ -1,13 +1,12 @@
-"""Numbers over a set of calls: rates with their confidence, percentiles. Pure."""
+"""Numbers over a set of calls: rates with their confidence. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import attrs
 
-__all__ = ["Rate", "percentile"]
+__all__ = ["Rate"]
 
 Z_95 = 1.959964
 """Of the standard normal distribution, 95 % lie within this many deviations."""
@@ -42,14 +41,3 @@ class Rate:
         low, high = self.interval()
         share = f"{self.count}/{self.total} = {self.share:.0%}"
         return f"{share} ({low * 100:.0f}-{high:.0%})".replace("%", " %")
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that ``percent`` of all do not exceed (the nearest rank).
-
-    Raises ValueError if there are no values.
-    """
-    if not values:
-        raise ValueError("no values to take a percentile of")
-    rank = math.ceil(len(values) * percent / 100)
-    return sorted(values)[max(0, rank - 1)]

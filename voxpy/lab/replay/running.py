@@ -20,8 +20,7 @@ from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.replay.comparing import Difference, first_difference
-from voxpy.lab.replay.legs import ReplayedDialer, ReplayedLeg
-from voxpy.lab.replay.network import ReplayedNetwork, ReplayedWeb
+from voxpy.lab.replay.outside import ReplayedDialer, ReplayedLeg, ReplayedNetwork, ReplayedWeb
 from voxpy.lab.replay.recording import Recording
 from voxpy.project.secrets import Secrets
 

@@ -1,24 +1,38 @@
-"""A caller's script as a test: whom it calls, who plays the agent, and what is expected."""
+"""A caller's script as a test: whom it calls, who plays the agent, and what is expected.
+
+And how what was said in a call gets into it, touching nothing else in the file.
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from voxpy.engine.userfile import Document, YamlPath, load
+from voxpy.engine.userfile import Given, load
 from voxpy.errors import ConfigError
 from voxpy.lab.suite.expectations import Expectations, read_expectations
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.scriptvalues import check_keys, read_number, read_words
 from voxpy.testing.httpstub import Reply
+from voxpy.testing.story import CallStory
+from voxpy.testing.transcript.asserting import updated_transcript
+from voxpy.testing.transcript.expected import Expected
 
-__all__ = ["CallCase", "find_cases", "parse_case", "read_case"]
+__all__ = [
+    "CallCase",
+    "find_cases",
+    "parse_case",
+    "read_case",
+    "update_script",
+    "with_transcript",
+]
 
 SUFFIXES = (".yaml", ".yml")
+TRANSCRIPT = "transcript"
 REPLY_KEYS = ("status", "body", "headers", "after_s", "fails")
 
 
@@ -71,63 +85,117 @@ def read_case(path: Path) -> CallCase:
 def parse_case(text: str, path: Path) -> CallCase:
     """Read a script from its text. Raises ConfigError with file and line."""
     script = parse_script(text, file=str(path), folder=path.parent)
-    document = load(text, file=str(path))
-    top = document.value
+    root = load(text, file=str(path)).root
+    top = root.fields(tuple(root.value))
     return CallCase(
         name=path.stem,
         path=path,
         script=script,
-        scenarios=_scenarios(document, top.get("scenario"), path),
-        secrets=_secrets(document, top.get("secrets") or {}),
-        http=_http(document, top.get("http") or {}),
-        expect=read_expectations(document, top.get("expect")),
+        scenarios=_scenarios(top.section("scenario"), path),
+        secrets=top.get("secrets", _secrets, {}),
+        http=top.get("http", _http, {}),
+        expect=read_expectations(top.need("expect")) if "expect" in top else Expectations(),
     )
 
 
-def _scenarios(document: Document, value: Any, path: Path) -> tuple[Path, ...]:
-    if value is None:
+def _scenarios(given: Given, path: Path) -> tuple[Path, ...]:
+    if given.value is None:
         own = path.parent.parent / f"{path.stem}.py"
         if path.parent.name == "callers" and own.is_file():
             return (own,)
-        raise document.error(
-            (), f"which scenario is called? Add `scenario: FILE.py`, relative to {path.parent}"
-        )
-    given = value if isinstance(value, list) else [value]
+        problem = f"which scenario is called? Add `scenario: FILE.py`, relative to {path.parent}"
+        raise given.document.error((), problem)
     files = []
-    for n, name in enumerate(given):
-        where: YamlPath = ("scenario", n) if isinstance(value, list) else ("scenario",)
-        file = path.parent / read_words(document, where, name)
+    for name in given.items() if isinstance(given.value, list) else [given]:
+        file = path.parent / name.words()
         if not file.is_file():
-            raise document.error(where, f"there is no scenario {file}")
+            raise name.error(f"there is no scenario {file}")
         files.append(file)
     if not files:
-        raise document.error(("scenario",), "scenario takes a file, or a list of files")
+        raise given.error("scenario takes a file, or a list of files")
     return tuple(files)
 
 
-def _secrets(document: Document, value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise document.error(("secrets",), "secrets is a mapping of names to values")
-    return {
-        str(name): read_words(document, ("secrets", name), secret) for name, secret in value.items()
-    }
+def _secrets(given: Given) -> dict[str, str]:
+    return {str(name): secret.words() for name, secret in given.mapping().items()}
 
 
-def _http(document: Document, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise document.error(("http",), "http is a mapping of addresses to answers")
-    return {str(url): _answer(document, ("http", url), answer) for url, answer in value.items()}
+def _http(given: Given) -> dict[str, Any]:
+    return {str(url): _answer(answer) for url, answer in given.mapping().items()}
 
 
-def _answer(document: Document, path: YamlPath, value: Any) -> Any:
+def _answer(given: Given) -> Any:
     """Return an answer: a mapping with ``status`` and the like is a Reply, another is its body."""
+    value = given.value
     if not isinstance(value, dict) or not set(value) & set(REPLY_KEYS):
         return Reply(body=value) if isinstance(value, dict | list) else value
-    check_keys(document, path, value, REPLY_KEYS)
-    fields = dict(value)
-    if "after_s" in fields:
-        fields["after_s"] = read_number(document, (*path, "after_s"), fields["after_s"])
-    for key in ("status", "fails"):
-        if key in fields and (isinstance(fields[key], bool) or not isinstance(fields[key], int)):
-            raise document.error((*path, key), f"{key} is a whole number, not {fields[key]!r}")
-    return Reply(**fields)
+    fields = given.fields(REPLY_KEYS)
+    read = {
+        "status": lambda given: given.whole(),
+        "fails": lambda given: given.whole(at_least=-100),
+        "after_s": lambda given: given.number(),
+    }
+    return Reply(**{key: read.get(key, lambda given: given.value)(g) for key, g in fields.items()})
+
+
+# -- its transcript, as it was ---------------------------------------------------------------------
+
+
+def update_script(path: Path, call: CallStory) -> bool:
+    """Make the expected transcript of a script true of a call; return whether that changed it.
+
+    Raises ConfigError if the file cannot be changed safely.
+    """
+    text = path.read_text(encoding="utf-8")
+    expected = parse_case(text, path).expect.transcript or Expected(items=())
+    changed = with_transcript(text, updated_transcript(call, expected), file=str(path))
+    if changed == text:
+        return False
+    parse_case(changed, path)  # nothing is written that cannot be read
+    path.write_text(changed, encoding="utf-8")
+    return True
+
+
+def with_transcript(text: str, transcript: str, *, file: str) -> str:
+    """Return a script with ``expect: transcript:`` replaced or added. Pure.
+
+    Raises ConfigError where ``expect:`` is written in braces.
+    """
+    document = load(text, file=file)
+    rows = text.splitlines()
+    expect = document.value.get("expect")
+    if expect is None and "expect" not in document.value:
+        block = ["expect:", f"  {TRANSCRIPT}: |", *_indented(transcript, "    ")]
+        return "\n".join([*rows, *block]) + "\n"
+    above = document.line(("expect",))  # 1-based: also the index of the row below it
+    if not rows[above - 1].rstrip().split("#")[0].rstrip().endswith(":"):
+        problem = "`expect:` must have its keys on lines of their own to be updated"
+        raise ConfigError(problem, file=file, line=above)
+    if isinstance(expect, dict) and TRANSCRIPT in expect:
+        start = document.line(("expect", TRANSCRIPT)) - 1
+        indent = " " * _depth(rows[start])
+        end = _end_of_block(rows, start, len(indent))
+    else:
+        indent = " " * _depth(rows[above]) if isinstance(expect, dict) else "  "
+        start = end = above
+    block = [f"{indent}{TRANSCRIPT}: |", *_indented(transcript, indent + "  ")]
+    return "\n".join([*rows[:start], *block, *rows[end:]]) + "\n"
+
+
+def _indented(text: str, indent: str) -> list[str]:
+    return textwrap.indent(textwrap.dedent(text), indent).splitlines()
+
+
+def _depth(row: str) -> int:
+    return len(row) - len(row.lstrip(" "))
+
+
+def _end_of_block(rows: list[str], start: int, depth: int) -> int:
+    """Return the index of the first row below ``start`` that no longer belongs to it."""
+    end = start + 1
+    for n in range(start + 1, len(rows)):
+        if rows[n].strip() and _depth(rows[n]) <= depth:
+            break
+        if rows[n].strip():
+            end = n + 1
+    return end

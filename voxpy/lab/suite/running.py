@@ -1,10 +1,13 @@
-"""Makes one call of a script, on virtual time or in real time, and reports how it was."""
+"""Makes the calls of scripts, on virtual time or in real time, and reports how they were."""
 
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +22,8 @@ from voxpy.host.sessions import HostedSession
 from voxpy.lab.evaluation.judge import Judge, Verdict
 from voxpy.lab.evaluation.measures import evaluate
 from voxpy.lab.suite.casefile import CallCase, read_case
-from voxpy.lab.suite.checks import judgements, problems
+from voxpy.lab.suite.expectations import judgements, problems
 from voxpy.lab.suite.report import CallReport, Outcome
-from voxpy.lab.suite.variation import varied
 from voxpy.localagent.engines import Engines, local_engines
 from voxpy.localagent.rules import RuleResponder
 from voxpy.localagent.topics import load_topics
@@ -35,7 +37,7 @@ from voxpy.testing.story import CallStory
 from voxpy.testing.tracebacks import readable
 from voxpy.testing.world import World
 
-__all__ = ["RunOptions", "run_case", "update_case"]
+__all__ = ["RunOptions", "run_case", "run_cases", "update_case"]
 
 TIMELINE = "timeline.txt"
 
@@ -133,7 +135,7 @@ def _fresh(folder: Path) -> Path:
 def _make_call(
     case: CallCase, options: RunOptions, seed: int, folder: Path
 ) -> tuple[CallStory | None, list[str]]:
-    script = varied(case.script, seed)
+    script = case.script.varied(seed)
     if options.real_time:
         try:
             return trio.run(_in_real_time, case, script, folder)
@@ -258,3 +260,51 @@ def _told(error: BaseException) -> str:
     if trace is not None:
         where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}: "
     return f"a handler failed: {where}{type(error).__name__}: {error}"
+
+
+# -- many calls ------------------------------------------------------------------------------------
+
+
+def run_cases(
+    paths: Sequence[Path],
+    options: RunOptions,
+    *,
+    repeat: int = 1,
+    jobs: int = 1,
+    stop_at_failure: bool = False,
+) -> Iterator[CallReport]:
+    """Yield a report of each call as it is over: every script with seeds 0 to ``repeat`` - 1.
+
+    With several ``jobs`` they come in no order. ``stop_at_failure``: no call is begun after one
+    that did not pass.
+    """
+    calls = [(path, seed) for path in paths for seed in range(repeat)]
+    if jobs > 1 and len(calls) > 1:
+        yield from _in_processes(calls, options, min(jobs, len(calls)), stop_at_failure)
+        return
+    for path, seed in calls:
+        report = run_case(path, options, seed)
+        yield report
+        if stop_at_failure and report.outcome != "passed":
+            return
+
+
+def _in_processes(
+    calls: Sequence[tuple[Path, int]], options: RunOptions, jobs: int, stop_at_failure: bool
+) -> Iterator[CallReport]:
+    # Spawned, not forked: speech engines have threads, which a fork would lose.
+    spawned = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawned, initializer=_leave_ctrl_c_to_the_parent)
+    try:
+        for done in as_completed([pool.submit(run_case, p, options, s) for p, s in calls]):
+            report = done.result()
+            yield report
+            if stop_at_failure and report.outcome != "passed":
+                return
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    """Let the calls that are under way end; the parent begins no others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
