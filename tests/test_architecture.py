@@ -31,10 +31,9 @@ RINGS: list[set[str]] = [
     {"media"},
     {"engine"},
     {"sockets"},
-    {"call", "logger", "modules", "net", "timers"},
-    {"events"},
+    {"logger", "modules", "net", "timers"},
     {"players", "recording"},
-    {"calls"},
+    {"call", "calls", "events"},  # a call, its parts and its events name each other
     {"amd", "asr", "conferences", "silero"},
     {"realtime"},
     CONNECTORS,

@@ -1,7 +1,6 @@
 import io
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
@@ -13,6 +12,7 @@ from voxpy.engine import events as session_events
 from voxpy.engine.events import Event
 from voxpy.engine.masking import Masker
 from voxpy.engine.trace import Entry, Trace
+from voxpy.engine.units import Unit
 from voxpy.errors import UnknownName
 from voxpy.events import (
     AppEvents,
@@ -112,9 +112,9 @@ ALL_EVENTS: list[tuple[type[Event], str, str]] = [
 
 
 def a_call() -> Call:
-    control: Any = SimpleNamespace(call_id="call-7")
-    session: Any = None
-    return Call(session, control)
+    nobody: Any = None  # nothing is posted
+    unit: Any = Unit(nobody, "call-7")  # all that events ask of a call
+    return unit  # type: ignore[no-any-return]
 
 
 def an(kind: type[Event]) -> Event:

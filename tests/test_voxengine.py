@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import voxpy
-from voxpy import AppEvents, CallEvents, VoxEngine, send_media_between
+from voxpy import AppEvents, VoxEngine, send_media_between
 from voxpy.audio.frame import PCMU
 from voxpy.engine.clock import MediaClock
 from voxpy.engine.context import running
@@ -19,6 +19,7 @@ from voxpy.engine.ports import RealtimeEndpoint
 from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
+from voxpy.engine.units import MediaUnit
 from voxpy.errors import LimitExceeded, NoSession, NotSupported, ScenarioError, UnknownName
 from voxpy.media.unit import MediaPort
 from voxpy.voxengine import NOT_YET
@@ -45,8 +46,10 @@ class Line:
         pass
 
 
-class Unit:
+class Speaker(MediaUnit):
     def __init__(self, name: str) -> None:
+        nobody: Any = None  # nothing is posted
+        super().__init__(nobody, name)
         line = Line()
         self.media = MediaPort(name=name, source=line, sink=line)
 
@@ -177,7 +180,7 @@ async def test_listeners_in_a_session() -> None:
         with pytest.raises(ScenarioError, match="pass a member of AppEvents or WatchdogEvents"):
             VoxEngine.add_event_listener(wrong, print)
         with pytest.raises(ScenarioError, match="must be a function, not str"):
-            VoxEngine.add_event_listener(CallEvents.Connected, wrong)
+            VoxEngine.add_event_listener(AppEvents.Started, wrong)
 
 
 async def test_terminate_may_be_said_twice() -> None:
@@ -194,7 +197,7 @@ async def test_terminate_may_be_said_twice() -> None:
 async def test_media_both_ways_and_back() -> None:
     entries: list[Entry] = []
     session = make_session(entries)
-    call, agent, other = Unit("call"), Unit("agent"), Unit("other")
+    call, agent, other = Speaker("call"), Speaker("agent"), Speaker("other")
     with running(session):
         VoxEngine.send_media_between(call, agent)
         send_media_between(call, other)

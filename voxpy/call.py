@@ -1,8 +1,8 @@
 """``Call``: one leg of a conversation, as scenarios hold it (VoxEngine: Call).
 
-A call here is only a face. Every method checks what can be checked without knowing the channel,
-then asks a ``CallControl``, which keeps the state and posts the events. So this module knows no
-events: ``voxpy.events`` imports it, never the other way round.
+Here are the commands: each checks its arguments, asks the state whether it may, and passes them on
+to the leg or to one of the call's parts. What the leg reports becomes events in
+``voxpy.calls.state``.
 
 Methods that take a parameter object in VoxEngine take keyword arguments here, under the same names
 in snake_case. None of them blocks; results arrive as ``CallEvents``. On a call that has ended,
@@ -11,28 +11,32 @@ commands are ignored, as in VoxEngine.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, NoReturn
 
-from voxpy.engine.callport import (
-    AnswerParameters,
-    CallControl,
-    EarlyMediaParameters,
-    MediaUnit,
-    RecordParameters,
-)
-from voxpy.engine.emitter import Emitter
+from voxpy.calls.listening import Beep, Mic, Tones
+from voxpy.calls.playback import Playback
+from voxpy.calls.recording import Recordings
+from voxpy.calls.state import CallParts, CallState
+from voxpy.calls.watchdogs import wait_silence, watch_call, watch_outgoing_call
+from voxpy.engine import clock
 from voxpy.engine.events import Namespace
+from voxpy.engine.ports import Leg
 from voxpy.engine.session import Session
-from voxpy.errors import LimitExceeded, ScenarioError, UnknownName, nearest
-from voxpy.media.unit import MediaPort
+from voxpy.engine.units import Catalog, MediaSource, MediaUnit
+from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, nearest
+from voxpy.events import CallEvents
+from voxpy.recording.files import choose_file_kind
+from voxpy.recording.transcript import TranscriptOptions
 
 __all__ = [
     "MESSAGE_BYTES",
     "Call",
     "DTMFType",
     "check_headers",
+    "make_call",
 ]
 
 Headers = Mapping[str, str]
@@ -42,8 +46,15 @@ MESSAGE_BYTES = 8192
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")  # a SIP token: RFC 3261 section 25.1
 _BEYOND_X = frozenset({"vi-calltimeout"})  # the one platform header that scenarios may set
-# Names that scenarios invent so often that the spelling alone would suggest the wrong method.
-_OFTEN_MEANT = {"callid": "id", "call_id": "id"}
+_NEEDS = {
+    "answer_direct": "no channel: voxpy always carries the media itself",
+    "handle_blind_transfer": "a SIP leg (REFER, RFC 3515)",
+    "monitor_media_statistics": "a leg that receives RTP and RTCP (SIP, browser)",
+    "notify_blind_transfer_failed": "a SIP leg (REFER, RFC 3515)",
+    "notify_blind_transfer_success": "a SIP leg (REFER, RFC 3515)",
+    "transfer_to": "a SIP leg (REFER, RFC 3515)",
+}
+"""What a leg would have to be for the methods that refuse today."""
 
 
 class DTMFType(metaclass=Namespace):
@@ -112,7 +123,7 @@ def check_headers(headers: Headers | None) -> Headers:
     return given
 
 
-class Call(Emitter):
+class Call(MediaSource):
     """One leg of a conversation (VoxEngine: Call).
 
     A call sends media to any number of units and **hears exactly one stream**: a new one replaces
@@ -120,42 +131,60 @@ class Call(Emitter):
     make them. Listen with ``CallEvents``.
     """
 
-    def __init__(self, session: Session, control: CallControl) -> None:
-        super().__init__(session, catalog="CallEvents")
-        self._session: Session = session
-        self._control = control
+    _catalog: ClassVar[Catalog] = {"CallEvents": CallEvents}
+    # Invented so often that the spelling alone would suggest the wrong method.
+    _hints: ClassVar[Mapping[str, str]] = {
+        "callid": "; did you mean 'id'?",
+        "call_id": "; did you mean 'id'?",
+    }
+
+    def __init__(self, session: Session, leg: Leg, *, allow_180_after_183: bool = False) -> None:
+        super().__init__(session, leg.leg_id)
+        self.media = leg.media
+        """The media side of the call: the far end's voice is its source, its ear the sink."""
+        self._leg = leg
+        self._custom_data = ""
+        self._state = CallState(session, self, leg, allow_180_after_183=allow_180_after_183)
+        self._recordings = Recordings(self._state)
+        self._playback = Playback(self._state)
+        self._beep = Beep(self._state)
+        self._mic = Mic(self._state)
+        self._tones = Tones(self._state)
+        self._state.parts = CallParts(
+            connected=self._playback.answered, over=self._over, tone=self._tones.reported
+        )
 
     def id(self) -> str:
         """Return the id of the call, unique in the session (VoxEngine: Call.id)."""
-        return self._control.call_id
+        return self._leg.leg_id
 
     def state(self) -> str:
         """Return ALERTING, PROGRESSING, CONNECTED or TERMINATED (VoxEngine: Call.state)."""
-        return self._control.state
+        return self._state.state
 
     def incoming(self) -> bool:
         """Return whether the far end dialled us (VoxEngine: Call.incoming)."""
-        return self._control.incoming
+        return self._leg.incoming
 
     def callerid(self) -> str:
         """Return who calls: a number or a user name (VoxEngine: Call.callerid)."""
-        return self._control.callerid
+        return self._leg.callerid
 
     def display_name(self) -> str:
         """Return the caller's name; may be empty (VoxEngine: Call.displayName)."""
-        return self._control.display_name
+        return self._leg.display_name
 
     def number(self) -> str:
         """Return what was dialled, in both directions (VoxEngine: Call.number)."""
-        return self._control.number
+        return self._leg.destination
 
     def client_type(self) -> str:
         """Return ``pstn``, ``sip``, ``user`` or ``wab`` (WhatsApp) (VoxEngine: Call.clientType)."""
-        return self._control.client_type
+        return self._leg.client_type
 
     def vad(self) -> bool:
         """Return whether voice activity detection is on (VoxEngine: Call.vad)."""
-        return self._control.vad
+        return self._mic.enabled
 
     def custom_data(self, value: str | None = None) -> str:
         """Set the call's own string if ``value`` is given, and return it.
@@ -166,8 +195,8 @@ class Call(Emitter):
         """
         if value is not None:
             limit_bytes = self._session.context.settings.limits.custom_data_bytes
-            self._control.custom_data = _bounded_text("custom_data", value, limit_bytes)
-        return self._control.custom_data
+            self._custom_data = _bounded_text("custom_data", value, limit_bytes)
+        return self._custom_data
 
     def to_string(self) -> str:
         """Return one line about the call; also ``str(call)`` (VoxEngine: Call.toString)."""
@@ -176,11 +205,6 @@ class Call(Emitter):
         return f"Call {self.id()} ({way} {self.client_type()}, {self.state()}): {ends}"
 
     __str__ = to_string
-
-    @property
-    def media(self) -> MediaPort:
-        """The media side of the call: the far end's voice is its source, its ear the sink."""
-        return self._control.media
 
     def answer(
         self,
@@ -201,18 +225,11 @@ class Call(Emitter):
         The video arguments change nothing: voxpy carries audio. Raises ScenarioError for a header
         that cannot be set. VoxEngine: Call.answer.
         """
-        parameters = AnswerParameters(
-            display_name=display_name,
-            scheme=scheme,
-            max_video_bitrate=max_video_bitrate,
-            conference_call=conference_call,
-            disable_dtx_for_audio=disable_dtx_for_audio,
-            disable_ext_video_offset=disable_ext_video_offset,
-            disable_ext_video_orientation=disable_ext_video_orientation,
-            disable_ext_playout_delay=disable_ext_playout_delay,
-            disable_ext_video_timing=disable_ext_video_timing,
-        )
-        self._control.answer(check_headers(extra_headers), parameters)
+        headers = check_headers(extra_headers)
+        may = self._state.early and not self._state.answering
+        if self._state.takes("answer", when=may, headers=headers):
+            self._state.answering = True
+            self._leg.answer(headers)
 
     def answer_direct(
         self,
@@ -226,7 +243,7 @@ class Call(Emitter):
 
         Raises NotSupported: the media of every call passes through voxpy.
         """
-        self._control.not_supported("answer_direct")
+        self._refuse("answer_direct")
 
     def reject(self, code: int, extra_headers: Headers | None = None) -> None:
         """Refuse an incoming call with a SIP status; ``CallEvents.Disconnected`` follows at once.
@@ -234,7 +251,10 @@ class Call(Emitter):
         ``code`` is 300 to 699: 486 busy, 603 declined, 404 not found. Raises ScenarioError for
         another code or a header that cannot be set. VoxEngine: Call.reject.
         """
-        self._control.reject(_reject_code(code), check_headers(extra_headers))
+        code, headers = _reject_code(code), check_headers(extra_headers)
+        may = self._state.early and not self._state.answering
+        if self._state.takes("reject", when=may, code=code):
+            self._leg.reject(code, headers)
 
     def decline(self, code: int, extra_headers: Headers | None = None) -> None:
         """Do what ``reject`` does; VoxEngine keeps it as a deprecated alias.
@@ -249,14 +269,19 @@ class Call(Emitter):
         ``CallEvents.Disconnected`` follows, or ``Failed`` for an outgoing call that was not
         connected. Raises ScenarioError for a header that cannot be set. VoxEngine: Call.hangup.
         """
-        self._control.hangup(check_headers(extra_headers))
+        headers = check_headers(extra_headers)
+        if self._state.takes("hangup"):
+            self._leg.hangup(headers)
 
     def ring(self, extra_headers: Headers | None = None) -> None:
         """Tell the caller that it rings (SIP 180); the caller's network makes the tone.
 
         Raises ScenarioError for a header that cannot be set. VoxEngine: Call.ring.
         """
-        self._control.ring(check_headers(extra_headers))
+        headers = check_headers(extra_headers)
+        if self._state.takes("ring", when=self._state.early):
+            self._leg.ring(headers)
+            self._state.move("PROGRESSING")
 
     def start_early_media(
         self,
@@ -273,14 +298,11 @@ class Call(Emitter):
         One way: the scenario does not hear the caller. Raises ScenarioError for a header that
         cannot be set. VoxEngine: Call.startEarlyMedia.
         """
-        parameters = EarlyMediaParameters(
-            scheme=scheme,
-            max_video_bitrate=max_video_bitrate,
-            audio_level_extension=audio_level_extension,
-            conference_call=conference_call,
-            disable_dtx_for_audio=disable_dtx_for_audio,
-        )
-        self._control.start_early_media(check_headers(extra_headers), parameters)
+        headers = check_headers(extra_headers)
+        if self._state.takes("start_early_media", when=self._state.early):
+            self._state.early_media_since = clock.now()
+            self._leg.start_early_media(headers)
+            self._state.move("PROGRESSING")
 
     def play_progress_tone(self, country: str) -> None:
         """Play a country's ringing tone to the caller until the call is answered.
@@ -289,7 +311,7 @@ class Call(Emitter):
         caller hears it after ``start_early_media()``. No events. Raises ScenarioError for a country
         that is not known. VoxEngine: Call.playProgressTone, which knows US and RU.
         """
-        self._control.playback.progress_tone(country)
+        self._playback.progress_tone(country)
 
     def start_playback(
         self, url: str, *, loop: bool = False, progressive_playback: bool = False
@@ -302,14 +324,14 @@ class Call(Emitter):
         ``PlaybackFinished`` follow; afterwards the call hears nothing until something is sent to it
         again. Raises ScenarioError for what is no URL. VoxEngine: Call.startPlayback.
         """
-        self._control.playback.start(url, loop=loop, progressive_playback=progressive_playback)
+        self._playback.start(url, loop=loop, progressive_playback=progressive_playback)
 
     def stop_playback(self) -> None:
         """Stop what ``start_playback`` or ``say`` plays, within the running 20 ms frame.
 
         ``PlaybackFinished`` does not follow. VoxEngine: Call.stopPlayback.
         """
-        self._control.playback.stop()
+        self._playback.stop()
 
     def say(
         self,
@@ -326,7 +348,7 @@ class Call(Emitter):
         or a host without a voice, leads to a ``PlaybackFinished`` with the error. Raises
         ScenarioError for a wrong argument. VoxEngine: Call.say.
         """
-        self._control.playback.say(
+        self._playback.say(
             text,
             voice=voice,
             progressive_playback=progressive_playback,
@@ -363,23 +385,19 @@ class Call(Emitter):
         way is finished first. Raises ScenarioError for an unknown format, and for ``lossless`` with
         ``hd_audio`` or another format than FLAC. VoxEngine: Call.record.
         """
-        parameters = RecordParameters(
-            stereo=stereo,
-            hd_audio=hd_audio,
-            transcribe=transcribe,
-            lossless=lossless,
-            secure=secure,
-            language=language,
-            expire=expire,
-            video=video,
-            video_parameters=video_parameters,
-            record_name_prefix=record_name_prefix,
-            dict=dict,
-            labels=labels,
-            provider=provider,
-            format=format,
-        )
-        self._control.record(parameters)
+        if self._state.takes("record", stereo=stereo):
+            self._recordings.start(
+                choose_file_kind(format=format, hd_audio=hd_audio, lossless=lossless),
+                stereo=stereo,
+                prefix=record_name_prefix,
+                transcript=(
+                    TranscriptOptions(language=language, labels=labels) if transcribe else None
+                ),
+            )
+            if video:
+                self._session.trace.warning(
+                    "call.record cannot record video; recording the sound", unit=self.id()
+                )
 
     def send_media_to(
         self,
@@ -394,16 +412,14 @@ class Call(Emitter):
         The keyword arguments concern WebSocket targets only. Raises ScenarioError if ``unit`` takes
         no media. VoxEngine: Call.sendMediaTo.
         """
-        self._control.send_media_to(
-            unit, encoding=encoding, tag=tag, custom_parameters=custom_parameters
-        )
+        super().send_media_to(unit)
 
     def stop_media_to(self, unit: MediaUnit) -> None:
         """Stop sending to ``unit``; nothing happens if the call was not sending to it.
 
         Raises ScenarioError if ``unit`` takes no media. VoxEngine: Call.stopMediaTo.
         """
-        self._control.stop_media_to(unit)
+        super().stop_media_to(unit)
 
     def handle_tones(self, enable: bool, dtmf_type: str = DTMFType.ALL) -> None:
         """Report digits as ``CallEvents.ToneReceived`` and take them out of the audio, or stop.
@@ -415,7 +431,9 @@ class Call(Emitter):
         Raises ScenarioError for what is no ``DTMFType``.
         VoxEngine: Call.handleTones.
         """
-        self._control.handle_tones(enable, _dtmf_type(dtmf_type))
+        kind = _dtmf_type(dtmf_type)
+        if self._state.takes("handle_tones", enable=enable, type=kind):
+            self._leg.handle_tones(self._tones.handle(enable, kind))
 
     def send_digits(self, digits: str) -> None:
         """Send ``digits``, made of ``0-9``, ``*``, ``#`` and ``p`` (a pause), to the far end.
@@ -425,14 +443,18 @@ class Call(Emitter):
         other character, or none, LimitExceeded for more than two minutes of them.
         VoxEngine: Call.sendDigits.
         """
-        self._control.send_digits(_digits(digits))
+        digits = _digits(digits)
+        if self._state.takes("send_digits", when=self._connected, digits=digits):
+            self._leg.send_digits(digits)
 
     def send_message(self, text: str) -> None:
         """Send a text message inside the call, at most 8,192 bytes of UTF-8.
 
         Raises LimitExceeded, ScenarioError for what is not a string. VoxEngine: Call.sendMessage.
         """
-        self._control.send_message(_bounded_text("send_message: text", text, MESSAGE_BYTES))
+        text = _bounded_text("send_message: text", text, MESSAGE_BYTES)
+        if self._state.takes("send_message", when=self._connected, text=text):
+            self._leg.send_message(text)
 
     def send_info(self, mime_type: str, body: str, *, headers: Headers | None = None) -> None:
         """Send a SIP INFO; ``body`` is at most 8,192 bytes of UTF-8.
@@ -441,14 +463,16 @@ class Call(Emitter):
         Call.sendInfo.
         """
         body = _bounded_text("send_info: body", body, MESSAGE_BYTES)
-        self._control.send_info(mime_type, body, check_headers(headers))
+        headers = check_headers(headers)
+        if self._state.takes("send_info", when=self._connected, mime_type=mime_type, body=body):
+            self._leg.send_info(mime_type, body, headers)
 
     def handle_mic_status(self, enable: bool) -> None:
         """Report as ``CallEvents.MicStatusChange`` when the far end begins and stops to speak.
 
         Off at first. A speech gate decides, not loudness. VoxEngine: Call.handleMicStatus.
         """
-        self._control.mic.handle(enable)
+        self._mic.handle(enable)
 
     async def wait_silence(self, seconds: float, *, both: bool = False) -> bool:
         """Wait until the far end has been quiet for ``seconds``; return False if the call ends.
@@ -459,19 +483,19 @@ class Call(Emitter):
         """
         if not _is_positive(seconds):
             raise ScenarioError(f"wait_silence takes seconds above 0, not {seconds!r}")
-        return await self._control.wait_silence(seconds, both=both)
+        return await wait_silence(self._session, self, seconds, both=both)
 
     def handle_blind_transfer(self, enable: bool) -> None:
         """Take REFERs as events. Raises NotSupported. VoxEngine: Call.handleBlindTransfer."""
-        self._control.not_supported("handle_blind_transfer")
+        self._refuse("handle_blind_transfer")
 
     def notify_blind_transfer_success(self) -> None:
         """Answer a REFER. Raises NotSupported. VoxEngine: Call.notifyBlindTransferSuccess."""
-        self._control.not_supported("notify_blind_transfer_success")
+        self._refuse("notify_blind_transfer_success")
 
     def notify_blind_transfer_failed(self, code: int, reason: str) -> None:
         """Refuse a REFER. Raises NotSupported. VoxEngine: Call.notifyBlindTransferFailed."""
-        self._control.not_supported("notify_blind_transfer_failed")
+        self._refuse("notify_blind_transfer_failed")
 
     def transfer_to(
         self, to: str, *, call: Call | None = None, headers: Headers | None = None
@@ -480,7 +504,7 @@ class Call(Emitter):
 
         Raises NotSupported. VoxEngine: Call.transferTo.
         """
-        self._control.not_supported("transfer_to")
+        self._refuse("transfer_to")
 
     def enable_beep_detection(
         self, *, frequencies: Sequence[float] | None = None, timeout: float | None = None
@@ -493,28 +517,77 @@ class Call(Emitter):
         ScenarioError for frequencies outside 200 to 3500 Hz and a timeout not above 0. VoxEngine:
         Call.enableBeepDetection.
         """
-        self._control.beep.enable(frequencies=frequencies, timeout=timeout)
+        self._beep.enable(frequencies=frequencies, timeout=timeout)
 
     def disable_beep_detection(self) -> None:
         """Stop listening for a beep; ``Complete`` comes with ``timeout=False`` if it was on.
 
         VoxEngine: Call.disableBeepDetection.
         """
-        self._control.beep.disable()
+        self._beep.disable()
 
     def monitor_media_statistics(self, *, monitor: bool, interval: float) -> None:
         """Report ``CallEvents.MediaStatisticsReceived`` every ``interval`` seconds (3 to 10).
 
         Raises NotSupported. VoxEngine: Call.monitorMediaStatistics.
         """
-        self._control.not_supported("monitor_media_statistics")
+        self._refuse("monitor_media_statistics")
 
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
+    # -- the inside ------------------------------------------------------------------------------
 
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            known = [n for n in dir(type(self)) if not n.startswith("_")]
-            meant = _OFTEN_MEANT.get(name.lower())
-            hint = f"; did you mean {meant!r}?" if meant else nearest(name, known)
-            raise UnknownName(f"Call has no {name!r}{hint}")
+    @property
+    def _connected(self) -> bool:
+        return self._state.state == "CONNECTED"
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise NotSupported(
+            f"call.{what}() is not supported on the {self._leg.channel} channel; "
+            f"it needs {_NEEDS[what]}"
+        )
+
+    def _over(self) -> None:
+        self._recordings.stop("Call ended")
+        for part in (self._playback, self._tones, self._beep, self._mic):
+            part.close()
+        self._session.graph.remove(self.media)
+        self._session.call_ended(self.id())
+
+    async def _aclose(self) -> None:
+        """Finish the recording and let the leg say BYE."""
+        self._recordings.stop("Session ended")
+        await self._leg.aclose()
+        await self._recordings.saved()
+
+
+def make_call(
+    session: Session,
+    leg: Leg,
+    *,
+    ring_timeout_s: float = math.inf,
+    allow_180_after_183: bool = False,
+) -> Call:
+    """Return the Call over ``leg``; from now on the leg's events reach the scenario.
+
+    ``ring_timeout_s`` and ``allow_180_after_183`` concern a leg that we dialled: after so much time
+    without an answer it fails with 408; ringing that comes after early media is told or not.
+    """
+    call = Call(session, leg, allow_180_after_183=allow_180_after_183)
+    state = call._state
+    session.trace.step(
+        "call began",
+        unit=leg.leg_id,
+        incoming=leg.incoming,
+        client_type=leg.client_type,
+        callerid=leg.callerid,
+        destination=leg.destination,
+    )
+    session.call_began(leg.leg_id)
+    session.graph.attach(leg.media)
+    session.add_closer(f"call {leg.leg_id}", call._aclose)
+    leg.bind(state.report)
+    name = f"watching {leg.leg_id}"
+    if leg.incoming:
+        session.on_start(name, watch_call, state)
+    else:
+        session.on_start(name, watch_outgoing_call, state, ring_timeout_s)
+    return call

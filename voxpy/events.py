@@ -15,14 +15,16 @@ a default here. Units are its own too: playback in milliseconds, calls and recor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
-from voxpy.call import Call
 from voxpy.engine import events as session_events
-from voxpy.engine.emitter import Emitter
 from voxpy.engine.events import Event, Namespace, event_class
+from voxpy.engine.units import Unit
+
+if TYPE_CHECKING:
+    from voxpy.call import Call
 
 __all__ = [
     "AppEvents",
@@ -130,7 +132,7 @@ class AppEvents(metaclass=Namespace):
 
         # VoxEngine's own spelling: the one application event without the usual prefix.
         name: ClassVar[str] = "AppEvents.NewWebSocketConnection"
-        websocket: Emitter
+        websocket: Unit
 
     @event_class
     class NewWebSocketFailed(_HttpEvent):

@@ -14,7 +14,6 @@ import httpx
 import trio
 
 from voxpy.engine.context import current
-from voxpy.engine.emitter import describe
 from voxpy.engine.http import (
     LIMIT_EXCEEDED,
     MALFORMED_URL,
@@ -24,6 +23,7 @@ from voxpy.engine.http import (
     fetch,
 )
 from voxpy.engine.session import Session
+from voxpy.engine.units import describe
 from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName, nearest
 
 __all__ = ["HttpHeader", "HttpRequestResult", "Net", "NetNamespace"]

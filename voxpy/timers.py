@@ -12,8 +12,8 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.engine.context import current
-from voxpy.engine.emitter import describe
 from voxpy.engine.session import Session
+from voxpy.engine.units import describe
 from voxpy.errors import LimitExceeded, NoSession, ScenarioError
 
 __all__ = ["Timers", "clear_interval", "clear_timeout", "set_interval", "set_timeout"]

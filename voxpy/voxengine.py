@@ -10,16 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxpy.call import Call
-from voxpy.calls.easy import Established, easy_process
-from voxpy.calls.forwarding import forward_to_number, forward_to_sip, forward_to_user
+from voxpy.calls.forwarding import (
+    Established,
+    easy_process,
+    forward_to_number,
+    forward_to_sip,
+    forward_to_user,
+    play_sound_and_hangup,
+)
 from voxpy.calls.outgoing import AnsweringMachineDetector, place_call, push_timeout_s
 from voxpy.engine.context import current
-from voxpy.engine.emitter import Handler, check_handler, check_kind
 from voxpy.engine.ending import EndReason
 from voxpy.engine.events import Event
-from voxpy.engine.mediaunits import ways_between
+from voxpy.engine.units import Catalog, Handler, check_handler, check_kind, ways_between
 from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName, nearest
-from voxpy.players.functions import PlayerFunctions
+from voxpy.events import AppEvents, WatchdogEvents
+from voxpy.players.making import PlayerFunctions
 
 if TYPE_CHECKING:
     from voxpy.asr import ASR
@@ -32,7 +38,7 @@ E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Callable[..., Any])
 Headers = Mapping[str, str]
 
-CATALOG = "AppEvents or WatchdogEvents"
+CATALOG: Catalog = {"AppEvents": AppEvents, "WatchdogEvents": WatchdogEvents}
 
 NOT_YET = frozenset(
     """allow_websocket_connections enable_trace_for_incoming_websockets
@@ -132,19 +138,22 @@ class VoxEngineNamespace(PlayerFunctions):
 
         ``hd_audio``: mixed at 48 kHz, else at 8. VoxEngine: VoxEngine.createConference.
         """
-        from voxpy import conferences
+        from voxpy.conferences import Conference
 
-        return conferences.create(current("VoxEngine.create_conference"), hd_audio=hd_audio)
+        return Conference(current("VoxEngine.create_conference"), hd_audio=hd_audio)
 
     def destroy_conference(self, conference: Conference) -> None:
         """Stop a conference. Raises ScenarioError for what is none.
 
         VoxEngine: VoxEngine.destroyConference.
         """
-        from voxpy import conferences
+        from voxpy.conferences import Conference
 
         current("VoxEngine.destroy_conference")
-        conferences.destroy(conference)
+        given: Any = conference  # scenarios are not always type checked
+        if not isinstance(given, Conference):
+            raise ScenarioError(f"destroy_conference takes a Conference, not {given!r}")
+        given.stop()
 
     def create_recorder(
         self,
@@ -169,9 +178,9 @@ class VoxEngineNamespace(PlayerFunctions):
         left and all others right. ``name`` becomes part of the file's. Raises ScenarioError for
         parameters that contradict each other. VoxEngine: VoxEngine.createRecorder.
         """
-        from voxpy import recording
+        from voxpy.recording import create_recorder
 
-        return recording.create(
+        return create_recorder(
             current("VoxEngine.create_recorder"),
             name=name,
             format=format,
@@ -215,9 +224,9 @@ class VoxEngineNamespace(PlayerFunctions):
 
         Raises ScenarioError for a wrong argument. VoxEngine: VoxEngine.createASR.
         """
-        from voxpy import asr
+        from voxpy.asr import create_asr
 
-        return asr.create(
+        return create_asr(
             current("VoxEngine.create_asr"),
             profile=profile,
             model=model,
@@ -228,6 +237,13 @@ class VoxEngineNamespace(PlayerFunctions):
             headers=headers,
             request=request,
         )
+
+    def play_sound_and_hangup(self, url: str) -> None:
+        """Answer incoming calls, play one sound file, and end the session.
+
+        Also when the call fails or is hung up. VoxEngine: VoxEngine.playSoundAndHangup.
+        """
+        play_sound_and_hangup(current("VoxEngine.play_sound_and_hangup"), url)
 
     def call_pstn(
         self,

@@ -162,9 +162,9 @@ def test_headers_of_the_platform_stay_where_they_are(voxpy: CallKit) -> None:
         FORWARD
         + """
     from voxpy.engine.ports import LegConnected, LegInfo
-    person.add_event_listener(CallEvents.Ringing, lambda e: person._control.report(
+    person.add_event_listener(CallEvents.Ringing, lambda e: person._state.report(
         LegConnected(headers={"X-Desk": "7", "VI-Client-IP": "10.0.0.1"})))
-    person.add_event_listener(CallEvents.Connected, lambda e: event.call._control.report(
+    person.add_event_listener(CallEvents.Connected, lambda e: event.call._state.report(
         LegInfo(mime_type="a/b", body="c", headers={"x-one": "1", "VI-Two": "2"})))
 """
     )

@@ -354,14 +354,14 @@ from voxpy import AppEvents, CallEvents, Logger, VoxEngine
 
 @VoxEngine.on(AppEvents.CallAlerting)
 async def alerting(event):
-    import voxpy.calls.control as control
+    import voxpy.call as control
     from voxpy.engine.ports import EarlyMedia, Ringing
     event.call.reject(603)
     for allowed in (False, True):
         call = VoxEngine.call_sip("100", "me", allow_180_after_183=allowed)
         call.add_event_listener(CallEvents.Ringing, lambda e, allowed=allowed: Logger.write(f"rings {allowed}"))
-        call._control.report(EarlyMedia())
-        call._control.report(Ringing())
+        call._state.report(EarlyMedia())
+        call._state.report(Ringing())
         await call.wait_event(CallEvents.Failed)
     VoxEngine.terminate()
 """

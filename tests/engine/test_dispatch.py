@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxpy.engine.dispatch import Dispatcher, Reports, until_suspended
-from voxpy.engine.emitter import Emitter, ListenerTable, Waiter
 from voxpy.engine.events import Event, event_class
+from voxpy.engine.units import ListenerTable, Unit, Waiter
 from voxpy.errors import LimitExceeded, ScenarioError
 from voxpy.simulation.virtual import run_virtual
 
@@ -166,7 +166,7 @@ async def test_rule_6_a_handler_may_run_twice_at_once(bench: Bench) -> None:
 
 def test_rule_7_what_is_not_callable_fails_at_the_subscription() -> None:
     session: Any = None  # a subscription needs none
-    unit = Emitter(session, catalog="Pings")
+    unit = Unit(session, "unit-1")
     with pytest.raises(ScenarioError, match="Ping must be a function, not NoneType"):
         unit.add_event_listener(Ping, None)  # type: ignore[arg-type]
     assert unit.listeners.kinds == frozenset()

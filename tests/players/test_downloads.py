@@ -22,8 +22,7 @@ from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import ScenarioError, SoundFailed
 from voxpy.host.sessions import SessionFolder
-from voxpy.players.cache import SoundCache
-from voxpy.players.downloads import LIMIT_BYTES, download
+from voxpy.players.files import LIMIT_BYTES, SoundCache, download
 from voxpy.players.request import read_request
 from voxpy.testing import CallKit, Reply
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from voxpy.errors import SoundFailed
-from voxpy.players.cache import Cached, SoundCache
-from voxpy.players.files import LIMIT_BYTES, is_local, read_local
+from voxpy.players.files import LIMIT_BYTES, Cached, SoundCache, is_local, read_local
 
 
 @pytest.mark.parametrize(

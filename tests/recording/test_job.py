@@ -12,7 +12,7 @@ import attrs
 import pytest
 import trio
 
-from voxpy.calls.control import make_call
+from voxpy.call import make_call
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.context import running

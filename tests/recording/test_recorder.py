@@ -205,7 +205,7 @@ def test_a_recorder_says_nothing(voxpy: CallKit) -> None:
 def test_names_that_a_recorder_has_not(voxpy: CallKit) -> None:
     call = run(voxpy, "VoxEngine.create_recorder().send_media_to(call)", check_errors=False)
     assert isinstance(call.errors[0], UnknownName)
-    assert "it only receives" in str(call.errors[0])
+    assert "it only hears" in str(call.errors[0])
     call = run(voxpy, "VoxEngine.create_recorder().stopp()", check_errors=False)
     assert "did you mean 'stop'" in str(call.errors[0])
 

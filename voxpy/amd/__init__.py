@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from voxpy.amd import detector, events
-from voxpy.amd.control import AMDController
 from voxpy.amd.decision import BOUNDARIES_S, Thresholds
 from voxpy.call import Call
 from voxpy.engine.context import current
@@ -81,23 +80,24 @@ class AMD(metaclass=Namespace):
         What is behind the confidence stands in docs/listening.md. Raises ScenarioError for a wrong
         argument. VoxEngine: AMD.create.
         """
-        controller = AMDController(
-            current("AMD.create"),
+        session = current("AMD.create")
+        amd = detector.AnsweringMachineDetector(
+            session,
             model=(name := _known(model)),
             boundary_s=BOUNDARIES_S[name],
             timeout_ms=_timeout(timeout),
             thresholds=_thresholds(thresholds or {}),
         )
-        current("AMD.create").trace.command(
+        session.trace.command(
             "AMD.create",
-            unit=controller.amd_id,
+            unit=amd.id(),
             model=name,
             timeout=timeout,
             call=None if call is None else call.id(),
         )
         if call is not None:
-            controller.attach(call)
-        return controller.amd
+            amd.attach(call)
+        return amd
 
 
 def _known(model: Any) -> str:

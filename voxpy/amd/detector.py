@@ -1,68 +1,86 @@
-"""``AnsweringMachineDetector``: what a scenario holds of one detection."""
+"""``AnsweringMachineDetector``: listens to a call from its answer on and tells who answered."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+import trio
+
+from voxpy.amd.decision import Decider, Thresholds, Verdict
+from voxpy.amd.events import AMDEvent, Events
+from voxpy.audio.beep import BeepDetector
+from voxpy.audio.frame import Samples
+from voxpy.audio.mix import rms_dbfs
 from voxpy.call import Call
-from voxpy.engine.emitter import Emitter
+from voxpy.engine import clock
+from voxpy.engine.events import Event
+from voxpy.engine.hearing import GateTask
 from voxpy.engine.session import Session
-from voxpy.errors import UnknownName, nearest
+from voxpy.engine.units import Catalog, Unit, Waiter
+from voxpy.errors import EngineMissing, ScenarioError
+from voxpy.events import CallEvents
+from voxpy.media.vad import FRAME_MS, RATE_HZ
 
-__all__ = ["AMDControl", "AnsweringMachineDetector"]
+__all__ = ["AnsweringMachineDetector"]
 
-
-class AMDControl(Protocol):
-    """What a detector delegates to; ``voxpy.amd.control`` implements it."""
-
-    amd_id: str
-    model: str
-    timeout_ms: float
-    call: Call | None
-
-    def attach(self, call: Call) -> None:
-        """Listen to ``call`` from its answer on."""
-
-    async def detect(self) -> Any:
-        """Return the event that ends the detection. Any: events import this module."""
+LOUD_DBFS = -35.0
+"""A beep is louder, and the noise of a line is not."""
 
 
-class AnsweringMachineDetector(Emitter):
+class AnsweringMachineDetector(Unit):
     """Finds out whether a human or a machine answered (VoxEngine: AMD.AnsweringMachineDetector).
 
     Made by ``AMD.create``. It listens from the moment it has an answered call, whether or not
-    somebody awaits ``detect``; listen with ``AMD.Events``.
+    somebody awaits ``detect``; listen with ``AMD.Events``. ``call`` is what it listens to, if it
+    has one yet, ``model`` the one it was made with, ``timeout`` how long it listens, in ms.
     """
 
-    def __init__(self, session: Session, control: AMDControl) -> None:
-        super().__init__(session, catalog="AMD.Events")
-        self._control = control
+    _catalog: ClassVar[Catalog] = {"AMD.Events": Events}
 
-    def id(self) -> str:
-        """Return the id of the detector, unique in the session."""
-        return self._control.amd_id
-
-    @property
-    def call(self) -> Call | None:
-        """The call it listens to, if it has one yet."""
-        return self._control.call
-
-    @property
-    def model(self) -> str:
-        """The model it was made with."""
-        return self._control.model
-
-    @property
-    def timeout(self) -> float:
-        """How long it listens after the answer, in ms."""
-        return self._control.timeout_ms
+    def __init__(
+        self,
+        session: Session,
+        *,
+        model: str,
+        boundary_s: float,
+        timeout_ms: float,
+        thresholds: Thresholds,
+    ) -> None:
+        super().__init__(session, session.new_id("amd"))
+        self.model = model
+        self.timeout = timeout_ms
+        self.call: Call | None = None
+        self._decider = Decider(boundary_s=boundary_s, thresholds=thresholds)
+        self._beeps = BeepDetector(RATE_HZ)
+        self._listening = GateTask(session, self.id(), self._hear)
+        self._untap: Callable[[], None] = lambda: None
+        self._answered = trio.Event()
+        self._deadline = math.inf
+        self._over = trio.Event()
+        self._outcome: AMDEvent | None = None
 
     def attach(self, call: Call) -> None:
         """Listen to ``call`` from its answer on; ``call_pstn(amd=...)`` does this.
 
         Raises ScenarioError if it has another call already. voxpy's own.
         """
-        self._control.attach(call)
+        if self.call is not None:
+            raise ScenarioError(f"{self.id()} already listens to call {self.call.id()}")
+        self.call = call
+        for kind in (CallEvents.Disconnected, CallEvents.Failed):
+            call.listeners.add_waiter(Waiter(kind, self._call_over))
+        match call.state():
+            case "TERMINATED":
+                self._complete("CALL_ENDED")
+                return
+            case "CONNECTED":
+                self._begin(call)
+            case _:
+                waiter = Waiter(CallEvents.Connected, lambda _: self._begin(call))
+                call.listeners.add_waiter(waiter)
+        self._session.spawn(self.id(), self._run)
 
     async def detect(self) -> Any:
         """Wait for the end of the detection; return ``AMD.Events.DetectionComplete``.
@@ -70,12 +88,90 @@ class AnsweringMachineDetector(Emitter):
         Or ``DetectionError``: it has no call, or the host no speech gate. A second time it returns
         the same at once. VoxEngine: AnsweringMachineDetector.detect.
         """
-        return await self._control.detect()
+        if self.call is None and self._outcome is None:
+            self._fail("it has no call: pass call= to AMD.create, or the detector to call_pstn")
+        await self._over.wait()
+        assert self._outcome is not None
+        return self._outcome
 
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
+    # -- listening ---------------------------------------------------------------------------------
 
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            known = [n for n in dir(type(self)) if not n.startswith("_")]
-            raise UnknownName(f"AnsweringMachineDetector has no {name!r}{nearest(name, known)}")
+    def _begin(self, call: Call) -> None:
+        """The call is answered: what is heard from here on counts."""
+        if self._outcome is not None or call.state() == "TERMINATED":  # its end is still to come
+            return
+        source = call.media.source
+        assert source is not None
+        intake = self._listening.intake
+        self._untap = self._session.graph.tap(
+            call.media, lambda said, _: intake.put(said, source.format)
+        )
+        self._deadline = clock.now() + self.timeout / 1000
+        self._session.post(call.listeners, CallEvents.AudioIdentificationStarted(call=call))
+        self._answered.set()
+
+    async def _run(self) -> None:
+        try:
+            await self._listening.open()  # while it rings
+        except EngineMissing as error:
+            self._fail(str(error))
+            return
+        await self._answered.wait()
+        if self._outcome is not None:
+            return
+        with trio.CancelScope(deadline=self._deadline):
+            await self._listening.run()
+        self._complete("TIMEOUT")  # unless it was something else that ended it
+
+    def _hear(self, probability: float, samples: Samples) -> None:
+        if self._beeps.process(samples):
+            verdict: Verdict | None = self._decider.beep()
+        else:
+            loud = rms_dbfs(samples) > LOUD_DBFS
+            verdict = self._decider.feed(probability, FRAME_MS, loud=loud)
+        if verdict is not None:
+            self._decide(verdict)
+
+    def _decide(self, verdict: Verdict) -> None:
+        self._complete(verdict.result_class, round(verdict.confidence, 1))
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _call_over(self, _event: Event) -> None:
+        self._answered.set()
+        self._complete("CALL_ENDED")
+
+    def _complete(self, result_class: str, confidence: float | None = None) -> None:
+        call = self.call
+        if self._outcome is not None or call is None:
+            return
+        self._session.trace.step(
+            "answer classified",
+            unit=self.id(),
+            result_class=result_class,
+            confidence=confidence,
+            greeting_ms=round(self._decider.greeting_s * 1000),
+        )
+        self._finish(
+            Events.DetectionComplete(
+                amd=self, call=call, result_class=result_class, confidence=confidence
+            )
+        )
+        result = CallEvents.AudioIdentificationResult(
+            call=call, audio_type=result_class, audio_sub_type="NONE", confidence=confidence
+        )
+        self._session.post(call.listeners, result)
+        self._session.post(call.listeners, CallEvents.AudioIdentificationStopped(call=call))
+
+    def _fail(self, message: str) -> None:
+        call = self.call
+        self._finish(Events.DetectionError(amd=self, call=call, message=message))
+        if call is not None:
+            self._session.post(call.listeners, CallEvents.AudioIdentificationError(call=call))
+
+    def _finish(self, outcome: AMDEvent) -> None:
+        self._outcome = outcome
+        self._untap()
+        self._listening.close()
+        self._post(outcome)
+        self._over.set()

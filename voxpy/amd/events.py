@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from voxpy.amd.detector import AnsweringMachineDetector
-from voxpy.call import Call
 from voxpy.engine.events import Event, Namespace, event_class
+
+if TYPE_CHECKING:
+    from voxpy.amd.detector import AnsweringMachineDetector
+    from voxpy.call import Call
 
 __all__ = ["AMDEvent", "Events"]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from voxpy.asr.unit import ASR
 from voxpy.engine.events import Event, Namespace, event_class
+
+if TYPE_CHECKING:
+    from voxpy.asr.asr import ASR
 
 __all__ = ["ASREvent", "ASREvents"]
 

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from voxpy.call import Call, check_headers
-from voxpy.calls.control import make_call
+from voxpy.call import Call, check_headers, make_call
 from voxpy.engine.ports import DialKind, Leg, OutgoingCall, RefusedLeg
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError

@@ -9,48 +9,39 @@ documents nothing that would restore the stream, and neither do we.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from voxpy.audio.progress import ringing
-from voxpy.call import Call
-from voxpy.engine.session import Session
+from voxpy.calls.state import CallState
 from voxpy.errors import ScenarioError
-from voxpy.events import CallEvent, CallEvents
-from voxpy.players.hearers import add_hearer, remove_hearer
+from voxpy.events import CallEvents
 from voxpy.players.making import recorded_sound, tone_sound
-from voxpy.players.playing import Playing
+from voxpy.players.playing import Playing, PlayingReports, add_hearer, remove_hearer
 from voxpy.players.request import read_request
 from voxpy.players.sounds import Sound
 from voxpy.players.speech import SpeechSound, check_spoken
 
-__all__ = ["CallState", "Playback"]
-
-
-class CallState(Protocol):
-    """What the playback must know of its call."""
-
-    state: str
-    early_media_since: float | None
+__all__ = ["Playback"]
 
 
 class Playback:
-    """Implements ``voxpy.engine.callport.CallPlayback``."""
+    """What one call plays; it hears for its listeners what players send to the call, too."""
 
-    def __init__(self, session: Session, call: Call, control: CallState) -> None:
-        self._session = session
-        self._call = call
-        self._control = control
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+        self._session = state.session
+        self._call = state.call
         self._playing: Playing | None = None
         self._waits_for_answer = False
         self._tone: Playing | None = None
-        add_hearer(session, call.media, self)
+        add_hearer(state.session, state.leg.media, self)
 
     # -- commands --------------------------------------------------------------------------------
 
     def start(self, url: str, *, loop: bool, progressive_playback: bool) -> None:
         """Play a sound file; what plays falls silent without another event."""
         request = read_request(url, "call.start_playback")
-        if self._allowed("start_playback", url=request.shown, loop=bool(loop)):
+        if self._state.takes("start_playback", url=request.shown, loop=bool(loop)):
             sound = recorded_sound(
                 self._session, request, loop=loop, progressive=progressive_playback
             )
@@ -58,7 +49,7 @@ class Playback:
 
     def stop(self) -> None:
         """Stop what the call plays by itself; no event follows."""
-        if self._allowed("stop_playback"):
+        if self._state.takes("stop_playback"):
             self._silence()
 
     def say(
@@ -79,7 +70,7 @@ class Playback:
             tts_options=tts_options,
             request=request,
         )
-        if self._allowed("say", text=text, voice=voice):
+        if self._state.takes("say", text=text, voice=voice):
             self._play([SpeechSound(self._session, spoken)], loop=False)
 
     def progress_tone(self, country: str) -> None:
@@ -88,7 +79,7 @@ class Playback:
             script = ringing(country)
         except (ValueError, AttributeError) as error:
             raise ScenarioError(f"call.play_progress_tone: {error}") from error
-        if not self._allowed("play_progress_tone", country=country):
+        if not self._state.takes("play_progress_tone", country=country):
             return
         if not self._hears:
             self._session.trace.warning(
@@ -99,9 +90,9 @@ class Playback:
         name = self._session.new_id("tone")
         sound = tone_sound(script, "call.play_progress_tone", loop=True)
         self._tone = Playing(
-            self._session, name, [sound], loop=True, paused=False, reports=_NoReports()
+            self._session, name, [sound], loop=True, paused=False, reports=PlayingReports()
         )
-        self._session.graph.connect(self._tone.port, self._call.media)
+        self._session.graph.connect(self._tone.port, self._state.leg.media)
 
     def answered(self) -> None:
         """Stop a progress tone, and begin with what waits for the caller to hear it."""
@@ -115,28 +106,30 @@ class Playback:
     def close(self) -> None:
         """Stop for good: the call is over. Idempotent."""
         self._silence()
-        remove_hearer(self._session, self._call.media)
+        remove_hearer(self._session, self._state.leg.media)
 
     # -- events, of our own playing and of players that are sent to the call -----------------------
 
     def playback_ready(self) -> None:
         """Tell that a sound is loaded."""
-        self._post(CallEvents.PlaybackReady(call=self._call))
+        self._state.post(CallEvents.PlaybackReady(call=self._call))
 
     def playback_started(self, duration_ms: float) -> None:
         """Tell that a sound begins."""
-        self._post(CallEvents.PlaybackStarted(call=self._call, duration=round(duration_ms, 3)))
+        self._state.post(
+            CallEvents.PlaybackStarted(call=self._call, duration=round(duration_ms, 3))
+        )
 
     def playback_finished(self, error: str | None) -> None:
         """Tell that a sound is over."""
-        self._post(CallEvents.PlaybackFinished(call=self._call, error=error))
+        self._state.post(CallEvents.PlaybackFinished(call=self._call, error=error))
 
     # -- the inside ------------------------------------------------------------------------------
 
     @property
     def _hears(self) -> bool:
         """Whether the far end hears what is sent to it."""
-        return self._control.state == "CONNECTED" or self._control.early_media_since is not None
+        return self._state.state == "CONNECTED" or self._state.early_media_since is not None
 
     def _play(self, sounds: Sequence[Sound], *, loop: bool) -> None:
         self._silence()
@@ -148,51 +141,16 @@ class Playback:
             sounds,
             loop=loop,
             paused=self._waits_for_answer,
-            reports=_OwnReports(self),
+            reports=PlayingReports(  # the call's own, told whether it is still heard or not
+                ready=self.playback_ready,
+                started=self.playback_started,
+                finished=self.playback_finished,
+            ),
         )
-        self._session.graph.connect(self._playing.port, self._call.media)
+        self._session.graph.connect(self._playing.port, self._state.leg.media)
 
     def _silence(self) -> None:
         for playing in (self._playing, self._tone):
             if playing is not None:
                 playing.stop()
         self._playing = self._tone = None
-
-    def _allowed(self, command: str, **fields: object) -> bool:
-        over = self._control.state == "TERMINATED"
-        note = {"ignored_in_state": self._control.state} if over else {}
-        self._session.trace.command(f"Call.{command}", unit=self._call.id(), **fields, **note)
-        return not over
-
-    def _post(self, event: CallEvent) -> None:
-        self._session.post(self._call.listeners, event)
-
-
-class _NoReports:
-    """Nobody is told how it goes."""
-
-    def ready(self) -> None: ...
-
-    def started(self, duration_ms: float) -> None: ...
-
-    def finished(self, error: str | None) -> None: ...
-
-    def marker(self, offset_ms: float, segment: int) -> None: ...
-
-    def starving(self) -> None: ...
-
-
-class _OwnReports(_NoReports):
-    """The call's own playing, told as the events of the call, whether it is still heard or not."""
-
-    def __init__(self, playback: Playback) -> None:
-        self._playback = playback
-
-    def ready(self) -> None:
-        self._playback.playback_ready()
-
-    def started(self, duration_ms: float) -> None:
-        self._playback.playback_started(duration_ms)
-
-    def finished(self, error: str | None) -> None:
-        self._playback.playback_finished(error)

@@ -7,69 +7,59 @@ say goodbye or take back the cause. They are tasks of the session and end with i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
-from voxpy.call import Call
-from voxpy.calls.attempt import Attempt
+from voxpy.calls.state import CallState
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.events import Event
 from voxpy.engine.session import Session
-from voxpy.events import WatchdogEvents
+from voxpy.events import CallEvents, WatchdogEvents
 
-__all__ = ["Watched", "watch_call", "watch_outgoing_call"]
+if TYPE_CHECKING:
+    from voxpy.call import Call
+
+__all__ = ["wait_silence", "watch_call", "watch_outgoing_call"]
 
 LOOK_EVERY_S = 1.0
 
 
-class Watched(Protocol):
-    """What the watchdogs look at: the call's controller."""
-
-    call: Call
-    early_media_since: float | None
-
-
-async def watch_outgoing_call(
-    session: Session, call: Call, attempt: Attempt, ring_timeout_s: float
-) -> None:
+async def watch_outgoing_call(state: CallState, ring_timeout_s: float) -> None:
     """Watch one call that we make until it is over; it fails with 408 if nobody answers in time.
 
     ``ring_timeout_s`` counts from the dialling; inf: never (VoxEngine: limits, VI-CallTimeout).
     """
     with trio.move_on_after(ring_timeout_s) as scope:
-        await attempt.settled()
+        await state.settled()
     if scope.cancelled_caught:
-        attempt.give_up(408, f"No answer within {ring_timeout_s:g} s")
-        await attempt.settled()
-    if call.state() == "CONNECTED":
-        await _watch_flow(session, call)
+        state.give_up(408, f"No answer within {ring_timeout_s:g} s")
+        await state.settled()
+    if state.state == "CONNECTED":
+        await _watch_flow(state.session, state.call)
 
 
-async def watch_call(session: Session, watched: Watched) -> None:
+async def watch_call(state: CallState) -> None:
     """Watch one incoming call until it is over."""
-    call = watched.call
     alerting_since = clock.now()
-    while call.state() in ("ALERTING", "PROGRESSING"):
+    while state.early:
         await trio.sleep(LOOK_EVERY_S)
-        _drop_if_unanswered(session, watched, alerting_since)
-    if call.state() == "CONNECTED":
-        await _watch_flow(session, call)
+        _drop_if_unanswered(state, alerting_since)
+    if state.state == "CONNECTED":
+        await _watch_flow(state.session, state.call)
 
 
-def _drop_if_unanswered(session: Session, watched: Watched, alerting_since: float) -> None:
+def _drop_if_unanswered(state: CallState, alerting_since: float) -> None:
     """Drop a call that rings, or hears early media, for too long (VoxEngine: limits, 60 s both)."""
-    limits = session.context.settings.limits
-    early_since = watched.early_media_since
+    limits = state.session.context.settings.limits
     for words, since, limit_s in (
         ("nobody answered", alerting_since, limits.unanswered_call_s),
-        ("early media without an answer", early_since, limits.early_media_s),
+        ("early media without an answer", state.early_media_since, limits.early_media_s),
     ):
-        waiting = watched.call.state() in ("ALERTING", "PROGRESSING")
-        if waiting and since is not None and clock.now() - since >= limit_s:
-            session.trace.warning(words, unit=watched.call.id(), after_s=limit_s)
-            watched.call.reject(408)
+        if state.early and since is not None and clock.now() - since >= limit_s:
+            state.session.trace.warning(words, unit=state.leg.leg_id, after_s=limit_s)
+            state.call.reject(408)
 
 
 async def _watch_flow(session: Session, call: Call) -> None:
@@ -120,3 +110,25 @@ async def _watch_flow(session: Session, call: Call) -> None:
                 session.post(session.listeners, make_event(round(value_s, 3)))
             elif clock.now() - barked[words] >= dogs.grace_s:
                 session.end(EndReason.WATCHDOG, f"{words} for {value_s:.0f} s")
+
+
+async def wait_silence(session: Session, call: Call, seconds: float, *, both: bool) -> bool:
+    """Return True once ``call`` has been quiet for ``seconds``, False if it ends before.
+
+    ``both``: in both directions, else only what comes from the far end. Loudness decides, not
+    speech: what the graph notes as audible (above -50 dBFS, looked at every 100 ms). Only silence
+    since this was called counts.
+    """
+    began_at = clock.now()
+    while call.state() != "TERMINATED":
+        feed = session.graph.feed_of(call.media) if both else None
+        flows = [session.graph.flow(p) for p in (call.media, feed) if p is not None]
+        audible_at = max([began_at, *(f.last_audible_at or 0.0 for f in flows)])
+        left_s = audible_at + seconds - clock.now()
+        if left_s <= 0:
+            return True
+        try:
+            await session.wait_event(call.listeners, CallEvents.Disconnected, left_s)
+        except trio.TooSlowError:
+            continue
+    return False

@@ -1,34 +1,27 @@
-"""``Conference``: a room of calls, as scenarios hold it (VoxEngine: Conference)."""
+"""``Conference``: a room of calls (VoxEngine: Conference)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn
 
-from voxpy.engine.emitter import Emitter
+from voxpy.audio.frame import pcm16
+from voxpy.conferences.events import ConferenceEvents
 from voxpy.engine.session import Session
-from voxpy.errors import NotSupported, UnknownName, nearest
+from voxpy.engine.units import Catalog, MediaSource, MediaUnit
+from voxpy.errors import NotSupported, ScenarioError
+from voxpy.media.conference import MixMinus
 from voxpy.media.unit import MediaPort
 
-__all__ = ["Conference", "ConferenceControl"]
+__all__ = ["LARGEST", "Conference"]
+
+STANDARD_HZ = 8000
+HD_HZ = 48000
+LARGEST = 100
+"""Members of one conference, as in VoxEngine."""
+FULL = 403
 
 
-class ConferenceControl(Protocol):
-    """What a conference delegates to."""
-
-    conference_id: str
-
-    def members(self) -> list[Any]:
-        """Return the units in it."""
-
-    def media_for(self, peer: Any) -> MediaPort | None:
-        """Return the place of a unit, or None when the conference has stopped."""
-
-    def stop(self) -> None:
-        """End it."""
-
-
-class Conference(Emitter):
+class Conference(MediaSource):
     """Hears many and gives each of them the sum of all the others (VoxEngine: Conference).
 
     Join a call with ``VoxEngine.send_media_between(call, conference)``. A player or an AI client
@@ -36,25 +29,29 @@ class Conference(Emitter):
     up is gone. Listen with ``ConferenceEvents``.
     """
 
-    def __init__(self, session: Session, control: ConferenceControl) -> None:
-        super().__init__(session, catalog="ConferenceEvents")
-        self._session: Session = session
-        self._control = control
+    _catalog: ClassVar[Catalog] = {"ConferenceEvents": ConferenceEvents}
 
-    def id(self) -> str:
-        """Return the id of the conference, unique in the session (VoxEngine: Conference.id)."""
-        return self._control.conference_id
+    def __init__(self, session: Session, *, hd_audio: bool) -> None:
+        super().__init__(session, session.new_id("conference"))
+        self._members: dict[str, MediaUnit] = {}
+        self._mix = MixMinus(
+            pcm16(HD_HZ if hd_audio else STANDARD_HZ), name=self.id(), on_left=self._left
+        )
+        self._stopped = False
+        session.trace.command("VoxEngine.create_conference", unit=self.id(), hd_audio=hd_audio)
+        session.graph.add_mixer(self._mix)
+        self._post(ConferenceEvents.Started(conference=self))
 
     def get_list(self) -> list[Any]:
         """Return the units that send to it or hear it, in the order they joined.
 
         In VoxEngine these are the endpoints of video conferences. VoxEngine: Conference.getList.
         """
-        return self._control.members()
+        return list(self._members.values())
 
     def get(self, unit_id: str) -> Any:
         """Return the member with this id, or None. VoxEngine: Conference.get."""
-        return next((m for m in self._control.members() if m.id() == unit_id), None)
+        return self._members.get(unit_id)
 
     def add(self, *_: Any, **__: Any) -> NoReturn:
         """Add a video endpoint. Raises NotSupported: voxpy carries audio. VoxEngine: add."""
@@ -69,35 +66,31 @@ class Conference(Emitter):
         VoxEngine: Conference.stop.
         """
         self._session.trace.command("Conference.stop", unit=self.id())
-        self._control.stop()
+        if not self._stopped:
+            self._stopped = True
+            self._session.graph.remove_mixer(self._mix)
+            self._members.clear()
+            self._post(ConferenceEvents.Stopped(conference=self))
 
-    def send_media_to(
-        self,
-        unit: Any,
-        *,
-        encoding: str | None = None,
-        tag: str | None = None,
-        custom_parameters: Mapping[str, str] | None = None,
-    ) -> None:
-        """Let ``unit`` hear the conference; replaces what it heard before.
+    def _media_for(self, peer: MediaUnit) -> MediaPort | None:
+        """Return the place of ``peer``: None if it is over, or full for one that is not in it."""
+        if peer is self:
+            raise ScenarioError(f"{self.id()} cannot send media to itself")
+        if self._stopped:
+            return None
+        if peer.id() not in self._members and len(self._members) >= LARGEST:
+            self._post(
+                ConferenceEvents.ConferenceError(
+                    conference=self,
+                    error=f"{peer.id()} cannot join: a conference has {LARGEST} members at most",
+                    code=FULL,
+                    endpoint_id=peer.id(),
+                )
+            )
+            return None
+        self._members[peer.id()] = peer
+        return self._mix.port(peer.id())
 
-        The keyword arguments concern WebSocket targets only. Raises ScenarioError if ``unit`` takes
-        no media. VoxEngine: Conference.sendMediaTo.
-        """
-        self._session.connect_media(self, unit)
-
-    def stop_media_to(self, unit: Any) -> None:
-        """Let ``unit`` hear the conference no longer. VoxEngine: Conference.stopMediaTo."""
-        self._session.disconnect_media(self, unit)
-
-    def media_for(self, peer: Any) -> MediaPort | None:
-        """Return the place of ``peer``; for ``send_media_to``, not for scenarios."""
-        return self._control.media_for(peer)
-
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            known = [n for n in dir(type(self)) if not n.startswith("_")]
-            raise UnknownName(f"Conference has no {name!r}{nearest(name, known)}")
+    def _left(self, peer_id: str) -> None:
+        if self._members.pop(peer_id, None) is not None:
+            self._session.trace.step("left conference", unit=self.id(), member=peer_id)

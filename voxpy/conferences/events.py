@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from voxpy.conferences.conference import Conference
 from voxpy.engine.events import Event, Namespace, event_class
 from voxpy.errors import NotSupported
+
+if TYPE_CHECKING:
+    from voxpy.conferences.conference import Conference
 
 __all__ = ["ConferenceEvent", "ConferenceEvents"]
 

@@ -22,9 +22,9 @@ from typing import Any
 import attrs
 import trio
 
-from voxpy.engine.emitter import ListenerTable, describe
 from voxpy.engine.events import Event
 from voxpy.engine.faults import contained
+from voxpy.engine.units import ListenerTable, describe
 from voxpy.errors import LimitExceeded, NoSession
 
 __all__ = ["Dispatcher", "Reports", "until_suspended"]

@@ -134,7 +134,7 @@ class Leg(Protocol):
     incoming legs only; ``hangup`` before the answer cancels (487, RFC 3261 section 9).
 
     A command in a state that does not allow it (a second ``answer``) is the caller's business:
-    ``voxpy.calls.control`` keeps the state and does not pass it on.
+    ``voxpy.call`` keeps the state and does not pass it on.
     """
 
     leg_id: str

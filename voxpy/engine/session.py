@@ -27,14 +27,12 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.engine.dispatch import Dispatcher, Reports
-from voxpy.engine.emitter import ListenerTable, Waiter
 from voxpy.engine.ending import Closers, End, EndReason, Presence, Troubles
 from voxpy.engine.events import Event, Terminated, Terminating
 from voxpy.engine.faults import contained
 from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
 from voxpy.engine.masking import Masker
-from voxpy.engine.mediaunits import media_ports
 from voxpy.engine.ports import (
     Dialer,
     NoDialer,
@@ -46,6 +44,7 @@ from voxpy.engine.ports import (
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Trace
+from voxpy.engine.units import ListenerTable, Waiter, media_ports
 from voxpy.errors import NoSession, NotSupported, ScenarioError
 from voxpy.media.graph import MediaGraph
 

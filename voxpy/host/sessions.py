@@ -11,8 +11,7 @@ import attrs
 import orjson
 import trio
 
-from voxpy.call import Call
-from voxpy.calls.control import make_call
+from voxpy.call import Call, make_call
 from voxpy.engine import clock
 from voxpy.engine.context import running
 from voxpy.engine.ending import End, EndReason

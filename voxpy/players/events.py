@@ -6,10 +6,12 @@ of PlaybackFinished and Stopped. Durations and offsets are in milliseconds.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from voxpy.engine.events import Event, Namespace, event_class
-from voxpy.players.player import Player, SequencePlayer
+
+if TYPE_CHECKING:
+    from voxpy.players.player import Player, SequencePlayer
 
 __all__ = ["PlayerEvent", "PlayerEvents", "SequencePlayerEvent", "SequencePlayerEvents"]
 

@@ -1,4 +1,4 @@
-"""Makes players from a scenario's arguments; ``voxpy.voxengine`` has the documentation of each."""
+"""The functions of ``VoxEngine`` that make players, and what they make them of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxpy.audio.tonescript import parse
+from voxpy.engine.context import current
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError, nearest
-from voxpy.players.cache import shared_cache
-from voxpy.players.control import PlayerController, check_limit
-from voxpy.players.player import Player, SequencePlayer, TTSPlayerSegment, URLPlayerSegment
+from voxpy.players.player import (
+    Player,
+    SequencePlayer,
+    TTSPlayerSegment,
+    URLPlayerSegment,
+    check_limit,
+)
 from voxpy.players.request import SoundRequest, read_request
 from voxpy.players.sounds import Sound, ToneSound
 from voxpy.players.speech import SpeechSound, Spoken, check_spoken
@@ -18,14 +23,7 @@ from voxpy.players.speech import SpeechSound, Spoken, check_spoken
 if TYPE_CHECKING:
     from voxpy.players.recorded import RecordedSound
 
-__all__ = [
-    "recorded_sound",
-    "sequence_player",
-    "tone_player",
-    "tone_sound",
-    "tts_player",
-    "url_player",
-]
+__all__ = ["PlayerFunctions", "recorded_sound", "tone_sound"]
 
 URL_PLAYER = "VoxEngine.create_url_player"
 TTS_PLAYER = "VoxEngine.create_tts_player"
@@ -36,83 +34,127 @@ _TTS_FIELDS = ("voice", "api_key", "progressive_playback", "tts_options", "on_pa
 _URL_FIELDS = ("loop", "on_pause", "progressive_playback", "hide_headers", "hide_body")
 
 
-def url_player(
-    session: Session,
-    url: str | Mapping[str, Any],
-    *,
-    loop: bool,
-    on_pause: bool,
-    progressive_playback: bool,
-    hide_headers: bool,
-    hide_body: bool,
-) -> Player:
-    """Return a player of a file."""
-    request = read_request(url, URL_PLAYER)
-    check_limit(session)
-    sound = recorded_sound(session, request, loop=loop, progressive=progressive_playback)
-    controller = PlayerController(session, [sound], loop=bool(loop), paused=bool(on_pause))
-    told = _told(request, hide_headers=hide_headers, hide_body=hide_body)
-    session.trace.command(URL_PLAYER, unit=controller.player_id, **told, loop=bool(loop))
-    player: Player = controller.face
-    return player
+class PlayerFunctions:
+    """Part of ``VoxEngine``."""
 
+    __slots__ = ()
 
-def tts_player(
-    session: Session,
-    text: str,
-    *,
-    voice: str | None,
-    progressive_playback: bool,
-    tts_options: Mapping[str, Any] | None,
-    on_pause: bool,
-    request: Mapping[str, Any] | None,
-) -> Player:
-    """Return a player of a text."""
-    spoken = check_spoken(
-        TTS_PLAYER,
-        text,
-        voice=voice,
-        progressive=progressive_playback,
-        tts_options=tts_options,
-        request=request,
-    )
-    check_limit(session)
-    controller = PlayerController(session, [SpeechSound(session, spoken)], paused=bool(on_pause))
-    session.trace.command(TTS_PLAYER, unit=controller.player_id, voice=voice, text=text)
-    player: Player = controller.face
-    return player
+    def create_url_player(
+        self,
+        url: str | Mapping[str, Any],
+        *,
+        loop: bool = False,
+        on_pause: bool = False,
+        progressive_playback: bool = False,
+        hide_headers: bool = False,
+        hide_body: bool = False,
+    ) -> Player:
+        """Return a player of a sound file: mp3, ogg (Vorbis, Opus), flac or wav, at most 10 MB.
 
+        url: ``http(s)://``, ``file:`` or a path, relative to the scenario's folder or the working
+            directory; or a request ``{"url", "method", "headers", "body"}``. A file that is not
+            there within 12 s, or is no sound, leads to ``PlayerEvents.Error`` and
+            ``PlaybackFinished`` with an error.
+        loop: begin again at the end, without a gap.
+        on_pause: do not begin before ``resume()``.
+        progressive_playback: begin with the first part of a download; the length is not known then.
+        hide_headers, hide_body: keep those of the request out of the trace.
 
-def tone_player(session: Session, script: str, *, loop: bool) -> Player:
-    """Return a player of tones."""
-    sound = tone_sound(script, TONE_PLAYER, loop=bool(loop))
-    check_limit(session)
-    controller = PlayerController(session, [sound], loop=bool(loop))
-    session.trace.command(TONE_PLAYER, unit=controller.player_id, script=script, loop=bool(loop))
-    player: Player = controller.face
-    return player
+        Raises ScenarioError for a wrong argument, LimitExceeded for the 11th player of a session.
+        VoxEngine: VoxEngine.createURLPlayer.
+        """
+        session = current(URL_PLAYER)
+        request = read_request(url, URL_PLAYER)
+        check_limit(session)
+        sound = recorded_sound(session, request, loop=loop, progressive=progressive_playback)
+        player = Player(session, [sound], loop=bool(loop), paused=bool(on_pause))
+        told = _told(request, hide_headers=hide_headers, hide_body=hide_body)
+        session.trace.command(URL_PLAYER, unit=player.id(), **told, loop=bool(loop))
+        return player
 
+    def create_tts_player(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        api_key: str | None = None,
+        progressive_playback: bool = False,
+        tts_options: Mapping[str, Any] | None = None,
+        on_pause: bool = False,
+        request: Mapping[str, Any] | None = None,
+    ) -> Player:
+        """Return a player of a text of at most 1,500 characters, spoken by the host's voice.
 
-def sequence_player(session: Session, segments: Sequence[Any]) -> SequencePlayer:
-    """Return a player of texts and files."""
-    given: Any = segments  # scenarios are not always type checked
-    if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or not given:
-        raise ScenarioError(f"{SEQUENCE_PLAYER} takes a list of segments, not {segments!r}")
-    sounds = [_segment_sound(session, segment) for segment in segments]
-    check_limit(session)
-    controller = PlayerController(session, sounds, segments=tuple(segments))
-    session.trace.command(SEQUENCE_PLAYER, unit=controller.player_id, segments=len(sounds))
-    player: SequencePlayer = controller.face
-    return player
+        voice: a speaker of the host's voice; ``package/speaker`` for one of an installed package
+            (entry point group ``voxpy.voices``).
+        api_key, request: for providers' voices; the host's own has no use for them.
+        progressive_playback: begin with the first sentence while the next is made; the length is
+            not known then. Otherwise all of it is made first, about 1 s of work for 100 s.
+        tts_options: ``speed`` or ``rate``, a factor of the pace.
+        on_pause: do not begin before ``resume()``.
+
+        A text that is too long, or a host without a voice, leads to ``PlayerEvents.Error`` and
+        ``PlaybackFinished`` with an error. Raises ScenarioError for a wrong argument, LimitExceeded
+        for the 11th player of a session. VoxEngine: VoxEngine.createTTSPlayer.
+        """
+        session = current(TTS_PLAYER)
+        spoken = check_spoken(
+            TTS_PLAYER,
+            text,
+            voice=voice,
+            progressive=progressive_playback,
+            tts_options=tts_options,
+            request=request,
+        )
+        check_limit(session)
+        player = Player(session, [SpeechSound(session, spoken)], paused=bool(on_pause))
+        session.trace.command(TTS_PLAYER, unit=player.id(), voice=voice, text=text)
+        return player
+
+    def create_tone_script_player(
+        self, script: str, *, loop: bool = False, progressive_playback: bool = False
+    ) -> Player:
+        """Return a player of tones, written as a ToneScript: ``425@-19;10(1/4/1)``.
+
+        ``progressive_playback`` changes nothing: tones need no loading. Raises ScenarioError with
+        the place of a mistake in the script, LimitExceeded for the 11th player of a session.
+        VoxEngine: VoxEngine.createToneScriptPlayer.
+        """
+        session = current(TONE_PLAYER)
+        sound = tone_sound(script, TONE_PLAYER, loop=bool(loop))
+        check_limit(session)
+        player = Player(session, [sound], loop=bool(loop))
+        session.trace.command(TONE_PLAYER, unit=player.id(), script=script, loop=bool(loop))
+        return player
+
+    def create_sequence_player(
+        self, segments: Sequence[TTSPlayerSegment | URLPlayerSegment | Mapping[str, Any]]
+    ) -> SequencePlayer:
+        """Return a player of texts and files one after another, without gaps.
+
+        A segment is a ``TTSPlayerSegment``, a ``URLPlayerSegment`` or VoxEngine's dict (``text`` or
+        ``url``, and ``parameters``). All are loaded before the first begins. Raises ScenarioError
+        for a wrong argument, LimitExceeded for the 11th player of a session. VoxEngine:
+        VoxEngine.createSequencePlayer.
+        """
+        session = current(SEQUENCE_PLAYER)
+        given: Any = segments  # scenarios are not always type checked
+        if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or not given:
+            raise ScenarioError(f"{SEQUENCE_PLAYER} takes a list of segments, not {segments!r}")
+        sounds = [_segment_sound(session, segment) for segment in segments]
+        check_limit(session)
+        player = SequencePlayer(session, sounds, segments=tuple(segments))
+        session.trace.command(SEQUENCE_PLAYER, unit=player.id(), segments=len(sounds))
+        return player
 
 
 def recorded_sound(
     session: Session, request: SoundRequest, *, loop: bool, progressive: bool
 ) -> RecordedSound:
     """Return the sound of a file."""
-    from voxpy.players.recorded import (
-        RecordedSound,
-    )  # with the HTTP client: 60 ms, for who needs it
+    # With the HTTP client: 60 ms, for who needs it.
+    from voxpy.players.files import shared_cache
+    from voxpy.players.recorded import RecordedSound
 
     return RecordedSound(
         session,

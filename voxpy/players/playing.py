@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import attrs
 import trio
 
 from voxpy.audio.frame import pcm16
@@ -15,29 +16,31 @@ from voxpy.media.unit import MediaPort
 from voxpy.players.sounds import Sound
 from voxpy.players.speech import VOICE_HZ
 
-__all__ = ["Playing", "PlayingReports"]
+__all__ = ["Hearer", "Playing", "PlayingReports", "add_hearer", "hearers_of", "remove_hearer"]
 
 LOW_S = 2.0
 """Less than this waiting, and the next second is made: enough for a busy disk or a slow voice."""
 
 
-class PlayingReports(Protocol):
-    """Whoever wants to know how it goes. Nothing follows ``finished``."""
+def _ignore(*_: object) -> None:
+    pass
 
-    def ready(self) -> None:
-        """Everything is loaded, or the beginning of it."""
 
-    def started(self, duration_ms: float) -> None:
-        """The first frame is heard; ``duration_ms`` is of one pass, 0 if it is not known."""
+@attrs.frozen(kw_only=True)
+class PlayingReports:
+    """Whom to tell how it goes. Nothing follows ``finished``.
 
-    def finished(self, error: str | None) -> None:
-        """All was heard, or ``error`` says why not."""
+    ``ready``: everything is loaded, or the beginning of it. ``started``: the first frame is heard,
+    of so many milliseconds in one pass, 0 if that is not known. ``finished``: all was heard, or the
+    error that says why not. ``marker``: an offset in ms was reached, in which segment.
+    ``starving``: what there was has been played, and more is on its way.
+    """
 
-    def marker(self, offset_ms: float, segment: int) -> None:
-        """A marker was reached."""
-
-    def starving(self) -> None:
-        """What there was has been played, and more is on its way."""
+    ready: Callable[[], None] = _ignore
+    started: Callable[[float], None] = _ignore
+    finished: Callable[[str | None], None] = _ignore
+    marker: Callable[[float, int], None] = _ignore
+    starving: Callable[[], None] = _ignore
 
 
 class Playing:
@@ -148,3 +151,40 @@ class Playing:
                 self._hungry = trio.Event()
                 await self._hungry.wait()
             piece = await sound.read()
+
+
+# -- units that tell their own listeners what is played to them: calls -----------------------------
+
+
+class Hearer(Protocol):
+    """Learns of a player that is heard by its port when something happens."""
+
+    def playback_ready(self) -> None:
+        """The sound is loaded."""
+
+    def playback_started(self, duration_ms: float) -> None:
+        """It begins; 0 if its length is not known."""
+
+    def playback_finished(self, error: str | None) -> None:
+        """It is over, or cannot be played."""
+
+
+def add_hearer(session: Session, port: MediaPort, hearer: Hearer) -> None:
+    """Tell ``hearer`` of every player that ``port`` hears."""
+    _hearers(session)[port] = hearer
+
+
+def remove_hearer(session: Session, port: MediaPort) -> None:
+    """Tell nobody any more what ``port`` hears."""
+    _hearers(session).pop(port, None)
+
+
+def hearers_of(session: Session, port: MediaPort) -> list[Hearer]:
+    """Return whoever wants to know of the player at ``port``."""
+    known = _hearers(session).items()
+    return [hearer for target, hearer in known if session.graph.feed_of(target) is port]
+
+
+def _hearers(session: Session) -> dict[MediaPort, Hearer]:
+    hearers: dict[MediaPort, Hearer] = session.parts.setdefault("hearers", {})
+    return hearers

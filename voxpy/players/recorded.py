@@ -14,9 +14,7 @@ from voxpy.engine.clock import off_loop
 from voxpy.engine.http import BodyPart
 from voxpy.engine.session import Session
 from voxpy.errors import SoundFailed, VoxpyError
-from voxpy.players.cache import SoundCache
-from voxpy.players.downloads import download
-from voxpy.players.files import is_local, read_local
+from voxpy.players.files import SoundCache, download, is_local, read_local
 from voxpy.players.request import SoundRequest
 
 __all__ = ["RecordedSound"]

@@ -1,9 +1,17 @@
-"""The sound of a text that is read out."""
+"""The sound of a text that is read out, and whose voice reads it: the host's, or a package's.
+
+``voice="joe"`` is a speaker of the host's voice (``SessionContext.speech``). A package adds voices
+with an entry point of the group ``voxpy.voices``: its name is what stands before the slash in
+``voice="piper/joe"``, its value a function without arguments that returns an object like
+``voxpy.engine.speech.Speaks``. It is called once in the life of the process, in a thread.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import attrs
@@ -12,11 +20,20 @@ import numpy as np
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import Samples, pcm16
 from voxpy.engine.session import Session
-from voxpy.engine.speech import SpeechEngines, load_engines
-from voxpy.errors import ScenarioError, SoundFailed, VoxpyError
-from voxpy.players.voices import Speaker, find_speaker
+from voxpy.engine.speech import Speaks, SpeechEngines, load_engines
+from voxpy.errors import ScenarioError, SoundFailed, VoxpyError, nearest
 
-__all__ = ["LONGEST_TEXT", "VOICE_HZ", "SpeechSound", "Spoken", "check_spoken"]
+__all__ = [
+    "DEFAULT_SPEAKER",
+    "ENTRY_POINT_GROUP",
+    "LONGEST_TEXT",
+    "VOICE_HZ",
+    "Speaker",
+    "SpeechSound",
+    "Spoken",
+    "check_spoken",
+    "find_speaker",
+]
 
 LONGEST_TEXT = 1500
 """Characters. VoxEngine: createTTSPlayer, Call.say."""
@@ -145,3 +162,43 @@ class SpeechSound:
 def _next(sentences: Iterator[Samples]) -> list[Samples]:
     """Return the next sentence that has any sound, or nothing at the end."""
     return next(([s] for s in sentences if len(s)), [])
+
+
+# -- whose voice it is -----------------------------------------------------------------------------
+
+ENTRY_POINT_GROUP = "voxpy.voices"
+DEFAULT_SPEAKER = "Ashley"
+
+
+@attrs.frozen
+class Speaker:
+    """A voice and the name of who is to speak with it."""
+
+    voice: Speaks
+    name: str
+
+
+def find_speaker(voice: str | None, engines: SpeechEngines) -> Speaker:
+    """Return who speaks for ``voice``. Blocking: a package's voice is loaded here.
+
+    Raises SoundFailed for a package that is not installed.
+    """
+    package, slash, name = (voice or DEFAULT_SPEAKER).partition("/")
+    if not slash:
+        return Speaker(engines.voice, package)
+    return Speaker(_load(package), name)
+
+
+@functools.cache
+def _load(package: str) -> Speaks:
+    installed: dict[str, Any] = {p.name: p.load for p in entry_points(group=ENTRY_POINT_GROUP)}
+    if package not in installed:
+        known = (
+            f"installed are {', '.join(sorted(installed))}" if installed else "none is installed"
+        )
+        raise SoundFailed(
+            f"no package brings the voice {package!r} (entry point group {ENTRY_POINT_GROUP!r}; "
+            f"{known}){nearest(package, installed)}"
+        )
+    voice: Speaks = installed[package]()()
+    return voice

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 import attrs
 import orjson
 
 from voxpy.engine.context import current
-from voxpy.engine.emitter import Emitter, describe
 from voxpy.engine.session import Session
+from voxpy.engine.units import MediaSource, describe
 from voxpy.errors import ConnectFailed, RemoteProtocolError, ScenarioError, UnknownName, nearest
 from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
@@ -138,7 +138,7 @@ class ClientOptions:
         return options
 
 
-class SpeechClient(Emitter, Generic[W]):
+class SpeechClient(MediaSource, Generic[W]):
     """A connection to a speech service. Made by its module's ``create...`` function."""
 
     def __init__(
@@ -152,9 +152,14 @@ class SpeechClient(Emitter, Generic[W]):
         make_wire: Callable[[], W],
     ) -> None:
         names = service.events.__name__
-        super().__init__(session, catalog=f"{service.name}.{names} or {service.name}.Events")
-        self._session: Session = session
-        self._id = client_id
+        super().__init__(
+            session,
+            client_id,
+            catalog={
+                f"{service.name}.{names}": service.events,
+                f"{service.name}.Events": service.media_events,
+            },
+        )
         self._access = access
         self._options = options
         self._announce = Announcements(session, self, service, private=options.privacy)
@@ -188,48 +193,20 @@ class SpeechClient(Emitter, Generic[W]):
             batch_ms=session.context.settings.limits.uplink_batch_ms,
             send=self._send_audio,
         )
-        self._media = MediaPort(
+        self.media = MediaPort(
             name=client_id, source=self._voice, sink=self._ear, ahead=self._voice
         )
 
     # -- what a scenario does with it ------------------------------------------------------------
 
-    def id(self) -> str:
-        """Return the id of the client, unique in the session."""
-        return self._id
-
     def web_socket_id(self) -> str:
         """Return the id of its WebSocket."""
         return f"{self._id}-websocket"
-
-    @property
-    def media(self) -> MediaPort:
-        """The media side: the agent's voice is its source, the agent's ear its sink."""
-        return self._media
 
     def close(self) -> None:
         """Close the connection. Idempotent; ``on_web_socket_close`` is called afterwards."""
         self._session.trace.command(f"{type(self).__name__}.close", unit=self.id())
         self._close()
-
-    def send_media_to(
-        self,
-        unit: Any,
-        *,
-        encoding: str | None = None,
-        tag: str | None = None,
-        custom_parameters: Mapping[str, str] | None = None,
-    ) -> None:
-        """Send the agent's voice to ``unit``; replaces what the unit heard before.
-
-        The keyword arguments exist in VoxEngine for WebSocket targets and change nothing here.
-        Raises ScenarioError if ``unit`` has no media.
-        """
-        self._session.connect_media(self, unit)
-
-    def stop_media_to(self, unit: Any) -> None:
-        """Stop sending the agent's voice to ``unit``."""
-        self._session.disconnect_media(self, unit)
 
     def clear_media_buffer(self, *, tag: str | None = None) -> None:
         """Drop the agent's audio that waits on our side, within the running 20 ms frame."""
@@ -269,14 +246,6 @@ class SpeechClient(Emitter, Generic[W]):
             answer=self._tool_answered,
         )
         self._offer(tools)
-
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            known = [n for n in dir(type(self)) if not n.startswith("_")]
-            raise UnknownName(f"{type(self).__name__} has no {name!r}{nearest(name, known)}")
 
     # -- life ------------------------------------------------------------------------------------
 

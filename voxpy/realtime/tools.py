@@ -17,7 +17,7 @@ import attrs
 import orjson
 import trio
 
-from voxpy.engine.emitter import describe
+from voxpy.engine.units import describe
 from voxpy.errors import ScenarioError, nearest
 from voxpy.realtime.tool_shapes import BadArgument, Shape, documentation, fields_shape, shape_of
 from voxpy.wire.realtime.events.types import FunctionCall

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from voxpy.engine.events import Event, Namespace, event_class
-from voxpy.recording.recorder import Recorder
+
+if TYPE_CHECKING:
+    from voxpy.recording.recorder import Recorder
 
 __all__ = ["RecorderEvent", "RecorderEvents"]
 

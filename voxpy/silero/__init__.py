@@ -9,7 +9,6 @@ from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.silero import events
 from voxpy.silero import vad as vad_module
-from voxpy.silero.control import VADController
 
 __all__ = ["Silero"]
 
@@ -40,7 +39,7 @@ class Silero(metaclass=Namespace):
         Raises ScenarioError for a wrong argument, EngineMissing if the host has no gate. VoxEngine:
         Silero.createVAD.
         """
-        controller = VADController(
+        vad = vad_module.VAD(
             current("Silero.create_vad"),
             threshold=_within("threshold", threshold, 0.01, 0.99),
             min_silence_ms=round(
@@ -50,13 +49,13 @@ class Silero(metaclass=Namespace):
         )
         current("Silero.create_vad").trace.command(
             "Silero.create_vad",
-            unit=controller.vad_id,
+            unit=vad.id(),
             threshold=threshold,
             min_silence_duration_ms=min_silence_duration_ms,
             speech_pad_ms=speech_pad_ms,
         )
-        await controller.open()
-        return controller.vad
+        await vad._open()
+        return vad
 
 
 def _within(name: str, value: Any, low: float, high: float) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from voxpy.engine.events import Event, Namespace, event_class
-from voxpy.silero.vad import VAD
+
+if TYPE_CHECKING:
+    from voxpy.silero.vad import VAD
 
 __all__ = ["VADData", "VADEvent", "VADEvents"]
 

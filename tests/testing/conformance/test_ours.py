@@ -263,7 +263,7 @@ async def answer(event):
         VoxEngine.create_conference(),
         event.call,
     ):
-        port = unit.media_for(event.call) if hasattr(unit, "media_for") else unit.media
+        port = unit._media_for(event.call)
         await check_sink(lambda: port.sink)
         Logger.write(f"{type(unit).__name__} hears")
     for make in (

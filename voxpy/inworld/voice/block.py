@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from voxpy.engine.dispatch import Dispatcher, Reports
-from voxpy.engine.emitter import ListenerTable
+from voxpy.engine.units import ListenerTable
 from voxpy.errors import ScenarioError, UnknownName, nearest
 from voxpy.inworld.voice.events import VoiceEvents
 from voxpy.wire.realtime.events.server_events import SERVER_EVENTS

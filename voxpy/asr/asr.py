@@ -1,4 +1,4 @@
-"""What drives an ASR: one task that hears, one that recognises, and the events of both.
+"""``ASR``: turns speech into text; one task that hears, one that recognises.
 
 Two tasks, so that the start of speech is told while something earlier is still being recognised.
 The second does one thing after another, so results keep their order.
@@ -7,25 +7,27 @@ The second does one thing after another, so results keep their order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import attrs
 import trio
 
 from voxpy.asr.events import ASREvent, ASREvents
 from voxpy.asr.hints import apply_hints, without_profanity
-from voxpy.asr.unit import ASR
+from voxpy.asr.profiles import language_of
 from voxpy.audio.frame import Samples, pcm16
 from voxpy.engine.hearing import Hearing, Intake
 from voxpy.engine.session import Session
 from voxpy.engine.speech import SpeechEngines, load_engines
-from voxpy.errors import EngineMissing
+from voxpy.engine.units import Catalog, MediaUnit
+from voxpy.errors import EngineMissing, ScenarioError, nearest
 from voxpy.media.memory import quietest_cut
 from voxpy.media.turns import Pause, SpeechStarted, SpeechStopped, TurnEvent
 from voxpy.media.unit import MediaPort
 from voxpy.media.vad import RATE_HZ
 
-__all__ = ["ASRController", "ASROptions"]
+__all__ = ["ASR", "ASROptions", "create_asr"]
 
 LONGEST_S = 22.0
 """Speech without a pause is recognised in parts of at most this: the recogniser takes 24 s."""
@@ -38,6 +40,8 @@ with its length: in all, five times the cost of the result at most."""
 STARVED_S = 0.2
 """No frame for so long: nobody sends any more, and what was being said is over."""
 WAITING_UTTERANCES = 16
+_NATIVE = {"threshold": (0.01, 0.99), "silence_ms": (100, 5000)}
+"""What ``request`` may tune, with the bounds of each."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,16 +66,19 @@ class _Heard:
     final: bool
 
 
-class ASRController:
-    """Implements ``voxpy.asr.unit.ASRControl``."""
+class ASR(MediaUnit):
+    """Turns speech into text (VoxEngine: ASR). Made by ``VoxEngine.create_asr``.
+
+    It only hears: send it a call with ``call.send_media_to(asr)``. Listen with ``ASREvents``.
+    """
+
+    _catalog: ClassVar[Catalog] = {"ASREvents": ASREvents}
 
     def __init__(self, session: Session, options: ASROptions) -> None:
-        self._session = session
+        super().__init__(session, session.new_id("asr"))
         self._options = options
-        self.asr_id = session.new_id("asr")
-        self.asr = ASR(session, self)
-        self._intake = Intake(session, self.asr_id)
-        self.media = MediaPort(name=self.asr_id, sink=self._intake)
+        self._intake = Intake(session, self.id())
+        self.media = MediaPort(name=self.id(), sink=self._intake)
         self._hearing: Hearing | None = None
         self._from_ms = 0.0
         self._interim_at_ms = math.inf
@@ -80,32 +87,33 @@ class ASRController:
         self._life = trio.CancelScope()
         self._over = self._stopped = False
 
-    @property
     def language(self) -> str:
-        """The language of the profile."""
+        """Return the language of its profile, such as ``en-US`` (VoxEngine: ASR.language)."""
         return self._options.language
 
-    @property
-    def dictionary(self) -> Sequence[str]:
-        """The phrase hints."""
-        return self._options.phrase_hints
-
-    def start(self) -> None:
-        """Begin, in tasks of the session."""
-        self._session.spawn(self.asr_id, self._run)
+    def dictionary(self) -> list[str]:
+        """Return its phrase hints (VoxEngine: ASR.dictionary)."""
+        return list(self._options.phrase_hints)
 
     def stop(self) -> None:
-        """Stop recognising, now."""
-        self._session.trace.command("ASR.stop", unit=self.asr_id)
+        """Stop recognising; ``ASREvents.Stopped`` follows and is the last event. Idempotent.
+
+        What was being said, or recognised, is dropped: whoever waits for the result stops then.
+        VoxEngine: ASR.stop.
+        """
+        self._session.trace.command("ASR.stop", unit=self.id())
         self._stop()
+
+    def _begin(self) -> None:
+        self._session.spawn(self.id(), self._run)
 
     def _stop(self) -> None:
         if not self._stopped:
             self._stopped = True
             self._finish()
             heard_s = 0.0 if self._hearing is None else self._hearing.position_ms / 1000
-            event = ASREvents.Stopped(asr=self.asr, duration=round(heard_s, 3))
-            self._session.post(self.asr.listeners, event)
+            event = ASREvents.Stopped(asr=self, duration=round(heard_s, 3))
+            self._post(event)
 
     # -- hearing -----------------------------------------------------------------------------------
 
@@ -125,11 +133,11 @@ class ASRController:
             return
         if self._over:
             return
-        self._session.spawn(f"{self.asr_id} recognising", self._recognise, engines)
+        self._session.spawn(f"{self.id()} recognising", self._recognise, engines)
         hearing.detector.threshold = self._options.threshold
         hearing.detector.silence_ms = self._options.silence_ms
         self._hearing = hearing
-        self._post(ASREvents.Started(asr=self.asr))
+        self._tell(ASREvents.Started(asr=self))
         with self._life:
             while True:
                 await self._listen(engines, hearing)
@@ -152,11 +160,11 @@ class ASRController:
             case SpeechStarted(start_ms):
                 self._from_ms = start_ms
                 self._interim_at_ms = start_ms + INTERIM_EVERY_S * 1000
-                self._post(ASREvents.CaptureStarted(asr=self.asr))
+                self._tell(ASREvents.CaptureStarted(asr=self))
             case Pause(at_ms):
                 self._tell_interim(hearing, at_ms)
             case SpeechStopped(end_ms, speech_end_ms):
-                self._post(ASREvents.SpeechCaptured(asr=self.asr))
+                self._tell(ASREvents.SpeechCaptured(asr=self))
                 self._submit(hearing.segment(self._from_ms, end_ms), speech_end_ms, final=True)
 
     def _go_on(self, hearing: Hearing) -> None:
@@ -186,7 +194,7 @@ class ASRController:
             self._recognising += 1
         except trio.WouldBlock:  # minutes behind
             self._session.trace.warning(
-                "the recogniser is too slow; an utterance is lost", unit=self.asr_id
+                "the recogniser is too slow; an utterance is lost", unit=self.id()
             )
 
     async def _recognise(self, engines: SpeechEngines) -> None:
@@ -203,7 +211,7 @@ class ASRController:
                 self._result(text, recognised.confidence, heard.end_ms)
             elif text and text != told:
                 told = text
-                self._post(ASREvents.InterimResult(asr=self.asr, text=text))
+                self._tell(ASREvents.InterimResult(asr=self, text=text))
 
     def _edited(self, text: str) -> str:
         text = apply_hints(text, self._options.phrase_hints)
@@ -211,15 +219,15 @@ class ASRController:
 
     def _result(self, text: str, confidence: float, end_ms: float) -> None:
         if not text:
-            self._session.trace.step("no words in what was heard", unit=self.asr_id)
+            self._session.trace.step("no words in what was heard", unit=self.id())
             return
         self._post(
             ASREvents.Result(
-                asr=self.asr,
+                asr=self,
                 text=text,
                 confidence=round(confidence, 3),
                 result_end_time=f"{end_ms / 1000:.3f}s",
-                language_code=self.language,
+                language_code=self._options.language,
             )
         )
         if self._options.single_utterance:
@@ -227,12 +235,12 @@ class ASRController:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _post(self, event: ASREvent) -> None:
+    def _tell(self, event: ASREvent) -> None:
         if not self._over:
-            self._session.post(self.asr.listeners, event)
+            self._post(event)
 
     def _fail(self, problem: str) -> None:
-        self._post(ASREvents.ASRError(asr=self.asr, error=problem))
+        self._tell(ASREvents.ASRError(asr=self, error=problem))
         self._finish()
 
     def _finish(self) -> None:
@@ -241,3 +249,65 @@ class ASRController:
         self._to_recognise.close()
         self._life.cancel()
         self._session.graph.remove(self.media)
+
+
+def create_asr(
+    session: Session,
+    *,
+    profile: str,
+    model: str | None,
+    interim_results: bool,
+    single_utterance: bool,
+    phrase_hints: Sequence[str],
+    profanity_filter: bool,
+    headers: Mapping[str, str] | None,
+    request: Mapping[str, Any] | None,
+) -> ASR:
+    """Return a recogniser that begins to load; see ``VoxEngine.create_asr``."""
+    given: Any = profile  # scenarios are not always type checked
+    language = language_of(given) if isinstance(given, str) else None
+    if language is None:
+        raise ScenarioError(
+            f"create_asr: profile must end in a language ('en-US', ASRProfileList.Google.en_US), "
+            f"not {profile!r}"
+        )
+    options = ASROptions(
+        language=language,
+        phrase_hints=_hints(phrase_hints),
+        interim_results=bool(interim_results),
+        single_utterance=bool(single_utterance),
+        profanity_filter=bool(profanity_filter),
+        **_native(request or {}),
+    )
+    asr = ASR(session, options)
+    session.trace.command(
+        "VoxEngine.create_asr",
+        unit=asr.id(),
+        profile=profile,
+        model=model,
+        phrase_hints=list(options.phrase_hints),
+        request=dict(request or {}),
+    )
+    asr._begin()
+    return asr
+
+
+def _hints(hints: Any) -> tuple[str, ...]:
+    several = isinstance(hints, Sequence) and not isinstance(hints, str)
+    if several and all(isinstance(h, str) and h for h in hints):
+        return tuple(hints)
+    raise ScenarioError(f"create_asr: phrase_hints must be a list of strings, not {hints!r}")
+
+
+def _native(request: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in request.items():
+        if name not in _NATIVE:
+            hint = nearest(name, _NATIVE) or f"; known are {', '.join(_NATIVE)}"
+            raise ScenarioError(f"create_asr: request has no {name!r}{hint}")
+        low, high = _NATIVE[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            raise ScenarioError(
+                f"create_asr: request[{name!r}] must be from {low} to {high}, not {value!r}"
+            )
+    return dict(request)

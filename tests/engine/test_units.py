@@ -1,17 +1,17 @@
-"""Who listens to what."""
+"""Units: who listens to what, and what is said of names that do not exist."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.engine.emitter import Emitter, ListenerTable, Waiter, describe
-from voxpy.engine.events import Event, event_class
-from voxpy.errors import ScenarioError
+from voxpy.engine.events import Event, Namespace, event_class
+from voxpy.engine.units import ListenerTable, MediaUnit, Unit, Waiter, describe
+from voxpy.errors import ScenarioError, UnknownName
 
 
 @event_class
@@ -74,8 +74,23 @@ def test_a_waiter_is_taken_once_and_only_by_its_kind() -> None:
     assert table.take_waiters(Pong) == []
 
 
+class Pings(metaclass=Namespace):
+    Ping = Ping
+
+
+class Pongs(metaclass=Namespace):
+    Pong = Pong
+
+
+class Player(Unit):
+    _catalog: ClassVar[Any] = {"Pings": Pings, "Pongs": Pongs}
+    _hints: ClassVar[Any] = {"play": "; it plays by itself"}
+
+    def stop_it(self) -> None: ...
+
+
 class Recording:
-    """The part of a session that an emitter uses."""
+    """The part of a session that a unit uses."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, object, float]] = []
@@ -85,8 +100,12 @@ class Recording:
         return kind()
 
 
+def make_unit(session: Recording | None = None) -> Player:
+    return Player(cast("Any", session or Recording()), "player-1")
+
+
 def test_subscribing_and_unsubscribing() -> None:
-    unit = Emitter(Recording(), catalog="Pings")
+    unit = make_unit()
     unit.add_event_listener(Ping, handler_a)
     unit.add_event_listener(Ping, handler_b)
     unit.remove_event_listener(Ping, handler_a)
@@ -97,14 +116,14 @@ def test_subscribing_and_unsubscribing() -> None:
 
 async def test_wait_event_asks_the_session() -> None:
     session = Recording()
-    unit = Emitter(session, catalog="Pings")
+    unit = make_unit(session)
     assert await unit.wait_event(Ping, timeout_s=3) == Ping()
     assert session.asked == [(unit.listeners, Ping, 3)]
 
 
 @pytest.mark.parametrize("wrong", ["Ping", None, 3, int, Ping(), Event])
 async def test_what_is_no_event_is_refused_with_the_catalog(wrong: Any) -> None:
-    unit = Emitter(Recording(), catalog="Pings or Pongs")
+    unit = make_unit()
     for use in (unit.add_event_listener, unit.remove_event_listener):
         with pytest.raises(ScenarioError, match="is not an event: pass a member of Pings or Pongs"):
             use(wrong, handler_a)
@@ -118,8 +137,8 @@ def test_a_handler_is_described_by_name_file_and_line() -> None:
     assert describe(handler_a) == told
     assert describe(functools.partial(handler_a, Ping())) == told
     assert describe(functools.wraps(handler_a)(lambda *_: None)) == told
-    unit = Emitter(Recording(), catalog="")
-    assert describe(unit.add_event_listener).startswith("Emitter.add_event_listener (")
+    unit = make_unit()
+    assert describe(unit.add_event_listener).startswith("Unit.add_event_listener (")
     assert describe(print) == "print"
 
 
@@ -132,4 +151,37 @@ def test_a_generator_is_refused_because_calling_it_runs_nothing() -> None:
 
     for handler in (yields, yields_too):
         with pytest.raises(ScenarioError, match="contains `yield`"):
-            Emitter(Recording(), catalog="Pings").add_event_listener(Ping, handler)
+            make_unit().add_event_listener(Ping, handler)
+
+
+@event_class
+class Elsewhere(Event):
+    name: ClassVar[str] = "Elsewhere"
+
+
+async def test_an_event_of_another_unit_is_refused_and_says_whose_are_known() -> None:
+    unit = make_unit()
+    told = "Elsewhere never happens here: the events are those of Pings or Pongs"
+    with pytest.raises(ScenarioError, match=told):
+        unit.add_event_listener(Elsewhere, handler_a)
+    with pytest.raises(ScenarioError, match=told):
+        await unit.wait_event(Elsewhere)
+
+
+def test_a_misspelt_name_gets_the_nearest_or_what_it_is_known_to_mean() -> None:
+    unit: Any = make_unit()
+    for name, hint in (
+        ("stopIt", "; did you mean 'stop_it'?"),
+        ("play", "; it plays by itself"),
+        ("quux", ""),
+    ):
+        with pytest.raises(UnknownName) as caught:
+            getattr(unit, name)
+        assert str(caught.value) == f"Player has no {name!r}{hint}"
+    assert not hasattr(unit, "_private")
+
+
+def test_a_unit_that_only_hears_says_so() -> None:
+    ear: Any = MediaUnit(cast("Any", Recording()), "ear-1")
+    with pytest.raises(UnknownName, match="'send_media_to': it only hears; send something to it"):
+        ear.send_media_to(ear)

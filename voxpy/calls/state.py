@@ -1,0 +1,235 @@
+"""One call's state: from what a leg reports to the events a scenario gets.
+
+::
+
+    ALERTING ──ring, early media──▶ PROGRESSING ──answered──▶ CONNECTED ──over──▶ TERMINATED
+        └──────────────────────────────answered───────────────▲
+    every state ──over──▶ TERMINATED
+
+A call that we make begins as PROGRESSING. If it never is CONNECTED its end is ``Failed``.
+
+Commands in a state that does not allow them are traced and ignored, as in VoxEngine: every command
+of a call and of its parts asks ``takes`` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.ports import (
+    EarlyMedia,
+    FirstAudio,
+    Leg,
+    LegConnected,
+    LegEnded,
+    LegEvent,
+    LegInfo,
+    LegMessage,
+    LegTone,
+    LegTrouble,
+    Ringing,
+)
+from voxpy.engine.session import Session
+from voxpy.events import CallEvent, CallEvents
+
+if TYPE_CHECKING:
+    from voxpy.call import Call
+
+__all__ = ["CallParts", "CallState"]
+
+Headers = Mapping[str, str]
+
+EARLY, OK = 183, 200
+WIDEBAND_HZ = 16000
+SIP_TO_Q850 = {200: 16, 404: 1, 408: 102, 480: 20, 486: 17, 487: 31, 603: 21}
+"""How a connected call ended, as ``internalCode`` has it: Q.850, RFC 3398 section 8.2."""
+
+
+@attrs.frozen(kw_only=True)
+class CallParts:
+    """What a call does itself when its leg has reported something."""
+
+    connected: Callable[[], None]
+    over: Callable[[], None]
+    tone: Callable[[LegTone], None]
+
+
+class CallState:
+    """What the parts of a call share: its state, its session, and the way to its listeners."""
+
+    def __init__(
+        self, session: Session, call: Call, leg: Leg, *, allow_180_after_183: bool
+    ) -> None:
+        self.session = session
+        self.call = call
+        self.leg = leg
+        self.state = "ALERTING" if leg.incoming else "PROGRESSING"
+        self.answering = False
+        self.early_media_since: float | None = None
+        self.parts: CallParts | None = None
+        self._allow_180_after_183 = allow_180_after_183
+        self._audio_started = False
+        self._connected_at: float | None = None
+        self._given_up: tuple[int, str] | None = None
+        self._settled = trio.Event()
+
+    # -- for commands ----------------------------------------------------------------------------
+
+    @property
+    def early(self) -> bool:
+        """Whether it is an incoming call that is not up yet."""
+        return self.leg.incoming and self.state in ("ALERTING", "PROGRESSING")
+
+    def takes(self, command: str, *, when: bool = True, **fields: object) -> bool:
+        """Trace a command and return whether it is to be done: ``when``, and never after the end.
+
+        What is ignored is traced with the state that is to blame.
+        """
+        allowed = when and self.state != "TERMINATED"
+        note = {} if allowed else {"ignored_in_state": self.state}
+        self.session.trace.command(f"Call.{command}", unit=self.leg.leg_id, **fields, **note)
+        return allowed
+
+    def post(self, event: CallEvent) -> None:
+        """Post an event to the listeners of the call."""
+        self.session.post(self.call.listeners, event)
+
+    def move(self, state: str) -> None:
+        """Be in another state from now on; the scenario is told."""
+        if state != self.state:
+            old, self.state = self.state, state
+            self.post(CallEvents.StateChanged(call=self.call, old_state=old, new_state=state))
+
+    # -- of a call that we make --------------------------------------------------------------------
+
+    async def settled(self) -> None:
+        """Wait until the call is answered or over."""
+        await self._settled.wait()
+
+    def give_up(self, code: int, reason: str) -> None:
+        """Take the call back; it fails with ``code`` and ``reason`` unless it is answered yet."""
+        self._given_up = code, reason
+        self.leg.hangup({})
+
+    # -- reports -----------------------------------------------------------------------------------
+
+    def report(self, event: LegEvent) -> None:
+        """Take one event of the leg; whatever follows the end is ignored."""
+        if self.state != "TERMINATED":
+            self._on(event)
+
+    @singledispatchmethod
+    def _on(self, event: LegEvent) -> None:
+        raise TypeError(f"unknown leg event {event!r}")
+
+    @_on.register
+    def _(self, event: Ringing) -> None:
+        if self._audio_started and not self._allow_180_after_183:
+            return  # VoxEngine: CallSIPParameters.allow180After183
+        self.post(CallEvents.Ringing(call=self.call, headers=event.headers))
+
+    @_on.register
+    def _(self, event: EarlyMedia) -> None:
+        self._start_audio(EARLY, event.headers)
+
+    @_on.register
+    def _(self, event: FirstAudio) -> None:
+        self._start_audio(OK, {})
+        self.post(CallEvents.FirstAudioPacketReceived(call=self.call))
+
+    @_on.register
+    def _(self, event: LegConnected) -> None:
+        self._connected_at = clock.now()
+        self._settled.set()
+        self._start_audio(OK, event.headers)
+        self.move("CONNECTED")
+        self.post(
+            CallEvents.Connected(
+                call=self.call,
+                headers=event.headers,
+                custom_data=self.call.custom_data(),
+                display_name=self.leg.display_name,
+            )
+        )
+        source = self.leg.media.source
+        wide = source is not None and source.format.rate_hz >= WIDEBAND_HZ
+        quality = "HD" if wide else "Standard"
+        self.post(CallEvents.AudioQualityDetected(call=self.call, quality=quality))
+        if self.parts is not None:
+            self.parts.connected()
+
+    @_on.register
+    def _(self, event: LegEnded) -> None:
+        connected_at = self._connected_at
+        if self._given_up is not None and connected_at is None:
+            # The leg knows only of a cancellation.
+            code, reason = self._given_up
+            event = attrs.evolve(event, code=code, reason=reason)
+        self._settled.set()
+        duration_s = 0.0 if connected_at is None else round(clock.now() - connected_at, 3)
+        # A SIP status for a call that never was up, else a Q.850 cause: as VoxEngine's.
+        code = event.code if connected_at is None else SIP_TO_Q850.get(event.code, event.code)
+        custom_data = self.call.custom_data()
+        self.session.trace.step(
+            "call over",
+            unit=self.leg.leg_id,
+            code=code,
+            reason=event.reason,
+            duration_s=duration_s,
+            **({"custom_data": custom_data} if custom_data else {}),
+            **({"counts": dict(event.counts)} if event.counts else {}),
+        )
+        self.move("TERMINATED")
+        if self.leg.incoming or connected_at is not None:
+            self.post(
+                CallEvents.Disconnected(
+                    call=self.call,
+                    headers=event.headers,
+                    internal_code=code,
+                    reason=event.reason,
+                    duration=duration_s,
+                )
+            )
+        else:
+            self.post(
+                CallEvents.Failed(
+                    call=self.call, headers=event.headers, code=event.code, reason=event.reason
+                )
+            )
+        if self.parts is not None:
+            self.parts.over()
+
+    @_on.register
+    def _(self, event: LegTrouble) -> None:
+        self.session.trace.write("warning", event.kind, unit=self.leg.leg_id, text=event.text)
+
+    @_on.register
+    def _(self, event: LegTone) -> None:
+        if self.parts is not None:
+            self.parts.tone(event)
+
+    @_on.register
+    def _(self, event: LegMessage) -> None:
+        self.post(
+            CallEvents.MessageReceived(call=self.call, text=event.text, headers=event.headers)
+        )
+
+    @_on.register
+    def _(self, event: LegInfo) -> None:
+        self.post(
+            CallEvents.InfoReceived(
+                call=self.call, mime_type=event.mime_type, body=event.body, headers=event.headers
+            )
+        )
+
+    def _start_audio(self, code: int, headers: Headers) -> None:
+        """Tell once that audio is there: after 183, or 200 for a call that we made."""
+        if not self._audio_started and (code == EARLY or not self.leg.incoming):
+            self._audio_started = True
+            self.post(CallEvents.AudioStarted(call=self.call, code=code, headers=headers))

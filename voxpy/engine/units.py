@@ -1,0 +1,275 @@
+"""What scenarios hold and listen to, and where the media of two of them meets.
+
+``Unit`` is the base of everything with an id and listeners; ``MediaUnit`` of what also takes media
+(VoxEngine: VoxMediaUnit), ``MediaSource`` of what has media to send as well. All of them answer a
+misspelt name with the nearest real one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import attrs
+
+from voxpy.engine.events import Event
+from voxpy.errors import ScenarioError, UnknownName, nearest
+from voxpy.media.unit import MediaPort
+
+if TYPE_CHECKING:
+    from voxpy.engine.session import Session
+
+__all__ = [
+    "Catalog",
+    "Handler",
+    "ListenerTable",
+    "MediaSource",
+    "MediaUnit",
+    "Unit",
+    "Waiter",
+    "check_handler",
+    "check_kind",
+    "describe",
+    "media_ports",
+    "ways_between",
+]
+
+E = TypeVar("E", bound=Event)
+Handler = Callable[[E], Awaitable[None] | None]
+Catalog = Mapping[str, type]
+"""What scenarios call the namespaces of a unit's events, and the namespaces."""
+
+
+# -- listeners -------------------------------------------------------------------------------------
+
+
+def describe(handler: Callable[..., Any]) -> str:
+    """Return ``name (file:line)`` of a handler, for messages a scenario author can act on."""
+    plain = inspect.unwrap(getattr(handler, "func", handler))  # look through functools.partial
+    plain = getattr(plain, "__func__", plain)
+    name = getattr(plain, "__qualname__", None) or repr(plain)
+    code = getattr(plain, "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
+@attrs.define(eq=False)
+class Waiter:
+    """One ``wait_event`` in progress: ``deliver`` is called once, with the event."""
+
+    kind: type[Event]
+    deliver: Callable[[Event], None]
+
+
+class ListenerTable:
+    """Listeners by event class, in the order added. Pure; knows nothing of who runs them."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Event], list[Callable[..., Any]]] = {}
+        self._waiters: list[Waiter] = []
+
+    def add(self, kind: type[Event], handler: Callable[..., Any]) -> None:
+        """Append ``handler``. The same handler added twice is called twice, as in VoxEngine."""
+        self._handlers.setdefault(kind, []).append(handler)
+
+    def remove(self, kind: type[Event], handler: Callable[..., Any] | None = None) -> None:
+        """Remove one registration of ``handler``, or all of ``kind``; absent ones are ignored."""
+        if handler is None:
+            self._handlers.pop(kind, None)
+        elif handler in self._handlers.get(kind, ()):
+            self._handlers[kind].remove(handler)
+
+    def add_waiter(self, waiter: Waiter) -> None:
+        """Let ``waiter`` have the next event of its kind."""
+        self._waiters.append(waiter)
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Forget a waiter that gave up; absent ones are ignored."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+
+    def snapshot(self, kind: type[Event]) -> tuple[Callable[..., Any], ...]:
+        """Return the handlers an event starting now goes to; later changes do not alter it."""
+        return tuple(self._handlers.get(kind, ()))
+
+    def take_waiters(self, kind: type[Event]) -> list[Waiter]:
+        """Remove and return the waiters for ``kind``."""
+        taken = [w for w in self._waiters if w.kind is kind]
+        if taken:
+            self._waiters = [w for w in self._waiters if w.kind is not kind]
+        return taken
+
+    @property
+    def kinds(self) -> frozenset[type[Event]]:
+        """Event classes that have at least one listener."""
+        return frozenset(kind for kind, handlers in self._handlers.items() if handlers)
+
+
+def check_kind(kind: Any, catalog: Catalog) -> type[Event]:
+    """Return ``kind`` if it is an event of the catalog. Raises ScenarioError naming the catalog.
+
+    An empty catalog takes any event.
+    """
+    known = " or ".join(catalog)
+    if not (isinstance(kind, type) and issubclass(kind, Event) and kind.name):
+        raise ScenarioError(f"{kind!r} is not an event: pass a member of {known}")
+    if catalog and not any(kind in vars(names).values() for names in catalog.values()):
+        raise ScenarioError(
+            f"{kind.__qualname__} never happens here: the events are those of {known}; "
+            "subscribe at the unit that tells of it"
+        )
+    return kind
+
+
+def check_handler(kind: type[Event], handler: Any) -> Callable[..., Any]:
+    """Return ``handler`` if it can be called; raise ScenarioError at the subscription if not."""
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise ScenarioError(
+            f"the listener for {kind.name}, {describe(handler)}, contains `yield`: "
+            "calling it would run nothing of it"
+        )
+    if callable(handler):
+        return handler  # type: ignore[no-any-return]
+    raise ScenarioError(
+        f"the listener for {kind.name} must be a function, not {type(handler).__name__} "
+        f"({handler!r}); pass the function itself, without calling it"
+    )
+
+
+# -- units -----------------------------------------------------------------------------------------
+
+
+class Unit:
+    """Base of everything scenarios can listen to: calls, clients, players, recognisers."""
+
+    _catalog: ClassVar[Catalog] = {}
+    _hints: ClassVar[Mapping[str, str]] = {}
+    """What to say of names that the spelling alone would lead astray, folded to lower case."""
+
+    def __init__(self, session: Session, unit_id: str, *, catalog: Catalog | None = None) -> None:
+        self._session = session
+        self._id = unit_id
+        self._events = self._catalog if catalog is None else catalog
+        self.listeners = ListenerTable()
+
+    def id(self) -> str:
+        """Return the id, unique in the session."""
+        return self._id
+
+    def add_event_listener(self, kind: type[E], handler: Handler[E]) -> None:
+        """Call ``handler(event)`` for every event of class ``kind``; sync or async.
+
+        Raises ScenarioError if ``kind`` is no event of this unit or ``handler`` is not callable.
+        """
+        self.listeners.add(check_kind(kind, self._events), check_handler(kind, handler))
+
+    def remove_event_listener(self, kind: type[E], handler: Handler[E] | None = None) -> None:
+        """Remove ``handler``, or without it every handler of ``kind``."""
+        self.listeners.remove(check_kind(kind, self._events), handler)
+
+    async def wait_event(self, kind: type[E], *, timeout_s: float = float("inf")) -> E:
+        """Wait for the next event of class ``kind`` and return it.
+
+        Raises trio.TooSlowError after ``timeout_s`` seconds, ScenarioError for a wrong ``kind``.
+        """
+        check_kind(kind, self._events)
+        return await self._session.wait_event(self.listeners, kind, timeout_s)
+
+    def _post(self, event: Event) -> None:
+        self._session.post(self.listeners, event)
+
+    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            known = [n for n in dir(type(self)) if not n.startswith("_")]
+            hint = self._hints.get(name.lower()) or nearest(name, known)
+            raise UnknownName(f"{type(self).__name__} has no {name!r}{hint}")
+
+
+class MediaUnit(Unit):
+    """A unit that media can be sent to, or comes from (VoxEngine: VoxMediaUnit).
+
+    It has one port, ``media``; a unit that mixes has one for every peer instead.
+    """
+
+    media: MediaPort
+
+    _hints: ClassVar[Mapping[str, str]] = {
+        "send_media_to": ": it only hears; send something to it, as call.send_media_to(unit)"
+    }
+
+    def _media_for(self, peer: MediaUnit) -> MediaPort | None:
+        """Return where the media of ``peer`` meets this unit's, or None if nowhere any more.
+
+        For ``send_media_to``, not for scenarios.
+        """
+        return self.media
+
+
+class MediaSource(MediaUnit):
+    """A unit that has something to say."""
+
+    def send_media_to(
+        self,
+        unit: MediaUnit,
+        *,
+        encoding: str | None = None,
+        tag: str | None = None,
+        custom_parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        """Let ``unit`` hear this one, in place of what it heard before.
+
+        The keyword arguments exist in VoxEngine for WebSocket targets and change nothing here.
+        Raises ScenarioError if ``unit`` takes no media. VoxEngine: sendMediaTo.
+        """
+        self._session.connect_media(self, unit)
+
+    def stop_media_to(self, unit: MediaUnit) -> None:
+        """Let ``unit`` hear this one no longer; nothing happens if it did not.
+
+        Raises ScenarioError if ``unit`` takes no media. VoxEngine: stopMediaTo.
+        """
+        self._session.disconnect_media(self, unit)
+
+
+# -- where media meets -----------------------------------------------------------------------------
+
+
+def media_ports(source: Any, target: Any) -> tuple[MediaPort, MediaPort] | None:
+    """Return the ports between which media is to flow, or None if one of the two has stopped.
+
+    Raises ScenarioError if one is no media unit, or both are the same conference.
+    """
+    for unit in (source, target):
+        if not isinstance(unit, MediaUnit):
+            raise ScenarioError(_no_unit(unit))
+    from_port, to_port = source._media_for(target), target._media_for(source)
+    return None if from_port is None or to_port is None else (from_port, to_port)
+
+
+def ways_between(unit1: Any, unit2: Any) -> list[tuple[Any, Any]]:
+    """Return the pairs (source, target) of the two that can be connected: a player does not hear.
+
+    If there is no way, the first pair, for the error that names why. Raises as ``media_ports``.
+    """
+    ways = []
+    for source, target in ((unit1, unit2), (unit2, unit1)):
+        ports = media_ports(source, target)
+        if ports is None or (ports[0].source is not None and ports[1].sink is not None):
+            ways.append((source, target))
+    return ways or [(unit1, unit2)]
+
+
+def _no_unit(given: Any) -> str:
+    if inspect.iscoroutine(given):
+        given.close()  # it never runs now; Python need not warn of that, too
+        return (
+            f"{given.__qualname__}(...) is not a media unit yet: it is awaited first, "
+            f"as in: unit = await {given.__name__}(...)"
+        )
+    return (
+        f"{type(given).__name__} is not a media unit; calls, players, recorders, "
+        "conferences and AI clients are"
+    )
