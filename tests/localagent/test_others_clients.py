@@ -18,7 +18,7 @@ from tests.localagent.test_server import MANUAL, Client, talking
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import MOST_WAITING_BYTES, Listening
-from voxpy.localagent.responder import Act, Say, Turn, text_of
+from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
 from voxpy.localagent.vad import EnergyGate
 from voxpy.simulation.service import ScriptedResponder
 from voxpy.simulation.tones import Airwaves, ToneEars, ToneVoice
@@ -208,3 +208,29 @@ async def test_a_session_like_openais(autojump_clock: object) -> None:
         (heard,) = client.of(TRANSCRIBED)
         assert heard["usage"]["type"] == "duration"
         assert heard["usage"]["seconds"] == pytest.approx(0.9, abs=0.5)
+
+
+@pytest.mark.parametrize("limit", [1, 6, 4096, "inf"])
+async def test_a_limit_of_tokens(autojump_clock: object, limit: int | str) -> None:
+    text = "one two three four five six seven eight nine"
+    async with talking([text, CallTool("note", {"text": text})]) as client:
+        await client.configure({"max_output_tokens": limit, **MANUAL})
+        await client.send("response.create")
+        response = (await client.until("response.done"))["response"]
+        said = "".join(e["delta"] for e in client.of("response.output_audio_transcript.delta"))
+        if limit == 6:
+            assert said == "one two three four five"
+            assert response["status"] == "incomplete"
+            assert response["status_details"]["reason"] == "max_output_tokens"
+            assert response["output"][0]["status"] == "incomplete"
+        elif limit == 1:
+            assert (said, response["status"]) == ("one", "incomplete")
+        else:
+            assert (said, response["status"]) == (text, "completed")
+        usage = response["usage"]
+        assert usage["output_tokens"] <= (limit if isinstance(limit, int) else 1000)
+        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+        await client.send("response.create", response={"max_output_tokens": 3})
+        (*_, done) = [await client.until("response.done")]
+        assert done["response"]["status"] == "incomplete"
+        assert client.of("response.function_call_arguments.done") == []

@@ -6,10 +6,12 @@ handed to the protocol as soon as it is made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+import attrs
 import orjson
 import trio
 
@@ -20,10 +22,11 @@ from voxpy.localagent.recollection import instructions_with_memory, recollect
 from voxpy.localagent.responder import CallTool, Turn
 from voxpy.localagent.wireaudio import Speech
 from voxpy.wire.realtime.events.formats import audio_format
+from voxpy.wire.realtime.events.types import item_text
 from voxpy.wire.realtime.server.effects import ConsiderBackchannel, Fill, Respond, Summarise
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 
-__all__ = ["FILLERS", "PHRASES", "Speaking"]
+__all__ = ["FILLERS", "PHRASES", "Budget", "Speaking"]
 
 PHRASES = ("mm-hmm", "uh-huh", "right")
 """Back-channels, where the session does not say which."""
@@ -34,6 +37,56 @@ FILLERS = ("Let me see.", "One moment.")
 PAUSE_BETWEEN_S = 0.16
 FEWEST_WORDS = 8
 """Nobody says "uh-huh" to a short question: by the time it could be said, the question is over."""
+
+
+CHARS_PER_TOKEN = 4
+"""Of English; no tokenizer comes with the local models, and nobody is billed by this figure."""
+
+
+def _tokens(text: str) -> int:
+    return math.ceil(len(text) / CHARS_PER_TOKEN)
+
+
+@attrs.define
+class Budget:
+    """The tokens of a response: how many are left (None is no limit), how many went."""
+
+    left: int | None
+    used: int = 0
+    spent: bool = False
+    """Whether something was left out because there were too few."""
+
+    @classmethod
+    def of(cls, wanted: Respond) -> Budget:
+        """Return the budget that the session or the response sets."""
+        limit = wanted.overrides.get("max_output_tokens", wanted.session["max_output_tokens"])
+        return cls(None if limit == "inf" else int(limit))
+
+    def take(self, text: str, *, whole: bool = False) -> str:
+        """Return as much of ``text`` as may still go, in whole words; ``whole``: all or nothing."""
+        needed = _tokens(text)
+        if self.left is not None and needed > self.left:
+            self.spent = True
+            fits = "" if whole else text[: self.left * CHARS_PER_TOKEN + 1].rpartition(" ")[0]
+            text, needed = fits, _tokens(fits)
+        self.used += needed
+        if self.left is not None:
+            self.left -= needed
+        return text
+
+    def usage(self, wanted: Respond) -> dict[str, Any]:
+        """Return the usage that ``response.done`` tells: an estimate, by the length of texts."""
+        items = wanted.overrides.get("input", wanted.items)
+        read = _tokens(str(wanted.session["instructions"])) + sum(
+            _tokens(item_text(i)) for i in items
+        )
+        return {
+            "total_tokens": read + self.used,
+            "input_tokens": read,
+            "output_tokens": self.used,
+            "input_token_details": {"text_tokens": read, "audio_tokens": 0, "cached_tokens": 0},
+            "output_token_details": {"text_tokens": self.used, "audio_tokens": 0},
+        }
 
 
 class Speaking:
@@ -93,8 +146,11 @@ class Speaking:
         response_id = wanted.response_id
         with scope:
             try:
-                await self._carry_out(wanted)
-                self._protocol.finish(response_id, clock.now())
+                budget = Budget.of(wanted)
+                await self._carry_out(wanted, budget)
+                incomplete = "max_output_tokens" if budget.spent else None
+                usage = budget.usage(wanted)
+                self._protocol.finish(response_id, clock.now(), usage, incomplete=incomplete)
             except VoxpyError as error:
                 self._protocol.fail(response_id, str(error), now=clock.now())
             except Exception as error:  # a brain is anybody's code; the session must survive it
@@ -105,17 +161,20 @@ class Speaking:
                 del self._responding[response_id]
                 self._told()
 
-    async def _carry_out(self, wanted: Respond) -> None:
+    async def _carry_out(self, wanted: Respond, budget: Budget) -> None:
         speech = Speech(*audio_format(wanted.session, "output"))
         async with aclosing(self._engines.responder.respond(_turn(wanted))) as acts:  # type: ignore[type-var]
             async for act in acts:
                 if isinstance(act, CallTool):
                     given, now = act.arguments, clock.now()
                     arguments = given if isinstance(given, str) else orjson.dumps(given).decode()
-                    self._protocol.call_tool(wanted.response_id, act.name, arguments, now)
-                else:
-                    await self._say(wanted, speech, act.text)
+                    if budget.take(f"{act.name} {arguments}", whole=True):
+                        self._protocol.call_tool(wanted.response_id, act.name, arguments, now)
+                elif text := budget.take(act.text):
+                    await self._say(wanted, speech, text)
                 self._told()
+                if budget.spent:
+                    return
 
     async def _say(self, wanted: Respond, speech: Speech, text: str) -> None:
         session, overrides = wanted.session, wanted.overrides

@@ -276,6 +276,24 @@ def test_its_input_may_name_items() -> None:
     assert events(talk, se.ErrorEvent)[0].error.param == "response.input[0].id"
 
 
+def test_sound_in_its_input_is_heard_and_stays_beside() -> None:
+    talk = Talk()
+    given = [spoken(MS * 100), {"type": "message", "role": "user", "content": []}]
+    talk.send("response.create", response={"conversation": "none", "input": given})
+    assert not any(isinstance(effect, fx.Respond) for effect in talk.asked)
+    talk.send("response.create")
+    heard(talk, "Is that a dog?")
+    main, aside = (effect for effect in talk.asked if isinstance(effect, fx.Respond))
+    part = {"type": "input_audio", "transcript": "Is that a dog?"}
+    assert aside.overrides["input"][0]["content"] == [part]
+    assert aside.overrides["input"][1] == given[1]
+    assert main.items == ()
+    assert not events(talk, se.ConversationItemInputAudioTranscriptionCompleted)
+    given = [{**spoken(MS), "content": [{"type": "input_audio", "audio": "!"}]}]
+    talk.send("response.create", response={"conversation": "none", "input": given})
+    assert events(talk, se.ErrorEvent)[0].error.param == "response.input[0].content[0].audio"
+
+
 def test_there_are_not_endlessly_many() -> None:
     talk = Talk()
     for _ in range(9):

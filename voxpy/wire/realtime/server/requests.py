@@ -22,7 +22,6 @@ from voxpy.wire.realtime.events.session import (
     response_overrides,
 )
 from voxpy.wire.realtime.events.types import ClientEvent, nulls
-from voxpy.wire.realtime.server.conversation import Entry
 from voxpy.wire.realtime.server.effects import (
     AudioReceived,
     Ignored,
@@ -93,12 +92,8 @@ def _clear(state: ServerState, _event: ce.InputAudioBufferClear, _now: float) ->
 
 
 def _create_item(state: ServerState, event: ce.ConversationItemCreate, _now: float) -> None:
-    item = event.item
-    _check_item(state, item)
-    heard = _audio_parts(item) if item.get("type") == "message" else {}
-    if heard:  # a base64 text of megabytes has no place in what the brain is shown
-        parts = [{n: v for n, v in part.items() if n != "audio"} for part in item["content"]]
-        item = {**item, "content": parts}
+    _check_item(state, event.item)
+    item, heard = _split(event.item, "item")
     entry, previous = state.conversation.insert(item, after=event.previous_item_id)
     told: dict[str, Any] = {
         "item": state.shown(entry.item),
@@ -110,28 +105,47 @@ def _create_item(state: ServerState, event: ce.ConversationItemCreate, _now: flo
     if item["type"] == "function_call_output":
         state.tool_answered(item["call_id"])
     if heard:
-        _listen_to(state, entry, heard)
+        encoding, rate_hz = audio_format(state.session, "input")
+        state.conversation.keep(entry, _whole(heard, encoding), encoding, rate_hz)
+        _listen_to(state, entry.id, heard)
 
 
-def _audio_parts(item: Mapping[str, Any]) -> dict[int, bytes]:
-    """Return the audio of a message's parts whose words the client does not know."""
-    return {
-        index: _decoded(part["audio"], f"item.content[{index}].audio")
+def _split(item: Mapping[str, Any], place: str) -> tuple[Mapping[str, Any], dict[int, bytes]]:
+    """Return an item without its audio, and the audio of the parts whose words are not known.
+
+    A base64 text of megabytes has no place in what the brain is shown.
+    """
+    if item.get("type") != "message" or not isinstance(item.get("content"), list):
+        return item, {}
+    parts = [{n: v for n, v in part.items() if n != "audio"} for part in item["content"]]
+    heard = {
+        index: _decoded(part["audio"], f"{place}.content[{index}].audio")
         for index, part in enumerate(item["content"])
         if part.get("type") == "input_audio" and part.get("audio") and not part.get("transcript")
     }
+    return {**item, "content": parts}, heard
 
 
-def _listen_to(state: ServerState, entry: Entry, heard: Mapping[int, bytes]) -> None:
+def _whole(heard: Mapping[int, bytes], encoding: str) -> bytes:
+    return WholeSamples().take(b"".join(heard.values()), encoding)
+
+
+def _listen_to(
+    state: ServerState, item_id: str, heard: Mapping[int, bytes], *, beside: bool = False
+) -> None:
     """Have an item's audio transcribed; several parts of it are heard as one."""
     encoding, rate_hz = audio_format(state.session, "input")
-    data = WholeSamples().take(b"".join(heard.values()), encoding)
-    state.conversation.keep(entry, data, encoding, rate_hz)
-    length_s = len(data) / (BYTES_PER_SAMPLE[encoding] * rate_hz)
-    first = next(iter(heard))
-    awaited = Awaited(entry.id, given=True, content_index=first, length_s=length_s)
-    state.turns.awaited.append(awaited)
-    state.effects.append(ItemAudio(item_id=entry.id, data=data, encoding=encoding, rate_hz=rate_hz))
+    data = _whole(heard, encoding)
+    state.turns.awaited.append(
+        Awaited(
+            item_id,
+            given=True,
+            beside=beside,
+            content_index=next(iter(heard)),
+            length_s=len(data) / (BYTES_PER_SAMPLE[encoding] * rate_hz),
+        )
+    )
+    state.effects.append(ItemAudio(item_id=item_id, data=data, encoding=encoding, rate_hz=rate_hz))
 
 
 def _decoded(text: str, place: str) -> bytes:
@@ -215,22 +229,34 @@ def _respond(state: ServerState, event: ce.ResponseCreate, _now: float) -> None:
             f"Conversation already has an active response in progress: {state.response.id}. "
             "Wait until it is finished before creating another.",
         )
+    sounds: dict[str, dict[int, bytes]] = {}
     if "input" in overrides:
         overrides["input"] = [
-            _referred(state, item, f"response.input[{n}].id")
+            _own_input(state, item, f"response.input[{n}]", sounds)
             for n, item in enumerate(overrides["input"])
         ]
     _tell_ignored(state, event, ignored(asked, overrides, "response"))
-    state.respond(overrides)
+    state.respond(overrides, unheard=sounds)
+    for item_id, heard in sounds.items():
+        _listen_to(state, item_id, heard, beside=True)
 
 
-def _referred(state: ServerState, item: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """Return an item of a response's own input, which may be one of the conversation's."""
+def _own_input(
+    state: ServerState, item: Mapping[str, Any], place: str, sounds: dict[str, dict[int, bytes]]
+) -> Mapping[str, Any]:
+    """Return an item of a response's own input, which may be one of the conversation's.
+
+    Its audio goes to ``sounds``, under an id by which its words will find it.
+    """
     if item.get("type") != "item_reference":
+        item, heard = _split(item, place)
+        if heard:
+            item = {**item, "id": state.conversation.reserve()}
+            sounds[item["id"]] = heard
         return item
     entry = state.conversation.find(str(item.get("id")))
     if entry is None:
-        raise InvalidValue(place, f"there is no item {excerpt(item.get('id'))}")
+        raise InvalidValue(f"{place}.id", f"there is no item {excerpt(item.get('id'))}")
     return entry.item
 
 

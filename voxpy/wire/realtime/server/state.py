@@ -14,7 +14,7 @@ while another is active; a barge-in does not end it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -145,10 +145,11 @@ class ServerState:
             return self.response
         return self.asides.get(response_id or "")
 
-    def respond(self, overrides: Mapping[str, Any]) -> None:
+    def respond(self, overrides: Mapping[str, Any], unheard: Iterable[str] = ()) -> None:
         """Begin a response; there must be no active one, unless it stands beside the conversation.
 
-        The brain is asked when the words of all turns so far are known.
+        The brain is asked when the words of all turns so far are known; of a response with an input
+        of its own, those of its items that are ``unheard``.
         """
         beside = overrides.get("conversation") == "none"
         if not beside:
@@ -176,8 +177,11 @@ class ServerState:
         if not beside:
             for feature in self.features:
                 feature.response_began()
-        if self.turns.awaited and "input" not in overrides:
-            self._unheard[writer.id] = {awaited.item_id for awaited in self.turns.awaited}
+        if "input" not in overrides:
+            unheard = (each.item_id for each in self.turns.awaited if not each.beside)
+        waits_for = set(unheard)
+        if waits_for:
+            self._unheard[writer.id] = waits_for
         else:
             self._ask_brain(writer)
 
@@ -313,7 +317,7 @@ class ServerState:
         tell = partial(self._tell_words, awaited, text, failed)
         if self.quirks.transcription == "before_response":
             tell()
-        self._go_on(awaited.item_id)
+        self._go_on(awaited.item_id, text)
         self.respond_if_due()
         if self.quirks.transcription == "after_created":
             tell()
@@ -323,17 +327,25 @@ class ServerState:
             for feature in self.features:
                 feature.turn_unanswered()
 
-    def _go_on(self, item_id: str) -> None:
+    def _go_on(self, item_id: str, text: str) -> None:
         """The words of an item are known: ask the brain for what waited for them alone."""
         for response_id, unheard in tuple(self._unheard.items()):
-            unheard.discard(item_id)
             writer = self.writer(response_id)
-            if not unheard and writer is not None:
+            if writer is None or item_id not in unheard:
+                continue
+            unheard.discard(item_id)
+            own = writer.overrides.get("input")
+            if own is not None:
+                own = [_with_transcript(i, text) if i.get("id") == item_id else i for i in own]
+                writer.overrides = {**writer.overrides, "input": own}
+            if not unheard:
                 del self._unheard[response_id]
                 self._ask_brain(writer)
 
     def _tell_words(self, awaited: Awaited, text: str, failed: str | None) -> None:
         item_id = awaited.item_id
+        if awaited.beside:
+            return
         if self.shows_transcripts:
             self.outbox.emit(_told_words(awaited, text, failed))
         entry = self.conversation.find(item_id)
@@ -419,11 +431,13 @@ class Awaited:
 
     ``answer`` is whether its text makes the agent respond by itself. ``given``: the client made the
     item, with audio in its part ``content_index``; it was told already that the item is done.
+    ``beside``: the item is a response's own input, and in no conversation.
     """
 
     item_id: str = attrs.field(kw_only=False)
     answer: bool = False
     given: bool = False
+    beside: bool = False
     content_index: int = 0
     length_s: float = 0.0
 
