@@ -95,7 +95,7 @@ def _listen(path: Path) -> socket.socket:
     return listening
 
 
-async def until(condition: Callable[[], Any], within_s: float = 15) -> None:
+async def until(condition: Callable[[], Any], within_s: float = 60) -> None:
     with trio.fail_after(within_s):
         while not condition():  # noqa: ASYNC110  files and processes set no Event
             await trio.sleep(POLL_S)

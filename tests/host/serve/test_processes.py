@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trio
 
-from tests.host.serve.conftest import ECHO, PARAMETERS, ROUTING, until
+from tests.host.serve.conftest import ECHO, PARAMETERS, POLL_S, ROUTING, until
 from voxpy.engine.ports import Endpoint
 from voxpy.engine.streams import open_tcp
 from voxpy.errors import HandshakeRefused
@@ -29,6 +29,7 @@ from voxpy.testing.carrier import CarrierPhone
 pytestmark = pytest.mark.slow
 
 PATIENT = ("--max-late-ms", "10000")  # others may keep this machine busy
+PATIENCE_S = 60
 READY = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 
 
@@ -48,7 +49,7 @@ class Served:
         assert found is not None, self.text
         return int(found[1])
 
-    async def said(self, words: str, *, times: int = 1, within_s: float = 20) -> None:
+    async def said(self, words: str, *, times: int = 1, within_s: float = PATIENCE_S) -> None:
         try:
             await until(lambda: self.text.count(words) >= times, within_s=within_s)
         except trio.TooSlowError:
@@ -63,14 +64,18 @@ class Served:
         return phone
 
     async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
+        at = f"http://127.0.0.1:{self.port}"
+        async with httpx.AsyncClient(base_url=at, verify=False, timeout=PATIENCE_S) as client:
             return await client.get(path)
 
-    async def figure(self, name: str) -> float:
-        found = re.search(rf"^{name} (\S+)$", (await self.get("/metrics")).text, re.MULTILINE)
-        return float(found[1]) if found is not None else 0.0
+    async def calls(self, number: int) -> None:
+        """Wait until so many calls run, whichever worker is asked."""
+        told = f"\nvoxpy_calls_running {number:.1f}\n"
+        with trio.fail_after(PATIENCE_S):
+            while told not in (await self.get("/metrics")).text:
+                await trio.sleep(POLL_S)
 
-    async def exit_code(self, within_s: float = 20) -> int:
+    async def exit_code(self, within_s: float = PATIENCE_S) -> int:
         with trio.fail_after(within_s):
             return await self.process.wait()
 
@@ -102,11 +107,13 @@ async def serving(
             yield served
         finally:
             if process.returncode is None:
-                process.terminate()  # a parent of workers passes it on
-                process.terminate()
-                with trio.move_on_after(3, shield=True):
+                process.send_signal(signal.SIGTERM)  # a parent of workers passes it on
+                process.send_signal(signal.SIGINT)  # the same one twice may arrive as one
+                with trio.move_on_after(PATIENCE_S, shield=True):
                     await process.wait()
                 process.kill()
+                with trio.CancelScope(shield=True):
+                    await process.wait()
             nursery.cancel_scope.cancel()
 
 
@@ -140,7 +147,7 @@ async def test_a_second_signal_ends_now(tmp_path: Path) -> None:
         served.process.send_signal(signal.SIGINT)
         await served.said("draining")
         served.process.send_signal(signal.SIGINT)
-        assert await served.exit_code(within_s=15) == 1
+        assert await served.exit_code() == 1
         await until(lambda: phone.info)
         assert phone.info is not None
         assert phone.info.clean
@@ -155,7 +162,7 @@ async def test_the_drain_limit(tmp_path: Path) -> None:
         phone = await served.phone()
         await until(lambda: phone.received)
         served.process.send_signal(signal.SIGTERM)
-        assert await served.exit_code(within_s=15) == 0
+        assert await served.exit_code() == 0
         events = [json.loads(line)["event"] for line in served.text.splitlines()]
         await until(lambda: phone.info)
     assert events[-4:] == ["draining", "drained too long; ending what still runs", "call ended",
@@ -175,7 +182,7 @@ async def test_it_does_not_start_on_what_check_would_name(
 ) -> None:
     async with serving(tmp_path, **broken) as served:
         assert await served.exit_code() == 2
-        await served.said(told, within_s=1)
+        await served.said(told)
         assert "listening" not in served.text
 
 
@@ -184,7 +191,7 @@ async def test_a_taken_port(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         async with serving(tmp_path, "--port", str(port)) as served:
             assert await served.exit_code() == 1
-            await served.said(f"port {port} on 127.0.0.1 is taken", within_s=1)
+            await served.said(f"port {port} on 127.0.0.1 is taken")
             assert "Traceback" not in served.text
 
 
@@ -196,13 +203,7 @@ async def test_workers_share_the_port_and_their_metrics_are_summed(tmp_path: Pat
         await served.said("listening on")
         phones = [await served.phone() for _ in range(3)]
         await until(lambda: all(p.received for p in phones))
-
-        async def calls() -> float:
-            return await served.figure("voxpy_calls_running")
-
-        with trio.fail_after(10):
-            while await calls() != 3:
-                pass
+        await served.calls(3)
         assert (await served.get("/health")).json()["calls"] == 3
         served.process.send_signal(signal.SIGTERM)
         await served.said("draining", times=2)
@@ -220,8 +221,7 @@ async def test_a_full_worker_leaves_calls_to_one_that_has_room(tmp_path: Path) -
         for _ in range(4):
             phones.append(await served.phone())
             await until(lambda: all(p.received for p in phones))
-            while await served.figure("voxpy_calls_running") < len(phones):
-                pass  # so that each knows of the others' calls
+            await served.calls(len(phones))  # so that each knows of the others' calls
         assert "call refused" not in served.text
         with pytest.raises(HandshakeRefused, match="503"):
             await served.phone()
@@ -265,9 +265,12 @@ async def test_workers_whose_parent_is_killed_drain_by_themselves(tmp_path: Path
         await served.said("draining", times=2)
         assert phone.info is None
         phone.far_end_hangs_up()
-        await until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and
-                                    Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids),
-                    within_s=10)  # fmt: skip
+        await until(lambda: not any(map(_runs, pids)))
+
+
+def _runs(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.exists() and command.read_bytes() != b""  # a zombie's is empty
 
 
 def _has_more(phone: CarrierPhone, frames: int) -> bool:
