@@ -11,7 +11,7 @@ import io
 import math
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import Host, HostOptions
+from voxpy.localagent.engines import Engines
+from voxpy.localagent.responder import Act, Turn
 from voxpy.localagent.server import serve_stream
 from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
@@ -57,6 +59,7 @@ rules:
     pattern: '\\+1555.*'
     scenarios: [echo.py]
 """
+ENVIRON = {"INWORLD_API_KEY": "sesame-sesame"}
 PARAMETERS = {"from": "+15550001111", "to": "+15550002222"}
 
 
@@ -112,6 +115,7 @@ class Running:
     output: io.StringIO
     agent: MemoryDialer
     sockets: UnixSockets
+    engines: Engines
     stopped: trio.Event = attrs.field(factory=trio.Event)
     until: Callable[..., Any] = until
 
@@ -149,21 +153,23 @@ Hosting = Callable[..., AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def hosting(tmp_path: Path) -> Hosting:
-    return partial(_hosting, tmp_path)
+    return partial(hosted, tmp_path)
 
 
 @asynccontextmanager
-async def _hosting(
+async def hosted(
     folder: Path,
     *,
     routing: str = ROUTING,
     scenario: str = ECHO,
-    says: Sequence[str] = (),
+    says: Sequence[str] | Callable[[Turn], Sequence[Act]] = (),
+    environ: Mapping[str, str] = ENVIRON,
     **options: Any,
 ) -> AsyncIterator[Running]:
+    """Run a host, which must live on virtual time, for as long as the block."""
     (folder / "routing.yaml").write_text(routing)
     (folder / "echo.py").write_text(scenario)
-    secrets = Secrets(folder / "secrets.env", environ={"INWORLD_API_KEY": "sesame-sesame"})
+    secrets = Secrets(folder / "secrets.env", environ=environ)
     loaded = load_project(folder / "routing.yaml", secrets)
     project = loaded.project
     assert project is not None, loaded.problems
@@ -187,7 +193,7 @@ async def _hosting(
                 history=history,
                 log=log,
             )
-            running = Running(host, folder, files, nursery, output, agent, sockets)
+            running = Running(host, folder, files, nursery, output, agent, sockets, engines)
             started = trio.Event()
 
             async def run() -> None:

@@ -72,7 +72,7 @@ class Served:
         """Wait until so many calls run, whichever worker is asked."""
         told = f"\nvoxpy_calls_running {number:.1f}\n"
         with trio.fail_after(PATIENCE_S):
-            while told not in (await self.get("/metrics")).text:
+            while told not in (await self.get("/metrics")).text:  # noqa: ASYNC110
                 await trio.sleep(POLL_S)
 
     async def exit_code(self, within_s: float = PATIENCE_S) -> int:

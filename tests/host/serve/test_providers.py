@@ -1,52 +1,41 @@
-"""For every provider two whole calls at a host: real sockets, real time, its production path.
+"""For every provider two whole calls at a host, on virtual time, by its production path.
 
 Greeting, question, answer, barge-in, a digit; then the caller hangs up, or the scenario does, which
 must release the line in the provider's way. The phones speak each provider's side as its pages show
-it (``Carrier``, sources in ``Provider.source``); their APIs are a server of this test.
-All calls run at once: that is what a host is for, and it takes as long as one.
+it (``Carrier``, sources in ``Provider.source``); their APIs are a stub.
+All calls run at once: that is what a host is for.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
-import h11
 import orjson
 import pytest
 import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from trio.testing import MockClock
 
+from tests.host.serve.conftest import Running, hosted
 from voxpy.channels.providers.provider import PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine import clock
-from voxpy.engine.ports import RealtimeEndpoint
-from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Entry
-from voxpy.history.history import History
 from voxpy.history.search import Filter, SessionRow, find_sessions
 from voxpy.history.tracefile import read_trace
-from voxpy.host.hostlog import host_log
-from voxpy.host.listening import open_sockets
-from voxpy.host.serve import Host, HostOptions
 from voxpy.localagent.responder import Act, Say, Turn
-from voxpy.localagent.server import serve_stream
-from voxpy.project.project import ProjectFiles, load_project
-from voxpy.project.secrets import Secrets
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.dialledcall import DialledCall, DialledCallPlan, DialledCallResult
-from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.script import CallerScript
 from voxpy.simulation.steps import StayOn
-from voxpy.simulation.tones import scripted_engines
-from voxpy.sockets.memory import MemoryDialer
+from voxpy.testing.httpstub import HttpStub
 
-pytestmark = pytest.mark.slow
-
+PUBLIC = "https://calls.example"
 TOKEN = "a-token-of-ours"
 SCENARIO = """
 from voxpy import AppEvents, CallEvents, Inworld, Logger, VoxEngine
@@ -80,7 +69,7 @@ CHANNELS = {
 }
 ROUTING = orjson.dumps(
     {
-        "rules": [{"name": "all", "pattern": ".*", "scenarios": ["mine.py"]}],
+        "rules": [{"name": "all", "pattern": ".*", "scenarios": ["echo.py"]}],
         "channels": CHANNELS,
     }
 ).decode()
@@ -97,36 +86,33 @@ NO_DIGITS = ("voximplant",)
 """Its protocol has none: there they are heard as sound."""
 
 
+def environment() -> dict[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return {
+        "INWORLD_API_KEY": "sesame-sesame",
+        "MEDIA_TOKEN": TOKEN,
+        "TWILIO_ACCOUNT_SID": "AC0",
+        "TWILIO_AUTH_TOKEN": "twilio-auth-token",
+        "TELNYX_API_KEY": "telnyx-api-key",
+        "PLIVO_AUTH_ID": "MA0",
+        "PLIVO_AUTH_TOKEN": "plivo-auth-token",
+        "VONAGE_APPLICATION_ID": "app-0",
+        "VONAGE_PRIVATE_KEY": pem.decode().replace("\n", "\\n"),
+    }
+
+
+ENVIRON = environment()
+
+
 def respond(turn: Turn) -> Sequence[Act]:
     """Greet, answer whatever is asked, give in to whatever comes then."""
     asked = sum(item.get("role") == "user" for item in turn.items)
     return [Say((GREETING, ANSWER, LAST)[min(asked, 2)])]
-
-
-@attrs.define
-class Api:
-    """The providers' APIs: every request that came."""
-
-    requests: list[tuple[str, str, dict[str, str], bytes]] = attrs.field(factory=list)
-
-    async def serve(self, stream: trio.SocketStream) -> None:
-        http, head, body = h11.Connection(h11.SERVER), None, b""
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                http.receive_data(await stream.receive_some())
-            elif isinstance(event, h11.Request):
-                head = event
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            else:
-                break
-        assert head is not None
-        headers = {name.decode(): value.decode() for name, value in head.headers}
-        self.requests.append((head.method.decode(), head.target.decode(), headers, body))
-        answer = h11.Response(status_code=200, headers=[("content-length", "0")])
-        await stream.send_all((http.send(answer) or b"") + (http.send(h11.EndOfMessage()) or b""))
-        await stream.aclose()
 
 
 class Watcher:
@@ -146,7 +132,7 @@ class Made:
     """What became of all the calls."""
 
     base: Path
-    api: Api
+    api: HttpStub
     results: dict[tuple[str, str], DialledCallResult] = attrs.field(factory=dict)
     rows: dict[str, SessionRow] = attrs.field(factory=dict)
     log: list[dict[str, Any]] = attrs.field(factory=list)
@@ -159,130 +145,65 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    made = Made(tmp_path_factory.mktemp("providers"), Api())
-    trio.run(_make_calls, made)
+    made = Made(tmp_path_factory.mktemp("providers"), HttpStub({"*": 200}))
+    trio.run(_make_calls, made, clock=MockClock(autojump_threshold=0))
     return made
 
 
 async def _make_calls(made: Made) -> None:
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(partial(trio.serve_tcp, made.api.serve, 0,
-                                                    host="127.0.0.1"))  # fmt: skip
-            port = listeners[0].socket.getsockname()[1]
-            await _host(made, f"http://127.0.0.1:{port}")
-            nursery.cancel_scope.cancel()
+    options = {"public_url": PUBLIC, "fetch": made.api.fetch, "environ": ENVIRON}
+    async with hosted(
+        made.base, routing=ROUTING, scenario=SCENARIO, says=respond, **options
+    ) as running:
+        async with trio.open_nursery() as phones:
+            for provider in PROVIDERS:
+                phones.start_soon(_make_call, made, running, provider, "caller")
+                phones.start_soon(_make_call, made, running, provider, "we")
+        running.host.drain()
+        await running.stopped.wait()
+        made.log = running.log
 
 
-async def _host(made: Made, api_url: str) -> None:
-    base, output = made.base, io.StringIO()
-    (base / "routing.yaml").write_text(ROUTING)
-    (base / "mine.py").write_text(SCENARIO)
-    secrets = Secrets(base / "secrets.env", environ=environment(api_url))
-    project = load_project(base / "routing.yaml", secrets).project
-    assert project is not None
-    engines = scripted_engines(ScriptedResponder(respond))
-    log = host_log(output, secrets.values, as_lines_of_json=True)
-    sockets = open_sockets("127.0.0.1", 0, project.routing.channels)
-    history, started, stopped = History(base), trio.Event(), trio.Event()
-    try:
-        async with trio.open_nursery() as nursery:
-            agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
-            host = Host(
-                HostOptions(base=base, public_url="https://calls.example"),
-                ProjectFiles(project, log=log),
-                SessionContext(
-                    secrets=secrets,
-                    media_clock=clock.MediaClock(),
-                    open_stream=agent,
-                    realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
-                    speech=lambda: engines,
-                ),
-                history=history,
-                log=log,
-            )
-
-            async def run() -> None:
-                await host.run(sockets, started=started.set)
-                stopped.set()
-
-            async def call(provider: str, who: str) -> None:
-                how = "inband" if provider in NO_DIGITS else "events"
-                press = f"{{digits: '{9 if who == 'we' else 5}', how: inband}}"
-                if how == "events":
-                    press = "'9'" if who == "we" else "'5'"
-                end = "- wait: {seconds: 0.4}\n- hang_up\n" if who == "caller" else ""
-                steps = STEPS.replace("PRESSED", press) + end
-                script = parse_script(steps, file="caller.yaml", folder=base)
-                if who == "we":
-                    script = attrs.evolve(script, steps=(*script.steps, StayOn()))
-                phone = PhoneCall(
-                    call_id=f"c-{provider}-{who}",
-                    caller="+15550100",
-                    callee="+15550199",
-                    format=PROVIDERS[provider].formats[0],
-                )
-                side = PROVIDERS[provider].place(phone)
-                url, headers = address(provider, sockets)
-                plan = DialledCallPlan(
-                    url=url,
-                    headers=headers,
-                    carrier=side,
-                    script=script,
-                    folder=base / "phones" / f"{provider}-{who}",
-                    make_engines=lambda: engines,
-                )
-                made.results[provider, who] = await DialledCall(plan, Watcher()).run()
-
-            nursery.start_soon(run)
-            await started.wait()
-            async with trio.open_nursery() as phones:
-                for provider in PROVIDERS:
-                    phones.start_soon(call, provider, "caller")
-                    phones.start_soon(call, provider, "we")
-            host.drain()
-            await stopped.wait()
-            nursery.cancel_scope.cancel()
-    finally:
-        sockets.close()
-        history.close()
-    made.log += [orjson.loads(line) for line in output.getvalue().splitlines()]
-
-
-def environment(api_url: str) -> dict[str, str]:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+async def _make_call(made: Made, running: Running, provider: str, who: str) -> None:
+    kind = PROVIDERS[provider]
+    phone = PhoneCall(
+        call_id=f"c-{provider}-{who}",
+        caller="+15550100",
+        callee="+15550199",
+        format=kind.formats[0],
     )
-    return {
-        "INWORLD_API_KEY": "sesame-sesame",
-        "MEDIA_TOKEN": TOKEN,
-        "TWILIO_ACCOUNT_SID": "AC0",
-        "TWILIO_AUTH_TOKEN": "twilio-auth-token",
-        "TWILIO_API_URL": api_url,
-        "TELNYX_API_KEY": "telnyx-api-key",
-        "TELNYX_API_URL": api_url,
-        "PLIVO_AUTH_ID": "MA0",
-        "PLIVO_AUTH_TOKEN": "plivo-auth-token",
-        "PLIVO_API_URL": api_url,
-        "VONAGE_APPLICATION_ID": "app-0",
-        "VONAGE_PRIVATE_KEY": pem.decode().replace("\n", "\\n"),
-        "VONAGE_API_URL": api_url,
-    }
+    plan = DialledCallPlan(
+        url=f"tcp://{provider}:1" if kind.transport == "tcp" else f"ws://host/media/{provider}",
+        headers=proofs(provider),
+        carrier=kind.place(phone),
+        script=script_of(provider, who, made.base),
+        folder=made.base / "phones" / f"{provider}-{who}",
+        make_engines=lambda: running.engines,
+        open_stream=running.sockets.open_stream,
+    )
+    made.results[provider, who] = await DialledCall(plan, Watcher()).run()
 
 
-def address(provider: str, sockets: Any) -> tuple[str, list[tuple[str, str]]]:
-    """Where a provider connects, and how it proves itself."""
+def script_of(provider: str, who: str, folder: Path) -> CallerScript:
+    digit = "'9'" if who == "we" else "'5'"
+    press = f"{{digits: {digit}, how: inband}}" if provider in NO_DIGITS else digit
+    end = "- wait: {seconds: 0.4}\n- hang_up\n" if who == "caller" else ""
+    steps = STEPS.replace("PRESSED", press) + end
+    script = parse_script(steps, file="caller.yaml", folder=folder)
+    if who == "we":
+        script = attrs.evolve(script, steps=(*script.steps, StayOn()))
+    return script
+
+
+def proofs(provider: str) -> list[tuple[str, str]]:
+    """How a provider proves itself when it connects."""
     kind = PROVIDERS[provider]
     if kind.transport == "tcp":
-        return f"tcp://127.0.0.1:{sockets.own[provider][0].getsockname()[1]}", []
+        return []
     # The phone adds who calls whom to the address where the protocol has no place for it.
-    public = f"wss://calls.example/media/{provider}"
-    secrets = environment("").get
-    headers = kind.stream_headers(public, secrets, now=clock.calendar().timestamp(), nonce="12345")
-    return f"ws://127.0.0.1:{sockets.port}/media/{provider}", headers
+    public = f"{PUBLIC.replace('http', 'ws')}/media/{provider}"
+    now = clock.calendar().timestamp()
+    return list(kind.stream_headers(public, ENVIRON.get, now=now, nonce="12345"))
 
 
 RELEASED = {
@@ -326,7 +247,7 @@ def test_our_hang_up_releases_the_line_by_the_providers_api(made: Made, provider
     ours = made.row(provider, "we").transaction_id
     theirs = made.row(provider, "caller").transaction_id
     method, target = RELEASED[provider]
-    asked = [(m, t) for m, t, _, _ in made.api.requests]
+    asked = [(request.method, urlsplit(request.url).path) for request in made.api.asked]
     assert (method, target.format(call_id=ours)) in asked
     assert (method, target.format(call_id=theirs)) not in asked, "the caller has hung up already"
     told = [e for e in made.log if e["event"] == "line released"]

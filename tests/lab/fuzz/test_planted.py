@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import attrs
@@ -11,7 +12,7 @@ from voxpy.lab.fuzz.hunt import hunt
 from voxpy.lab.fuzz.perform import Conditions, perform
 
 ORIGINAL = Path(__file__).parents[3] / "scenarios" / "answer.py"
-FOUND_WITHIN_S = 60.0
+FOUND_WITHIN_CALLS = 2000
 MOST_STEPS = 5
 
 
@@ -97,13 +98,13 @@ PLANTED = {
             ("\n        events = Inworld.RealtimeAPIEvents\n", RESULT_TWICE),
         ),
     ),
-    "a handler blocks for two seconds": Planted(
+    "a handler blocks for more than half a second": Planted(
         breaks="no handler blocks",
         changes=(
             (
                 "            if event.transcript:\n"
                 '                Logger.write(f"===USER==> {event.transcript}")\n',
-                "            time.sleep(2)\n",
+                "            time.sleep(0.6)\n",
             ),
         ),
     ),
@@ -124,10 +125,9 @@ PLANTED = {
 def test_a_planted_bug_is_found_and_made_small(bug: str) -> None:
     planted = PLANTED[bug]
     conditions = Conditions(scenario=planted.source)
-    hunted = hunt(conditions, calls=2000, seconds=FOUND_WITHIN_S)
+    hunted = hunt(conditions, calls=FOUND_WITHIN_CALLS, shrink_s=math.inf)
     failure = hunted.failure
     assert failure is not None, f"not found in {hunted.calls} calls"
-    assert hunted.elapsed_s < FOUND_WITHIN_S
     assert failure.violations[0].rule == planted.breaks
     assert len(failure.plan.steps) <= MOST_STEPS
     assert "steps:" in failure.yaml

@@ -19,7 +19,15 @@ from voxpy.engine.masking import MASK
 from voxpy.engine.trace import Entry, as_json
 from voxpy.lab.fuzz.evidence import Evidence
 
-__all__ = ["RULES", "Violation", "judge", "repeated_openings", "twice_answered", "unclosed_clients"]
+__all__ = [
+    "BLOCKS",
+    "RULES",
+    "Violation",
+    "judge",
+    "repeated_openings",
+    "twice_answered",
+    "unclosed_clients",
+]
 
 RECORDING_SLACK_S = 0.1
 SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -209,13 +217,14 @@ def _last(evidence: Evidence, name: str) -> float | None:
     return next((e.t for e in reversed(evidence.entries) if e.name == name), None)
 
 
+BLOCKS = "no handler blocks"
 RULES: Mapping[str, Callable[[Evidence], Found]] = {
     "no handler fails": _no_errors,
     "the session ends": _ends,
     "nothing is left": _nothing_left,
     "every leg gets its answer": _final_answers,
     "nothing happens after the end": _silent_afterwards,
-    "no handler blocks": _nothing_blocks,
+    BLOCKS: _nothing_blocks,
     "no stale audio": _nothing_stale,
     "one greeting": _greets_once,
     "one result per tool call": _tools_answered_once,
