@@ -25,6 +25,7 @@ import trio
 
 from voxpy.channels.listener import Listener
 from voxpy.engine import clock
+from voxpy.engine.http import Fetch
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.history.history import History
@@ -164,6 +165,7 @@ async def hosted(
     scenario: str = ECHO,
     says: Sequence[str] | Callable[[Turn], Sequence[Act]] = (),
     environ: Mapping[str, str] = ENVIRON,
+    fetch: Fetch | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Run a host, which must live on virtual time, for as long as the block."""
@@ -189,6 +191,7 @@ async def hosted(
                     open_stream=agent,
                     realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
                     speech=lambda: engines,
+                    fetch=fetch,
                 ),
                 history=history,
                 log=log,

@@ -151,9 +151,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 async def _make_calls(made: Made) -> None:
-    options = {"public_url": PUBLIC, "fetch": made.api.fetch, "environ": ENVIRON}
     async with hosted(
-        made.base, routing=ROUTING, scenario=SCENARIO, says=respond, **options
+        made.base,
+        routing=ROUTING,
+        scenario=SCENARIO,
+        says=respond,
+        environ=ENVIRON,
+        fetch=made.api.fetch,
+        public_url=PUBLIC,
     ) as running:
         async with trio.open_nursery() as phones:
             for provider in PROVIDERS:
