@@ -150,7 +150,9 @@ rules:
 PATIENT = ("--port", "0", "--max-late-ms", "10000")  # others may keep this machine busy
 PATIENCE_S = 120
 ANSWER = Path(__file__).parents[2] / "scenarios" / "answer.py"
-STEPS = "steps:\n- wait: {for: agent_finished, within_s: 60}\n- say: hello\n- wait: agent_finished\n"
+STEPS = (
+    "steps:\n- wait: {for: agent_finished, within_s: 60}\n- say: hello\n- wait: agent_finished\n"
+)
 
 
 @contextmanager
