@@ -25,6 +25,7 @@ from voxpy.engine.http import (
 from voxpy.engine.session import Session
 from voxpy.engine.units import describe
 from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName, nearest
+from voxpy.text.product import product
 
 __all__ = ["HttpHeader", "HttpRequestResult", "Net", "NetNamespace"]
 
@@ -34,7 +35,6 @@ CONNECT_S = 6.0
 TOTAL_S = 90.0
 """VoxEngine: platform/voxengine/limits. The two times are defaults and maxima."""
 
-USER_AGENT = "voxpy/0.1.0"
 
 Headers = Mapping[str, str] | Sequence[str]
 
@@ -178,7 +178,7 @@ def _request(
         raise ScenarioError(
             f"Net: post_data must be text or bytes, not {kind}; encode it, as with json.dumps"
         )
-    wanted = {"user-agent": USER_AGENT, **_headers(headers)}
+    wanted = {"user-agent": product(), **_headers(headers)}
     seconds = _seconds("timeout", timeout, TOTAL_S)
     connect_s = _seconds("connection_timeout", connection_timeout, CONNECT_S)
     try:

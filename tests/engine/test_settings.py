@@ -29,7 +29,6 @@ def test_the_defaults_are_voxengines_where_it_has_the_bound() -> None:
         close_s=2,
         custom_data_bytes=2000,
         log_characters=15_000,
-        playout_s=10,
         uplink_batch_ms=40,
     )
     assert Watchdogs() == Watchdogs(

@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 
 from voxpy.errors import ConfigError
 from voxpy.history import store
-from voxpy.history.history import INTERRUPTED, History, Pruned
-from voxpy.history.presence import Presence, is_gone
+from voxpy.history.history import INTERRUPTED, History, Presence, Pruned, is_gone
 from voxpy.history.record import CallRecord
 from voxpy.history.search import Filter, SessionRow, find_one, find_sessions
 
@@ -270,7 +269,8 @@ from voxpy.history.record import CallRecord
 base = Path(sys.argv[1])
 record = CallRecord(session_id="s-1", rule_name="all", scenarios=["a.py"], started_at="")
 record.personal.update(callerid="+1555", destination="+1666")
-History(base).write(record, base / "sessions" / "s-1")
+history = History(base)  # who is forgotten is gone
+history.write(record, base / "sessions" / "s-1")
 print("written", flush=True)
 sys.stdin.read()
 """

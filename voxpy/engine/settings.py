@@ -78,7 +78,6 @@ class Limits:
         custom_data_bytes: Longest ``custom_data``, in UTF-8. VoxEngine's pages say 200 bytes and
             2,000 characters; real calls carried 600.
         log_characters: Longest ``Logger.write`` text; longer ones are cut.
-        playout_s: Audio that waits to be heard, per unit.
         uplink_batch_ms: Audio sent to a realtime service per message; a multiple of 20. Ours:
             at 20 ms the 50 messages/s would sit on the service's rate limit.
     """
@@ -97,7 +96,6 @@ class Limits:
     close_s: float = _seconds(2.0)
     custom_data_bytes: int = _count(2000)
     log_characters: int = _count(15_000)
-    playout_s: float = _seconds(10.0)
     uplink_batch_ms: int = _count(40, _check_batch)
 
 

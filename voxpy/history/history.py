@@ -14,22 +14,23 @@ import sqlite3
 import threading
 import wave
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import trio
 
 from voxpy.engine import clock
 from voxpy.errors import ConfigError
-from voxpy.history.presence import Presence, is_gone
 from voxpy.history.record import RECORDING, CallRecord
-from voxpy.history.rows import State, write_record
-from voxpy.history.store import FILE_NAME, LOCK_S, opened
+from voxpy.history.store import FILE_NAME, LOCK_S, State, opened, write_record
 from voxpy.history.tracefile import read_record, read_trace, record_of
 
-__all__ = ["INTERRUPTED", "History", "Pruned"]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["INTERRUPTED", "History", "Presence", "Pruned", "is_gone"]
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ INTERRUPTED = "Interrupted"
 PATIENCE_S = 2 * LOCK_S
 """How long a session waits for others to write before it does without."""
 TIDY_S = 6 * 3600.0
+HOSTS = "hosts"
+"""The folder of the locks by which the living are known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -228,6 +231,58 @@ class History:
             return 0
         shutil.rmtree(path, ignore_errors=True)  # another worker may be at it
         return 1
+
+
+class Presence:
+    """Says that a process is alive, from ``begin`` to ``end``: by the lock of a file of its own.
+
+    The system takes the lock back when a process ends, however it ends. A process id alone would
+    not tell: in a container every incarnation of a host has the same one.
+    """
+
+    def __init__(self, base: Path, host_id: str) -> None:
+        self._path = base / HOSTS / host_id
+        self._lock: BaseFileLock | None = None
+
+    def begin(self) -> None:
+        """Take the lock; nothing if we have it. Raises OSError."""
+        if self._lock is None:
+            from filelock import FileLock  # here, off the loop: it loads asyncio, 45 ms
+
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._path, thread_local=False)  # another thread may give it back
+            lock.acquire()
+            self._lock = lock
+
+    def end(self) -> None:
+        """Give the lock back and remove the file. Idempotent."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+            _remove(self._path)
+
+
+def is_gone(base: Path, host_id: str) -> bool:
+    """Return whether no process holds the lock of ``host_id`` any more; removes what it left."""
+    from filelock import FileLock, Timeout
+
+    path = base / HOSTS / host_id
+    if not path.exists():
+        return True
+    try:
+        with FileLock(path, timeout=0):
+            pass
+    except Timeout:
+        return False
+    except OSError:  # not ours to look at: somebody else's host on the same disk
+        return False
+    _remove(path)
+    return True
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _state(record: CallRecord) -> State:

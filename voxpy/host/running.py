@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
 import signal
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -186,6 +185,10 @@ def _shortcomings(listeners: Sequence[Listener], secrets: Secrets) -> list[str]:
 
 def _raise_descriptor_limit() -> None:
     """Use every file descriptor we may have: a call needs eight or so."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -45,11 +45,11 @@ from voxpy.realtime.wire import (
     ToolsCalled,
     W,
 )
+from voxpy.text.product import product
 from voxpy.wire.realtime.events.types import FunctionCall
 
 __all__ = ["ClientOptions", "ClientParameters", "CloseEvent", "SpeechClient", "open_client"]
 
-APPLICATION_VERSION = "voxpy/0.1.0"
 FAILED = "no connection to the realtime service"
 
 
@@ -258,7 +258,7 @@ class SpeechClient(MediaSource, Generic[W]):
         self._session.spawn(f"{self._id} connection", self._link.connection.run)
         await self._link.connection.wait_open()
         information = {
-            "applicationVersion": APPLICATION_VERSION,
+            "applicationVersion": product(),
             "id": self._id,
             "endpoint": self._link.connection.url,
         }
