@@ -22,7 +22,13 @@ from voxpy.channels.providers.table import PROVIDERS
 from voxpy.testing.httpstub import Asked, HttpStub, Reply, Web
 
 START = Start(
-    call_id="v3:call/1", stream_id="s", caller="+1", callee="+2", parameters={}, format=PCMU
+    call_id="v3:call/1",
+    stream_id="s",
+    caller="+1",
+    callee="+2",
+    parameters={},
+    inbound=PCMU,
+    outbound=PCMU,
 )
 SECRETS = {
     "TWILIO_ACCOUNT_SID": "AC0",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -220,6 +221,51 @@ async def test_other_formats_than_the_usual_one(
     assert site.hosted is not None
     assert isinstance(site.hosted.leg, MediaStreamLeg)
     assert site.hosted.leg.inbound.format == fmt
+
+
+ECHO = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def answer(event):
+    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    event.call.answer()
+    event.call.send_media_to(event.call)
+"""
+
+
+def purity(sound: np.ndarray[Any, Any], hz: float) -> float:
+    """Return which part of the power of a sound at 8 kHz is within 20 Hz of ``hz``."""
+    power = np.abs(np.fft.rfft(sound * np.hanning(sound.size))) ** 2
+    at = np.fft.rfftfreq(sound.size, 1 / 8000)
+    return float(power[np.abs(at - hz) < 20].sum() / power.sum())
+
+
+@pytest.mark.parametrize(
+    ("provider", "fmt"),
+    [(name, fmt) for name, p in PROVIDERS.items() for fmt in p.formats],
+    ids=str,
+)
+async def test_a_tone_of_1_khz_comes_back_as_one_in_every_format_of_every_provider(
+    tmp_path: Path, autojump_clock: object, provider: str, fmt: Format
+) -> None:
+    tone = (8000 * np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)).astype("<i2")
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(tone.tobytes())
+    site = Site(tmp_path, [], ECHO)
+    result = await site.call(
+        f"- play: {tmp_path}/tone.wav\n- wait: {{seconds: 0.3}}\n- hang_up\n", provider, fmt
+    )
+    assert (result.failure, site.troubles) == ("", [])
+    with wave.open(str(result.folder / "call.wav")) as file:
+        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    heard = both[:, 1].astype(float)
+    loud = np.flatnonzero(np.abs(heard) > 2000)
+    # A message of 100 ms that comes a moment after its tick leaves a hole of 20 ms, and 0.97.
+    assert purity(heard[loud[0] + 800 : loud[0] + 6400], 1000) > 0.9
 
 
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))

@@ -187,17 +187,16 @@ class ProviderPhone:
         delay_s: float = 0.0,
         answer_marks: bool = True,
     ) -> None:
-        fmt = carrier.call.format
         self.mouth = Playout(PCMU, limit_s=LONGEST_SPEECH_S)
-        self.buffer = CarrierBuffer(fmt)
+        self.buffer = CarrierBuffer(carrier.outbound)
         self.taps: list[Callable[[bytes, bytes], None]] = []
         self.info: CloseInfo | None = None
         self._line = line
         self._carrier = carrier
         self._to_host = Transmission(to_host or PhoneLine())
         self._to_phone = Transmission(to_phone or PhoneLine())
-        self._said = Converter(PCMU, fmt)
-        self._heard = Converter(fmt, PCMU)
+        self._said = Converter(PCMU, carrier.inbound)
+        self._heard = Converter(carrier.outbound, PCMU)
         self._digits = DigitQueue(PCMU)
         self._delay_s = delay_s
         self._answer_marks = answer_marks

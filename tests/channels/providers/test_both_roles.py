@@ -81,7 +81,7 @@ class Pair:
 
     @property
     def fmt(self) -> Format:
-        return self.carrier.call.format
+        return self.carrier.inbound
 
     def host_hears(self, frame: bytes) -> Sequence[StreamEvent]:
         return self.host_gets(self.carrier.audio(frame))
@@ -103,7 +103,7 @@ def test_the_start_names_the_call_in_every_format(name: str) -> None:
     for fmt in PROVIDERS[name].formats:
         pair = Pair(name, fmt)
         start = pair.host.started
-        assert start.format == fmt
+        assert (start.inbound, start.outbound) == (fmt, pair.carrier.outbound)
         assert sum(isinstance(event, Start) for event in pair.began) == 1
         if name in NAMELESS:
             assert len(start.call_id) == 36
@@ -126,7 +126,7 @@ def test_what_the_caller_says_arrives_whole(name: str, frames: int, filling: byt
 @given(name=st.sampled_from(ALL), frames=st.integers(1, 9), filling=st.binary(min_size=1))
 def test_what_the_host_plays_arrives_whole(name: str, frames: int, filling: bytes) -> None:
     pair = Pair(name)
-    size = pair.fmt.frame_bytes * frames
+    size = pair.carrier.outbound.frame_bytes * frames
     data = (filling * size)[:size]
     assert pair.phone_gets(pair.host.audio(data)) == [Play(data)]
 

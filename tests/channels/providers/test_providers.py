@@ -178,7 +178,7 @@ def test_the_start_says_who_calls_whom_in_which_format(
     start = started(name).started
     assert (start.call_id, start.stream_id) == (call_id, stream_id)
     assert (start.caller, start.callee) == (caller, callee)
-    assert start.format == fmt
+    assert start.inbound == fmt
 
 
 def test_parameters_of_the_start_come_before_those_of_the_address() -> None:
@@ -276,7 +276,7 @@ def test_plain_text_of_an_older_asterisk() -> None:
         "format:slin16 optimal_frame_size:640 ptime:20"
     )
     assert isinstance(start, Start)
-    assert (start.format, start.callee, start.call_id) == (pcm16(16000), "200", "pbx1-1.9")
+    assert (start.inbound, start.callee, start.call_id) == (pcm16(16000), "200", "pbx1-1.9")
     assert list(stream.receive("DTMF_END digit:4 duration_ms:100")) == [Dtmf("4")]
     assert list(stream.receive("MEDIA_MARK_PROCESSED m")) == [MarkPlayed("m")]
     assert (stream.answer(), stream.mark("m")) == ("ANSWER", "MARK_MEDIA m")
@@ -352,6 +352,34 @@ def test_plain_text_of_an_older_asterisk() -> None:
 def test_what_is_sent(name: str, command: Callable[[MediaStream], Message], sent: Any) -> None:
     message = command(started(name))
     assert (orjson.loads(message) if isinstance(message, str) else message) == sent
+
+
+def test_telnyx_takes_what_its_bidirectional_codec_is_whatever_the_call_is() -> None:
+    def formats(encoding: str, rate_hz: int, **query: str) -> tuple[Format, Format]:
+        form = {"encoding": encoding, "sample_rate": rate_hz, "channels": 1}
+        stream = PROVIDERS["telnyx"].open_stream(query)
+        start = {**TELNYX_START, "start": {**TELNYX_START["start"], "media_format": form}}  # type: ignore[dict-item]
+        stream.receive(js(**start))
+        return stream.started.inbound, stream.started.outbound
+
+    assert formats("PCMA", 8000) == (PCMA, PCMU)
+    assert formats("PCMU", 8000, codec="PCMA") == (PCMU, PCMA)
+    assert formats("L16", 16000) == (pcm16(16000), PCMU)
+    assert formats("PCMA", 8000, codec="L16", rate="16000") == (PCMA, pcm16(16000))
+    with pytest.raises(RemoteProtocolError, match="audio as 'G729'"):
+        formats("PCMU", 8000, codec="G729")
+
+
+def test_linear_audio_of_telnyx_is_in_network_byte_order() -> None:
+    stream = PROVIDERS["telnyx"].open_stream({"codec": "L16", "rate": "16000"})
+    form = {"encoding": "L16", "sample_rate": 16000, "channels": 1}
+    start = {**TELNYX_START, "start": {**TELNYX_START["start"], "media_format": form}}  # type: ignore[dict-item]
+    stream.receive(js(**start))
+    on_the_wire = b64encode(b"\x01\x02\x03\x04").decode()
+    media = js(event="media", media={"chunk": "1", "payload": on_the_wire})
+    assert list(stream.receive(media)) == [Audio(b"\x02\x01\x04\x03", 1)]
+    sent = stream.audio(b"\x02\x01\x04\x03")
+    assert orjson.loads(sent)["media"]["payload"] == on_the_wire
 
 
 def test_voximplant_counts_messages_chunks_and_samples() -> None:

@@ -169,7 +169,7 @@ class Outbound:
     """A media Sink, and its Carrier where the provider can clear."""
 
     def __init__(self, stream: MediaStream, line: Line, now: Callable[[], float]) -> None:
-        self.format: Format = stream.started.format
+        self.format: Format = stream.started.outbound
         self.statistics = OutboundStatistics()
         self.digits = DigitQueue(self.format)
         self.is_open = False

@@ -73,7 +73,7 @@ class MediaStreamLeg:
         self.headers: Headers = _headers(start)
         self.state = "alerting"
         self.wants_tones = False
-        self.inbound = Inbound(start.format)
+        self.inbound = Inbound(start.inbound)
         self.outbound = Outbound(stream, line, clock.now)
         self.media = MediaPort(
             name=leg_id,

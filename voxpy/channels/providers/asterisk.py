@@ -115,7 +115,7 @@ class AsteriskCarrier(Carrier):
 
     def opening(self) -> Sequence[Message]:
         """``MEDIA_START``."""
-        fmt = self.call.format
+        fmt = self.inbound
         rate = "" if fmt.rate_hz == 8000 else str(fmt.rate_hz // 1000)
         return (
             as_json(

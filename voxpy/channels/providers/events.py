@@ -44,7 +44,8 @@ class StreamEvent:
 
 @attrs.frozen(kw_only=True)
 class Start(StreamEvent):
-    """The stream has begun; ``format`` holds for both directions.
+    """The stream has begun. ``inbound`` is what the caller's audio comes as, ``outbound`` what ours
+    goes as: a provider may convert on one side only.
 
     ``caller`` and ``callee`` are empty where neither the protocol nor the parameters name them.
     """
@@ -54,7 +55,8 @@ class Start(StreamEvent):
     caller: str
     callee: str
     parameters: Mapping[str, str]
-    format: Format
+    inbound: Format
+    outbound: Format
 
 
 @attrs.frozen

@@ -65,8 +65,8 @@ class ExotelCarrier(JsonCarrier):
             "custom_parameters": dict(self.call.parameters),
             "media_format": {
                 "encoding": "base64",
-                "sample_rate": str(self.call.format.rate_hz),
-                "bit_rate": f"{self.call.format.rate_hz * 16 // 1000}kbps",
+                "sample_rate": str(self.inbound.rate_hz),
+                "bit_rate": f"{self.inbound.rate_hz * 16 // 1000}kbps",
             },
         }
         return (connected, self.message("start", start=start))

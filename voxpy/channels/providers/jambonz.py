@@ -80,7 +80,7 @@ class JambonzCarrier(Carrier):
         head: dict[str, object] = {
             "callSid": self.call.call_id,
             "direction": "inbound",
-            "sampleRate": self.call.format.rate_hz,
+            "sampleRate": self.inbound.rate_hz,
             "mixType": "mono",
         }
         return (as_json(**{**self.call.named, **head}),)

@@ -132,7 +132,7 @@ class JsonCarrier(Carrier):
     def audio(self, frame: bytes) -> Message | None:
         """``media``."""
         self._chunk += 1
-        at_ms = (self._chunk - 1) * round(1000 * self.call.format.duration_s(len(frame)))
+        at_ms = (self._chunk - 1) * round(1000 * self.inbound.duration_s(len(frame)))
         media = {
             **self.media_fields,
             "chunk": self.count(self._chunk),

@@ -68,7 +68,7 @@ class PlivoStream(JsonStream):
 
     def _begin(self, start: Start) -> None:
         super()._begin(start)
-        content, rate_hz = _content(start.format), start.format.rate_hz
+        content, rate_hz = _content(start.outbound), start.outbound.rate_hz
         self._before = (
             f'{{"event":"playAudio","media":{{"contentType":"{content}","sampleRate":{rate_hz},'
             '"payload":"'
@@ -108,7 +108,7 @@ class PlivoCarrier(JsonCarrier):
 
     def opening(self) -> Sequence[Message]:
         """``start``."""
-        fmt = self.call.format
+        fmt = self.inbound
         headers = ";".join(f"{name}={value}" for name, value in self.call.named.items())
         start = {
             "callId": self.call.call_id,
@@ -143,7 +143,7 @@ class PlivoCarrier(JsonCarrier):
         raise self.wrong(f"an event it does not know: {kind!r}")
 
     def _play(self, media: Mapping[str, Any]) -> Play:
-        ours = (_content(self.call.format), self.call.format.rate_hz)
+        ours = (_content(self.outbound), self.outbound.rate_hz)
         theirs = (media.get("contentType"), media.get("sampleRate"))
         if theirs != ours:
             raise self.wrong(f"audio as {theirs[0]!r} at {theirs[1]!r} Hz on a stream of {ours}")

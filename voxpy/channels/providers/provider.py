@@ -122,7 +122,10 @@ class Provider:
 
 @attrs.frozen(kw_only=True)
 class PhoneCall:
-    """Who calls whom, and how the stream carries it; ``parameters`` are what the provider adds."""
+    """Who calls whom, and what the caller's audio goes as to the host.
+
+    ``parameters`` are what the provider adds.
+    """
 
     call_id: str
     caller: str
@@ -211,7 +214,7 @@ class MediaStream(_Role, ABC):
 
     def __init__(self, provider: Provider, query: Mapping[str, str] | None = None) -> None:
         super().__init__(provider)
-        self._query = dict(query or {})
+        self.query = dict(query or {})
         self._sample_bytes = 1
         self.start: Start | None = None
         self.odd_messages = 0
@@ -260,7 +263,7 @@ class MediaStream(_Role, ABC):
 
     def _begin(self, start: Start) -> None:
         self.start = start
-        self._sample_bytes = start.format.sample_bytes
+        self._sample_bytes = start.inbound.sample_bytes
 
     # -- out ---------------------------------------------------------------------------------------
 
@@ -334,20 +337,25 @@ class MediaStream(_Role, ABC):
         call_id: str,
         stream_id: str,
         fmt: Format,
+        outbound: Format | None = None,
         parameters: Mapping[str, Any] | None = None,
         caller: object = None,
         callee: object = None,
     ) -> Start:
-        """Return the start of the stream; who calls whom may stand in the parameters."""
+        """Return the start of the stream; who calls whom may stand in the parameters.
+
+        ``outbound`` is the same as ``fmt`` where nothing else is said.
+        """
         given = {str(k): str(v) for k, v in (parameters or {}).items() if v is not None}
-        named = {**self._query, **given}
+        named = {**self.query, **given}
         return Start(
             call_id=call_id,
             stream_id=stream_id,
             caller=str(caller or "") or _first(named, CALLER_WORDS),
             callee=str(callee or "") or _first(named, CALLEE_WORDS),
             parameters=named,
-            format=fmt,
+            inbound=fmt,
+            outbound=outbound or fmt,
         )
 
     def stopped(self, value: Mapping[str, Any]) -> Stop:
@@ -369,6 +377,9 @@ class Carrier(_Role, ABC):
             known = ", ".join(str(fmt) for fmt in provider.formats)
             raise LocalProtocolError(f"{provider.name} carries {known}, not {call.format}")
         self.call = call
+        self.inbound = call.format
+        self.outbound = call.format
+        """What the host's audio must come as."""
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -421,7 +432,7 @@ class Carrier(_Role, ABC):
 
     def sound(self, data: bytes) -> Play:
         """Return audio. Raises RemoteProtocolError if a sample was cut in two."""
-        if len(data) % self.call.format.sample_bytes:
+        if len(data) % self.outbound.sample_bytes:
             raise self.wrong(f"{len(data)} bytes of audio, half a sample among them")
         return Play(data)
 

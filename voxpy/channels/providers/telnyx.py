@@ -1,12 +1,17 @@
 """Telnyx media streaming, bidirectional with ``stream_bidirectional_mode: rtp``.
 
-Set ``stream_bidirectional_codec`` to that of the call (PCMU or PCMA): the start message names the
-call's. Media may arrive in another order than it was spoken. Closing the stream leaves the call up;
-it ends by its API. Webhooks are signed with Ed25519, streams are not.
+The caller's audio comes in the codec of the call, which the start message names. What we send goes
+in ``stream_bidirectional_codec``, which it does not: PCMU, Telnyx's default, unless the stream's
+address says otherwise (``?codec=PCMA``, ``?codec=L16&rate=16000``). L16 is in network byte order
+here, as payloads are those of RTP (RFC 3551 section 4.5.11).
+
+Media may arrive in another order than it was spoken. Closing the stream leaves the call up; it ends
+by its API. Webhooks are signed with Ed25519, streams are not.
 """
 
 from __future__ import annotations
 
+from array import array
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -14,7 +19,7 @@ from xml.sax.saxutils import quoteattr
 
 import orjson
 
-from voxpy.audio.frame import PCMA, PCMU
+from voxpy.audio.frame import PCMA, PCMU, pcm16
 from voxpy.channels.providers.events import Audio, Problem, Start, StreamEvent
 from voxpy.channels.providers.http import (
     TOLERANCE_S,
@@ -32,15 +37,26 @@ from voxpy.channels.providers.http import (
     xml_answer,
 )
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
-from voxpy.channels.providers.provider import Message, Provider
+from voxpy.channels.providers.provider import Message, PhoneCall, Provider
 
 __all__ = ["PROVIDER", "TelnyxCarrier", "TelnyxStream"]
 
 LONGEST_NUMBER = 18
+ENCODINGS = {"pcmu": "PCMU", "pcma": "PCMA", "pcm16": "L16"}
+CODEC, RATE = "codec", "rate"
+"""Parameters of the stream's address."""
+
+
+def _swapped(data: bytes) -> bytes:
+    samples = array("h", data)
+    samples.byteswap()
+    return samples.tobytes()
 
 
 class TelnyxStream(JsonStream):
     """As Twilio's in snake_case; ``chunk`` counts media, and messages to it name no stream."""
+
+    _swaps_inbound = _swaps_outbound = False
 
     def _start(self, value: Mapping[str, Any]) -> Start:
         start = self.part(value, "start")
@@ -50,6 +66,7 @@ class TelnyxStream(JsonStream):
             call_id=self.text(start, "call_control_id"),
             stream_id=self.text(value, "stream_id"),
             fmt=self.format_of(form.get("encoding"), form.get("sample_rate")),
+            outbound=self.format_of(self.query.get(CODEC, "PCMU"), self.query.get(RATE, 8000)),
             parameters={**parameters, "client_state": start.get("client_state")},
             caller=start.get("from"),
             callee=start.get("to"),
@@ -59,7 +76,19 @@ class TelnyxStream(JsonStream):
         chunk = str(media.get("chunk", 0))
         if not chunk.isdecimal() or len(chunk) > LONGEST_NUMBER:
             raise self.wrong(f"a chunk without a number: {chunk!r}")
-        return Audio(self.payload(media), int(chunk))
+        data = self.payload(media)
+        if self._swaps_inbound and not len(data) % 2:
+            data = _swapped(data)
+        return Audio(data, int(chunk))
+
+    def _begin(self, start: Start) -> None:
+        super()._begin(start)
+        self._swaps_inbound = start.inbound.encoding == "pcm16"
+        self._swaps_outbound = start.outbound.encoding == "pcm16"
+
+    def audio(self, data: bytes) -> Message:
+        """``media``."""
+        return super().audio(_swapped(data) if self._swaps_outbound else data)
 
     def _other(self, kind: str, value: Mapping[str, Any]) -> Sequence[StreamEvent]:
         if kind != "error":
@@ -70,17 +99,20 @@ class TelnyxStream(JsonStream):
 
 
 class TelnyxCarrier(JsonCarrier):
-    """The start names caller and callee."""
+    """The start names caller and callee. It takes PCMU from the host, whatever the call is."""
 
     stream_key = "stream_id"
     number_key = "sequence_number"
     media_fields: ClassVar[Mapping[str, object]] = {"track": "inbound"}
     host_names_stream = False
 
+    def __init__(self, provider: Provider, call: PhoneCall) -> None:
+        super().__init__(provider, call)
+        self.outbound = PCMU
+
     def opening(self) -> Sequence[Message]:
         """``connected`` and ``start``."""
         connected = self.connected(version="1.0.0")
-        encoding = "PCMU" if self.call.format == PCMU else "PCMA"
         start = {
             "user_id": "simulated",
             "call_control_id": self.call.call_id,
@@ -89,9 +121,17 @@ class TelnyxCarrier(JsonCarrier):
             "to": self.call.callee,
             "client_state": None,
             "custom_parameters": dict(self.call.parameters),
-            "media_format": {"encoding": encoding, "sample_rate": 8000, "channels": 1},
+            "media_format": {
+                "encoding": ENCODINGS[self.inbound.encoding],
+                "sample_rate": self.inbound.rate_hz,
+                "channels": 1,
+            },
         }
         return (connected, self.message("start", start=start))
+
+    def audio(self, frame: bytes) -> Message | None:
+        """``media``."""
+        return super().audio(_swapped(frame) if self.inbound.encoding == "pcm16" else frame)
 
     def digit(self, digit: str) -> Message:
         """``dtmf``."""
@@ -149,7 +189,7 @@ PROVIDER = Provider(
     "stream-call-media-over-websocket",
     stream=TelnyxStream,
     carrier=TelnyxCarrier,
-    formats=(PCMU, PCMA),
+    formats=(PCMU, PCMA, pcm16(8000), pcm16(16000)),
     hang_up="rest",
     signature=Signature(
         secret="TELNYX_PUBLIC_KEY",  # noqa: S106  names of secrets, here and below

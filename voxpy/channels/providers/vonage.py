@@ -105,7 +105,7 @@ class VonageCarrier(Carrier):
 
     def opening(self) -> Sequence[Message]:
         """``websocket:connected``."""
-        content = f"audio/l16;rate={self.call.format.rate_hz}"
+        content = f"audio/l16;rate={self.inbound.rate_hz}"
         head = {"event": "websocket:connected", "content-type": content, "uuid": self.call.call_id}
         return (as_json(**{**self.call.named, **head}),)
 

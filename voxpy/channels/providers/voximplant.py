@@ -66,7 +66,7 @@ class VoximplantStream(MediaStream):
 
     def answer(self) -> Message:
         """``start``, for our direction."""
-        fmt = self.started.format
+        fmt = self.started.outbound
         form = {"encoding": ENCODINGS[fmt.encoding], "sampleRate": fmt.rate_hz, "channels": 1}
         number, self._sequence = self._sequence, self._sequence + 1
         start = {"mediaFormat": form, "customParameters": {}}
@@ -74,7 +74,7 @@ class VoximplantStream(MediaStream):
 
     def audio(self, data: bytes) -> Message:
         """``media``; ``timestamp`` counts samples and ``chunk`` messages."""
-        fmt: Format = self.started.format
+        fmt: Format = self.started.outbound
         text = (
             f'{{"event":"media","sequenceNumber":{self._sequence},"media":{{"chunk":{self._chunk},'
             f'"timestamp":{self._samples},"payload":"{self.base64(data)}"}}}}'
@@ -99,7 +99,7 @@ class VoximplantCarrier(JsonCarrier):
 
     def opening(self) -> Sequence[Message]:
         """``start``."""
-        fmt = self.call.format
+        fmt = self.inbound
         form = {"encoding": ENCODINGS[fmt.encoding], "sampleRate": fmt.rate_hz, "channels": 1}
         start = {
             "tag": self.stream_id,
@@ -119,7 +119,7 @@ class VoximplantCarrier(JsonCarrier):
 
     def stop(self) -> Message:
         """``stop``."""
-        seconds = round(self.call.format.duration_s(self._sent_bytes))
+        seconds = round(self.inbound.duration_s(self._sent_bytes))
         media = {"bytesSent": self._sent_bytes, "duration": seconds}
         return self.message("stop", stop={"tag": self.stream_id, "mediaInfo": media})
 
