@@ -16,8 +16,8 @@ OF_THE_MACHINE = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"
 OWNERS = ("INWORLD", "OPENAI", "VOXPY", "TWILIO", "TELNYX", "PLIVO", "VONAGE")
 PROXY = "_PROXY"
 
-COSTLY = {"made"}
-"""Fixtures of whole modules that take seconds."""
+TOGETHER = {"test_architecture", "test_providers"}
+"""Modules whose tests share what takes seconds to make."""
 MOST_PROCESSES = 8
 PATIENCE_S = 300
 """No test takes a thirtieth of it; what is not over by then never will be, on any machine."""
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests together that share something costly, where several processes run them."""
     for item in items:
-        if COSTLY.intersection(getattr(item, "fixturenames", ())):
+        if item.path.stem in TOGETHER:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
