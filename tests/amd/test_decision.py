@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.amd.decision import BOUNDARIES_S, Decider, Thresholds, Verdict
+from voxpy.amd.decision import BOUNDARIES_S, Decider, Thresholds, Verdict, said_by
 
 FRAME_MS = 32
 
@@ -119,3 +119,85 @@ def test_any_probabilities_are_taken(probabilities: list[float]) -> None:
         if decider.feed(probability, FRAME_MS) is not None:
             break
     assert 0 <= decider.greeting_s <= len(probabilities) * FRAME_MS / 1000 + 0.001
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("Hello?", "HUMAN"),
+        ("Yes, hello, this is Martin.", "HUMAN"),
+        ("Martin here", "HUMAN"),
+        ("Good morning, Miller and Sons, how may I help you?", "HUMAN"),
+        ("Who’s this?", "HUMAN"),
+        ("Hi, you've reached Martin. I cannot take your call right now.", "VOICEMAIL"),
+        ("Hello, you have reached", "VOICEMAIL"),
+        ("Please leave a message after the tone.", "VOICEMAIL"),
+        ("Please leave us a short message", "VOICEMAIL"),
+        ("The person you are calling is not available", "VOICEMAIL"),
+        ("The number you have dialled", "VOICEMAIL"),
+        ("I can't come to the phone", "VOICEMAIL"),
+        ("For sales, press one", "VOICEMAIL"),
+        ("Martin Miller", ""),
+        ("", ""),
+        ("I will be available in a minute", ""),
+    ],
+)
+def test_who_says_such_a_thing(text: str, who: str) -> None:
+    assert said_by(text) == who
+
+
+def listen(
+    text: str, *timeline: float, slow_ms: float = 0.0, answers: bool = True
+) -> tuple[Verdict, float]:
+    """Play a timeline to a decider whose recogniser hears ``text`` and takes ``slow_ms``."""
+    decider = Decider(boundary_s=BOUNDARIES_S["us"], thresholds=Thresholds(), hears_words=True)
+    at_ms, until_ms, told_at = 0.0, 0.0, None
+    for n, seconds in enumerate(timeline):
+        until_ms += seconds * 1000
+        while at_ms + FRAME_MS <= until_ms:
+            at_ms += FRAME_MS
+            verdict = decider.feed(0.9 if n % 2 else 0.05, FRAME_MS)
+            if verdict is None and decider.words_due():
+                told_at = at_ms + slow_ms
+            if verdict is None and answers and told_at is not None and at_ms >= told_at:
+                told_at = None
+                verdict = decider.words(text)
+            if verdict is not None:
+                return verdict, at_ms / 1000
+    raise AssertionError("no verdict")
+
+
+@pytest.mark.parametrize("slow_ms", [0, 100, 400])
+@pytest.mark.parametrize("speed", [0.7, 1.0, 1.4])
+def test_a_person_is_a_person_at_any_speed_of_voice_and_machine(
+    speed: float, slow_ms: float
+) -> None:
+    greeting = (0.4, 0.4 / speed, 0.2, 0.4 / speed, 0.2, 0.8 / speed, 4.0)
+    verdict, at_s = listen("Yes, hello, this is Martin.", *greeting, slow_ms=slow_ms)
+    assert verdict.result_class == "HUMAN"
+    assert at_s < sum(greeting[:-1]) + 1.4
+
+
+@pytest.mark.parametrize("slow_ms", [0, 100, 400])
+def test_a_machine_is_known_by_its_words(slow_ms: float) -> None:
+    verdict, at_s = listen("Please leave a message.", 0.3, 1.0, 4.0, slow_ms=slow_ms)
+    assert verdict == Verdict("VOICEMAIL", 95.0)
+    assert at_s == pytest.approx(0.3 + 0.7 + slow_ms / 1000, abs=0.1)
+
+
+def test_words_like_a_persons_do_not_excuse_a_greeting_that_goes_on() -> None:
+    verdict, at_s = listen("Hello, this is Martin", 0.3, 8.0)
+    assert verdict.result_class == "VOICEMAIL"
+    assert at_s == pytest.approx(0.3 + 1.7 + 2.0 + 0.5, abs=0.1)
+
+
+def test_a_recogniser_that_never_answers_delays_by_a_second_at_most() -> None:
+    verdict, at_s = listen("", 0.3, 0.5, 4.0, answers=False)
+    assert verdict.result_class == "HUMAN"
+    assert at_s == pytest.approx(0.3 + 0.5 + 0.16 + 1.0, abs=0.1)
+    verdict, at_s = listen("", 0.3, 5.0, answers=False)
+    assert verdict.result_class == "VOICEMAIL"
+    assert at_s == pytest.approx(0.3 + 2.2, abs=0.1)

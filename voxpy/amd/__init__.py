@@ -84,7 +84,6 @@ class AMD(metaclass=Namespace):
         amd = detector.AnsweringMachineDetector(
             session,
             model=(name := _known(model)),
-            boundary_s=BOUNDARIES_S[name],
             timeout_ms=_timeout(timeout),
             thresholds=_thresholds(thresholds or {}),
         )

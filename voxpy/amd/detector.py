@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import trio
 
-from voxpy.amd.decision import Decider, Thresholds, Verdict
+from voxpy.amd.decision import BOUNDARIES_S, ENGLISH, Decider, Thresholds, Verdict
 from voxpy.amd.events import AMDEvent, Events
 from voxpy.audio.beep import BeepDetector
 from voxpy.audio.frame import Samples
@@ -18,15 +18,21 @@ from voxpy.engine import clock
 from voxpy.engine.events import Event
 from voxpy.engine.hearing import GateTask
 from voxpy.engine.session import Session
+from voxpy.engine.speech import SpeechEngines, load_engines
 from voxpy.engine.units import Catalog, Unit, Waiter
 from voxpy.errors import EngineMissing, ScenarioError
 from voxpy.events import CallEvents
+from voxpy.media.memory import SpeechMemory
 from voxpy.media.vad import FRAME_MS, RATE_HZ
 
 __all__ = ["AnsweringMachineDetector"]
 
 LOUD_DBFS = -35.0
 """A beep is louder, and the noise of a line is not."""
+MEMORY_S = 12.0
+"""The words of a longer greeting are those of its end."""
+BEFORE_MS = 300
+"""Sound the recogniser gets from before the gate's speech: soft consonants are none to it."""
 
 
 class AnsweringMachineDetector(Unit):
@@ -44,7 +50,6 @@ class AnsweringMachineDetector(Unit):
         session: Session,
         *,
         model: str,
-        boundary_s: float,
         timeout_ms: float,
         thresholds: Thresholds,
     ) -> None:
@@ -52,7 +57,13 @@ class AnsweringMachineDetector(Unit):
         self.model = model
         self.timeout = timeout_ms
         self.call: Call | None = None
-        self._decider = Decider(boundary_s=boundary_s, thresholds=thresholds)
+        self._decider = Decider(
+            boundary_s=BOUNDARIES_S[model], thresholds=thresholds, hears_words=model in ENGLISH
+        )
+        self._memory = SpeechMemory(memory_s=MEMORY_S, rate_hz=RATE_HZ)
+        self._greeting_from_ms: float | None = None
+        self._text = ""
+        self._to_recognise, self._heard = trio.open_memory_channel[Samples](1)
         self._beeps = BeepDetector(RATE_HZ)
         self._listening = GateTask(session, self.id(), self._hear)
         self._untap: Callable[[], None] = lambda: None
@@ -113,24 +124,45 @@ class AnsweringMachineDetector(Unit):
     async def _run(self) -> None:
         try:
             await self._listening.open()  # while it rings
+            engines = await load_engines(self._session.context.speech)
         except EngineMissing as error:
             self._fail(str(error))
             return
         await self._answered.wait()
         if self._outcome is not None:
             return
+        self._session.spawn(f"{self.id()} recognising", self._recognise, engines)
         with trio.CancelScope(deadline=self._deadline):
             await self._listening.run()
         self._complete("TIMEOUT")  # unless it was something else that ended it
 
     def _hear(self, probability: float, samples: Samples) -> None:
+        self._memory.add(samples)
+        decider = self._decider
         if self._beeps.process(samples):
-            verdict: Verdict | None = self._decider.beep()
+            verdict: Verdict | None = decider.beep()
         else:
             loud = rms_dbfs(samples) > LOUD_DBFS
-            verdict = self._decider.feed(probability, FRAME_MS, loud=loud)
+            verdict = decider.feed(probability, FRAME_MS, loud=loud)
         if verdict is not None:
             self._decide(verdict)
+            return
+        now_ms = self._memory.position_ms
+        if self._greeting_from_ms is None and decider.greeting_s:
+            self._greeting_from_ms = max(0.0, now_ms - decider.greeting_s * 1000 - BEFORE_MS)
+        if decider.words_due():
+            self._to_recognise.send_nowait(
+                self._memory.segment(self._greeting_from_ms or 0.0, now_ms)
+            )
+
+    async def _recognise(self, engines: SpeechEngines) -> None:
+        async for samples in self._heard:
+            self._text = await engines.run(engines.ears.transcribe, samples)
+            if self._outcome is not None:
+                return
+            verdict = self._decider.words(self._text)
+            if verdict is not None:
+                self._decide(verdict)
 
     def _decide(self, verdict: Verdict) -> None:
         self._complete(verdict.result_class, round(verdict.confidence, 1))
@@ -151,6 +183,7 @@ class AnsweringMachineDetector(Unit):
             result_class=result_class,
             confidence=confidence,
             greeting_ms=round(self._decider.greeting_s * 1000),
+            text=self._text,
         )
         self._finish(
             Events.DetectionComplete(
@@ -173,5 +206,6 @@ class AnsweringMachineDetector(Unit):
         self._outcome = outcome
         self._untap()
         self._listening.close()
+        self._to_recognise.close()
         self._post(outcome)
         self._over.set()

@@ -34,8 +34,8 @@ class Events(metaclass=Namespace):
         """The detection is over.
 
         ``result_class`` is one of ``AMD.ResultClass``; ``confidence`` is 0 to 100, and None for
-        TIMEOUT and CALL_ENDED. ``result_subtype`` is always ``AMD.ResultSubtype.NONE``: hearing no
-        words, voxpy cannot tell a machine that imitates a human.
+        TIMEOUT and CALL_ENDED. ``result_subtype`` is always ``AMD.ResultSubtype.NONE``: voxpy
+        cannot tell a machine that imitates a human.
         """
 
         name: ClassVar[str] = "AMD.Events.DetectionComplete"
