@@ -11,7 +11,7 @@ from voxpy.engine.settings import Limits, Settings, Watchdogs
 from voxpy.engine.userfile import load
 from voxpy.errors import ConfigError
 from voxpy.project.problem import Problem
-from voxpy.project.settings import SETTINGS_KEYS, read_settings
+from voxpy.project.routing import SETTINGS_KEYS, read_settings
 
 
 def structure(text: str, base: Settings | None = None) -> tuple[Settings, list[Problem]]:

@@ -8,7 +8,7 @@
             ListenerHost: counts connections, logs, secrets
 
 A new kind of channel is a folder beside this file with a Listener in it, and a line in
-``voxpy.project.channels`` that reads its settings; a kind that also places calls has a Dialer
+``voxpy.project.routing`` that reads its settings; a kind that also places calls has a Dialer
 (``voxpy.engine.ports``). The host knows only what stands here.
 """
 

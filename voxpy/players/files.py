@@ -37,6 +37,7 @@ from voxpy.engine.http import (
 )
 from voxpy.errors import SoundFailed
 from voxpy.players.request import SoundRequest
+from voxpy.text.product import product
 
 __all__ = [
     "CACHE_BYTES",
@@ -56,7 +57,6 @@ DOWNLOAD_S = 12.0
 CACHE_BYTES = 64 * 1024 * 1024
 """Six of the largest files, or hours of prompts."""
 CONNECT_S = 6.0
-USER_AGENT = "voxpy/0.1.0"
 
 _MAX_AGE = re.compile(r"\bmax-age=(\d+)")
 _VALIDATORS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
@@ -222,7 +222,7 @@ def _http_request(
         raise SoundFailed(f"{request.url!r} is no URL: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise SoundFailed(f"{request.shown}: expected http://, https://, file: or a path")
-    pairs = [("user-agent", USER_AGENT), *request.headers, *validators]
+    pairs = [("user-agent", product()), *request.headers, *validators]
     return HttpRequest(
         method=request.method,
         url=url,

@@ -2,29 +2,43 @@
 
 Rules are tried from the top; the first whose pattern matches the **whole** destination (the dialled
 number or user name, never the caller) wins and no other runs (VoxEngine:
-platform/voxengine/routing-rules). Pure, apart from ``read_routing``, which reads the file.
+platform/voxengine/routing-rules). Beside the rules stand settings, for all of them or for one, and
+``channels:``, what takes calls where::
+
+    channels:
+      twilio:             # a provider; its stream at /media/twilio, its webhook at /twilio/voice
+      support-line:
+        provider: telnyx
+        path: /media/support
+      audiosocket:
+        port: 9092        # AudioSocket is TCP and has a port of its own
+        to: support       # it names no destination; this is what is routed
+
+Without the section every provider with a WebSocket is served at ``/media/<provider>``.
+Pure, apart from ``read_routing`` and ``read_document``, which read the file.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
 from voxpy.channels.listener import Listener
-from voxpy.channels.mediastream.listener import default_listeners
-from voxpy.engine.settings import Settings
-from voxpy.engine.userfile import Document, Given, load
+from voxpy.channels.mediastream.listener import ProviderListener, default_listeners
+from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
+from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError
-from voxpy.project.channels import read_channels
 from voxpy.project.patterns import compile_pattern, matches_everything
 from voxpy.project.problem import Problem, first_error
-from voxpy.project.settings import SETTINGS_KEYS, read_settings
 
 __all__ = [
+    "SETTINGS_KEYS",
     "Match",
     "NoMatch",
     "Routing",
@@ -35,11 +49,17 @@ __all__ = [
     "parse_routing",
     "read_document",
     "read_routing",
+    "read_settings",
 ]
 
 TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users")
 MOST_KEEP_DAYS = 36500
 T = TypeVar("T")
+_ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "continue": "continue"}
+
+Bounds = TypeVar("Bounds", Limits, Watchdogs)
+SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error", "replayable")
+RESERVED = ("/health", "/metrics")
 RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
 
 
@@ -172,7 +192,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
         file=document.file,
         rules=rules,
         settings=settings,
-        channels=top.get("channels", read_channels, usual),
+        channels=top.get("channels", _channels, usual),
         keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
         trunks=top.get("trunks", _as_written, {}),
         users=top.get("users", _as_written, {}),
@@ -292,3 +312,55 @@ def _unreachable(rules: Sequence[Rule], file: str) -> Iterator[Problem]:
                 never = f"is never reached: {other.name!r} (line {other.line}) takes all its calls"
                 yield Problem(file, rule.line, "warning", f"rule {rule.name!r} {never}")
                 break
+
+
+# -- settings and channels -------------------------------------------------------------------------
+
+
+def read_settings(fields: Fields, base: Settings) -> Settings:
+    """Return ``base`` with what the SETTINGS_KEYS among ``fields`` override."""
+    return Settings(
+        limits=fields.get("limits", partial(_bounds, base=base.limits), base.limits),
+        watchdogs=fields.get("watchdogs", partial(_bounds, base=base.watchdogs), base.watchdogs),
+        on_handler_error=fields.get("on_handler_error", _policy, base.on_handler_error),
+        replayable=fields.get("replayable", Given.flag, base.replayable),
+    )
+
+
+def _policy(given: Given) -> OnHandlerError:
+    return _ON_HANDLER_ERROR[given.one_of(tuple(_ON_HANDLER_ERROR))]
+
+
+def _bounds(given: Given, base: Bounds) -> Bounds:
+    known = attrs.fields_dict(type(base))
+    for name, number in given.fields(tuple(known)).items():
+        if name not in known:
+            continue
+        value, off = number.value, may_be_off(known[name])
+        # YAML 1.1 reads the word off as false; .inf is its way to write infinity.
+        if value is False and off:
+            value = math.inf
+        try:
+            base = attrs.evolve(base, **{name: value})
+        except (TypeError, ValueError) as exc:
+            given.report(number.error(f"{given.label}: {exc}{', or off' if off else ''}"))
+    return base
+
+
+def _channels(given: Given) -> tuple[Listener, ...]:
+    """Return the channels of the section."""
+    channels: list[Listener] = []
+    taken = dict.fromkeys(RESERVED, "the host itself")
+    for name, below in given.mapping().items():
+        below = below.named(f"channel {str(name)!r}")
+        try:
+            channel = ProviderListener.read(str(name), below)
+            for place in (*channel.paths, *channel.webhooks):
+                if place in taken:
+                    raise below.error(f"{below.label}: {place} is taken by {taken[place]}")
+                taken[place] = f"channel {str(name)!r}"
+        except ConfigError as error:
+            given.report(error)
+        else:
+            channels.append(channel)
+    return tuple(channels)
