@@ -1,0 +1,1 @@
+"""SIP (RFC 3261) without a socket: messages, digests, transactions and dialogs, in both roles."""
