@@ -18,10 +18,9 @@ from typing import Protocol
 
 import attrs
 
-from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip import digest
 from voxpy.wire.sip.dialog import DialogId, dialog_id
-from voxpy.wire.sip.message import BadMessage, Headers, Message, Request, Response
+from voxpy.wire.sip.message import BadMessage, Message, Request, Response
 from voxpy.wire.sip.transactions import (
     ClientTransaction,
     Deliver,
@@ -33,7 +32,7 @@ from voxpy.wire.sip.transactions import (
     TimedOut,
     Transactions,
 )
-from voxpy.wire.sip.values import Uri, parse_via
+from voxpy.wire.sip.values import CSeq, Uri, parse_via
 
 __all__ = ["ALLOW", "Account", "Asked", "Dispatch", "Event", "Flow", "Transmit", "UserAgent"]
 
@@ -244,6 +243,13 @@ class UserAgent:
         name = transport.upper() or "UDP"
         return f"SIP/2.0/{name} {self._sent_by(name)};rport;branch=z9hG4bK{self.new_id()}"
 
+    def again(self, request: Request, number: int) -> Request:
+        """Return a request for another try: a new branch, the next number."""
+        again = attrs.evolve(request, headers=request.headers.copy())
+        again.headers.set("Via", self.via(request.via.transport))
+        again.headers.set("CSeq", str(CSeq(number, request.method)))
+        return again
+
     def headers(self, request: Request) -> Request:
         """Add what every request of ours says of us."""
         if request.method in ("INVITE", "UPDATE", "OPTIONS", "REFER"):
@@ -392,8 +398,12 @@ def note_source(request: Request, flow: Flow) -> None:
         request.headers.insert("Via", text)
 
 
-def authorized(request: Request, response: Response, account: Account, *, cnonce: str) -> bool:
+def authorized(
+    request: Request, response: Response, account: Account | None, *, cnonce: str
+) -> bool:
     """Add to ``request`` the credentials that a 401 or 407 asks for; False if we cannot."""
+    if account is None or response.status not in (401, 407):
+        return False
     ours = response.status == 401
     asks, proves = (
         ("WWW-Authenticate", "Authorization")
@@ -418,11 +428,3 @@ def authorized(request: Request, response: Response, account: Account, *, cnonce
 def transport_of(uri: Uri) -> str:
     """Return the transport a URI asks for, in upper case (RFC 3263 section 4.1, without DNS)."""
     return "TLS" if uri.scheme == "sips" else uri.transport.upper() or "UDP"
-
-
-def has_options(headers: Headers, name: str, option: str) -> bool:
-    """Return whether a list of option tags has one of them."""
-    try:
-        return any(found.strip().lower() == option for found in headers.elements(name))
-    except RemoteProtocolError:
-        return False

@@ -24,7 +24,6 @@ from voxpy.wire.sip.agent import (
     Flow,
     UserAgent,
     authorized,
-    has_options,
     transport_of,
 )
 from voxpy.wire.sip.dialog import Dialog, DialogId, dialog_id
@@ -47,7 +46,7 @@ from voxpy.wire.sip.outgoing import MOST_TRIES, Outgoing
 from voxpy.wire.sip.repeating import Repeating
 from voxpy.wire.sip.session_timer import LEAST_S, SessionTimer, read_expires
 from voxpy.wire.sip.transactions import T1_S, InviteServer, ServerTransaction
-from voxpy.wire.sip.values import Address, CSeq, Uri, parse_address, parse_via
+from voxpy.wire.sip.values import Address, Uri, parse_address
 
 __all__ = ["Answered", "Extra", "SipCall"]
 
@@ -168,7 +167,7 @@ class SipCall:
         self.state = "up"
         if self.dialog is not None:
             self.dialog.early = False
-        self._answer_timer(called.server.request, response, now)
+        self.timer.answer(called.server.request, response, now)
         self._accept(called.server, response, now)
 
     def reject(
@@ -193,7 +192,7 @@ class SipCall:
         self.dialog, self.state = dialog, "up"
         self.agent.add_dialog(dialog.id, self)
         self._note_peer(response)
-        self._agree_timer(response, now)
+        self.timer.take(response, now)
 
     # -- acknowledging ----------------------------------------------------------------------------
 
@@ -269,7 +268,7 @@ class SipCall:
             return
         self._offer_again_at = math.inf
         invite = self.next_request("INVITE", self.dialog)
-        self._add_timer(invite)
+        self.timer.ask(invite)
         invite.headers.add("Content-Type", SDP)
         invite.body = self._offering
         self.ask(invite, self.dialog, now, self._offer_answered)
@@ -280,7 +279,7 @@ class SipCall:
                 return
             self.dialog.refresh(response)
             self.acknowledge(self.dialog, response.cseq.number)
-            self._agree_timer(response, now)
+            self.timer.take(response, now)
             if self._offering is not None:
                 self._sdp, self._offering = self._offering, None
                 self.agent.tell(OfferAnswered(call=self, sdp=response.sdp))
@@ -301,7 +300,7 @@ class SipCall:
         response = server.request.response(200)
         response.headers.add("Contact", self.dialog.contact)
         self.agent.describe(response)
-        self._answer_timer(server.request, response, now)
+        self.timer.answer(server.request, response, now)
         if sdp:
             response.headers.add("Content-Type", SDP)
             response.body = self._sdp = sdp
@@ -415,7 +414,7 @@ class SipCall:
         response = request.response(200)  # a refresh of the timer, and perhaps of the Contact
         if self.dialog is not None:
             response.headers.add("Contact", self.dialog.contact)
-        self._answer_timer(request, response, now)
+        self.timer.answer(request, response, now)
         self.agent.respond(server, response, now)
 
     def _on_prack(self, request: Request, server: ServerTransaction, now: float) -> None:
@@ -511,7 +510,7 @@ class SipCall:
             return  # it refreshes as well
         if self._peer_updates:
             update = self.next_request("UPDATE", self.dialog)
-            self._add_timer(update)
+            self.timer.ask(update)
             self.ask(update, self.dialog, now, self._refreshed)
         else:
             self._offering = self._sdp
@@ -519,7 +518,7 @@ class SipCall:
 
     def _refreshed(self, response: Response | None, now: float) -> None:
         if response is not None and response.is_success:
-            self._agree_timer(response, now)
+            self.timer.take(response, now)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -550,8 +549,8 @@ class SipCall:
                 return
             if response is not None and tries < MOST_TRIES and response.status in (401, 407):
                 dialog.local_seq += 1
-                again = self.again(request, dialog.local_seq)
-                if self.is_proven(again, response):
+                again = self.agent.again(request, dialog.local_seq)
+                if authorized(again, response, self.account, cnonce=self.agent.new_id()):
                     self.ask(again, dialog, now, done, tries + 1)
                     return
             done(response, now)
@@ -562,51 +561,9 @@ class SipCall:
 
         self.agent.send(request, self._hop(dialog), answered, now)
 
-    def again(self, request: Request, number: int) -> Request:
-        """Return the request for another try: a new branch and the next number."""
-        again = Request(
-            method=request.method,
-            uri=request.uri,
-            headers=request.headers.copy(),
-            body=request.body,
-        )
-        transport = parse_via(request.headers.all("Via")[0]).transport
-        again.headers.set("Via", self.agent.via(transport))
-        again.headers.set("CSeq", str(CSeq(number, request.method)))
-        return again
-
-    def is_proven(self, request: Request, response: Response) -> bool:
-        if self.account is None or response.status not in (401, 407):
-            return False
-        return authorized(request, response, self.account, cnonce=self.agent.new_id())
-
     def _note_peer(self, message: Request | Response) -> None:
         if message.headers.get("Allow") is not None:
-            self._peer_updates = has_options(message.headers, "Allow", "update")
-
-    def _answer_timer(self, request: Request, response: Response, now: float) -> None:
-        """Answer the timer that a request asks for (RFC 4028 section 9)."""
-        asked = read_expires(request.headers.get("Session-Expires"))
-        if asked is None or not has_options(request.headers, "Supported", "timer"):
-            return
-        seconds, who = max(LEAST_S, asked[0]), asked[1] or "uac"
-        response.headers.add("Session-Expires", f"{seconds};refresher={who}")
-        if who == "uac":
-            response.headers.add("Require", "timer")
-        self.timer.agree(seconds, we_refresh=who == "uas", now=now)
-
-    def _agree_timer(self, response: Response, now: float) -> None:
-        """Take the timer of a 2xx to a request of ours."""
-        agreed = read_expires(response.headers.get("Session-Expires"))
-        if agreed is None:
-            self.timer.stop()
-        else:
-            seconds = max(LEAST_S, agreed[0])
-            self.timer.agree(seconds, we_refresh=agreed[1] != "uas", now=now)
-
-    def _add_timer(self, request: Request) -> None:
-        if self.timer.interval_s:
-            request.headers.add("Session-Expires", f"{self.timer.interval_s};refresher=uac")
+            self._peer_updates = message.headers.has("Allow", "update")
 
     def end(self) -> None:
         """Forget everything that was awaited; what still comes for this call gets a 481."""

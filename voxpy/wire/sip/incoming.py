@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voxpy.errors import LocalProtocolError
-from voxpy.wire.sip.agent import has_options
 from voxpy.wire.sip.events import Cancelled
 from voxpy.wire.sip.message import SDP, Request, Response
 from voxpy.wire.sip.repeating import Repeating
@@ -32,7 +31,7 @@ class Incoming:
     ) -> None:
         """Answer with 1xx; repeated until it is acknowledged where the caller requires that."""
         response = self.response(status, reason, sdp, headers)
-        if has_options(self.server.request.headers, "Require", "100rel") and status > 100:
+        if self.server.request.headers.has("Require", "100rel") and status > 100:
             if self.repeating.message is not None:
                 return  # one at a time: the next word, or the answer itself, says more
             self._rseq += 1

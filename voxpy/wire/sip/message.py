@@ -197,6 +197,13 @@ class Headers:
         """
         return [element for text in self.all(name) for element in split_list(text)]
 
+    def has(self, name: str, option: str) -> bool:
+        """Return whether a list of words has this one, in any case."""
+        try:
+            return any(found.lower() == option for found in self.elements(name))
+        except RemoteProtocolError:
+            return False
+
     def add(self, name: str, text: str) -> None:
         """Append a line."""
         self._lines.append((canonical(name), text))

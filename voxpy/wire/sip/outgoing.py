@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voxpy.errors import RemoteProtocolError
-from voxpy.wire.sip.agent import Flow, has_options, transport_of
+from voxpy.wire.sip.agent import Flow, authorized, transport_of
 from voxpy.wire.sip.dialog import Dialog, DialogId, dialog_id
 from voxpy.wire.sip.events import Connected, Failed, Progress
 from voxpy.wire.sip.message import SDP, Request, Response
@@ -100,7 +100,7 @@ class Outgoing:
         if response.status == 100:
             return
         dialog = self._early_dialog(response)
-        if has_options(response.headers, "Require", "100rel"):
+        if response.headers.has("Require", "100rel"):
             if dialog is None or not self._is_next(dialog, response):
                 return  # repeated: its PRACK is on the way, or was lost and is repeated as well
             prack = self._call.next_request("PRACK", dialog)
@@ -163,7 +163,7 @@ class Outgoing:
 
     def _mended(self, response: Response) -> Request | None:
         """Return the INVITE as it was asked to be, if we can: with credentials, a longer timer."""
-        again = self._call.again(self.invite, self.invite.cseq.number + 1)
+        again = self._agent.again(self.invite, self.invite.cseq.number + 1)
         if response.status == 422:
             least = (response.headers.get("Min-SE") or "").partition(";")[0].strip()
             if not least.isascii() or not least.isdigit() or len(least) > 9:
@@ -171,7 +171,8 @@ class Outgoing:
             again.headers.set("Session-Expires", str(max(LEAST_S, int(least))))
             again.headers.set("Min-SE", str(max(LEAST_S, int(least))))
             return again
-        return again if self._call.is_proven(again, response) else None
+        account, word = self._call.account, self._agent.new_id()
+        return again if authorized(again, response, account, cnonce=word) else None
 
     def _fail(self, status: int, reason: str, response: Response | None) -> None:
         if self._call.state != "over":

@@ -11,6 +11,8 @@ import re
 
 import attrs
 
+from voxpy.wire.sip.message import Request, Response
+
 __all__ = ["LEAST_S", "SessionTimer", "read_expires"]
 
 LEAST_S = 90
@@ -39,6 +41,30 @@ class SessionTimer:
     def stop(self) -> None:
         """The other end does not want one, or the call is over."""
         self.interval_s = 0
+
+    def ask(self, request: Request) -> None:
+        """Ask for the same again, in a request that refreshes."""
+        if self.interval_s:
+            request.headers.add("Session-Expires", f"{self.interval_s};refresher=uac")
+
+    def answer(self, request: Request, response: Response, now: float) -> None:
+        """Write into a 2xx of ours what the request asks for (section 9), and begin."""
+        asked = read_expires(request.headers.get("Session-Expires"))
+        if asked is None or not request.headers.has("Supported", "timer"):
+            return
+        seconds, who = max(LEAST_S, asked[0]), asked[1] or "uac"
+        response.headers.add("Session-Expires", f"{seconds};refresher={who}")
+        if who == "uac":
+            response.headers.add("Require", "timer")
+        self.agree(seconds, we_refresh=who == "uas", now=now)
+
+    def take(self, response: Response, now: float) -> None:
+        """Take what a 2xx to a request of ours says; nothing means no timer (section 7.2)."""
+        agreed = read_expires(response.headers.get("Session-Expires"))
+        if agreed is None:
+            self.stop()
+        else:
+            self.agree(max(LEAST_S, agreed[0]), we_refresh=agreed[1] != "uas", now=now)
 
     @property
     def deadline(self) -> float:
