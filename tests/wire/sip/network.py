@@ -9,6 +9,7 @@ from random import Random
 
 from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
 from voxpy.wire.sip.call import SipCall
+from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.message import BadMessage, parse_message
 from voxpy.wire.sip.values import Address, Uri
 
@@ -24,14 +25,14 @@ class End:
         ids = itertools.count(1)
         self.events: list[Event] = []
         self.react: Callable[[Event], None] = lambda event: None
-        self.agent = UserAgent(
+        us = Identity(
             product="voxpy-test",
             sent_by=lambda transport: f"{host}:5060",
             contact=lambda transport: f"sip:{name}@{host}:5060;transport={transport.lower()}",
             new_id=lambda: f"{name}{next(ids):x}",
             jitter=network.random.random,
-            invited=SipCall.invited,
         )
+        self.agent = UserAgent(us, invited=SipCall.invited)
         self.flow = Flow(transport, host, 5060)
 
     @property

@@ -248,7 +248,7 @@ def test_a_request_out_of_order_is_refused() -> None:
     call = SipCall.dial(alice.agent, bob.uri, from_=alice.address, sdp=SDP, now=network.now)
     network.run(1)
     assert call.dialog is not None
-    old = call.dialog.request("INFO", via=alice.agent.via("UDP"), sequence=1)
+    old = call.dialog.request("INFO", via=alice.agent.us.via("UDP"), sequence=1)
     got: list[Response | None] = []
     alice.agent.send(old, bob.uri, lambda response, now: got.append(response), network.now)
     network.run(1)

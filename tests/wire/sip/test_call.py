@@ -261,7 +261,7 @@ def test_hold_and_resume() -> None:
     call = dial(network, alice, bob.uri)
     network.run(1)
     held = SDP + b"a=sendonly\r\n"
-    call.offer(held, network.now)
+    call.offers.make(held, network.now)
     network.run(1)
     assert bob.told(Offer)[0].sdp == held  # type: ignore[attr-defined]
     assert alice.told(OfferAnswered)[0].sdp == OTHER_SDP  # type: ignore[attr-defined]
@@ -284,7 +284,7 @@ def test_an_offer_that_is_not_taken_leaves_the_call() -> None:
     bob.react = react
     call = dial(network, alice, bob.uri)
     network.run(1)
-    call.offer(SDP, network.now)
+    call.offers.make(SDP, network.now)
     network.run(1)
     assert alice.told(OfferRefused)[0].status == 488  # type: ignore[attr-defined]
     assert call.state == "up"
@@ -305,8 +305,8 @@ def test_both_offer_at_once(seed: int) -> None:
     alice.react = bob.react = react
     call = dial(network, alice, bob.uri)
     network.run(2)
-    call.offer(SDP + b"a=sendonly\r\n", network.now)
-    calls[0].offer(OTHER_SDP + b"a=inactive\r\n", network.now)
+    call.offers.make(SDP + b"a=sendonly\r\n", network.now)
+    calls[0].offers.make(OTHER_SDP + b"a=inactive\r\n", network.now)
     network.run(20)
     assert alice.told(OfferAnswered)
     assert bob.told(OfferAnswered)
@@ -322,8 +322,8 @@ def test_words_and_digits_within_a_call() -> None:
     calls = answering(network, bob)
     call = dial(network, alice, bob.uri)
     network.run(1)
-    call.send_info("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n", network.now)
-    calls[0].send_message("grüß dich".encode(), network.now)
+    call.requests.send_info("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n", network.now)
+    calls[0].requests.send_message("grüß dich".encode(), network.now)
     network.run(1)
     (info,), (message,) = bob.told(InfoReceived), alice.told(MessageReceived)
     assert info.content_type == "application/dtmf-relay"  # type: ignore[attr-defined]
@@ -341,12 +341,12 @@ def test_a_transfer_and_how_it_goes() -> None:
         taking(event)
         if isinstance(event, Referral):
             event.accept(network.now)
-            event.call.notify_referral(200, "OK", network.now)
+            event.call.requests.notify_referral(200, "OK", network.now)
 
     bob.react = react
     call = dial(network, alice, bob.uri)
     network.run(1)
-    call.refer("sip:carol@10.0.0.3", network.now)
+    call.requests.refer("sip:carol@10.0.0.3", network.now)
     network.run(2)
     assert bob.told(Referral)[0].target.uri.host == "10.0.0.3"  # type: ignore[attr-defined]
     assert [e.status for e in alice.told(Done)] == [202]  # type: ignore[attr-defined]
@@ -405,9 +405,9 @@ def test_calls_over_a_bad_network_end_well(seed: int) -> None:
         case 0:
             call.give_up(network.now)
         case 1 if call.state == "up":
-            call.offer(SDP, network.now)
+            call.offers.make(SDP, network.now)
         case 2 if calls and calls[0].state == "up":
-            calls[0].offer(OTHER_SDP, network.now)
+            calls[0].offers.make(OTHER_SDP, network.now)
     network.run(40)
     for one in (call, *calls):
         if one.state == "up":

@@ -20,6 +20,7 @@ import attrs
 
 from voxpy.wire.sip import digest
 from voxpy.wire.sip.dialog import DialogId, dialog_id
+from voxpy.wire.sip.identity import ALLOW, UNDERSTOOD, Identity
 from voxpy.wire.sip.message import BadMessage, Message, Request, Response
 from voxpy.wire.sip.transactions import (
     ClientTransaction,
@@ -32,13 +33,21 @@ from voxpy.wire.sip.transactions import (
     TimedOut,
     Transactions,
 )
-from voxpy.wire.sip.values import CSeq, Uri, parse_via
+from voxpy.wire.sip.values import Uri, parse_via
 
-__all__ = ["ALLOW", "Account", "Asked", "Dispatch", "Event", "Flow", "Transmit", "UserAgent"]
+__all__ = [
+    "Account",
+    "Asked",
+    "Dispatch",
+    "Event",
+    "Flow",
+    "Transmit",
+    "UserAgent",
+    "authorized",
+    "note_source",
+    "transport_of",
+]
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, NOTIFY, UPDATE, PRACK"
-SUPPORTED = "replaces, timer"
-UNDERSTOOD = frozenset({"replaces", "timer", "100rel"})
 RELIABLE = frozenset({"TCP", "TLS", "WS", "WSS"})
 METHODS = frozenset({*ALLOW.split(", "), "REGISTER", "SUBSCRIBE"})
 
@@ -90,7 +99,7 @@ class Asked(Event):
         self._agent.respond(self._transaction, response, now)
 
 
-Answered = Callable[[Response | None, float], None]
+_Answered = Callable[[Response | None, float], None]
 """Gets every response of a transaction; None when nobody answered."""
 
 
@@ -106,36 +115,23 @@ class Dispatch(Protocol):
 
 
 class UserAgent:
-    """One endpoint.
-
-    ``sent_by`` and ``contact`` give our own address for a transport (``host:port`` and a URI);
-    ``new_id`` a random word for tags, branches and Call-IDs; ``jitter`` a number from 0 to 1.
-    ``invited`` makes the call of an INVITE; calls of our own are added with ``add_call``.
-    """
+    """One endpoint. ``us`` is what it says of itself; ``invited`` makes the call of an INVITE."""
 
     def __init__(
         self,
+        us: Identity,
         *,
-        product: str,
-        sent_by: Callable[[str], str],
-        contact: Callable[[str], str],
-        new_id: Callable[[], str],
-        jitter: Callable[[], float],
         invited: Callable[[UserAgent, Request, InviteServer, Flow, float], Dispatch],
     ) -> None:
-        self.product = product
-        self.contact = contact
-        self.new_id = new_id
-        self.jitter = jitter
+        self.us = us
         self.transactions = Transactions()
         self.dropped = 0
         """Messages that nobody could use: damaged ones, answers to nothing."""
-        self._sent_by = sent_by
         self._invited = invited
         self._out: list[Transmit | Event] = []
         self._calls: dict[DialogId, Dispatch] = {}
         self._ringing: dict[int, Dispatch] = {}  # by the INVITE's server transaction
-        self._owners: dict[int, Answered] = {}  # by client transaction
+        self._owners: dict[int, _Answered] = {}  # by client transaction
         self._timed: set[Dispatch] = set()
 
     # -- what comes in ----------------------------------------------------------------------------
@@ -153,7 +149,9 @@ class UserAgent:
         self.dropped += 1
         if bad.request is not None:
             note_source(bad.request, flow)
-            self._out.append(Transmit(bad.request.response(bad.status, to_tag=self.new_id()), flow))
+            self._out.append(
+                Transmit(bad.request.response(bad.status, to_tag=self.us.new_id()), flow)
+            )
 
     def _response(self, response: Response, now: float) -> None:
         transaction = self.transactions.find(response)
@@ -183,16 +181,16 @@ class UserAgent:
 
     def _cancelled(self, cancel: Request, flow: Flow, now: float) -> None:
         invite = self.transactions.cancelled(cancel)
-        transaction = self._accept(cancel, flow, now)
+        transaction = self.transactions.accept(cancel, reliable=flow.reliable, peer=flow, now=now)
         call = None if invite is None else self._ringing.get(id(invite))
         status = 481 if call is None else 200
-        self.respond(transaction, cancel.response(status, to_tag=self.new_id()), now)
+        self.respond(transaction, cancel.response(status, to_tag=self.us.new_id()), now)
         if call is not None:
             call.cancelled(cancel, now)
 
     def _new_request(self, request: Request, flow: Flow, now: float) -> None:
-        transaction = self._accept(request, flow, now)
-        if (refusal := self._refusal(request)) is not None:
+        transaction = self.transactions.accept(request, reliable=flow.reliable, peer=flow, now=now)
+        if (refusal := _refusal(self, request)) is not None:
             self.respond(transaction, refusal, now)
         elif request.to.tag:
             call = self._calls.get(dialog_id(request, ours=False))
@@ -204,67 +202,14 @@ class UserAgent:
             call = self._invited(self, request, transaction, flow, now)
             self._ringing[id(transaction)] = call
         elif request.method in ("BYE", "UPDATE", "PRACK", "INFO", "NOTIFY"):
-            self.respond(transaction, request.response(481, to_tag=self.new_id()), now)
+            self.respond(transaction, request.response(481, to_tag=self.us.new_id()), now)
         else:
             self._out.append(Asked(request, flow, self, transaction))
 
-    def _refusal(self, request: Request) -> Response | None:
-        """Return what a request gets that nobody need look at (section 8.2), else None."""
-        tag = self.new_id()
-        if request.method not in METHODS:
-            response = request.response(501 if request.method.isupper() else 405, to_tag=tag)
-            response.headers.add("Allow", ALLOW)
-            return response
-        if not request.uri.is_sip and request.uri.scheme != "tel":
-            return request.response(416, to_tag=tag)
-        required = [o.strip().lower() for o in request.headers.elements("Require")]
-        if unknown := [option for option in required if option not in UNDERSTOOD]:
-            response = request.response(420, to_tag=tag)
-            response.headers.add("Unsupported", ", ".join(unknown))
-            return response
-        if not request.to.tag and self._is_merged(request):
-            return request.response(482, to_tag=tag)
-        return None
-
-    def _is_merged(self, request: Request) -> bool:
-        """Return whether the same request has come by another way too (section 8.2.2.2)."""
-        mine = (request.call_id, request.from_.tag, str(request.cseq))
-        same = 0
-        for transaction in self.transactions:
-            if isinstance(transaction, ServerTransaction):
-                other = transaction.request
-                same += mine == (other.call_id, other.from_.tag, str(other.cseq))
-        return same > 1  # one of them is this one
-
     # -- what goes out ----------------------------------------------------------------------------
 
-    def via(self, transport: str) -> str:
-        """Return a Via of ours with a new branch; ``rport`` asks where we look to come from."""
-        name = transport.upper() or "UDP"
-        return f"SIP/2.0/{name} {self._sent_by(name)};rport;branch=z9hG4bK{self.new_id()}"
-
-    def again(self, request: Request, number: int) -> Request:
-        """Return a request for another try: a new branch, the next number."""
-        again = attrs.evolve(request, headers=request.headers.copy())
-        again.headers.set("Via", self.via(request.via.transport))
-        again.headers.set("CSeq", str(CSeq(number, request.method)))
-        return again
-
-    def headers(self, request: Request) -> Request:
-        """Add what every request of ours says of us."""
-        if request.method in ("INVITE", "UPDATE", "OPTIONS", "REFER"):
-            request.headers.add("Allow", ALLOW)
-            request.headers.add("Supported", SUPPORTED)
-        request.headers.add("User-Agent", self.product)
-        return request
-
-    def describe(self, response: Response) -> None:
-        """Add to a response what it is good for the other end to know of us."""
-        response.headers.add("Allow", ALLOW)
-        response.headers.add("Supported", SUPPORTED)
-
     def send(
-        self, request: Request, to: Uri | Flow, answered: Answered, now: float
+        self, request: Request, to: Uri | Flow, answered: _Answered, now: float
     ) -> ClientTransaction:
         """Send a request in a transaction; ``answered`` gets every response, None at a timeout."""
         reliable = request.via.transport in RELIABLE
@@ -279,7 +224,7 @@ class UserAgent:
 
     def respond(self, transaction: ServerTransaction, response: Response, now: float) -> None:
         """Answer a request of theirs."""
-        response.headers.add("Server", self.product)
+        response.headers.add("Server", self.us.product)
         self._do(transaction, transaction.respond(response, now), now)
 
     def repeat(self, transaction: ServerTransaction, response: Response) -> None:
@@ -349,9 +294,6 @@ class UserAgent:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _accept(self, request: Request, flow: Flow, now: float) -> ServerTransaction:
-        return self.transactions.accept(request, reliable=flow.reliable, peer=flow, now=now)
-
     def _do(
         self, transaction: ClientTransaction | ServerTransaction, outputs: list[Output], now: float
     ) -> None:
@@ -382,6 +324,36 @@ class UserAgent:
         # A server's is a refusal without its ACK: nobody is interested any more.
         if (answered := self._owners.pop(id(transaction), None)) is not None:
             answered(None, now)
+
+
+def _refusal(agent: UserAgent, request: Request) -> Response | None:
+    """Return what a request gets that nobody need look at (section 8.2), else None."""
+    tag = agent.us.new_id()
+    if request.method not in METHODS:
+        response = request.response(501 if request.method.isupper() else 405, to_tag=tag)
+        response.headers.add("Allow", ALLOW)
+        return response
+    if not request.uri.is_sip and request.uri.scheme != "tel":
+        return request.response(416, to_tag=tag)
+    required = [option.lower() for option in request.headers.elements("Require")]
+    if unknown := [option for option in required if option not in UNDERSTOOD]:
+        response = request.response(420, to_tag=tag)
+        response.headers.add("Unsupported", ", ".join(unknown))
+        return response
+    if not request.to.tag and _is_merged(agent.transactions, request):
+        return request.response(482, to_tag=tag)
+    return None
+
+
+def _is_merged(transactions: Transactions, request: Request) -> bool:
+    """Return whether the same request has come by another way too (section 8.2.2.2)."""
+    mine = (request.call_id, request.from_.tag, str(request.cseq))
+    same = 0
+    for transaction in transactions:
+        if isinstance(transaction, ServerTransaction):
+            other = transaction.request
+            same += mine == (other.call_id, other.from_.tag, str(other.cseq))
+    return same > 1  # one of them is this one
 
 
 def note_source(request: Request, flow: Flow) -> None:

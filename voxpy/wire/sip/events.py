@@ -153,9 +153,9 @@ class Referral(CallEvent):
     transaction: ServerTransaction
 
     def accept(self, now: float) -> None:
-        """Answer with 202; ``SipCall.notify_referral`` is to follow."""
+        """Answer with 202; ``call.requests.notify_referral`` is to follow."""
         self.call.respond(self.transaction, self.request.response(202), now)
-        self.call.notify_referral(100, "Trying", now)
+        self.call.requests.notify_referral(100, "Trying", now)
 
     def refuse(self, now: float, status: int = 603) -> None:
         """Refuse."""

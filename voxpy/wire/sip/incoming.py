@@ -11,7 +11,8 @@ from voxpy.wire.sip.repeating import Repeating
 from voxpy.wire.sip.transactions import InviteServer
 
 if TYPE_CHECKING:
-    from voxpy.wire.sip.call import Extra, SipCall
+    from voxpy.wire.sip.call import SipCall
+    from voxpy.wire.sip.requests import Extra
 
 __all__ = ["Incoming"]
 
@@ -73,7 +74,7 @@ class Incoming:
         response = self.server.request.response(status, reason, to_tag=call.tag)
         if 100 < status < 300 and call.dialog is not None:
             response.headers.add("Contact", call.dialog.contact)
-        call.agent.describe(response)
+        call.agent.us.describe(response)
         if sdp:
             response.headers.add("Content-Type", SDP)
             response.body = sdp

@@ -42,6 +42,7 @@ __all__ = [
     "Response",
     "StreamReader",
     "parse_message",
+    "told",
 ]
 
 MOST_HEAD_BYTES = 32_768
@@ -179,7 +180,7 @@ class Headers:
     """The header lines in their order; names are the same in any case and in their compact form."""
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
-        self._lines: list[tuple[str, str]] = [(canonical(name), text) for name, text in lines]
+        self._lines: list[tuple[str, str]] = [(_canonical(name), text) for name, text in lines]
 
     def get(self, name: str) -> str | None:
         """Return the first of a name, or None."""
@@ -187,7 +188,7 @@ class Headers:
 
     def all(self, name: str) -> list[str]:
         """Return every line of a name."""
-        wanted = canonical(name)
+        wanted = _canonical(name)
         return [text for found, text in self._lines if found == wanted]
 
     def elements(self, name: str) -> list[str]:
@@ -206,7 +207,7 @@ class Headers:
 
     def add(self, name: str, text: str) -> None:
         """Append a line."""
-        self._lines.append((canonical(name), text))
+        self._lines.append((_canonical(name), text))
 
     def extend(self, extra: Mapping[str, str] | None) -> None:
         """Append lines, if there are any."""
@@ -215,7 +216,7 @@ class Headers:
 
     def set(self, name: str, text: str) -> None:
         """Put one line in the place of all lines of this name."""
-        wanted = canonical(name)
+        wanted = _canonical(name)
         for n, (found, _) in enumerate(self._lines):
             if found == wanted:
                 rest = [line for line in self._lines[n + 1 :] if line[0] != wanted]
@@ -225,11 +226,11 @@ class Headers:
 
     def insert(self, name: str, text: str) -> None:
         """Put a line before all others, as a Via is."""
-        self._lines.insert(0, (canonical(name), text))
+        self._lines.insert(0, (_canonical(name), text))
 
     def remove(self, name: str) -> None:
         """Take away all lines of a name."""
-        wanted = canonical(name)
+        wanted = _canonical(name)
         self._lines = [line for line in self._lines if line[0] != wanted]
 
     def copy(self) -> Headers:
@@ -359,7 +360,12 @@ class Response(_Shared):
 Message = Request | Response
 
 
-def canonical(name: str) -> str:
+def told(response: Response | None) -> tuple[int, str]:
+    """Return status and reason; of no response at all those of section 8.1.3.1."""
+    return (408, "Request Timeout") if response is None else (response.status, response.reason)
+
+
+def _canonical(name: str) -> str:
     """Return the usual spelling of a header's name."""
     lower = name.lower()
     if lower in COMPACT:
@@ -516,7 +522,7 @@ def _wrong_with(message: Message) -> str:
     headers = message.headers
     for name in ONCE:
         if len(headers.all(name)) > 1:
-            return f"there is more than one {canonical(name)}"
+            return f"there is more than one {_canonical(name)}"
     if not message.call_id:
         return "there is no Call-ID"
     try:

@@ -15,16 +15,14 @@ from voxpy.wire.sip.agent import Flow, authorized, transport_of
 from voxpy.wire.sip.dialog import Dialog, DialogId, dialog_id
 from voxpy.wire.sip.events import Connected, Failed, Progress
 from voxpy.wire.sip.message import SDP, Request, Response
+from voxpy.wire.sip.requests import MOST_TRIES, Extra
 from voxpy.wire.sip.session_timer import LEAST_S
 from voxpy.wire.sip.values import Address, Uri
 
 if TYPE_CHECKING:
-    from voxpy.wire.sip.call import Extra, SipCall
+    from voxpy.wire.sip.call import SipCall
 
-__all__ = ["MOST_TRIES", "Outgoing"]
-
-MOST_TRIES = 3
-"""How often a request is sent anew because credentials were asked for, or the timer was short."""
+__all__ = ["Outgoing"]
 
 
 class Outgoing:
@@ -47,13 +45,13 @@ class Outgoing:
         """Send the INVITE."""
         transport = self.way.transport if isinstance(self.way, Flow) else transport_of(self.way)
         add = self.invite.headers.add
-        add("Via", self._agent.via(transport))
+        add("Via", self._agent.us.via(transport))
         add("Max-Forwards", "70")
         add("From", str(from_))
         add("To", f"<{self.invite.uri}>")
-        add("Call-ID", self._agent.new_id())
+        add("Call-ID", self._agent.us.new_id())
         add("CSeq", "1 INVITE")
-        add("Contact", f"<{self._agent.contact(transport)}>")
+        add("Contact", f"<{self._agent.us.contact(transport)}>")
         if expires_s:
             add("Session-Expires", str(max(LEAST_S, expires_s)))
             add("Min-SE", str(LEAST_S))
@@ -61,7 +59,7 @@ class Outgoing:
             add("Content-Type", SDP)
             self.invite.body = sdp
         self.invite.headers.extend(headers)
-        self._agent.send(self._agent.headers(self.invite), self.way, self._answered, now)
+        self._agent.send(self._agent.us.sign(self.invite), self.way, self._answered, now)
 
     def give_up(self, now: float) -> None:
         """Stop calling: Failed 487 follows, also where the answer was quicker than we."""
@@ -79,7 +77,7 @@ class Outgoing:
             for text in self.invite.headers.all(name):
                 cancel.headers.add(name, text)
         cancel.headers.add("CSeq", f"{self.invite.cseq.number} CANCEL")
-        self._agent.send(self._agent.headers(cancel), self.way, lambda *_: None, now)
+        self._agent.send(self._agent.us.sign(cancel), self.way, lambda *_: None, now)
 
     def _answered(self, response: Response | None, now: float) -> None:
         if response is None:
@@ -103,9 +101,9 @@ class Outgoing:
         if response.headers.has("Require", "100rel"):
             if dialog is None or not self._is_next(dialog, response):
                 return  # repeated: its PRACK is on the way, or was lost and is repeated as well
-            prack = self._call.next_request("PRACK", dialog)
+            prack = self._call.requests.make("PRACK", dialog)
             prack.headers.add("RAck", f"{self._rseq[dialog.id]} {response.cseq}")
-            self._call.ask(prack, dialog, now)
+            self._call.requests.send(prack, dialog, now)
         self._agent.tell(Progress(call=self._call, response=response, sdp=response.sdp))
 
     def _early_dialog(self, response: Response) -> Dialog | None:
@@ -130,7 +128,7 @@ class Outgoing:
 
     def _connected(self, response: Response, now: float) -> None:
         call = self._call
-        if call.acknowledges_again(dialog_id(response, ours=True), response.cseq.number):
+        if call.requests.acknowledges_again(dialog_id(response, ours=True), response.cseq.number):
             return
         try:
             found = self.early.get(dialog_id(response, ours=True))
@@ -139,10 +137,10 @@ class Outgoing:
         except RemoteProtocolError as error:
             self._fail(502, str(error), response)
             return
-        call.acknowledge(dialog, response.cseq.number, proof=self.invite)
+        call.requests.acknowledge(dialog, response.cseq.number, proof=self.invite)
         if call.dialog is not None or call.state != "calling" or self._gives_up:
             # Another phone of a fork, or one that answered while we gave up.
-            call.ask(call.next_request("BYE", dialog), dialog, now)
+            call.requests.send(call.requests.make("BYE", dialog), dialog, now)
             if call.dialog is None:
                 self._fail(487, "Request Terminated", response)
             return
@@ -163,7 +161,7 @@ class Outgoing:
 
     def _mended(self, response: Response) -> Request | None:
         """Return the INVITE as it was asked to be, if we can: with credentials, a longer timer."""
-        again = self._agent.again(self.invite, self.invite.cseq.number + 1)
+        again = self._agent.us.again(self.invite, self.invite.cseq.number + 1)
         if response.status == 422:
             least = (response.headers.get("Min-SE") or "").partition(";")[0].strip()
             if not least.isascii() or not least.isdigit() or len(least) > 9:
@@ -171,7 +169,7 @@ class Outgoing:
             again.headers.set("Session-Expires", str(max(LEAST_S, int(least))))
             again.headers.set("Min-SE", str(max(LEAST_S, int(least))))
             return again
-        account, word = self._call.account, self._agent.new_id()
+        account, word = self._call.requests.account, self._agent.us.new_id()
         return again if authorized(again, response, account, cnonce=word) else None
 
     def _fail(self, status: int, reason: str, response: Response | None) -> None:
