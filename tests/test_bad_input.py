@@ -200,7 +200,7 @@ def test_a_handler_error_shows_the_authors_frames_and_no_others(shell: Shell) ->
     [
         ("steps:\n- wait: [answered\n", "me.yaml:"),
         ("steps:\n- sya: hello\n", "me.yaml:2: unknown step 'sya'; did you mean 'say'?"),
-        ("step:\n- hang_up\nsteps: []", "me.yaml:1: unknown key 'step'; did you mean 'steps'?"),
+        ("step:\n- hang_up\nsteps: []", "me.yaml:1: the file has no 'step'; did you mean 'steps'?"),
         ("steps:\n- wait: answered\n- expect: '+1('\n", "me.yaml:3: '+1(' is not a regular expression"),
         ("steps:\n- wait: answred\n", "me.yaml:2: wait is for a number of seconds or one of answered"),
         ("steps:\n- play: nowhere.wav\n", "me.yaml:2: there is no file"),

@@ -448,3 +448,8 @@ async def test_worlds_side_by_side(tmp_path: Path, autojump_clock: MockClock) ->
             (tmp_path / str(n)).mkdir()
             nursery.start_soon(visit, n)
     assert heard == {n: f"hello from {n}" for n in range(3)}
+
+
+def test_an_unknown_option_names_the_nearest(voxpy: CallKit) -> None:
+    with pytest.raises(TypeError, match="a world has no option 'agnet'; did you mean 'agent'"):
+        voxpy.world(ANSWER, agnet=["Hello"])  # type: ignore[call-arg]

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
-from voxpy.engine.http import Fetch
-from voxpy.engine.ports import OpenStream
-from voxpy.engine.settings import Settings
-from voxpy.localagent.connection import Behaviour
-from voxpy.localagent.engines import Engines
 from voxpy.simulation.callerfile import parse_script
 from voxpy.simulation.script import CallerScript
-from voxpy.simulation.service import AgentScript
 from voxpy.simulation.virtual import run_virtual
-from voxpy.testing.grounds import Serve
-from voxpy.testing.httpstub import Web
-from voxpy.testing.world import Scenario, World
+from voxpy.testing.world import Scenario, World, WorldOptions
 from voxpy.testing.worldcall import WorldCall
 
 __all__ = ["CallKit"]
@@ -34,85 +26,24 @@ class CallKit:
         self._folder = folder
         self._worlds: deque[World] = deque(maxlen=WORLDS_SHOWN)
 
-    def world(
-        self,
-        scenario: Scenario,
-        *,
-        secrets: Mapping[str, str] | None = None,
-        agent: AgentScript | None = None,
-        settings: Settings | None = None,
-        http: Web | None = None,
-        seed: int = 0,
-        behaviour: Behaviour | None = None,
-        engines: Engines | None = None,
-        endpoint: str = "local",
-        serve: Serve | None = None,
-        open_stream: OpenStream | None = None,
-        fetch: Fetch | None = None,
-        check_errors: bool = True,
-    ) -> World:
-        """Return a World in this folder, for ``async with``; see there for the arguments."""
-        world = World(
-            scenario,
-            secrets=secrets,
-            agent=agent,
-            settings=settings,
-            http=http,
-            seed=seed,
-            folder=self._folder,
-            behaviour=behaviour,
-            engines=engines,
-            endpoint=endpoint,
-            serve=serve,
-            open_stream=open_stream,
-            fetch=fetch,
-            check_errors=check_errors,
-        )
+    def world(self, scenario: Scenario, **options: Unpack[WorldOptions]) -> World:
+        """Return a World in this folder, for ``async with``."""
+        options.setdefault("folder", self._folder)
+        world = World(scenario, **options)
         self._worlds.append(world)
         return world
 
-    def call(
-        self,
-        scenario: Scenario,
-        caller: str,
-        *,
-        agent: AgentScript | None = None,
-        secrets: Mapping[str, str] | None = None,
-        settings: Settings | None = None,
-        http: Web | None = None,
-        seed: int = 0,
-        behaviour: Behaviour | None = None,
-        engines: Engines | None = None,
-        endpoint: str = "local",
-        serve: Serve | None = None,
-        open_stream: OpenStream | None = None,
-        fetch: Fetch | None = None,
-        check_errors: bool = True,
-    ) -> WorldCall:
+    def call(self, scenario: Scenario, caller: str, **options: Unpack[WorldOptions]) -> WorldCall:
         """Run one call on virtual time, in a world of its own, and return it.
 
-        ``caller`` is the YAML of a caller's script, or only its steps; for the other arguments see
-        World. For tests that are no coroutines.
-        Raises what makes a call impossible (ConfigError, ScenarioError), and what World raises.
+        ``caller`` is the YAML of a caller's script, or only its steps. For tests that are no
+        coroutines. Raises what makes a call impossible (ConfigError, ScenarioError), and what World
+        raises.
         """
         text = caller if "steps:" in caller else "steps:\n" + caller
         script = parse_script(text, file="caller.yaml", folder=self._folder)
-        world = self.world(
-            scenario,
-            agent=agent,
-            secrets=secrets,
-            settings=settings,
-            http=http,
-            seed=seed,
-            behaviour=behaviour,
-            engines=engines,
-            endpoint=endpoint,
-            serve=serve,
-            open_stream=open_stream,
-            fetch=fetch,
-            check_errors=check_errors,
-        )
-        return run_virtual(partial(_act, world, script), seed=seed)
+        world = self.world(scenario, **options)
+        return run_virtual(partial(_act, world, script), seed=options.get("seed", 0))
 
     def timelines(self) -> list[str]:
         """Return the calls of the last worlds as texts to read."""

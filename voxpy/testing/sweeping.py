@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import attrs
 
-from voxpy.engine.settings import Settings
-from voxpy.lab.fuzz.perform import CANARIES, Conditions, Outcome, perform
+from voxpy.lab.fuzz.perform import Conditions, Outcome, perform
 from voxpy.simulation.callerfile import parse_script, write_script
 from voxpy.simulation.moments import DEEDS, Moment
 from voxpy.simulation.script import CallerScript
-from voxpy.testing.httpstub import Web
-from voxpy.testing.world import Scenario
+from voxpy.testing.world import Scenario, ScenarioOptions
 
 __all__ = ["ENDINGS", "Swept", "sweep"]
 
@@ -34,16 +33,15 @@ def sweep(
     plan: CallerScript | str,
     *,
     endings: Sequence[str] = ENDINGS,
-    secrets: Mapping[str, str] = CANARIES,
-    http: Web | None = None,
-    settings: Settings | None = None,
     ignore: Sequence[str] = (),
+    **options: Unpack[ScenarioOptions],
 ) -> Swept:
     """Make a call once, then again for each of its events and each ending, ended at that event.
 
     plan: a caller's script, or the YAML of one. Everybody speaks in tones.
     endings: deeds of a Moment.
     ignore: rules of voxpy.lab.fuzz that need not hold.
+    options: secrets, http and settings, as ``fuzz_callers`` takes them.
 
     Raises AssertionError if the call itself breaks a rule, or any that was ended; what makes a call
     impossible (ConfigError, ScenarioError) otherwise.
@@ -52,11 +50,7 @@ def sweep(
     if unknown:  # no assert: pytest would add what it knows of the values
         raise AssertionError(f"a call can end by {', '.join(DEEDS)}, not {unknown}")
     script = parse_script(plan, file="plan", folder=Path()) if isinstance(plan, str) else plan
-    conditions = Conditions(scenario=scenario, secrets=secrets, ignore=frozenset(ignore))
-    if http is not None:
-        conditions = attrs.evolve(conditions, http=http)
-    if settings is not None:
-        conditions = attrs.evolve(conditions, settings=settings)
+    conditions = Conditions(scenario=scenario, options=options, ignore=frozenset(ignore))
     whole = perform(script, conditions)
     if whole.violations:
         raise AssertionError(_told("the call itself", whole))

@@ -26,17 +26,18 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import trio
 
+from voxpy.engine.faults import is_machinery
 from voxpy.engine.http import Fetch
 from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry
-from voxpy.errors import ConnectFailed, VoxpyError
+from voxpy.errors import ConnectFailed, VoxpyError, nearest
 from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import Behaviour
@@ -56,10 +57,9 @@ from voxpy.testing.caller import Caller
 from voxpy.testing.grounds import Grounds, Serve
 from voxpy.testing.httpstub import Asked, HttpStub, Web
 from voxpy.testing.story import CallStory
-from voxpy.testing.tracebacks import readable
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["Scenario", "World"]
+__all__ = ["Scenario", "ScenarioOptions", "World", "WorldOptions", "readable"]
 
 Scenario = str | Path | Sequence[Path]
 """A path, several of one rule, or Python source; a line that ends with ``.py`` is a path."""
@@ -71,25 +71,49 @@ NO_LINE = LineOptions()
 NO_HEADERS: Mapping[str, str] = {}
 
 
+class ScenarioOptions(TypedDict, total=False):
+    """What calls to a scenario can be given, whoever makes them."""
+
+    secrets: Mapping[str, str] | None
+    """What ``VoxEngine.get_secret_value`` finds."""
+    settings: Settings | None
+    """Limits, watchdogs and the policy for handler errors."""
+    http: Web | None
+    """What the web answers ``Net`` and URL players: see voxpy.testing.httpstub."""
+
+
+class WorldOptions(ScenarioOptions, total=False):
+    """What a World can be given. All of it may be left out, or None where that is possible."""
+
+    agent: AgentScript | None
+    """What the agent says and does, turn by turn: texts, ``CallTool(...)``, lists of these; or a
+    function of the Turn. More can be planned later: see ``world.agent``."""
+    seed: int
+    """Of the scheduler and of everything that draws lots. The same seed, the same trace."""
+    folder: Path | None
+    """Where ``.voxpy`` is made; without one the files are gone with the world."""
+    behaviour: Behaviour | None
+    """Quirks and faults of the service."""
+    engines: Engines | None
+    """Other speech engines than tones."""
+    endpoint: str
+    """``local``, ``inworld`` or any ws:// URL: where the scenario takes the service to be."""
+    serve: Serve | None
+    """Takes the place of the agent at the far side of every stream the scenario opens."""
+    open_stream: OpenStream | None
+    """Takes the place of the network altogether."""
+    fetch: Fetch | None
+    """Sends HTTP requests in place of ``http``; voxpy.engine.http.fetch really does, while virtual
+    time stands still."""
+    check_errors: bool
+    """Whether what went wrong in the scenario's handlers is raised in the end; it is."""
+
+
 class World(CallStory):
     """See the module. Use it once, in ``async with``.
 
     scenario: a path, several of one rule, or Python source.
-    secrets: what ``VoxEngine.get_secret_value`` finds.
-    agent: what the agent says and does, turn by turn: texts, ``CallTool(...)``, lists of these; or
-        a function of the Turn. More can be planned later: see ``world.agent``.
-    settings: limits, watchdogs and the policy for handler errors.
-    http: what the web answers ``Net`` and URL players: see voxpy.testing.httpstub.
-    seed: of the scheduler and of everything that draws lots. The same seed, the same trace.
-    folder: where ``.voxpy`` is made; without one the files are gone with the world.
-    behaviour: quirks and faults of the service.
-    engines: other speech engines than tones.
-    endpoint: ``local``, ``inworld`` or any ws:// URL: where the scenario takes the service to be.
-    serve: takes the place of the agent at the far side of every stream the scenario opens.
-    open_stream: takes the place of the network altogether.
-    fetch: sends HTTP requests in place of ``http``; voxpy.engine.http.fetch really does, while
-        virtual time stands still.
-    check_errors: whether what went wrong in the scenario's handlers is raised in the end.
+    options: see WorldOptions.
 
     Leaving it hangs up, ends what still runs, and checks that nothing is left: no task, no timer,
     no open stream. Raises AssertionError for leftovers, and an ExceptionGroup of what went wrong in
@@ -98,39 +122,20 @@ class World(CallStory):
     With one call, everything a WorldCall tells the world tells too.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        *,
-        secrets: Mapping[str, str] | None = None,
-        agent: AgentScript | None = None,
-        settings: Settings | None = None,
-        http: Web | None = None,
-        seed: int = 0,
-        folder: Path | None = None,
-        behaviour: Behaviour | None = None,
-        engines: Engines | None = None,
-        endpoint: str = "local",
-        serve: Serve | None = None,
-        open_stream: OpenStream | None = None,
-        fetch: Fetch | None = None,
-        check_errors: bool = True,
-    ) -> None:
+    def __init__(self, scenario: Scenario, **options: Unpack[WorldOptions]) -> None:
+        _check_names(options)
         self._scenario = scenario
-        self._environ = dict(secrets or {})
-        self._settings = settings or Settings()
-        self._seed = seed
-        self._folder = folder
-        self._check_errors = check_errors
-        self._given = (serve, open_stream)
-        self._web = HttpStub(http)
-        self._fetch = fetch or self._web.fetch
+        self._options = options
+        self._seed = options.get("seed", 0)
+        self._folder = options.get("folder")
+        self._web = HttpStub(options.get("http"))
         self.agent = ScriptedAgent(
-            agent, engines=engines, behaviour=behaviour or Behaviour(seed=seed)
+            options.get("agent"),
+            engines=options.get("engines"),
+            behaviour=options.get("behaviour") or Behaviour(seed=self._seed),
         )
         """Plays the service."""
         self._engines = self.agent.engines
-        self._endpoint = endpoint
         self.calls: list[WorldCall] = []
         """Every call so far, in the order they came in."""
         self._grounds = Grounds()
@@ -238,9 +243,11 @@ class World(CallStory):
                 self._folder = Path(stack.enter_context(made))
             self._base = self._folder / ".voxpy"
             self._program = compile_scenarios(self._paths(self._folder))
-            self._secrets = Secrets(self._folder / "secrets.env", environ=self._environ)
+            self._secrets = Secrets(
+                self._folder / "secrets.env", environ=dict(self._options.get("secrets") or {})
+            )
             stack.enter_context(seeded_scheduler(self._seed))
-            await self._grounds.enter(self._given[0] or self.agent.serve)
+            await self._grounds.enter(self._options.get("serve") or self.agent.serve)
             self._stack = stack.pop_all()
         self._realtime, self._open_stream = self._service()
         return self
@@ -255,7 +262,7 @@ class World(CallStory):
             if error is None:
                 await self._say_goodbye()
             await self._grounds.leave(error)
-        if error is None and self._check_errors:
+        if error is None and self._options.get("check_errors", True):
             self._raise_errors()
 
     def _paths(self, folder: Path) -> tuple[Path, ...]:
@@ -273,13 +280,13 @@ class World(CallStory):
             session_id=_free(self._base / "sessions", "test").name,
             rule_name="test",
             program=self._program,
-            settings=self._settings,
+            settings=self._options.get("settings") or Settings(),
             secrets=self._secrets,
             media_clock=self._grounds.media_clock,
             open_stream=self._open_stream,
             realtime=self._realtime,
             speech=lambda: self._engines,
-            fetch=self._fetch,
+            fetch=self._options.get("fetch") or self._web.fetch,
         )
         keeping = Keeping(base=self._base, sinks=[call.take])
         call.simulated = simulated = SimulatedCall(
@@ -296,16 +303,17 @@ class World(CallStory):
 
     def _service(self) -> tuple[RealtimeEndpoint, OpenStream]:
         """Return where the scenario takes the service to be, and what its dialling leads to."""
-        serve, open_stream = self._given
+        serve, open_stream = self._options.get("serve"), self._options.get("open_stream")
+        wanted = self._options.get("endpoint", "local")
         given = serve is not None or open_stream is not None
-        if self._endpoint == "inworld":
+        if wanted == "inworld":
             endpoint = RealtimeEndpoint()
-        elif self._endpoint != "local":
-            endpoint = RealtimeEndpoint(url=self._endpoint, api_key=LOCAL_KEY)
+        elif wanted != "local":
+            endpoint = RealtimeEndpoint(url=wanted, api_key=LOCAL_KEY)
         else:
             url = SERVICE_URL if given else f"ws://local-agent{LOCAL_PATH}"
             endpoint = RealtimeEndpoint(url=url, api_key=LOCAL_KEY)
-        reachable = serve is not None or self._endpoint == "local"
+        reachable = serve is not None or wanted == "local"
         return endpoint, open_stream or (self._grounds.wires if reachable else _no_network)
 
     # -- leaving it ------------------------------------------------------------------------------
@@ -324,6 +332,13 @@ class World(CallStory):
         errors += [VoxpyError(f"in the agent's script: {told}") for told in self.agent.troubles]
         if errors:
             raise ExceptionGroup("the scenario's handlers failed", [readable(e) for e in errors])
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    known = WorldOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise TypeError(f"a world has no option {name!r}{nearest(name, known)}")
 
 
 async def _listen(caller: SimulatedCaller) -> None:
@@ -356,3 +371,22 @@ def _free(folder: Path, name: str) -> Path:
     """Return the first of name-1, name-2 ... that is not taken, whatever its suffix."""
     taken = {path.stem for path in folder.glob(f"{name}-*")} if folder.is_dir() else set()
     return folder / next(n for i in count(1) if (n := f"{name}-{i}") not in taken)
+
+
+def readable(error: BaseException) -> Exception:
+    """Return the error with only its author's frames in the traceback.
+
+    One that is no Exception (``sys.exit()`` in a scenario) comes as a RuntimeError.
+    """
+    if not isinstance(error, Exception):
+        return RuntimeError(repr(error))
+    return error.with_traceback(_own(error.__traceback__))
+
+
+def _own(trace: TracebackType | None) -> TracebackType | None:
+    if trace is None:
+        return None
+    rest = _own(trace.tb_next)
+    if is_machinery(trace.tb_frame.f_code.co_filename):
+        return rest
+    return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)

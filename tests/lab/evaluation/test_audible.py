@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.lab.evaluation.audible import (
+from voxpy.lab.evaluation.measures import (
     Interruption,
     Reply,
     Samples,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.lab.evaluation.rates import Rate
+from voxpy.lab.suite.report import Rate
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import orjson
 from rich.console import Console
 
-from voxpy.lab.evaluation.audible import Interruption, Reply, Span
+from voxpy.lab.evaluation.measures import Interruption, Reply, Span
 from voxpy.lab.evaluation.words import WordErrors
 from voxpy.lab.suite.report import (
     CallReport,

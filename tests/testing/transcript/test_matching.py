@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.testing.transcript.asserting import Matched, match
 from voxpy.testing.transcript.expected import parse_transcript
 from voxpy.testing.transcript.lines import TranscriptLine
-from voxpy.testing.transcript.matching import Matched, match
 
 MARKS = {"same": "=", "changed": "~", "missing": "-", "unexpected": "+", "passed over": "."}
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
-import attrs
-
-from voxpy.engine.settings import Settings
 from voxpy.lab.fuzz.hunt import Failure, hunt
-from voxpy.lab.fuzz.perform import CANARIES, Conditions
-from voxpy.testing.httpstub import Web
-from voxpy.testing.world import Scenario
+from voxpy.lab.fuzz.perform import Conditions
+from voxpy.testing.world import Scenario, ScenarioOptions
 from voxpy.testing.worldcall import WorldCall
 
 __all__ = ["fuzz_callers"]
@@ -25,10 +22,8 @@ def fuzz_callers(
     max_examples: int = 100,
     seconds: float = math.inf,
     seed: int = 0,
-    secrets: Mapping[str, str] = CANARIES,
-    http: Web | None = None,
-    settings: Settings | None = None,
     ignore: Sequence[str] = (),
+    **options: Unpack[ScenarioOptions],
 ) -> Callable[[Test], Callable[[], None]]:
     """Make a test of random calls to a scenario; what it decorates asserts more about each call.
 
@@ -41,18 +36,14 @@ def fuzz_callers(
     max_examples: how many calls.
     seconds: stop after so many real seconds, however many calls that were.
     seed: which calls; the same ones every time.
-    secrets: what the scenario finds; their values must stand in no file of a session.
-    http: what the web answers, see World; without it an empty object.
     ignore: names of rules that need not hold; see docs/testing.md.
+    options: secrets, whose values must stand in no file of a session; http, without which the web
+        answers with an empty object; settings.
 
     The test raises AssertionError with the call's timeline and the YAML of a caller that does it
     again.
     """
-    conditions = Conditions(scenario=scenario, secrets=secrets, ignore=frozenset(ignore))
-    if http is not None:
-        conditions = attrs.evolve(conditions, http=http)
-    if settings is not None:
-        conditions = attrs.evolve(conditions, settings=settings)
+    conditions = Conditions(scenario=scenario, options=options, ignore=frozenset(ignore))
 
     def decorate(test: Test) -> Callable[[], None]:
         # Without functools.wraps: pytest would take the call for a fixture.

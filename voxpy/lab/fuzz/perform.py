@@ -12,13 +12,12 @@ from typing import Any
 import attrs
 import trio
 
-from voxpy.engine.settings import Settings
 from voxpy.lab.fuzz.evidence import Evidence, StaleWatch
 from voxpy.lab.fuzz.invariants import BLOCKS, Violation, judge
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.virtual import run_virtual
-from voxpy.testing.httpstub import Reply, Web
-from voxpy.testing.world import Scenario, World
+from voxpy.testing.httpstub import Reply
+from voxpy.testing.world import Scenario, ScenarioOptions, World
 from voxpy.testing.worldcall import WorldCall
 
 __all__ = ["CANARIES", "Conditions", "Outcome", "perform"]
@@ -35,14 +34,17 @@ def _nothing_there(_: Any) -> Reply:
     return Reply(body={}, after_s=WEB_S)
 
 
+def _with_defaults(options: ScenarioOptions) -> ScenarioOptions:
+    """Add secrets that would be seen, and a web that answers."""
+    return {"secrets": CANARIES, "http": _nothing_there, **options}
+
+
 @attrs.frozen(kw_only=True)
 class Conditions:
     """What is the same in every call to a scenario."""
 
     scenario: Scenario
-    secrets: Mapping[str, str] = CANARIES
-    http: Web = _nothing_there
-    settings: Settings = attrs.field(factory=Settings)
+    options: ScenarioOptions = attrs.field(factory=ScenarioOptions, converter=_with_defaults)
     ignore: frozenset[str] = frozenset()
 
 
@@ -84,12 +86,10 @@ async def _perform(plan: CallerScript, conditions: Conditions) -> Outcome:
         world = World(
             conditions.scenario,
             agent=plan.service.says,
-            secrets=conditions.secrets,
-            http=conditions.http,
-            settings=conditions.settings,
             folder=Path(folder),
             behaviour=plan.service.behaviour(),
             check_errors=False,
+            **conditions.options,
         )
         watches: list[StaleWatch] = []
         left = ""
@@ -123,7 +123,7 @@ def _gather(
         stale=watch.finish(),
         requests=world.requests,
         files=_texts(call.folder),
-        secrets=conditions.secrets,
+        secrets=conditions.options.get("secrets") or {},
         recording_s=_seconds(call.hosted.recording),
         call_s=_session_s(call),
         left=left,

@@ -34,8 +34,7 @@ from voxpy.simulation.tones import scripted_engines
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.httpstub import HttpStub
 from voxpy.testing.story import CallStory
-from voxpy.testing.tracebacks import readable
-from voxpy.testing.world import World
+from voxpy.testing.world import World, readable
 
 __all__ = ["RunOptions", "run_case", "run_cases", "update_case"]
 
