@@ -121,6 +121,7 @@ def test_without_secrets_nothing_is_signed(tmp_path: Path) -> None:
         (["+1", "--codec", "pcmu/x"], "'pcmu/x'"),
         (["+1", "--param", "x"], "'x' is not NAME=VALUE"),
         (["+1", "--provider", "audiosocket"], "at its own port: tcp://127.0.0.1:PORT"),
+        (["+1", "--public-url", "calls.example"], "such as https://calls.example.org, not"),
         (["+1", "--caller", "nobody.yaml"], "no such caller script or WAV file"),
     ],
 )

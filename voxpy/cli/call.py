@@ -153,6 +153,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
 
 
 def _headers(options: dict[str, Any], url: str, provider: Provider) -> list[tuple[str, str]]:
+    from voxpy.channels.providers.http import as_websocket, public_address
     from voxpy.engine import clock
     from voxpy.project.secrets import Secrets
 
@@ -161,7 +162,7 @@ def _headers(options: dict[str, Any], url: str, provider: Provider) -> list[tupl
     if public is not None:
         parts = urlsplit(url)
         below = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        called = public.rstrip("/").replace("http", "ws", 1) + below
+        called = as_websocket(public_address(public)) + below
     now_s = clock.calendar().timestamp()
     return provider.stream_headers(called, known.get, now=now_s, nonce=secrets.token_hex(16))
 

@@ -17,7 +17,7 @@ import trio
 
 from voxpy.channels.listener import CallRouter, Listener
 from voxpy.channels.mediastream.serving import LIMITS
-from voxpy.channels.providers.http import Request
+from voxpy.channels.providers.http import Request, as_websocket
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.http import Fetch
 from voxpy.engine.ports import Secrets
@@ -147,7 +147,7 @@ class ConnectionHandler:
             return
         headers = dict(upgrade.headers)
         base = called_base(headers, public_url=self.public_url, tls=self.tls is not None)
-        request = Request(url=base.replace("http", "ws", 1) + upgrade.path, headers=headers)
+        request = Request(url=as_websocket(base) + upgrade.path, headers=headers)
         await listener.on_upgrade(upgrade, request, address, self)
 
     def refused(self, cause: str, problem: str, address: str, **fields: object) -> None:

@@ -77,10 +77,15 @@ def called_base(headers: Mapping[str, str], *, public_url: str, tls: bool) -> st
     ``headers`` are in lower case.
     """
     if public_url:
-        return public_url.rstrip("/")
-    scheme = headers.get("x-forwarded-proto", "https" if tls else "http")
-    host = headers.get("x-forwarded-host") or headers.get("host", "")
-    return f"{'https' if scheme.startswith(('https', 'wss')) else 'http'}://{host}"
+        return public_url
+    scheme = _first(headers.get("x-forwarded-proto", "")).lower() or ("https" if tls else "http")
+    host = _first(headers.get("x-forwarded-host", "")) or headers.get("host", "")
+    return f"{'https' if scheme in ('https', 'wss') else 'http'}://{host}"
+
+
+def _first(value: str) -> str:
+    """Return what the first of several proxies wrote: ``https, http`` is a way in by https."""
+    return value.partition(",")[0].strip()
 
 
 async def refuse_plainly(stream: trio.abc.Stream, status: int, text: str) -> None:

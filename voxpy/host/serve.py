@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from voxpy.channels.providers.http import public_address
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
@@ -32,7 +33,7 @@ class HostOptions:
     """How a host behaves. ``public_url`` is empty where requests tell how providers reach us."""
 
     base: Path
-    public_url: str = ""
+    public_url: str = attrs.field(default="", converter=public_address)
     tls: ssl.SSLContext | None = None
     most_calls: int = 100
     late_s: float = 0.05

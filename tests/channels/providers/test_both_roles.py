@@ -7,8 +7,12 @@ A new provider is tried here without a line more. What its pages say of single m
 from __future__ import annotations
 
 import itertools
+import re
+import unicodedata
 from collections.abc import Sequence
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
+from xml.sax.saxutils import unescape
 
 import orjson
 import pytest
@@ -33,10 +37,10 @@ from voxpy.channels.providers.events import (
     Stop,
     StreamEvent,
 )
-from voxpy.channels.providers.http import Asked, Outcome, RestContext
+from voxpy.channels.providers.http import Asked, Outcome, RestContext, public_address
 from voxpy.channels.providers.provider import Message, PhoneCall
 from voxpy.channels.providers.table import PROVIDERS, find_provider
-from voxpy.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+from voxpy.errors import ConfigError, LocalProtocolError, RemoteProtocolError, ScenarioError
 
 ALL = sorted(PROVIDERS)
 ON_WEBSOCKETS = sorted(n for n, p in PROVIDERS.items() if p.transport == "websocket")
@@ -270,22 +274,66 @@ def test_every_provider_says_where_its_protocol_stands_and_can_do_what_it_says(n
                 command()
 
 
-@pytest.mark.parametrize("name", [n for n, p in PROVIDERS.items() if p.answer_call is not None])
-@pytest.mark.parametrize("outcome", ["connect", "busy", "not found"])
-def test_markup_cannot_be_broken_out_of(name: str, outcome: Outcome) -> None:
+ASKS = [name for name, p in PROVIDERS.items() if p.answer_call is not None]
+
+
+@pytest.mark.parametrize("name", ASKS)
+@given(
+    outcome=st.sampled_from(["connect", "busy", "not found"]),
+    caller=st.one_of(st.just('"/><Hangup/>&'), st.text(alphabet=st.characters(codec=None))),
+    callee=st.one_of(st.just("</Stream>"), st.text(alphabet=st.characters(codec=None))),
+)
+def test_markup_cannot_be_broken_out_of_whatever_a_number_is(
+    name: str, outcome: Outcome, caller: str, callee: str
+) -> None:
     answer_call = PROVIDERS[name].answer_call
     assert answer_call is not None
-    call = Asked(caller='"/><Hangup/>&', callee="</Stream>")
-    told = answer_call(outcome, 'wss://h/m?a="<&', call)
-    assert told.body
+    told = answer_call(outcome, 'wss://h/m?a="<&', Asked(caller=caller, callee=callee))
+    text = told.body.decode()
+    assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cs") or c in "\u202e\u2066"]
     if told.content_type == "text/xml":
-        root = ElementTree.fromstring(told.body)
+        root = ElementTree.fromstring(text)
         assert root.tag == "Response"
         assert (root.find(".//Stream") is not None) == (outcome == "connect")
         assert len(list(root)) == 1
     else:
-        assert (b"wss://h/m" in told.body) == (outcome == "connect")
-        orjson.loads(told.body)
+        assert ("wss://h/m" in text) == (outcome == "connect")
+        orjson.loads(text)
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_the_address_in_the_markup_keeps_its_token(name: str) -> None:
+    answer_call = PROVIDERS[name].answer_call
+    assert answer_call is not None
+    call = Asked(caller="+1 5", callee="+2")
+    told = answer_call("connect", "wss://h/media/x?token=open", call).body.decode()
+    (url,) = re.findall(r"wss://[^\s\"<]+", told)
+    query = parse_qs(urlsplit(unescape(url)).query)
+    assert query.pop("token") == ["open"]
+    assert query in ({}, {"from": ["+1 5"], "to": ["+2"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        ("", ""),
+        ("https://calls.example", "https://calls.example"),
+        ("https://calls.example:8443/voxpy/", "https://calls.example:8443/voxpy"),
+        ("http://10.0.0.1", "http://10.0.0.1"),
+    ],
+)
+def test_a_public_address(text: str, base: str) -> None:
+    assert public_address(text) == base
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*"calls.example calls.example:443 wss://calls.example https:// //h https://[ /".split(),
+     "https://h:99999", "https://h?x=1"],
+)  # fmt: skip
+def test_what_is_no_public_address_says_how_one_looks(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"such as https://calls\.example\.org, not"):
+        public_address(text)
 
 
 @pytest.mark.parametrize("name", [n for n, p in PROVIDERS.items() if p.rest is not None])

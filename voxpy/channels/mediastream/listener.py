@@ -16,7 +16,7 @@ from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.mediastream.release import LineRelease, Released
 from voxpy.channels.mediastream.serving import accept, serve_line
-from voxpy.channels.providers.http import Answer, Request, asked
+from voxpy.channels.providers.http import Answer, Request, as_websocket, asked
 from voxpy.channels.providers.provider import MediaStream, Provider
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine.ports import Secrets
@@ -148,7 +148,7 @@ class ProviderListener:
         call = asked(_fields(request))
         call = attrs.evolve(call, callee=call.callee or self.to)
         outcome = host.router.judge(call.callee, self.name)
-        stream_url = _websocket(base) + self.path + guard.stream_query(self.provider)
+        stream_url = as_websocket(base) + self.path + guard.stream_query(self.provider)
         assert self.provider.answer_call is not None
         return self.provider.answer_call(outcome, stream_url, call)
 
@@ -159,7 +159,7 @@ class ProviderListener:
         if not self.path:
             (bound,) = sockets
             return f"{self.name}: TCP {self.host}:{bound.getsockname()[1]}"
-        stream = f"stream {_websocket(base)}{self.path}"
+        stream = f"stream {as_websocket(base)}{self.path}"
         return (
             f"{self.name}: webhook {base}{self.webhook}, or {stream}"
             if self.webhooks
@@ -186,10 +186,6 @@ def _place(given: Given) -> str:
     if not place.startswith("/"):
         raise given.expected("a path that begins with /")
     return place
-
-
-def _websocket(base: str) -> str:
-    return base.replace("http", "ws", 1)
 
 
 def _note_release(host: ListenerHost, outcome: Released) -> None:

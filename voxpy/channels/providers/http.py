@@ -8,6 +8,7 @@ these have in common; which provider does what how stands in its file.
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -18,6 +19,7 @@ import attrs
 import orjson
 
 from voxpy.channels.providers.events import Start
+from voxpy.errors import ConfigError
 
 __all__ = [
     "TOKEN_SECRET",
@@ -30,11 +32,13 @@ __all__ = [
     "RestContext",
     "RestRequest",
     "Signature",
+    "as_websocket",
     "asked",
     "basic",
     "bears_token",
     "json_answer",
     "misfit",
+    "public_address",
     "same",
     "segment",
     "spellings",
@@ -47,6 +51,33 @@ TOKEN_SECRET = "MEDIA_TOKEN"  # noqa: S105  the name of a secret
 TOLERANCE_S = 300.0
 """How old a signed time may be: what Telnyx and Vonage recommend."""
 DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+
+
+# -- how they reach us -----------------------------------------------------------------------------
+
+
+def public_address(text: str) -> str:
+    """Return the address under which providers reach a host, without a slash behind it.
+
+    An empty one is not known. Raises ConfigError for anything but ``http(s)://host``, with a path
+    if need be.
+    """
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket without another
+        parts, whole = urlsplit(""), False
+    if text and (not whole or parts.query or parts.fragment):
+        raise ConfigError(
+            "the public URL must be an address with its scheme, such as https://calls.example.org, "
+            f"not {text!r}"
+        )
+    return text.rstrip("/")
+
+
+def as_websocket(url: str) -> str:
+    """Return ``ws(s)://…`` for ``http(s)://…``."""
+    return url.replace("http", "ws", 1)
 
 
 # -- who asks --------------------------------------------------------------------------------------
@@ -136,12 +167,26 @@ XML, JSON = "text/xml", "application/json"
 Outcome = Literal["connect", "busy", "not found"]
 
 
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def _printable(text: str) -> str:
+    """Return a text without what markup must not contain and no number has.
+
+    That is what is not a character of XML 1.0 (section 2.2), with C1 controls and what turns the
+    direction of writing; each becomes a replacement character.
+    """
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 @attrs.frozen
 class Asked:
     """Who calls whom, of a provider's request; empty where it does not say."""
 
-    caller: str
-    callee: str
+    caller: str = attrs.field(converter=_printable)
+    callee: str = attrs.field(converter=_printable)
 
 
 @attrs.frozen

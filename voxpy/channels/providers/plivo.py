@@ -182,7 +182,8 @@ def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
         return xml_answer(f'<Hangup reason="{"busy" if outcome == "busy" else "rejected"}"/>')
     options = 'bidirectional="true" keepCallAlive="true" contentType="audio/x-mulaw;rate=8000"'
     # In the address, since extraHeaders takes neither a plus sign nor much else.
-    address = url + "?" + urlencode({"from": call.caller, "to": call.callee})
+    named = urlencode({"from": call.caller, "to": call.callee})
+    address = f"{url}{'&' if '?' in url else '?'}{named}"
     return xml_answer(f"<Stream {options}>{escape(address)}</Stream>")
 
 
