@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import json
 import math
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import attrs
-import numpy as np
 import pytest
-import trio
 
-from voxpy.localagent.connection import Behaviour
-from voxpy.localagent.engines import Engines
-from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
-from voxpy.localagent.server import serve_tcp
-from voxpy.localagent.vad import EnergyGate
-from voxpy.simulation.service import ScriptedResponder
-from voxpy.simulation.tones import Airwaves, ToneEars, ToneVoice
-from voxpy.wire.realtime.server.quirks import Quirks
+from tests.conformance.conftest import BATCH_BYTES, LONG_ANSWER, PATIENCE_S, VOICE_HZ, Agent
 
 why = "voxpy[conformance] is not installed"
 openai = pytest.importorskip("openai", reason=why)
@@ -38,16 +26,8 @@ pydantic = pytest.importorskip("pydantic", reason=why)
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 10.0
-VOICE_HZ = 24_000
-BATCH_BYTES = 9_600  # 200 ms
-LONG_ANSWER = " ".join(["Once upon a time there was a very long story about a telephone"] * 2)
-
-QUIRKS = {"inworld": Quirks(), "openai": Quirks(
-    call_done_name=True, buffer_response_id=True, turn_suggestions=False, conversation_created=True,
-)}  # fmt: skip
-UNLIKE_OPENAI = {
-    # Inworld's names nobody else has, and fields it leaves out: see events/quirks.py.
+UNLIKE_OPENAI: dict[str, set[str]] = {
+    # Inworld's names nobody else has, and fields it leaves out: see server/quirks.py.
     "inworld": {
         "input_audio_buffer.turn_suggestion",
         "input_audio_buffer.turn_suggestion_revoked",
@@ -55,10 +35,8 @@ UNLIKE_OPENAI = {
         "output_audio_buffer.started",
         "output_audio_buffer.stopped",
         "response.function_call_arguments.done",
-        "conversation.item.input_audio_transcription.completed",
     },
-    # The local recogniser costs nothing, so there is no usage of it to tell.
-    "openai": {"conversation.item.input_audio_transcription.completed"},
+    "openai": set(),
 }
 WEATHER = {
     "type": "function",
@@ -66,85 +44,6 @@ WEATHER = {
     "description": "Return the weather.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
-
-
-def brain(turn: Turn) -> list[Act]:
-    newest = turn.items[-1]
-    said = text_of(newest)
-    if newest["type"] == "function_call_output":
-        return [Say(f"It is {json.loads(newest['output'])['degrees']} degrees")]
-    if "weather" in said and turn.tools:
-        return [CallTool("get_weather", {"city": "Oslo"})]
-    if "story" in said:
-        return [Say(LONG_ANSWER)]
-    return [Say(f"You said {said}")]
-
-
-@attrs.frozen
-class Agent:
-    """An agent that listens, and the voice its ears understand."""
-
-    port: int
-    voice: ToneVoice
-    flavour: str
-
-    def spoken(self, text: str, *, silence_s: float = 2.0) -> bytes:
-        """Return ``text`` as PCM at 24 kHz, and silence after it."""
-        parts = list(self.voice.speak(text, speaker="caller", speed=1.0))
-        silence = np.zeros(round(silence_s * VOICE_HZ), np.int16)
-        return np.concatenate([*parts, silence]).astype("<i2").tobytes()
-
-
-class AgentThread:
-    """A trio loop in a thread, with an agent in it."""
-
-    def __init__(self, quirks: Quirks) -> None:
-        airwaves = Airwaves()
-        self.voice = ToneVoice(airwaves)
-        self.port = 0
-        self.reports: list[str] = []
-        self._engines = Engines(
-            gate=EnergyGate,
-            ears=ToneEars(airwaves),
-            voice=self.voice,
-            responder=ScriptedResponder(brain),
-        )
-        self._behaviour = Behaviour(quirks=quirks)
-        self._listening = threading.Event()
-        self._scope = trio.CancelScope()
-        self._thread = threading.Thread(target=trio.run, args=(self._serve,))
-
-    def __enter__(self) -> AgentThread:
-        self._thread.start()
-        assert self._listening.wait(PATIENCE_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._token.run_sync_soon(self._scope.cancel)
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive()
-
-    async def _serve(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        serve = functools.partial(
-            serve_tcp,
-            self._engines,
-            host="127.0.0.1",
-            port=0,
-            report=self.reports.append,
-            behaviour=self._behaviour,
-        )
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                self.port = await nursery.start(serve)
-                self._listening.set()
-
-
-@pytest.fixture(scope="module", params=QUIRKS)
-def agent(request: pytest.FixtureRequest) -> Iterator[Agent]:
-    with AgentThread(QUIRKS[request.param]) as thread:
-        yield Agent(thread.port, thread.voice, request.param)
-    assert thread.reports == []
 
 
 class Talk:
@@ -187,7 +86,7 @@ async def talk(agent: Agent, **session: Any) -> AsyncIterator[Talk]:
     async with openai.AsyncOpenAI(
         api_key="any", websocket_base_url=f"ws://127.0.0.1:{agent.port}/v1"
     ) as client:
-        query = {"key": "conformance", "protocol": "realtime"}
+        query = {"key": "conformance", "protocol": "realtime"} if agent.flavour == "inworld" else {}
         async with client.realtime.connect(model="any", extra_query=query) as connection:
             talk = Talk(connection, agent)
             await talk.until("session.created")
@@ -228,7 +127,10 @@ def test_a_text_turn(agent: Agent) -> None:
 @pytest.mark.parametrize("detection", ["semantic_vad", "server_vad"])
 def test_an_audio_turn(agent: Agent, detection: str) -> None:
     async def main() -> None:
-        audio = {"input": {"turn_detection": {"type": detection}}}
+        model = "gpt-4o-transcribe" if agent.flavour == "openai" else "inworld/inworld-stt-1"
+        transcription = {"model": model, "language": "en"}
+        detected = {"type": detection}
+        audio = {"input": {"turn_detection": detected, "transcription": transcription}}
         async with talk(agent, audio=audio) as client:
             await client.say(agent.spoken("hello my good friend"))
             events = await client.until("response.done")
@@ -265,6 +167,8 @@ def test_a_tool_call(agent: Agent) -> None:
                 "output": '{"degrees": 7}',
             }
             await client.connection.conversation.item.create(item=output)
+            if agent.flavour == "openai":  # Inworld answers unasked
+                await client.connection.response.create()
             events = await client.until("response.done")
         assert words(events) == "It is 7 degrees"
 
@@ -313,15 +217,45 @@ def test_cancelling_a_response_that_is_over(agent: Agent) -> None:
     asyncio.run(main())
 
 
-def test_manual_turns(agent: Agent) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_push_to_talk(agent: Agent, at_once: bool) -> None:
     async def main() -> None:
         async with talk(agent, audio={"input": {"turn_detection": None}}) as client:
             await client.say(agent.spoken("good evening", silence_s=0.2))
             await client.connection.input_audio_buffer.commit()
-            events = await client.until("conversation.item.done")
-            assert of(events, "response.created") == []
+            if not at_once:
+                events = await client.until("conversation.item.done")
+                assert of(events, "response.created") == []
             await client.connection.response.create()
             events = await client.until("response.done")
         assert words(events) == "You said good evening"
+
+    asyncio.run(main())
+
+
+def test_sound_in_a_message(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent) as client:
+            sound = base64.b64encode(agent.spoken("good evening", silence_s=0)).decode()
+            content = [{"type": "input_audio", "audio": sound}]
+            item = {"type": "message", "role": "user", "content": content}
+            await client.connection.conversation.item.create(item=item)
+            await client.connection.response.create()
+            events = await client.until("response.done")
+        assert words(events) == "You said good evening"
+
+    asyncio.run(main())
+
+
+def test_a_response_beside_the_conversation(agent: Agent) -> None:
+    async def main() -> None:
+        async with talk(agent) as client:
+            await client.write("Good morning")
+            asked = {"conversation": "none", "metadata": {"a": "b"}, "output_modalities": ["text"]}
+            await client.connection.response.create(response=asked)
+            events = await client.until("response.done")
+        assert events[-1].response.conversation_id is None
+        assert events[-1].response.metadata == {"a": "b"}
+        assert of(events, "response.output_text.done")[0].text == "You said Good morning"
 
     asyncio.run(main())
