@@ -1,4 +1,4 @@
-"""LiveKit's plugin for OpenAI's Realtime API, unchanged, against the local agent (--like openai)."""
+"""LiveKit's plugin for OpenAI's Realtime API, unchanged, against the agent like OpenAI."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_push_to_talk(openai_agent: Agent) -> None:
 
 
 def test_a_tool_call(openai_agent: Agent) -> None:
-    @agents.function_tool
+    @agents.function_tool  # type: ignore[untyped-decorator]
     async def get_weather(city: str) -> str:
         """Return the weather."""
         return '{"degrees": 7}'

@@ -97,7 +97,7 @@ def test_push_to_talk(openai_agent: Agent) -> None:
 def test_a_tool_call(openai_agent: Agent) -> None:
     asked: list[str] = []
 
-    @agents.function_tool
+    @agents.function_tool  # type: ignore[untyped-decorator]
     def get_weather(city: str) -> str:
         """Return the weather."""
         asked.append(city)
