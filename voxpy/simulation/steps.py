@@ -203,7 +203,9 @@ class Step:
         """Read what stands behind its name. Raises ConfigError."""
         parts = {told.key or field: (field, told) for field, told in cls._parts().items()}
         values: dict[str, Any] = {}
-        if isinstance(given.value, dict):
+        if given.value is None and cls.can_stand_alone():
+            pass
+        elif isinstance(given.value, dict):
             written = given.fields(tuple(parts))
             for key, (field, told) in parts.items():
                 if key in written or attrs.fields_dict(cls)[field].default is attrs.NOTHING:
@@ -211,7 +213,7 @@ class Step:
         elif parts and cls.has_short_form:
             ((field, told), *_) = parts.values()
             values[field] = told.read(given, folder)
-        elif given.value is not None or not cls.can_stand_alone():
+        else:
             raise given.error(cls.form())
         return cls(line=given.line, **values)
 
