@@ -122,6 +122,14 @@ def test_audible_agrees_with_the_level(fmt: Format) -> None:
         assert not audible(data, fmt, threshold_dbfs=loudness + 0.1)
 
 
+@pytest.mark.parametrize("fmt", [PCMU, PCMA], ids=str)
+@given(st.lists(st.integers(-400, 400), min_size=1, max_size=160))
+def test_the_short_way_to_an_answer_is_the_long_one(fmt: Format, values: list[int]) -> None:
+    data = encode(np.array(values, np.int16), fmt)
+    if (level := rms_dbfs(decode(data, fmt))) != pytest.approx(-50, abs=1e-6):
+        assert audible(data, fmt) == (level > -50)
+
+
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)
 def test_digital_silence_is_never_audible(fmt: Format) -> None:
     # A-law's silence is really a constant of 8, which a threshold this low would notice.

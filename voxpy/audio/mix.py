@@ -24,6 +24,19 @@ _FEW = 3
 _AMPLITUDES: dict[str, npt.NDArray[np.float32]] = {
     fmt.encoding: decode(bytes(range(256)), fmt).astype(np.float32) for fmt in (PCMU, PCMA)
 }
+_USUAL_DBFS = -50.0
+_FEW_LOUD = 10
+
+
+def _quieter(encoding: str, factor: float) -> bytes:
+    """Return the G.711 bytes of amplitudes up to ``factor`` times the usual threshold."""
+    most = factor * _FULL_SCALE * 10 ** (_USUAL_DBFS / 20)
+    return np.flatnonzero(np.abs(_AMPLITUDES[encoding]) <= most).astype(np.uint8).tobytes()
+
+
+# Where all samples are below the threshold the average is, too; where one in ten is above as much
+# as makes up for the other nine it is above.
+_QUIET = {name: (_quieter(name, 1), _quieter(name, _FEW_LOUD**0.5)) for name in _AMPLITUDES}
 
 
 def mix(*arrays: Samples) -> Samples:
@@ -91,14 +104,20 @@ def rms_dbfs(samples: Samples) -> float:
     return max(SILENCE_DBFS, 10 * math.log10(power)) if power else SILENCE_DBFS
 
 
-def audible(data: bytes, fmt: Format, *, threshold_dbfs: float = -50.0) -> bool:
+def audible(data: bytes, fmt: Format, *, threshold_dbfs: float = _USUAL_DBFS) -> bool:
     """Say whether ``data`` is louder than ``threshold_dbfs`` on average.
 
-    Cheap enough to ask of every frame; digital silence is answered without any arithmetic.
-    Raises ValueError if pcm16 data has an odd number of bytes.
+    Cheap enough to ask of every frame; what is plainly silent or loud is answered without any
+    arithmetic. Raises ValueError if pcm16 data has an odd number of bytes.
     """
     if data.count(fmt.silence[0]) == len(data):
         return False
+    if fmt.encoding != "pcm16" and threshold_dbfs == _USUAL_DBFS:
+        faint, soft = _QUIET[fmt.encoding]
+        if not data.translate(None, faint):
+            return False
+        if _FEW_LOUD * len(data.translate(None, soft)) > len(data):
+            return True
     if fmt.encoding == "pcm16":
         values = decode(data, fmt).astype(np.float32)
     else:

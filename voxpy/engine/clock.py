@@ -29,6 +29,7 @@ __all__ = [
     "cpu_s",
     "is_virtual",
     "now",
+    "stopwatch",
     "off_loop",
     "percentile",
     "wall",
@@ -50,6 +51,11 @@ tick that finds nothing and is followed by what it missed makes a delay for the 
 def now() -> float:
     """Return trio's monotonic time in seconds; virtual under a MockClock."""
     return trio.current_time()
+
+
+def stopwatch() -> Callable[[], float]:
+    """Return what tells ``now`` of this loop at a third of its cost: for every frame."""
+    return trio.lowlevel.current_clock().current_time
 
 
 def is_virtual() -> bool:

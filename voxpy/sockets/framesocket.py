@@ -16,7 +16,6 @@ from voxpy.wire.websocket.protocol import (
     INTERNAL_ERROR,
     NORMAL,
     Closed,
-    Event,
     Failed,
     WebSocketProtocol,
 )
@@ -93,7 +92,8 @@ class FrameSocket:
     @property
     def waiting_messages(self) -> int:
         """How many frames wait whole: one that is partly written does not count."""
-        return self._pipe.waiting_writes
+        pipe = self._pipe
+        return pipe.waiting_writes if pipe.waiting_bytes else 0
 
     def send(self, data: Message) -> None:
         """Send a text (str) or binary (bytes) message; never blocks.
@@ -102,30 +102,27 @@ class FrameSocket:
         ``outbox_bytes`` wait the socket is cut with a reason that says so. Ignored, like every
         command on what is over, once closing has begun.
         """
-        if self.is_open:
-            self._write_message(self._protocol.message(data), len(data))
+        self._send(data, as_text=False)
 
     def send_utf8(self, data: bytes) -> None:
         """Send bytes that are known to be UTF-8 as a text message, without decoding them."""
-        if self.is_open:
-            self._write_message(self._protocol.message(data, as_text=True), len(data))
+        self._send(data, as_text=True)
 
-    def _write_message(self, frame: bytes, size_bytes: int) -> None:
-        self.statistics.messages_out += 1
-        self.statistics.bytes_out += size_bytes
-        self._write(frame)
+    def _send(self, data: Message, as_text: bool) -> None:
+        if self._info is not None or self._protocol.close_sent:
+            return
+        counts = self.statistics
+        counts.messages_out += 1
+        counts.bytes_out += len(data)
+        self._write(self._protocol.message(data, as_text=as_text))
 
     def _write(self, frame: bytes) -> None:
-        self._pipe.write(frame)
-        if self._pipe.waiting_bytes > self._limits.outbox_bytes and self._info is None:
+        pipe = self._pipe
+        pipe.write(frame)
+        if pipe.waiting_bytes > self._limits.outbox_bytes and self._info is None:
             self.statistics.overflowed += 1
-            self._finish(
-                CloseInfo(
-                    ABNORMAL,
-                    f"the far side does not read: {self._pipe.waiting_bytes} bytes wait",
-                    clean=False,
-                )
-            )
+            reason = f"the far side does not read: {pipe.waiting_bytes} bytes wait"
+            self._finish(CloseInfo(ABNORMAL, reason, clean=False))
 
     def hold(self) -> None:
         """Take messages only when ``read`` is called, until either side begins to close.
@@ -228,7 +225,14 @@ class FrameSocket:
             return
         try:
             for event in self._protocol.receive(data):
-                self._take(event)
+                if type(event) is str or type(event) is bytes:
+                    counts = self.statistics
+                    counts.messages_in += 1
+                    counts.bytes_in += len(event)
+                    self.on_message(event)
+                elif isinstance(event, (Closed, Failed)):
+                    clean = isinstance(event, Closed)
+                    self._finish_when_drained(CloseInfo(event.code, event.reason, clean=clean))
                 if self._info is not None:
                     return
         except Exception as error:  # of on_message: it ends this socket and is run's to raise
@@ -239,16 +243,6 @@ class FrameSocket:
             )
         if due := self._protocol.outgoing():
             self._write(due)
-
-    def _take(self, event: Event) -> None:
-        if isinstance(event, (str, bytes)):
-            self.statistics.messages_in += 1
-            self.statistics.bytes_in += len(event)
-            self.on_message(event)
-        elif isinstance(event, Closed):
-            self._finish_when_drained(CloseInfo(event.code, event.reason, clean=True))
-        elif isinstance(event, Failed):
-            self._finish_when_drained(CloseInfo(event.code, event.reason, clean=False))
 
     def _drained(self) -> None:
         if self._when_drained is not None:

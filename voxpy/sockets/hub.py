@@ -14,14 +14,17 @@ from collections.abc import Callable
 
 import trio
 
-__all__ = ["Hub", "current_hub"]
+__all__ = ["EPOLLIN", "EPOLLOUT", "Hub", "current_hub"]
 
 ROUNDS = 4
 """How often we look again before others get their turn: under load more has come meanwhile, and to
 be woken costs ten times a look."""
 
-Ready = Callable[[bool, bool], None]
-"""Called with (readable, writable); must neither block nor raise."""
+EPOLLIN, EPOLLOUT = 0x1, 0x4
+"""As Linux numbers them; the module is imported on other systems too."""
+
+Ready = Callable[[int], None]
+"""Called with epoll's mask of what is the matter; must neither block nor raise."""
 
 
 class Hub:
@@ -33,12 +36,12 @@ class Hub:
 
     def add(self, fd: int, ready: Ready) -> None:
         """Call ``ready`` whenever ``fd`` is readable, until ``remove``."""
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, EPOLLIN)
         self._ready[fd] = ready
 
     def want(self, fd: int, *, read: bool, write: bool) -> None:
         """Call back for a readable ``fd``, for a writable one, for either or for neither."""
-        self._epoll.modify(fd, select.EPOLLIN * read | select.EPOLLOUT * write)
+        self._epoll.modify(fd, EPOLLIN * read | EPOLLOUT * write)
 
     def remove(self, fd: int) -> None:
         """Forget ``fd``, which must still be open."""
@@ -60,8 +63,7 @@ class Hub:
         for fd, mask in ready_now:
             ready = self._ready.get(fd)  # an earlier call may have removed it
             if ready is not None:
-                # An error or a hang-up is learned by reading.
-                ready(bool(mask & ~select.EPOLLOUT), bool(mask & select.EPOLLOUT))
+                ready(mask)
         return bool(ready_now)
 
 

@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import Protocol
 
 import attrs
 import trio
 
-from voxpy.sockets.hub import Hub, current_hub
+from voxpy.sockets.hub import EPOLLOUT, Hub, current_hub
 from voxpy.sockets.memory import MemoryStream
 
 __all__ = ["KernelPipe", "MemoryPipe", "Pipe", "PipeReports", "StreamPipe", "pipe_over"]
@@ -66,11 +67,14 @@ class KernelPipe:
     def __init__(self, stream: trio.SocketStream, hub: Hub, reports: PipeReports) -> None:
         self.waiting_bytes = 0
         self._stream = stream
+        # Asked for every time: were the number kept, a stream that somebody closed could have left
+        # it to another connection.
+        self._fileno = stream.socket.fileno
         self._hub = hub
+        self._received = reports.received
         self._reports = reports
         self._queue: deque[bytes] = deque()
         self._begun: memoryview | None = None
-        self._context = Context()
         self._fd = -1  # while it is read
         self._held = False
 
@@ -85,7 +89,10 @@ class KernelPipe:
             self._queue.append(data)
             self.waiting_bytes += len(data)
             return
-        sent = self._send(data)
+        try:
+            sent = os.write(self._fileno(), data)
+        except OSError as error:
+            sent = self._sent_of(error, data)
         if sent < len(data):
             self._begun = memoryview(data)[sent:]
             self.waiting_bytes = len(self._begun)
@@ -93,11 +100,10 @@ class KernelPipe:
 
     def start(self, nursery: trio.Nursery, context: Context) -> None:
         """Let the hub call. ``nursery`` is not needed."""
-        self._context = context
         if (fd := self._stream.socket.fileno()) < 0:  # closed by somebody else
             self._reports.ended()
             return
-        self._hub.add(fd, self._on_ready)
+        self._hub.add(fd, partial(context.run, self._serve))  # type: ignore[call-arg]
         self._fd = fd
         if self.waiting_bytes or self._held:
             self._want()
@@ -123,13 +129,10 @@ class KernelPipe:
         self._leave()
         await trio.aclose_forcefully(self._stream)
 
-    def _on_ready(self, readable: bool, writable: bool) -> None:
-        self._context.run(self._serve, readable, writable)
-
-    def _serve(self, readable: bool, writable: bool) -> None:
-        if writable:
+    def _serve(self, mask: int) -> None:
+        if mask & EPOLLOUT:
             self._flush()
-        if readable and self._fd >= 0:
+        if mask & ~EPOLLOUT and self._fd >= 0:  # an error or a hang-up is learned by reading
             self._read()
 
     def _read(self) -> None:
@@ -140,7 +143,7 @@ class KernelPipe:
         except OSError:
             data = b""
         if data:
-            self._reports.received(data)
+            self._received(data)
         else:
             self._leave()  # or a level-triggered hub would call for ever
             self._reports.ended()
@@ -163,14 +166,15 @@ class KernelPipe:
             self._reports.drained()
 
     def _send(self, data: bytes | memoryview) -> int:
-        # The descriptor is asked for every time: were it kept, a stream that somebody closed
-        # could have left its number to another connection.
         try:
-            return os.write(self._stream.socket.fileno(), data)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            return len(data)  # the far side is gone; reading will say so
+            return os.write(self._fileno(), data)
+        except OSError as error:
+            return self._sent_of(error, data)
+
+    @staticmethod
+    def _sent_of(error: OSError, data: bytes | memoryview) -> int:
+        """How much was sent after all: where the far side is gone all of it; reading will tell."""
+        return 0 if isinstance(error, BlockingIOError) else len(data)
 
 
 class MemoryPipe:

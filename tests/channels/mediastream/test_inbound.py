@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU, pcm16
-from voxpy.channels.mediastream.audio import LIMIT_FRAMES, Inbound
+from voxpy.channels.mediastream.audio import LIMIT_FRAMES, MOST_CHUNKS, Inbound
 
 
 def frame(letter: str) -> bytes:
@@ -74,6 +74,28 @@ def test_a_delay_that_built_up_is_given_back(sound: bytes, waiting: int, left: i
     assert inbound.statistics.trimmed_frames == waiting - left
 
 
+@pytest.mark.parametrize("sound", [LOUD, PCMU.silence], ids=["speech", "silence"])
+def test_after_a_stall_the_delay_is_gone_within_half_a_second(sound: bytes) -> None:
+    inbound = Inbound(PCMU)
+    steady(inbound, sound, waiting=0, seconds=3.3)
+    for _ in range(150):  # three seconds of it, all here at once
+        inbound.put(sound)
+    assert inbound.buffered_bytes == LIMIT_FRAMES * 160
+    assert steady(inbound, sound, waiting=0, seconds=0.5) <= 1
+    lost = inbound.statistics.dropped_frames + inbound.statistics.trimmed_frames
+    assert lost == pytest.approx(149)
+
+
+def test_crumbs_and_nothings_are_kept_in_bounds() -> None:
+    """One byte a message, numbered backwards: what is kept has a bound, in pieces too."""
+    inbound = Inbound(PCMU)
+    for number in range(100_000, 0, -1):
+        inbound.put(b"", number)
+        inbound.put(b"x", number)
+    assert len(inbound._chunks) <= MOST_CHUNKS
+    assert inbound.buffered_bytes <= MOST_CHUNKS
+
+
 def test_a_far_clock_that_is_fast_neither_grows_nor_loses_more_than_it_is_fast() -> None:
     inbound = Inbound(PCMU)
     came = 0
@@ -108,7 +130,10 @@ class Arrivals(RuleBasedStateMachine):
 
     @rule()
     def pull(self) -> None:
+        counts = self.inbound.statistics
+        before = counts.trimmed_frames
         frame = self.inbound.pull()
+        del self.said[: (counts.trimmed_frames - before) * 320]
         if len(self.said) < 320:
             assert frame is None
         else:

@@ -27,10 +27,13 @@ __all__ = ["Inbound", "InboundStatistics", "Outbound", "OutboundStatistics"]
 
 LIMIT_FRAMES = 10
 """200 ms: what came more than that before its tick is too late to be talked over."""
+MOST_CHUNKS = 64
+"""Chunks are 10 ms and more; who sends crumbs keeps no more of them than a call needs."""
 LOOK_TICKS = 50
 """A delay that has not been needed for one second is given back, 20 ms at a time."""
 SPARE_FRAMES = 1
-URGENT_FRAMES = 3
+URGENT_TICKS, URGENT_FRAMES = 10, 3
+"""Of a delay that for 200 ms was never needed all beyond 60 ms is given back at once."""
 
 
 @attrs.define
@@ -46,91 +49,110 @@ class InboundStatistics:
     """Came after what was spoken later."""
 
 
-@attrs.define
-class _Chunk:
-    sequence: int
-    data: bytes
-
-
 class Inbound:
     """A media Source over chunks of any size, in the stream's format.
 
     It holds back nothing: what is there is played at the next tick. Where the provider may swap
     chunks they have numbers, and those still here are put in order.
+
+    After a stall of ours everything that came meanwhile is here at once. The newest 200 ms are
+    kept; and since a gap is heard in any case, what is left of them a moment later is left out,
+    too: a call is back at its delay within half a second.
     """
 
     def __init__(self, fmt: Format) -> None:
         self.format = fmt
         self.statistics = InboundStatistics()
         self.buffered_bytes = 0
-        self._chunks: deque[_Chunk] = deque()
+        self._frame_bytes = fmt.frame_bytes
+        self._limit_bytes = LIMIT_FRAMES * fmt.frame_bytes
+        self._chunks: deque[bytes] = deque()
+        self._numbers: deque[int] = deque()  # of the chunks
         self._played = 0  # the highest number that began to play
         self._ticks = 0
-        self._lowest_bytes = 0
+        self._lowest_bytes = 0  # since the last look
+        self._shed = False  # since the last look
 
     def put(self, data: bytes, sequence: int = 0) -> None:
         """Take a chunk; ``sequence`` is its number, or 0 where they come in order."""
-        self.statistics.received_frames += len(data) / self.format.frame_bytes
+        if not data:
+            return
+        self.statistics.received_frames += len(data) / self._frame_bytes
         if sequence and sequence <= self._played:
             self.statistics.late_chunks += 1
             return
-        self._insert(_Chunk(sequence, data))
+        at = len(self._chunks)
+        while sequence and at and self._numbers[at - 1] > sequence:
+            at -= 1
+        self._chunks.insert(at, data)
+        self._numbers.insert(at, sequence)
         self.buffered_bytes += len(data)
-        excess = self.buffered_bytes - LIMIT_FRAMES * self.format.frame_bytes
-        if excess > 0:
-            whole = -(-excess // self.format.frame_bytes) * self.format.frame_bytes
-            self.statistics.dropped_frames += len(self._take(whole)) / self.format.frame_bytes
+        excess = self.buffered_bytes - self._limit_bytes
+        if excess > 0 or len(self._chunks) > MOST_CHUNKS:
+            whole = -(-max(excess, 1) // self._frame_bytes) * self._frame_bytes
+            self.statistics.dropped_frames += len(self._take(whole)) / self._frame_bytes
+            self._look_anew()
+            self._shed = True
 
     def pull(self) -> bytes | None:
         """Return the next frame, or None while less than one is there."""
-        self._trim()
-        if self.buffered_bytes < self.format.frame_bytes:
+        self._ticks += 1
+        if self._ticks % URGENT_TICKS == 0:
+            self._trim()
+        if self.buffered_bytes < self._frame_bytes:
             self._lowest_bytes = 0
             return None
-        frame = self._take(self.format.frame_bytes)
-        self._lowest_bytes = min(self._lowest_bytes, self.buffered_bytes)
+        frame = self._take(self._frame_bytes)
+        if self.buffered_bytes < self._lowest_bytes:
+            self._lowest_bytes = self.buffered_bytes
         return frame
 
     def clear(self) -> None:
         """Forget what waits."""
         self._chunks.clear()
+        self._numbers.clear()
         self.buffered_bytes = 0
 
-    def _insert(self, chunk: _Chunk) -> None:
-        at = len(self._chunks)
-        while chunk.sequence and at and self._chunks[at - 1].sequence > chunk.sequence:
-            at -= 1
-        self._chunks.insert(at, chunk)
-
     def _trim(self) -> None:
-        """Once a second give back a frame of delay; of speech only if it has become much."""
-        self._ticks += 1
-        if self._ticks < LOOK_TICKS:
+        """Give back delay: much of it, and after a stall all of it, at once, else in silence."""
+        spare = self._lowest_bytes // self._frame_bytes
+        enough = SPARE_FRAMES if self._shed else URGENT_FRAMES
+        if spare > enough:
+            self.statistics.trimmed_frames += spare - enough
+            self._take((spare - enough) * self._frame_bytes)
+        elif self._ticks < LOOK_TICKS:
             return
-        spare = self._lowest_bytes // self.format.frame_bytes
-        if spare > SPARE_FRAMES:
-            frame = self._take(self.format.frame_bytes)
-            if spare > URGENT_FRAMES or not audible(frame, self.format):
-                self.statistics.trimmed_frames += 1
-            else:
-                self._chunks.appendleft(_Chunk(self._played, frame))
+        elif spare > SPARE_FRAMES:
+            frame = self._take(self._frame_bytes)
+            if audible(frame, self.format):
+                self._chunks.appendleft(frame)
+                self._numbers.appendleft(self._played)
                 self.buffered_bytes += len(frame)
-                return  # at the next tick again
+                return  # a moment later again
+            self.statistics.trimmed_frames += 1
+        self._look_anew()
+
+    def _look_anew(self) -> None:
         self._ticks = 0
+        self._shed = False
         self._lowest_bytes = self.buffered_bytes
 
     def _take(self, want: int) -> bytes:
+        chunks, numbers = self._chunks, self._numbers
         parts = []
-        while want and self._chunks:
-            chunk = self._chunks[0]
-            part, chunk.data = chunk.data[:want], chunk.data[want:]
-            parts.append(part)
-            want -= len(part)
-            self.buffered_bytes -= len(part)
-            self._played = max(self._played, chunk.sequence)
-            if not chunk.data:
-                self._chunks.popleft()
-        return b"".join(parts)
+        while want and chunks:
+            chunk, number = chunks.popleft(), numbers.popleft()
+            if number > self._played:
+                self._played = number
+            size = len(chunk)
+            if size > want:
+                chunks.appendleft(chunk[want:])
+                numbers.appendleft(number)
+                chunk, size = chunk[:want], want
+            parts.append(chunk)
+            want -= size
+            self.buffered_bytes -= size
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 # -- to the caller ---------------------------------------------------------------------------------
@@ -185,6 +207,9 @@ class Outbound:
         self._idle_ticks = 0
         self._marks: dict[str, float] = {}
         self._lags: deque[float] = deque(maxlen=LAGS)
+        self._chunk_frames = stream.provider.chunk_frames
+        self.behind_frames = 0
+        """How many frames later than reckoned the provider plays, from its marks."""
 
     # -- Carrier ---------------------------------------------------------------------------------
 
@@ -193,19 +218,11 @@ class Outbound:
         """Whether every tick needs a frame: while digits sound."""
         return self.digits.waiting
 
-    @property
-    def behind_frames(self) -> int:
-        """How many frames later than reckoned the provider plays, from its marks."""
-        if not self._lags:
-            return 0
-        return min(MOST_BEHIND_FRAMES, round(min(self._lags) / 2 / FRAME_S))
-
     def room_frames(self) -> int:
         """Return how many frames may be on their way now."""
-        ready = self.is_open and self._may_send and not self.digits.waiting
-        if not ready or self._line.waiting_messages >= MOST_WAITING:
+        if not self.is_open or not self._may_send or self.digits.waiting:
             return 0
-        return AHEAD_FRAMES
+        return AHEAD_FRAMES if self._line.waiting_messages < MOST_WAITING else 0
 
     def clear(self) -> None:
         """Drop what has not been played, here and there."""
@@ -223,35 +240,44 @@ class Outbound:
         """Send 20 ms, or put a digit in its place."""
         if not self.is_open:
             return
-        frame = self.digits.replace(frame)
+        if self.digits.waiting:
+            frame = self.digits.replace(frame)
         if not self._may_send or self._line.waiting_messages >= MOST_WAITING:
             self.statistics.dropped_frames += 1
-            return
-        self._idle_ticks = 0
-        self._message.append(frame)
-        if len(self._message) >= self._stream.provider.chunk_frames:
-            self._send()
+        elif self._chunk_frames == 1:
+            self._send(frame, 1)
+        else:
+            self._idle_ticks = 0
+            self._message.append(frame)
+            if len(self._message) >= self._chunk_frames:
+                self._send_message()
 
     def tick(self) -> None:
         """20 ms have gone by: a message that nothing more comes for is filled up and sent."""
-        full = self._line.waiting_messages >= MOST_WAITING
-        self.stuck_ticks = self.stuck_ticks + 1 if full else 0
+        if self._line.waiting_messages < MOST_WAITING:
+            self.stuck_ticks = 0
+        else:
+            self.stuck_ticks += 1
         if self._message:
             self._idle_ticks += 1
             if self._idle_ticks > FILL_TICKS:
-                missing = self._stream.provider.chunk_frames - len(self._message)
+                missing = self._chunk_frames - len(self._message)
                 self._message += [self.format.silence] * missing
-                self._send()
+                self._send_message()
 
-    def _send(self) -> None:
-        frames = len(self._message)
-        data = self._message[0] if frames == 1 else b"".join(self._message)
+    def _send_message(self) -> None:
+        data, frames = b"".join(self._message), len(self._message)
         self._message.clear()
+        self._send(data, frames)
+
+    def _send(self, data: bytes, frames: int) -> None:
         self._line.send(self._stream.audio(data))
         self._to_clear = True
         before = self.statistics.sent_frames
         self.statistics.sent_frames = after = before + frames
-        self._plays_until = max(self._plays_until, self._now()) + frames * FRAME_S
+        now = self._now()
+        begins = self._plays_until if self._plays_until > now else now
+        self._plays_until = begins + frames * FRAME_S
         if before // MARK_EVERY_FRAMES != after // MARK_EVERY_FRAMES:
             self._send_mark(str(after))
 
@@ -263,7 +289,9 @@ class Outbound:
         if due_at is not None:
             self._lags.append(max(0.0, self._now() - due_at))
             self.statistics.marks_played += 1
-            self.statistics.behind_ms = min(self._lags) / 2 * 1000
+            behind_s = min(self._lags) / 2
+            self.behind_frames = min(MOST_BEHIND_FRAMES, round(behind_s / FRAME_S))
+            self.statistics.behind_ms = behind_s * 1000
 
     def may_send(self, may_send: bool) -> None:
         """The provider takes more audio, or none for a while."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from voxpy.audio.frame import FRAME_MS
 from voxpy.channels.mediastream.audio import Inbound, Outbound
 from voxpy.channels.mediastream.line import Line
 from voxpy.channels.providers import events as ev
@@ -74,7 +75,7 @@ class MediaStreamLeg:
         self.state = "alerting"
         self.wants_tones = False
         self.inbound = Inbound(start.inbound)
-        self.outbound = Outbound(stream, line, clock.now)
+        self.outbound = Outbound(stream, line, clock.stopwatch())
         self.media = MediaPort(
             name=leg_id,
             source=_FarEnd(self),
@@ -84,7 +85,7 @@ class MediaStreamLeg:
         self._stream = stream
         self._line = line
         self._release = release
-        self._unheard = True
+        self._hears = False  # connected, and told of the first audio
         self._told: Counter[str] = Counter()
         self._held = False
         self._early: list[LegEvent] = []  # what happened before anybody listened
@@ -160,7 +161,10 @@ class MediaStreamLeg:
     def receive(self, message: Message) -> None:
         """Take a message; one that cannot be understood is dropped and counted."""
         for event in self._stream.receive(message):
-            self.handle(event)
+            if type(event) is ev.Audio and self._hears:
+                self.inbound.put(event.data, event.sequence)
+            else:
+                self.handle(event)
 
     def handle(self, event: ev.StreamEvent) -> None:
         """Take an event of the stream; nothing follows the end."""
@@ -215,8 +219,8 @@ class MediaStreamLeg:
     def _heard(self, event: ev.Audio) -> None:
         if self.state != "connected":
             return
-        if self._unheard:
-            self._unheard = False
+        if not self._hears:
+            self._hears = True
             self._report(FirstAudio())
         self.inbound.put(event.data, event.sequence)
 
@@ -227,7 +231,14 @@ class MediaStreamLeg:
 
     def _counts(self) -> dict[str, int]:
         """Return what was dropped and gone wrong, by kind; what never happened is left out."""
-        counts = {"odd_messages": self._stream.odd_messages, "problems": self._told[PROBLEM]}
+        late_frames = (
+            self.inbound.statistics.dropped_frames + self.inbound.statistics.trimmed_frames
+        )
+        counts = {
+            "odd_messages": self._stream.odd_messages,
+            "problems": self._told[PROBLEM],
+            "late_ms": round(late_frames * FRAME_MS),
+        }
         return {kind: number for kind, number in counts.items() if number}
 
     def _open(self, state: str) -> None:
@@ -260,6 +271,7 @@ class MediaStreamLeg:
     def _end(self, code: int, reason: str) -> None:
         if self.state != "ended":
             self.state = "ended"
+            self._hears = False
             self.outbound.is_open = False
             self.inbound.clear()
             self._report(LegEnded(code=code, reason=reason, counts=self._counts()))

@@ -231,7 +231,10 @@ class WebSocketProtocol:
                 if end < body:
                     need = body - at
                     break
-                size = _long_size(data[at + 2 : body])
+                if size == LONG and data[at + 2]:  # by far the commonest, and surely minimal
+                    size = data[at + 2] << 8 | data[at + 3]
+                else:
+                    size = _long_size(data[at + 2 : body])
             if size > self._room_bytes and not first & CONTROL:
                 raise Violation(TOO_BIG, f"a message of more than {self._max_message_bytes} bytes")
             if self._their_mask:
@@ -245,7 +248,10 @@ class WebSocketProtocol:
                 payload = apply_mask(payload, data[body - MASK_BYTES : body])
             at = stop
             if first == WHOLE_TEXT:
-                events.append(_text(payload))
+                try:
+                    events.append(payload.decode())
+                except UnicodeDecodeError:
+                    raise Violation(BAD_TEXT, _NO_UTF8) from None
             else:
                 self._take(first, payload, events)
                 if self.over:
