@@ -29,9 +29,9 @@ __all__ = [
     "cpu_s",
     "is_virtual",
     "now",
-    "stopwatch",
     "off_loop",
     "percentile",
+    "stopwatch",
     "wall",
 ]
 
