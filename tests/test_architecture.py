@@ -6,6 +6,7 @@ Where an exception is justified it stands in a list here, with its reason beside
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -122,6 +123,8 @@ WIDE_CLASSES = {
 }  # fmt: skip
 MOST_METHODS = 25
 LONGEST_FILE_LINES = 600
+MOST_FILES_OF_A_FOLDER = 20
+MOST_MODULES_FOR_ONE = 80
 
 
 @attrs.frozen
@@ -152,12 +155,18 @@ def module_of(file: str) -> str:
     return dotted.removesuffix(".__init__").removesuffix(".")
 
 
+@cache
 def all_modules() -> set[str]:
     return {module_of(file) for file in sources()}
 
 
-def imports_of(file: str) -> Iterator[Import]:
-    """Yield every import of a file: top-level, in functions and under TYPE_CHECKING."""
+@cache
+def imports_of(file: str) -> tuple[Import, ...]:
+    """Return every import of a file: top-level, in functions and under TYPE_CHECKING."""
+    return tuple(_imports_of(file))
+
+
+def _imports_of(file: str) -> Iterator[Import]:
     module = module_of(file)
     package = module if file.endswith("__init__.py") else module.rpartition(".")[0]
     for_types_only = _lines_for_types_only(file)
@@ -322,6 +331,29 @@ def test_clocks_are_read_only_where_the_list_says() -> None:
 def test_no_file_is_longer_than_600_lines() -> None:
     lines = {f: len((PACKAGE / f).read_text(encoding="utf-8").splitlines()) for f in sources()}
     assert {f: n for f, n in lines.items() if n > LONGEST_FILE_LINES} == {}
+
+
+def test_no_folder_has_more_than_20_files() -> None:
+    files = Counter(file.rpartition("/")[0] for file in sources())
+    assert {f: n for f, n in files.items() if n > MOST_FILES_OF_A_FOLDER} == {}
+
+
+def test_few_modules_have_but_one_that_imports_them() -> None:
+    """A short idea that one neighbour uses stands in that neighbour.
+
+    Commands are imported by name, and a folder's ``__init__`` stands for the folder.
+    """
+    importers: dict[str, set[str]] = {
+        module_of(file): set()
+        for file in sources()
+        if not file.endswith("__init__.py") and part_of(module_of(file)) not in ("cli", "__main__")
+    }
+    for file in sources():
+        for found in ours(file):
+            if found.target in importers:
+                importers[found.target].add(file)
+    lonely = sorted(module for module, by in importers.items() if len(by) <= 1)
+    assert len(lonely) < MOST_MODULES_FOR_ONE, lonely
 
 
 def test_no_class_has_more_than_25_methods() -> None:

@@ -138,15 +138,13 @@ def unpadded(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
+NO_RSA = "VONAGE_PRIVATE_KEY is no RSA private key in PEM"
+
+
 @pytest.mark.parametrize(
     ("key", "problem"),
-    [
-        ("no key", "VONAGE_PRIVATE_KEY is no RSA private key in PEM"),
-        (
-            pem(ec.generate_private_key(ec.SECP256R1())),
-            "VONAGE_PRIVATE_KEY is no RSA private key in PEM",
-        ),
-    ],
+    [("no key", NO_RSA), (pem(ec.generate_private_key(ec.SECP256R1())), NO_RSA)],
+    ids=["no key", "another kind of key"],
 )
 async def test_a_key_that_is_none_is_named(key: str, problem: str, autojump_clock: object) -> None:
     asked, told = await release("vonage", {}, {**SECRETS, "VONAGE_PRIVATE_KEY": key})
