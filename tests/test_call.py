@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy import call as call_module
-from voxpy.call import MESSAGE_BYTES, Call, DTMFType, check_headers
+from voxpy.call import Call, DTMFType
+from voxpy.calls.arguments import MESSAGE_BYTES, check_headers
 from voxpy.engine.clock import MediaClock
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import LegEvent, RealtimeEndpoint

@@ -205,6 +205,24 @@ class TestEvents:
         assert CallEvents.PlaybackFinished(call=a_call()).error is None
         assert CallEvents.BeepDetectionComplete(call=a_call()).timeout is None
 
+    @pytest.mark.parametrize(
+        ("kind", "wrong", "right"),
+        [
+            (AppEvents.CallAlerting, "caller_id", "callerid"),
+            (AppEvents.CallAlerting, "displayName", "display_name"),
+            (CallEvents.Disconnected, "internalCode", "internal_code"),
+            (CallEvents.ToneReceived, "tones", "tone"),
+        ],
+    )
+    def test_a_misspelt_field_names_the_real_one(
+        self, kind: type[Event], wrong: str, right: str
+    ) -> None:
+        with pytest.raises(UnknownName) as caught:
+            getattr(an(kind), wrong)
+        title = f"{kind.__qualname__} has no {wrong!r}"
+        assert str(caught.value) == f"{title}; did you mean {right!r}?"
+        assert not hasattr(an(kind), wrong)
+
     def test_headers_are_not_shared(self) -> None:
         one = CallEvents.Ringing(call=a_call())
         two = CallEvents.Ringing(call=a_call())
@@ -252,6 +270,7 @@ class TestMisspelling:
 
 
 RIGHT = """
+from voxpy import VoxEngine
 from voxpy.call import Call
 from voxpy.events import AppEvents, CallEvents, WatchdogEvents
 from voxpy.realtime.client import RealtimeAPIClient
@@ -275,7 +294,13 @@ def dead(event: WatchdogEvents.DeadAir) -> None:
     print(event.silent_for_s / 2)
 
 def talk(call: Call, client: RealtimeAPIClient) -> None:
-    call.add_event_listener(AppEvents.Started, started)
+    VoxEngine.add_event_listener(AppEvents.Started, started)
+    call.add_event_listener(CallEvents.Disconnected, VoxEngine.terminate)
+    call.add_event_listener(CallEvents.Failed, lambda: print("nobody came"))
+    recorder = VoxEngine.create_recorder()
+    call.send_media_to(recorder)
+    call.send_media_to(VoxEngine.create_asr(profile="en-US"))
+    VoxEngine.create_conference().send_media_to(call)
     call.send_media_to(client)
     client.send_media_to(call)
     client.add_event_listener(RealtimeAPIEvents.ResponseOutputAudioTranscriptDone, said)
@@ -302,7 +327,7 @@ def said(event: RealtimeAPIEvents.ResponseOutputAudioTranscriptDone) -> None:
 def listen(call: Call) -> None:
     call.add_event_listener(CallEvents.Connected, failed)  # error: arg-type
     call.add_event_listener(CallEvents.PCM, failed)  # error: attr-defined
-    call.add_event_listener("Call.Failed", failed)  # error: arg-type
+    call.add_event_listener("Call.Failed", failed)  # error: call-overload
     call.callId()  # error: attr-defined
     call.send_media_to("me")  # error: arg-type
 

@@ -12,40 +12,36 @@ commands are ignored, as in VoxEngine.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
+from voxpy.calls.arguments import (
+    MESSAGE_BYTES,
+    DTMFType,
+    Headers,
+    bounded_text,
+    check_headers,
+    checked_digits,
+    checked_dtmf_type,
+    is_positive,
+    reject_code,
+)
 from voxpy.calls.listening import Beep, Mic, Tones
 from voxpy.calls.playback import Playback
 from voxpy.calls.recording import Recordings
 from voxpy.calls.state import CallParts, CallState
 from voxpy.calls.watchdogs import wait_silence, watch_call, watch_outgoing_call
 from voxpy.engine import clock
-from voxpy.engine.events import Namespace
 from voxpy.engine.ports import Leg
 from voxpy.engine.session import Session
 from voxpy.engine.units import Catalog, MediaSource, MediaUnit
-from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, nearest
+from voxpy.errors import NotSupported, ScenarioError
 from voxpy.events import CallEvents
 from voxpy.recording.files import choose_file_kind
 from voxpy.recording.transcript import TranscriptOptions
 
-__all__ = [
-    "MESSAGE_BYTES",
-    "Call",
-    "DTMFType",
-    "check_headers",
-    "make_call",
-]
+__all__ = ["Call", "DTMFType", "make_call"]
 
-Headers = Mapping[str, str]
-
-# VoxEngine: limits of sendMessage and sendInfo.
-MESSAGE_BYTES = 8192
-
-_HEADER_NAME = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")  # a SIP token: RFC 3261 section 25.1
-_BEYOND_X = frozenset({"vi-calltimeout"})  # the one platform header that scenarios may set
 _NEEDS = {
     "answer_direct": "no channel: voxpy always carries the media itself",
     "handle_blind_transfer": "a SIP leg (REFER, RFC 3515)",
@@ -55,72 +51,6 @@ _NEEDS = {
     "transfer_to": "a SIP leg (REFER, RFC 3515)",
 }
 """What a leg would have to be for the methods that refuse today."""
-
-
-class DTMFType(metaclass=Namespace):
-    """Which digits ``handle_tones`` reports (VoxEngine: DTMFType)."""
-
-    ALL = "ALL"
-    IN_BAND = "IN_BAND"
-    SIP_INFO = "SIP_INFO"
-    TELEPHONE_EVENT = "TELEPHONE_EVENT"
-
-
-def _bounded_text(what: str, value: Any, limit_bytes: int) -> str:
-    if not isinstance(value, str):
-        raise ScenarioError(f"{what} must be a string, not {type(value).__name__} ({value!r})")
-    size_bytes = len(value.encode("utf-8", "surrogatepass"))
-    if size_bytes > limit_bytes:
-        start = value if len(value) <= 40 else value[:40] + "..."
-        raise LimitExceeded(f"{what} {start!r} is {size_bytes} bytes; at most {limit_bytes} fit")
-    return value
-
-
-def _reject_code(code: Any) -> int:
-    if isinstance(code, int) and not isinstance(code, bool) and 300 <= code <= 699:
-        return code
-    raise ScenarioError(f"reject needs a SIP status from 300 to 699, not {code!r}")
-
-
-def _digits(digits: Any) -> str:
-    if isinstance(digits, str) and digits and set(digits) <= set("0123456789*#p"):
-        return digits
-    raise ScenarioError(f"send_digits takes 0-9, *, # and p (a pause), not {digits!r}")
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _dtmf_type(dtmf_type: Any) -> str:
-    known = DTMFType.members().values()
-    if dtmf_type in known:
-        return str(dtmf_type)
-    raise ScenarioError(
-        f"{dtmf_type!r} is not a DTMFType ({', '.join(known)}){nearest(str(dtmf_type), known)}"
-    )
-
-
-def check_headers(headers: Headers | None) -> Headers:
-    """Return ``headers`` as a new dict, empty for None.
-
-    Names start with ``X-`` (in any case) or are ``VI-CallTimeout``; values are strings on one line,
-    because a line break would smuggle in a header of its own. Raises ScenarioError otherwise.
-    """
-    given: dict[Any, Any] = dict(headers or {})  # scenarios are not always type checked
-    for name, value in given.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise ScenarioError(f"header {name!r}: {value!r}: names and values must be strings")
-        folded = name.lower()
-        custom = folded.startswith("x-") and _HEADER_NAME.fullmatch(name) is not None
-        if not custom and folded not in _BEYOND_X:
-            raise ScenarioError(
-                f"header {name!r} cannot be set: custom headers start with 'X-' "
-                "(or are 'VI-CallTimeout')"
-            )
-        if not value.isprintable():
-            raise ScenarioError(f"header {name!r}: {value!r} has a line break or control character")
-    return given
 
 
 class Call(MediaSource):
@@ -195,7 +125,7 @@ class Call(MediaSource):
         """
         if value is not None:
             limit_bytes = self._session.context.settings.limits.custom_data_bytes
-            self._custom_data = _bounded_text("custom_data", value, limit_bytes)
+            self._custom_data = bounded_text("custom_data", value, limit_bytes)
         return self._custom_data
 
     def to_string(self) -> str:
@@ -251,7 +181,7 @@ class Call(MediaSource):
         ``code`` is 300 to 699: 486 busy, 603 declined, 404 not found. Raises ScenarioError for
         another code or a header that cannot be set. VoxEngine: Call.reject.
         """
-        code, headers = _reject_code(code), check_headers(extra_headers)
+        code, headers = reject_code(code), check_headers(extra_headers)
         may = self._state.early and not self._state.answering
         if self._state.takes("reject", when=may, code=code):
             self._leg.reject(code, headers)
@@ -431,7 +361,7 @@ class Call(MediaSource):
         Raises ScenarioError for what is no ``DTMFType``.
         VoxEngine: Call.handleTones.
         """
-        kind = _dtmf_type(dtmf_type)
+        kind = checked_dtmf_type(dtmf_type)
         if self._state.takes("handle_tones", enable=enable, type=kind):
             self._leg.handle_tones(self._tones.handle(enable, kind))
 
@@ -443,7 +373,7 @@ class Call(MediaSource):
         other character, or none, LimitExceeded for more than two minutes of them.
         VoxEngine: Call.sendDigits.
         """
-        digits = _digits(digits)
+        digits = checked_digits(digits)
         if self._state.takes("send_digits", when=self._connected, digits=digits):
             self._leg.send_digits(digits)
 
@@ -452,7 +382,7 @@ class Call(MediaSource):
 
         Raises LimitExceeded, ScenarioError for what is not a string. VoxEngine: Call.sendMessage.
         """
-        text = _bounded_text("send_message: text", text, MESSAGE_BYTES)
+        text = bounded_text("send_message: text", text, MESSAGE_BYTES)
         if self._state.takes("send_message", when=self._connected, text=text):
             self._leg.send_message(text)
 
@@ -462,7 +392,7 @@ class Call(MediaSource):
         Raises LimitExceeded, ScenarioError for a header that cannot be set. VoxEngine:
         Call.sendInfo.
         """
-        body = _bounded_text("send_info: body", body, MESSAGE_BYTES)
+        body = bounded_text("send_info: body", body, MESSAGE_BYTES)
         headers = check_headers(headers)
         if self._state.takes("send_info", when=self._connected, mime_type=mime_type, body=body):
             self._leg.send_info(mime_type, body, headers)
@@ -481,7 +411,7 @@ class Call(MediaSource):
         decides (-50 dBFS), so that noise and music are no silence. Raises ScenarioError unless
         ``seconds`` is above 0. voxpy's own.
         """
-        if not _is_positive(seconds):
+        if not is_positive(seconds):
             raise ScenarioError(f"wait_silence takes seconds above 0, not {seconds!r}")
         return await wait_silence(self._session, self, seconds, both=both)
 

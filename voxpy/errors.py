@@ -23,7 +23,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 __all__ = [
     "CallFailed",
@@ -31,6 +32,7 @@ __all__ = [
     "ConnectFailed",
     "EngineMissing",
     "HandshakeRefused",
+    "HelpsWithNames",
     "LimitExceeded",
     "LocalProtocolError",
     "NoSession",
@@ -145,3 +147,27 @@ def nearest(name: str, known: Iterable[str]) -> str:
     folded = {k.replace("_", "").lower(): k for k in known}
     close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=1, cutoff=0.6)
     return f"; did you mean {folded[close[0]]!r}?" if close else ""
+
+
+class HelpsWithNames:
+    """Base of what scenarios hold: a misspelt member is an error that gives the nearest real one.
+
+    ``_hints`` are for names that the spelling alone would lead astray, in lower case.
+    """
+
+    __slots__ = ()
+    _hints: ClassVar[Mapping[str, str]] = {}
+
+    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise UnknownName(f"{self._title()} has no {name!r}{self._hint(name)}")
+
+    def _title(self) -> str:
+        return type(self).__qualname__
+
+    def _hint(self, name: str) -> str:
+        known = [n for n in dir(type(self)) if not n.startswith("_")]
+        return self._hints.get(name.lower()) or nearest(name, known)

@@ -22,6 +22,7 @@ import attrs
 from voxpy.engine import events as session_events
 from voxpy.engine.events import Event, Namespace, event_class
 from voxpy.engine.units import Unit
+from voxpy.errors import HelpsWithNames
 
 if TYPE_CHECKING:
     from voxpy.call import Call
@@ -72,7 +73,7 @@ class _HttpEvent(Event):
 
 
 @attrs.frozen(kw_only=True)
-class MediaSample:
+class MediaSample(HelpsWithNames):
     """One stream's figures. ``audio_level`` in dB; the others as VoxEngine gives them."""
 
     id: str = ""
@@ -83,7 +84,7 @@ class MediaSample:
 
 
 @attrs.frozen(kw_only=True)
-class CallMediaStatistics:
+class CallMediaStatistics(HelpsWithNames):
     """Both directions of a call; ``in_`` is VoxEngine's ``in``, which Python keeps for itself."""
 
     in_: Sequence[MediaSample] = ()

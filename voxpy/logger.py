@@ -9,11 +9,12 @@ import attrs
 from voxpy.engine.context import current
 from voxpy.engine.events import Event
 from voxpy.engine.trace import as_json, event_fields
+from voxpy.errors import HelpsWithNames
 
 __all__ = ["Logger", "LoggerNamespace"]
 
 
-class LoggerNamespace:
+class LoggerNamespace(HelpsWithNames):
     """Made once, as ``Logger``."""
 
     __slots__ = ()  # what a scenario stored here would be seen by every other session
@@ -32,6 +33,9 @@ class LoggerNamespace:
     def hide_tones(self, flag: bool) -> None:
         """Keep the digits of ToneReceived out of trace and log. VoxEngine: Logger.hideTones."""
         current("Logger.hide_tones").trace.hide_tones = bool(flag)
+
+    def _title(self) -> str:
+        return "Logger"
 
 
 def _as_json(message: Any) -> str:

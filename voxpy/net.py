@@ -7,7 +7,7 @@ A request never raises for what happens on the network or at the server: it retu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import httpx
@@ -23,8 +23,8 @@ from voxpy.engine.http import (
     fetch,
 )
 from voxpy.engine.session import Session
-from voxpy.engine.units import describe
-from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName, nearest
+from voxpy.engine.units import describe, fitted
+from voxpy.errors import HelpsWithNames, LimitExceeded, NotSupported, ScenarioError, nearest
 from voxpy.text.product import product
 
 __all__ = ["HttpHeader", "HttpRequestResult", "Net", "NetNamespace"]
@@ -50,7 +50,7 @@ class _Pending:
     )
 
 
-class NetNamespace:
+class NetNamespace(HelpsWithNames):
     """The functions of the Net namespace; made once, as ``Net``."""
 
     HttpRequestResult: TypeAlias = HttpRequestResult
@@ -126,7 +126,7 @@ class NetNamespace:
                 finished.set()
             if session.ended is None:
                 session.post_callback(
-                    f"Net.http_request callback {describe(callback)}", lambda: callback(result)
+                    f"Net.http_request callback {describe(callback)}", fitted(callback, result)
                 )
                 forget()
 
@@ -137,18 +137,16 @@ class NetNamespace:
         else:
             forget = session.add_closer(name, perform)
 
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown functions by itself
+    def _title(self) -> str:
+        return "Net"
 
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            if name in ("send_mail", "send_mail_async"):
-                raise NotSupported(
-                    f"Net.{name}() is part of VoxEngine, but voxpy sends no mail; use the HTTP "
-                    "interface of a mail service"
-                )
-            known = ("http_request", "http_request_async", "send_mail", "send_mail_async")
-            raise UnknownName(f"Net has no {name!r}{nearest(name, known)}")
+    def _hint(self, name: str) -> str:
+        if name in ("send_mail", "send_mail_async"):
+            raise NotSupported(
+                f"Net.{name}() is part of VoxEngine, but voxpy sends no mail; use the HTTP "
+                "interface of a mail service"
+            )
+        return nearest(name, ("http_request", "http_request_async", "send_mail", "send_mail_async"))
 
 
 Net = NetNamespace()

@@ -7,7 +7,7 @@ right in every session at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from voxpy.call import Call
 from voxpy.calls.forwarding import (
@@ -22,8 +22,15 @@ from voxpy.calls.outgoing import AnsweringMachineDetector, place_call, push_time
 from voxpy.engine.context import current
 from voxpy.engine.ending import EndReason
 from voxpy.engine.events import Event
-from voxpy.engine.units import Catalog, Handler, check_handler, check_kind, ways_between
-from voxpy.errors import LimitExceeded, NotSupported, ScenarioError, UnknownName, nearest
+from voxpy.engine.units import (
+    BareHandler,
+    Catalog,
+    Handler,
+    check_handler,
+    check_kind,
+    ways_between,
+)
+from voxpy.errors import HelpsWithNames, LimitExceeded, NotSupported, ScenarioError, nearest
 from voxpy.events import AppEvents, WatchdogEvents
 from voxpy.players.making import PlayerFunctions
 
@@ -49,21 +56,30 @@ NOT_YET = frozenset(
 """Functions of VoxEngine that voxpy does not have yet: named honestly instead of as misspelt."""
 
 
-class VoxEngineNamespace(PlayerFunctions):
+class VoxEngineNamespace(PlayerFunctions, HelpsWithNames):
     """The functions of the VoxEngine namespace that voxpy has; made once, as ``VoxEngine``."""
 
     __slots__ = ()  # what a scenario stored here would be seen by every other session
 
-    def add_event_listener(self, kind: type[E], handler: Handler[E]) -> None:
+    @overload
+    def add_event_listener(self, kind: type[E], handler: Handler[E]) -> None: ...
+
+    @overload
+    def add_event_listener(self, kind: type[Event], handler: BareHandler) -> None: ...
+
+    def add_event_listener(self, kind: type[Any], handler: Callable[..., Any]) -> None:
         """Call ``handler(event)`` for every event of class ``kind`` in this session.
 
-        ``handler`` may be sync or async. Raises ScenarioError if ``kind`` is no event or
+        ``handler`` may be sync or async; one that takes no argument is called without the event.
+        Raises ScenarioError if ``kind`` is no event or
         ``handler`` is not callable. VoxEngine: VoxEngine.addEventListener.
         """
         session = current("VoxEngine.add_event_listener")
         session.listeners.add(check_kind(kind, CATALOG), check_handler(kind, handler))
 
-    def remove_event_listener(self, kind: type[E], handler: Handler[E] | None = None) -> None:
+    def remove_event_listener(
+        self, kind: type[Event], handler: Callable[..., Any] | None = None
+    ) -> None:
         """Remove ``handler``, or without it every handler of ``kind``."""
         current("VoxEngine.remove_event_listener").listeners.remove(
             check_kind(kind, CATALOG), handler
@@ -520,17 +536,16 @@ class VoxEngineNamespace(PlayerFunctions):
             video=video,
         )
 
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown functions by itself
+    def _title(self) -> str:
+        return "VoxEngine"
 
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            if name in NOT_YET:
-                raise NotSupported(
-                    f"VoxEngine.{name}() is part of VoxEngine, but voxpy has no {name} yet"
-                )
-            known = [n for n in dir(type(self)) if not n.startswith("_")]
-            raise UnknownName(f"VoxEngine has no {name!r}{nearest(name, [*known, *NOT_YET])}")
+    def _hint(self, name: str) -> str:
+        if name in NOT_YET:
+            raise NotSupported(
+                f"VoxEngine.{name}() is part of VoxEngine, but voxpy has no {name} yet"
+            )
+        known = [n for n in dir(type(self)) if not n.startswith("_")]
+        return nearest(name, [*known, *NOT_YET])
 
 
 VoxEngine = VoxEngineNamespace()

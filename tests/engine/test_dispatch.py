@@ -168,7 +168,7 @@ def test_rule_7_what_is_not_callable_fails_at_the_subscription() -> None:
     session: Any = None  # a subscription needs none
     unit = Unit(session, "unit-1")
     with pytest.raises(ScenarioError, match="Ping must be a function, not NoneType"):
-        unit.add_event_listener(Ping, None)  # type: ignore[arg-type]
+        unit.add_event_listener(Ping, None)  # type: ignore[call-overload]
     assert unit.listeners.kinds == frozenset()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -111,3 +112,25 @@ def test_contained_splits_a_group() -> None:
     (group,) = reported
     assert isinstance(group, ExceptionGroup)
     assert [str(e) for e in group.exceptions] == ["v"]
+
+
+@pytest.mark.parametrize("awaitable", [lambda: asyncio.sleep(1), lambda: asyncio.sleep(0)])
+def test_asyncio_in_a_scenario_is_told_about_trio(awaitable: Callable[[], object]) -> None:
+    async def handler() -> None:
+        await awaitable()  # type: ignore[misc]
+
+    message = explain(raised(lambda: trio.run(handler))).message
+    assert "voxpy runs on trio, not on asyncio: write trio.sleep(1) for asyncio.sleep(1)" in message
+
+
+def test_what_was_not_awaited_is_told_to_be() -> None:
+    async def create() -> None: ...
+
+    def use() -> None:
+        coroutine = create()
+        try:
+            coroutine.add_event_listener()  # type: ignore[attr-defined]
+        finally:
+            coroutine.close()
+
+    assert "agent = await Inworld.create_realtime_api_client" in explain(raised(use)).message

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.engine.events import Event, Namespace, event_class
-from voxpy.engine.units import ListenerTable, MediaUnit, Unit, Waiter, describe
+from voxpy.engine.units import (
+    ListenerTable,
+    MediaUnit,
+    Unit,
+    Waiter,
+    describe,
+    fitted,
+    media_ports,
+)
 from voxpy.errors import ScenarioError, UnknownName
 
 
@@ -185,3 +193,60 @@ def test_a_unit_that_only_hears_says_so() -> None:
     ear: Any = MediaUnit(cast("Any", Recording()), "ear-1")
     with pytest.raises(UnknownName, match="'send_media_to': it only hears; send something to it"):
         ear.send_media_to(ear)
+
+
+class Phone:
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    def hang_up(self) -> None:
+        self.got.append("hung up")
+
+    def ring(self, event: Any) -> None:
+        self.got.append(event)
+
+    def any(self, *events: Any) -> None:
+        self.got.append(events)
+
+    def maybe(self, event: Any = None) -> None:
+        self.got.append(event)
+
+
+def test_a_listener_is_given_what_it_takes() -> None:
+    phone, event = Phone(), Ping()
+    for handler, got in (
+        (phone.hang_up, "hung up"),
+        (phone.ring, event),
+        (phone.any, (event,)),
+        (phone.maybe, event),
+        (lambda: phone.got.append("bare"), "bare"),
+        (lambda e: phone.got.append(e), event),
+        (functools.partial(phone.ring), event),
+        (functools.partial(phone.ring, "bound"), "bound"),
+        (functools.wraps(phone.hang_up)(lambda *a: phone.got.append(a)), (event,)),
+        (phone.got.append, event),
+    ):
+        fitted(handler, event)()
+        assert phone.got[-1] == got
+        make_unit().add_event_listener(Ping, handler)
+
+
+def test_a_listener_that_needs_more_is_refused_at_the_subscription() -> None:
+    def two(event: Any, other: Any) -> None: ...
+    def keyword(event: Any, *, call: Any) -> None: ...
+
+    for handler, missing in ((two, "'other'"), (keyword, "'call'")):
+        with pytest.raises(ScenarioError, match=rf"\.{handler.__name__} .*, needs {missing}: a"):
+            make_unit().add_event_listener(Ping, cast("Any", handler))
+
+
+def test_media_sent_to_what_was_not_awaited_says_await() -> None:
+    async def create_client() -> None: ...
+
+    ear = MediaUnit(cast("Any", Recording()), "ear-1")
+    with pytest.raises(
+        ScenarioError, match=r"create_client\(\.\.\.\) is not a media unit yet.*await"
+    ):
+        media_ports(ear, create_client())
+    with pytest.raises(ScenarioError, match="NoneType is not a media unit; calls, players"):
+        media_ports(None, ear)

@@ -20,6 +20,7 @@ from voxpy.call import Call
 from voxpy.calls.outgoing import place_call
 from voxpy.engine.ending import EndReason
 from voxpy.engine.session import Session
+from voxpy.engine.units import fitted
 from voxpy.errors import ScenarioError
 from voxpy.events import AppEvents, CallEvents
 from voxpy.players.request import read_request
@@ -86,7 +87,8 @@ def _answer_together(call1: Call, call2: Call, on_established: Established | Non
         if told or on_established is None or {call1.state(), call2.state()} != {"CONNECTED"}:
             return None
         told = True
-        return on_established(call1, call2)
+        done: Awaitable[None] | None = fitted(on_established, call1, call2)()
+        return done
 
     def ringing(_event: CallEvents.Ringing) -> None:
         call1.ring()

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import attrs
 
-from voxpy.call import Call, check_headers, make_call
+from voxpy.call import Call, make_call
+from voxpy.calls.arguments import check_headers
 from voxpy.engine.ports import DialKind, Leg, OutgoingCall, RefusedLeg
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError

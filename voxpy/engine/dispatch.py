@@ -16,7 +16,6 @@ import types
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import attrs
@@ -24,7 +23,7 @@ import trio
 
 from voxpy.engine.events import Event
 from voxpy.engine.faults import contained
-from voxpy.engine.units import ListenerTable, describe
+from voxpy.engine.units import ListenerTable, describe, fitted
 from voxpy.errors import LimitExceeded, NoSession
 
 __all__ = ["Dispatcher", "Reports", "until_suspended"]
@@ -132,7 +131,7 @@ class Dispatcher:
             if self._stopped() and not last:
                 return
             what = f"{name} handler {describe(handler)}"
-            await self._call(nursery, partial(handler, event), what, last=last)
+            await self._call(nursery, fitted(handler, event), what, last=last)
 
     async def _call(
         self, nursery: trio.Nursery, call: Callable[[], Any], what: str, *, last: bool = False

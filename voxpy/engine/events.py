@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
 
-from voxpy.errors import UnknownName, nearest
+from voxpy.errors import HelpsWithNames, UnknownName, nearest
 
 __all__ = ["Event", "Namespace", "Started", "Terminated", "Terminating", "event_class"]
 
@@ -28,7 +28,7 @@ def event_class(cls: C) -> C:
 
 
 @event_class
-class Event:
+class Event(HelpsWithNames):
     """Base of all events. ``name`` is VoxEngine's wire string, as written to the trace."""
 
     name: ClassVar[str] = ""

@@ -74,7 +74,29 @@ def _message(error: BaseException) -> str:
         return f"{name}: {error.msg}"
     if isinstance(error, BaseExceptionGroup):
         return f"{name} of {'; '.join(_message(e) for e in error.exceptions)}"
-    return f"{name}: {error}"
+    text = f"{name}: {error}"
+    return text + next((hint for part, hint in _HINTS.items() if part in text), "")
+
+
+_TRIO = (
+    " (voxpy runs on trio, not on asyncio: write trio.sleep(1) for asyncio.sleep(1), "
+    "trio.fail_after(5) for asyncio.wait_for, trio.open_nursery() for create_task and gather)"
+)
+_AWAIT = (
+    " (what was called returns when it is awaited: "
+    "agent = await Inworld.create_realtime_api_client(...))"
+)
+_HINTS = {
+    "RuntimeError: no running event loop": _TRIO,
+    "TypeError: trio got unexpected": _TRIO,
+    "TypeError: trio.run received unrecognized yield message": _TRIO,
+    "RuntimeError: There is no current event loop": _TRIO,
+    "AttributeError: 'coroutine' object has no attribute": _AWAIT,
+    "TypeError: object NoneType can't be used in 'await' expression": (
+        " (what was awaited does its work at once and returns nothing: leave out the await)"
+    ),
+}
+"""What to add to messages of Python and trio whose cause is always the same in a scenario."""
 
 
 def _where(error: BaseException) -> str:

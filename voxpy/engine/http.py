@@ -17,6 +17,7 @@ import httpx
 import trio
 
 from voxpy.engine import clock
+from voxpy.errors import HelpsWithNames
 
 __all__ = [
     "LIMIT_EXCEEDED",
@@ -51,7 +52,7 @@ TOO_LARGE = -9
 
 
 @attrs.frozen(kw_only=True)
-class HttpHeader:
+class HttpHeader(HelpsWithNames):
     """One header of a response."""
 
     key: str
@@ -59,7 +60,7 @@ class HttpHeader:
 
 
 @attrs.frozen(kw_only=True)
-class HttpRequestResult:
+class HttpRequestResult(HelpsWithNames):
     """What came of a request (VoxEngine: Net.HttpRequestResult).
 
     Attributes:

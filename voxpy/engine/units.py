@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import attrs
 
 from voxpy.engine.events import Event
-from voxpy.errors import ScenarioError, UnknownName, nearest
+from voxpy.errors import HelpsWithNames, ScenarioError
 from voxpy.media.unit import MediaPort
 
 if TYPE_CHECKING:
     from voxpy.engine.session import Session
 
 __all__ = [
+    "BareHandler",
     "Catalog",
     "Handler",
     "ListenerTable",
@@ -31,12 +33,15 @@ __all__ = [
     "check_handler",
     "check_kind",
     "describe",
+    "fitted",
     "media_ports",
     "ways_between",
 ]
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[E], Awaitable[None] | None]
+BareHandler = Callable[[], Awaitable[None] | None]
+"""A listener that needs no event: ``VoxEngine.terminate``."""
 Catalog = Mapping[str, type]
 """What scenarios call the namespaces of a unit's events, and the namespaces."""
 
@@ -121,6 +126,27 @@ def check_kind(kind: Any, catalog: Catalog) -> type[Event]:
     return kind
 
 
+def fitted(handler: Callable[..., Any], *given: Any) -> Callable[[], Any]:
+    """Return the call of ``handler`` with as many of these arguments as it takes.
+
+    As in JavaScript, where whoever does not care for the event leaves it out.
+    """
+    plain = getattr(handler, "__func__", handler)
+    code = getattr(plain, "__code__", None)
+    if code is None:  # a class, a partial, something built in: rare, and slower
+        try:
+            parameters = inspect.signature(handler).parameters.values()
+        except (TypeError, ValueError):
+            return partial(handler, *given)
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            return partial(handler, *given)
+        room = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+        return partial(handler, *given[:room])
+    if code.co_flags & inspect.CO_VARARGS:
+        return partial(handler, *given)
+    return partial(handler, *given[: code.co_argcount - (plain is not handler)])
+
+
 def check_handler(kind: type[Event], handler: Any) -> Callable[..., Any]:
     """Return ``handler`` if it can be called; raise ScenarioError at the subscription if not."""
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
@@ -129,6 +155,12 @@ def check_handler(kind: type[Event], handler: Any) -> Callable[..., Any]:
             "calling it would run nothing of it"
         )
     if callable(handler):
+        missing = _missing(fitted(handler, None))
+        if missing:
+            raise ScenarioError(
+                f"the listener for {kind.name}, {describe(handler)}, needs {missing}: a listener "
+                "is given the event and nothing else"
+            )
         return handler  # type: ignore[no-any-return]
     raise ScenarioError(
         f"the listener for {kind.name} must be a function, not {type(handler).__name__} "
@@ -136,15 +168,24 @@ def check_handler(kind: type[Event], handler: Any) -> Callable[..., Any]:
     )
 
 
+def _missing(call: Callable[[], Any]) -> str:
+    """Return the arguments that a call would still lack."""
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
+    return ", ".join(map(repr, needed))
+
+
 # -- units -----------------------------------------------------------------------------------------
 
 
-class Unit:
+class Unit(HelpsWithNames):
     """Base of everything scenarios can listen to: calls, clients, players, recognisers."""
 
     _catalog: ClassVar[Catalog] = {}
-    _hints: ClassVar[Mapping[str, str]] = {}
-    """What to say of names that the spelling alone would lead astray, folded to lower case."""
 
     def __init__(self, session: Session, unit_id: str, *, catalog: Catalog | None = None) -> None:
         self._session = session
@@ -156,14 +197,23 @@ class Unit:
         """Return the id, unique in the session."""
         return self._id
 
-    def add_event_listener(self, kind: type[E], handler: Handler[E]) -> None:
+    @overload
+    def add_event_listener(self, kind: type[E], handler: Handler[E]) -> None: ...
+
+    @overload
+    def add_event_listener(self, kind: type[Event], handler: BareHandler) -> None: ...
+
+    def add_event_listener(self, kind: type[Any], handler: Callable[..., Any]) -> None:
         """Call ``handler(event)`` for every event of class ``kind``; sync or async.
 
-        Raises ScenarioError if ``kind`` is no event of this unit or ``handler`` is not callable.
+        A handler that takes no argument is called without the event. Raises ScenarioError if
+        ``kind`` is no event of this unit or ``handler`` cannot be called so.
         """
         self.listeners.add(check_kind(kind, self._events), check_handler(kind, handler))
 
-    def remove_event_listener(self, kind: type[E], handler: Handler[E] | None = None) -> None:
+    def remove_event_listener(
+        self, kind: type[Event], handler: Callable[..., Any] | None = None
+    ) -> None:
         """Remove ``handler``, or without it every handler of ``kind``."""
         self.listeners.remove(check_kind(kind, self._events), handler)
 
@@ -177,15 +227,6 @@ class Unit:
 
     def _post(self, event: Event) -> None:
         self._session.post(self.listeners, event)
-
-    if not TYPE_CHECKING:  # a type checker must keep rejecting unknown members by itself
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            known = [n for n in dir(type(self)) if not n.startswith("_")]
-            hint = self._hints.get(name.lower()) or nearest(name, known)
-            raise UnknownName(f"{type(self).__name__} has no {name!r}{hint}")
 
 
 class MediaUnit(Unit):

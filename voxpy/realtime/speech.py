@@ -22,7 +22,7 @@ import orjson
 
 from voxpy.engine.context import current
 from voxpy.engine.session import Session
-from voxpy.engine.units import MediaSource, describe
+from voxpy.engine.units import MediaSource, describe, fitted
 from voxpy.errors import ConnectFailed, RemoteProtocolError, ScenarioError, UnknownName, nearest
 from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
@@ -328,7 +328,7 @@ class SpeechClient(MediaSource, Generic[W]):
             event = CloseEvent(
                 code=code, reason=reason, was_clean=was_clean, web_socket_id=self.web_socket_id()
             )
-            self._session.post_callback("on_web_socket_close", lambda: handler(event))
+            self._session.post_callback("on_web_socket_close", fitted(handler, event))
         if self._tools is not None:
             self._tools.cancel()
         self._frames.finish(self._counted)

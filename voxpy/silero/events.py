@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from voxpy.engine.events import Event, Namespace, event_class
+from voxpy.errors import HelpsWithNames
 
 if TYPE_CHECKING:
     from voxpy.silero.vad import VAD
@@ -15,7 +16,7 @@ __all__ = ["VADData", "VADEvent", "VADEvents"]
 
 
 @attrs.frozen(kw_only=True)
-class VADData:
+class VADData(HelpsWithNames):
     """VoxEngine's envelope: the name of the event and its content."""
 
     custom_event: str = ""
