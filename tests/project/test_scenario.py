@@ -176,4 +176,4 @@ def test_a_file_that_is_no_scenario_is_not_even_compiled(tmp_path: Path) -> None
     path = tmp_path / "big.py"
     path.write_text("x = [\n" + "  1,\n" * 1_000_000 + "]\n")
     (problem,) = read_scenario(path).problems
-    assert problem.message == "is 5.0 MB long; a scenario has at most 0.5"
+    assert problem.message == "has 5000008 bytes; a scenario has at most 250000"

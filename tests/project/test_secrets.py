@@ -84,7 +84,7 @@ def test_a_malformed_line_is_named_without_showing_it(
 
 
 def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read: it is no file"):
         Secrets(tmp_path, environ={})
 
 
@@ -101,8 +101,28 @@ def test_a_file_that_appears_or_goes_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "secrets.env"
     path.write_text("A=1\n")
     assert secrets.get("A") == "1"
+    path.write_text("A=22\n")
+    assert secrets.get("A") == "22"
+
+
+@pytest.mark.parametrize("after", [None, "", "A=\nB=2\n", "B=2\n"])
+def test_a_value_that_is_gone_counts_until_the_next_start(
+    tmp_path: Path, after: str | None
+) -> None:
+    secrets = secrets_with(tmp_path, "A=open-sesame\nB=2\n")
+    path = tmp_path / "secrets.env"
+    if after is None:
+        path.unlink()
+    else:
+        rewrite(path, after)
+    assert secrets.get("A") == "open-sesame"
+    told = {str(problem).partition("warning: ")[2] for problem in secrets.warnings}
+    assert "A has no value any more: its last one counts until the next start" in told
+    rewrite(path, "A=new-sesame\nB=2\n")
+    assert secrets.get("A") == "new-sesame"
+    assert secrets.warnings == ()
     path.unlink()
-    assert secrets.get("A") is None
+    assert secrets_with(tmp_path, after).get("A") is None, "a new start begins with what is there"
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def command(**options: Any) -> None:
         raise SystemExit(EXIT_WRONG_INPUT)
     secrets = project.secrets
     log: Trace = host_log(sys.stdout, secrets.values, as_lines_of_json=options["json_logs"])
-    files = ProjectFiles(project, log=log)
+    files = ProjectFiles(project, log=log, told=loaded.problems)
     tls = tls_context(options["tls_cert"], options["tls_key"])
     if options["as_worker"] is not None:
         from voxpy.host.workers import Handover

@@ -18,7 +18,7 @@ __all__ = ["Fault", "contained", "explain", "is_machinery"]
 
 
 def _folder(file: str) -> str:
-    return str(Path(file).resolve().parent) + os.sep
+    return os.path.dirname(os.path.realpath(file)) + os.sep
 
 
 _OURS = str(Path(__file__).resolve().parents[1]) + os.sep

@@ -17,6 +17,7 @@ session still says BYE.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -57,6 +58,12 @@ E = TypeVar("E", bound=Event)
 
 VIRTUAL_SLOW_S = 0.5
 """A real duration among virtual ones: so high that two runs of a sound scenario never differ."""
+
+
+def _folders(program: Program) -> tuple[Path, ...]:
+    # realpath, because resolve() raises for a link that has come to lead to itself
+    paths = (Path(os.path.realpath(file.path)) for file in program.files)
+    return tuple(dict.fromkeys(path.parent for path in paths))
 
 
 def _silent_trace() -> Trace:
@@ -265,7 +272,7 @@ class Session:
         Cancelled propagates afterwards.
         """
         program = self.context.program
-        self.folders = tuple(dict.fromkeys(file.path.resolve().parent for file in program.files))
+        self.folders = _folders(program)
         try:
             async with trio.open_nursery() as outside:
                 outside.start_soon(self._obey_cancellation)

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from voxpy.engine.clock import off_loop
+from voxpy.engine.faults import contained, explain
 from voxpy.engine.loader import Program
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConfigError
@@ -126,11 +127,12 @@ State = Mapping[Path, tuple[int, int, int]]
 class ProjectFiles:
     """The newest good state of the files, and a task that watches them.
 
-    ``reloaded`` is told whether each new state was good.
+    ``reloaded`` is told whether each new state was good; ``told`` are problems that the log has.
     """
 
-    def __init__(self, project: Project, *, log: Trace) -> None:
+    def __init__(self, project: Project, *, log: Trace, told: Iterable[Problem] = ()) -> None:
         self.project = project
+        self._told = set(told)
         self.reloaded: Callable[[bool], None] = lambda good: None
         self._log = log
         self._seen = self._state()
@@ -147,18 +149,25 @@ class ProjectFiles:
         if now == self._seen:
             return
         self._seen = now
-        loaded = await off_loop(load_project, self.project.path, self.project.secrets)
+        loaded = Loaded(problems=(), project=None)
+        with contained(self._unread):  # whatever a file may be, the host goes on as before
+            loaded = await off_loop(load_project, self.project.path, self.project.secrets)
         if loaded.project is None:
             self._log.warning("the files have errors; new calls go on as before")
-            for problem in loaded.problems:
-                self._log.write(problem.level, str(problem))
         else:
             before, self.project = self.project, loaded.project
             self._seen = self._state()
             self._log.step("reloaded", file=str(self.project.path))
             if before.routing.channels != self.project.routing.channels:
                 self._log.warning("channels have changed: that takes effect at the next start")
+        for problem in loaded.problems:
+            if problem.level == "error" or problem not in self._told:  # a warning once is enough
+                self._log.write(problem.level, str(problem))
+        self._told |= set(loaded.problems)
         self.reloaded(loaded.project is not None)
+
+    def _unread(self, error: BaseException) -> None:
+        self._log.write("error", "the files cannot be read", error=explain(error).message)
 
     def _state(self) -> State:
         project = self.project

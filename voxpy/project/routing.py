@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,8 @@ __all__ = [
 
 TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users")
 MOST_KEEP_DAYS = 36500
+MOST_BYTES = 1_000_000
+"""Twenty thousand rules; YAML of more takes minutes to read."""
 T = TypeVar("T")
 _ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "continue": "continue"}
 
@@ -151,6 +154,12 @@ def read_routing(path: Path) -> Routing:
 def read_document(path: Path) -> Document:
     """Read a routing file as YAML. Raises ConfigError if it is absent, unreadable or no YAML."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
+            raise ConfigError("cannot be read: it is no file", file=str(path))
+        if status.st_size > MOST_BYTES:
+            told = f"has {status.st_size} bytes; a routing file has at most {MOST_BYTES}"
+            raise ConfigError(told, file=str(path))
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         missing = "there is no such file; --routing names another"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -72,6 +73,10 @@ class Secrets:
     A name with a non-empty value in the file wins, else the environment's counts. The file is read
     again when it changes on disk: rotating a key needs no restart. A file that does not exist is an
     empty one.
+
+    What was there once stays: a name that is emptied, or gone with its file, keeps its last value
+    until the next start, and ``warnings`` says so. An editor that truncates the file before it
+    writes it, or a mistake, would otherwise open what the secret has closed.
     """
 
     def __init__(self, path: Path, *, environ: Mapping[str, str] = os.environ) -> None:
@@ -81,6 +86,7 @@ class Secrets:
         self._asked: dict[str, str] = {}
         self._seen: dict[str, None] = {}
         self._file = SecretsFile()
+        self._kept: dict[str, str] = {}
         self._signature: Signature | None = None
         self.problem: ConfigError | None = None
         self._refresh()
@@ -95,7 +101,7 @@ class Secrets:
     def get(self, name: str) -> str | None:
         """Return a secret, or None where VoxEngine has undefined: absent, empty, or no name."""
         self._refresh()
-        value = self._file.values.get(name)
+        value = self._file.values.get(name) or self._kept.get(name)
         if not value and name:
             value = self._environ.get(name)
             if value:
@@ -107,7 +113,7 @@ class Secrets:
         """Return the names with a value in the file, and those found in the environment so far."""
         self._refresh()
         in_file = {name for name, value in self._file.values.items() if value}
-        return tuple(sorted(in_file | self._asked.keys()))
+        return tuple(sorted(in_file | self._kept.keys() | self._asked.keys()))
 
     def values(self) -> tuple[str, ...]:
         """Return what must be masked: values of the file and those the environment gave.
@@ -122,7 +128,17 @@ class Secrets:
     def warnings(self) -> tuple[Problem, ...]:
         """What is odd about the file without being wrong."""
         self._refresh()
-        return self._file.warnings
+        file = str(self._path)
+        kept = (
+            Problem(
+                file,
+                self._file.lines.get(name),
+                "warning",
+                f"{name} has no value any more: its last one counts until the next start",
+            )
+            for name in self._kept
+        )
+        return (*self._file.warnings, *kept)
 
     def missing(self, name: str) -> str:
         """Return the sentence that says where to add a secret: the file and the line."""
@@ -163,9 +179,12 @@ class Secrets:
             if signature == self._signature:
                 return
             self._signature = signature
-            self._file = parse_secrets(_read(self._path), file=str(self._path))
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
+                raise ConfigError("cannot be read: it is no file", file=str(self._path))
+            self._take(parse_secrets(_read(self._path), file=str(self._path)))
         except FileNotFoundError:
-            self._file, self._signature = SecretsFile(), None
+            self._take(SecretsFile())
+            self._signature = None
         except OSError as exc:
             reason = exc.strerror or str(exc)
             self.problem = ConfigError(f"cannot be read: {reason}", file=str(self._path))
@@ -175,6 +194,11 @@ class Secrets:
             return
         self.problem = None
         self._remember(*self._file.values.values())
+
+    def _take(self, file: SecretsFile) -> None:
+        before = {**self._kept, **self._file.values}
+        self._kept = {n: v for n, v in before.items() if v and not file.values.get(n)}
+        self._file = file
 
 
 def _read(path: Path) -> str:

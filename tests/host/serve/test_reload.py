@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
 from tests.host.serve.conftest import ECHO, ROUTING, Hosting
+from voxpy.errors import HandshakeRefused
 
 REJECTS = """
 from voxpy import AppEvents, VoxEngine
@@ -74,6 +81,73 @@ def alerting(event):
         text = running.output.getvalue()
     assert "open-sesame-now" not in text
     assert "***" in text
+
+
+def _half_written(folder: Path) -> None:
+    (folder / "routing.yaml").write_text(ROUTING[: len(ROUTING) // 2])
+
+
+def _loop_of_links(folder: Path) -> None:
+    (folder / "echo.py").unlink()
+    (folder / "echo.py").symlink_to(folder / "echo.py")
+
+
+def _pipe(folder: Path) -> None:
+    (folder / "routing.yaml").unlink()
+    os.mkfifo(folder / "routing.yaml")
+
+
+def _folder(folder: Path) -> None:
+    (folder / "echo.py").unlink()
+    (folder / "echo.py").mkdir()
+
+
+STATES: dict[str, Callable[[Path], object]] = {
+    "half a routing file": _half_written,
+    "an empty routing file": lambda f: (f / "routing.yaml").write_text(""),
+    "no routing file": lambda f: (f / "routing.yaml").unlink(),
+    "a pipe": _pipe,
+    "bytes": lambda f: (f / "routing.yaml").write_bytes(bytes(range(256))),
+    "brackets": lambda f: (f / "routing.yaml").write_text("[" * 100_000),
+    "an empty scenario": lambda f: (f / "echo.py").write_text(""),
+    "a scenario of brackets": lambda f: (f / "echo.py").write_text("(" * 100_000),
+    "a scenario of dots": lambda f: (f / "echo.py").write_text("a" + ".b" * 30_000),
+    "a scenario of 5 MB": lambda f: (f / "echo.py").write_text("x = 1\n" * 900_000),
+    "a link to itself": _loop_of_links,
+    "a folder for a scenario": _folder,
+    "nonsense for secrets": lambda f: (f / "secrets.env").write_text("half a li"),
+    "a folder for secrets": lambda f: (f / "secrets.env").mkdir(),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_any_state_of_any_file_changes_nothing_but_the_log(
+    hosting: Hosting, autojump_clock: object, state: str
+) -> None:
+    async with hosting() as running:
+        STATES[state](running.folder)
+        await running.until(lambda: [e for e in running.log if e["level"] == "error"])
+        phone = await running.phone()
+        await running.until(lambda: phone.received)
+        assert running.logged("the files have errors; new calls go on as before")
+
+
+@pytest.mark.parametrize("after", [None, "", "MEDIA_TOKEN=\n"])
+async def test_what_was_checked_at_the_start_stays_checked(
+    hosting: Hosting, autojump_clock: object, tmp_path: Path, after: str | None
+) -> None:
+    secrets = tmp_path / "secrets.env"
+    secrets.write_text("MEDIA_TOKEN=open-sesame\n")
+    async with hosting() as running:
+        if after is None:
+            secrets.unlink()
+        else:
+            secrets.write_text(after)
+        await running.until(lambda: running.logged("reloaded"))
+        with pytest.raises(HandshakeRefused, match="403"):
+            await running.phone("/media/jambonz")
+        (told,) = [e["event"] for e in running.log if "has no value any more" in e["event"]]
+        assert "MEDIA_TOKEN" in told
 
 
 async def test_channels_take_effect_at_the_next_start(
