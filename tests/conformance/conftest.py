@@ -109,7 +109,7 @@ class AgentThread:
                 self._listening.set()
 
 
-@pytest.fixture(scope="module", params=LIKE)
+@pytest.fixture(scope="module", params=["inworld", "openai"])
 def agent(request: pytest.FixtureRequest) -> Iterator[Agent]:
     """One that is like Inworld, one that is like OpenAI."""
     yield from _serving(request.param)
@@ -118,6 +118,11 @@ def agent(request: pytest.FixtureRequest) -> Iterator[Agent]:
 @pytest.fixture(scope="module")
 def openai_agent() -> Iterator[Agent]:
     yield from _serving("openai")
+
+
+@pytest.fixture(scope="module")
+def beta_agent() -> Iterator[Agent]:
+    yield from _serving("openai-beta")
 
 
 @pytest.fixture(scope="module")

@@ -259,3 +259,100 @@ def test_a_response_beside_the_conversation(agent: Agent) -> None:
         assert of(events, "response.output_text.done")[0].text == "You said Good morning"
 
     asyncio.run(main())
+
+
+def test_azures_client(openai_agent: Agent) -> None:
+    """Its address names a deployment, its key stands in a header of its own."""
+
+    async def main() -> None:
+        async with (
+            openai.AsyncAzureOpenAI(
+                api_key="any",
+                api_version="2025-08-28",
+                base_url=f"http://127.0.0.1:{openai_agent.port}/openai",
+                websocket_base_url=f"ws://127.0.0.1:{openai_agent.port}/openai",
+            ) as client,
+            client.realtime.connect(model="mine") as connection,
+        ):
+            talk = Talk(connection, openai_agent)
+            (created,) = of(await talk.until("session.created"), "session.created")
+            assert created.session.model == "mine"
+            await talk.write("Good morning")
+            await connection.response.create()
+            assert words(await talk.until("response.done")) == "You said Good morning"
+
+    asyncio.run(main())
+
+
+class BetaTalk(Talk):
+    """A connection of the beta client, whose events have other names."""
+
+    async def turn(self) -> str:
+        """Return the words of the answer that ends next."""
+        events: list[Any] = []
+        while not events or events[-1].type != "response.done":
+            events.append(await asyncio.wait_for(self.connection.recv(), PATIENCE_S))
+            assert events[-1].type != "error", events[-1]
+        self.received += events
+        return "".join(e.delta for e in events if e.type == "response.audio_transcript.delta")
+
+    async def until(self, kind: str) -> list[Any]:
+        while not self.received or self.received[-1].type != kind:
+            self.received.append(await asyncio.wait_for(self.connection.recv(), PATIENCE_S))
+        return self.received
+
+
+@asynccontextmanager
+async def beta_talk(agent: Agent, **session: Any) -> AsyncIterator[BetaTalk]:
+    url = f"ws://127.0.0.1:{agent.port}/v1"
+    async with openai.AsyncOpenAI(api_key="any", websocket_base_url=url) as client:
+        async with client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection:
+            talk = BetaTalk(connection, agent)
+            await talk.until("session.created")
+            base = {
+                "voice": "alloy",
+                "input_audio_format": "pcm16",
+                "modalities": ["audio", "text"],
+            }
+            await connection.session.update(session=base | session)
+            await talk.until("session.updated")
+            yield talk
+
+
+@pytest.mark.parametrize("turn", ["text", "audio", "push_to_talk", "tool", "barge_in"])
+def test_the_beta_client(beta_agent: Agent, turn: str) -> None:
+    async def main() -> None:
+        session: dict[str, Any] = {"tools": [WEATHER]}
+        if turn == "push_to_talk":
+            session["turn_detection"] = None
+        async with beta_talk(beta_agent, **session) as client:
+            if turn == "text":
+                await client.write("Good morning")
+                await client.connection.response.create()
+                assert await client.turn() == "You said Good morning"
+            elif turn == "audio":
+                await client.say(beta_agent.spoken("hello my good friend"))
+                assert await client.turn() == "You said hello my good friend"
+            elif turn == "push_to_talk":
+                await client.say(beta_agent.spoken("good evening", silence_s=0.2))
+                await client.connection.input_audio_buffer.commit()
+                await client.connection.response.create()
+                assert await client.turn() == "You said good evening"
+            elif turn == "tool":
+                await client.write("weather please")
+                await client.connection.response.create()
+                await client.turn()
+                (call,) = client.received[-1].response.output
+                output = {"type": "function_call_output", "call_id": call.call_id}
+                output["output"] = '{"degrees": 7}'
+                await client.connection.conversation.item.create(item=output)
+                await client.connection.response.create()
+                assert await client.turn() == "It is 7 degrees"
+            else:
+                await client.write("Tell me a story")
+                await client.connection.response.create()
+                await client.turn()
+                await client.say(beta_agent.spoken("stop it now please"))
+                assert await client.turn() == "You said stop it now please"
+
+    asyncio.run(main())

@@ -38,7 +38,7 @@ class _Agent(click.Command):
 @click.option("--topics", type=click.Path(path_type=Path), help="What the agent knows (YAML).")
 @click.option(
     "--like",
-    type=click.Choice(["inworld", "openai"]),
+    type=click.Choice(["inworld", "openai", "openai-beta"]),
     default="inworld",
     show_default=True,
     help="Whose service to be like: addresses, keys, defaults and oddities; --quirk goes on top.",
@@ -112,7 +112,7 @@ def _told(options: dict[str, Any], port: int) -> list[str]:
     """Return what to say at the start: where it is, and where its answers come from."""
     secure = "s" if options["tls_cert"] else ""
     address = f"{options['host']}:{port}"
-    if options["like"] == "openai":
+    if options["like"] != "inworld":
         lines = [
             f"listening on ws{secure}://{address}/v1/realtime?model=<any>",
             f"try:  OPENAI_BASE_URL=http{secure}://{address}/v1 with any OpenAI SDK and any key",

@@ -424,3 +424,30 @@ def test_a_session_like_openais() -> None:
     assert not any("Transcription" in kind for kind in kinds)
     assert "ResponseOutputTextDelta" not in kinds
     assert orjson.dumps(dict(session))
+
+
+def test_fields_of_the_beta() -> None:
+    talk = Talk(LIKE["openai-beta"])
+    session = {
+        "modalities": ["text"],
+        "voice": "alloy",
+        "input_audio_format": "g711_ulaw",
+        "turn_detection": None,
+        "input_audio_transcription": {"model": "whisper-1"},
+        "max_response_output_tokens": 100,
+        "audio": {"output": {"speed": 1.2}},
+    }
+    talk.send("session.update", session=session)
+    held = talk.server.session
+    assert not any(isinstance(effect, fx.Ignored) for effect in talk.asked)
+    assert (held["output_modalities"], held["max_output_tokens"]) == (["text"], 100)
+    assert held["audio"]["output"] | {"format": None} == {
+        "voice": "alloy",
+        "speed": 1.2,
+        "format": None,
+    }
+    assert held["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+    assert held["audio"]["input"]["turn_detection"] is None
+    talk.send("response.create", response={"modalities": ["audio", "text"], "voice": "echo"})
+    overrides = talk.last(fx.Respond).overrides
+    assert overrides == {"output_modalities": ["audio", "text"], "voice": "echo"}

@@ -34,6 +34,7 @@ __all__ = [
     "STT_MODELS",
     "InvalidValue",
     "default_session",
+    "from_beta",
     "ignored",
     "laid_over",
     "merge",
@@ -131,6 +132,37 @@ def merge(
         place = "session.audio.input.transcription.model"
         one_of(*stt_models)(None, transcription["model"], place)
     return merged
+
+
+_BETA_FIELDS = {
+    "modalities": "output_modalities",
+    "max_response_output_tokens": "max_output_tokens",
+    "voice": "audio.output.voice",
+    "speed": "audio.output.speed",
+    "output_audio_format": "audio.output.format",
+    "input_audio_format": "audio.input.format",
+    "input_audio_transcription": "audio.input.transcription",
+    "input_audio_noise_reduction": "audio.input.noise_reduction",
+    "turn_detection": "audio.input.turn_detection",
+}
+"""Where the fields of OpenAI's beta sessions stand today."""
+
+
+def from_beta(fields: Mapping[str, Any], *, response: bool = False) -> dict[str, Any]:
+    """Return a session or, with ``response``, a response's overrides in today's shape.
+
+    What is in it already stays. The voice of one response is flat in both.
+    """
+    moved: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in _BETA_FIELDS and not (response and name == "voice"):
+            *outer, last = _BETA_FIELDS[name].split(".")
+            place = moved
+            for step in outer:
+                place = place.setdefault(step, {})
+            place[last] = value
+    rest = {n: v for n, v in fields.items() if n not in _BETA_FIELDS or (response and n == "voice")}
+    return laid_over(moved, rest)
 
 
 _READ_ONLY = {"id", "object", "expires_at", "client_secret"}

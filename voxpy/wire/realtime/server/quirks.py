@@ -117,6 +117,10 @@ class Quirks:
         True, "item lengths of 8 kHz mu-law are bytes/24 ms: truncate takes a third of the real ms"
     )
     legacy_names: bool = switch(False, "events of the beta spelling (response.audio.delta ...)")
+    beta_fields: bool = switch(
+        False,
+        "session and response take OpenAI's beta fields (voice, modalities, turn_detection ...)",
+    )
     end_padding: bool = switch(True, "half a millisecond of silence ends the audio of a response")
     ping_interval_s: float | None = switch(
         None, "send a ping event this often (Inworld does; its period is not known)"
@@ -152,22 +156,24 @@ class Quirks:
     )
 
 
+_OPENAI = Quirks(
+    null_call_previous_id=False,
+    call_done_name=True,
+    transcript_deltas="additive",
+    mulaw_thirds=False,
+    end_padding=False,
+    auto_tool_response=False,
+    openai_handshake=True,
+    openai_session=True,
+    openai_stt_models=True,
+    manual_vad_events=False,
+    turn_suggestions=False,
+    buffer_response_id=True,
+    conversation_created=True,
+)
 LIKE: Mapping[str, Quirks] = {
     "inworld": Quirks(),
-    "openai": Quirks(
-        null_call_previous_id=False,
-        call_done_name=True,
-        transcript_deltas="additive",
-        mulaw_thirds=False,
-        end_padding=False,
-        auto_tool_response=False,
-        openai_handshake=True,
-        openai_session=True,
-        openai_stt_models=True,
-        manual_vad_events=False,
-        turn_suggestions=False,
-        buffer_response_id=True,
-        conversation_created=True,
-    ),
+    "openai": _OPENAI,
+    "openai-beta": attrs.evolve(_OPENAI, legacy_names=True, beta_fields=True),
 }
 """Whole services: what ``voxpy agent --like`` sets at once."""

@@ -17,6 +17,7 @@ from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
 from voxpy.wire.realtime.events.session import (
     OPENAI_STT_MODELS,
     STT_MODELS,
+    from_beta,
     ignored,
     merge,
     response_overrides,
@@ -55,8 +56,9 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 
 def _session_update(state: ServerState, event: ce.SessionUpdate, _now: float) -> None:
     stt_models = (*STT_MODELS, *OPENAI_STT_MODELS) if state.quirks.openai_stt_models else STT_MODELS
-    state.session = merge(state.session, event.session, stt_models=stt_models)
-    _tell_ignored(state, event, ignored(event.session, state.session, "session"))
+    update = from_beta(event.session) if state.quirks.beta_fields else event.session
+    state.session = merge(state.session, update, stt_models=stt_models)
+    _tell_ignored(state, event, ignored(update, state.session, "session"))
     state.outbox.emit(se.SessionUpdated(session=state.session))
     state.effects.append(SessionChanged(state.session))
 
@@ -218,6 +220,8 @@ def _retrieve(state: ServerState, event: ce.ConversationItemRetrieve, _now: floa
 
 def _respond(state: ServerState, event: ce.ResponseCreate, _now: float) -> None:
     asked = event.response or {}
+    if state.quirks.beta_fields:
+        asked = from_beta(asked, response=True)
     overrides = response_overrides(asked)
     if overrides.get("conversation") == "none":
         if len(state.asides) >= MOST_ASIDES:
