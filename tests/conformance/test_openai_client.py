@@ -305,18 +305,16 @@ class BetaTalk(Talk):
 @asynccontextmanager
 async def beta_talk(agent: Agent, **session: Any) -> AsyncIterator[BetaTalk]:
     url = f"ws://127.0.0.1:{agent.port}/v1"
-    async with openai.AsyncOpenAI(api_key="any", websocket_base_url=url) as client:
-        async with client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection:
-            talk = BetaTalk(connection, agent)
-            await talk.until("session.created")
-            base = {
-                "voice": "alloy",
-                "input_audio_format": "pcm16",
-                "modalities": ["audio", "text"],
-            }
-            await connection.session.update(session=base | session)
-            await talk.until("session.updated")
-            yield talk
+    async with (
+        openai.AsyncOpenAI(api_key="any", websocket_base_url=url) as client,
+        client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection,
+    ):
+        talk = BetaTalk(connection, agent)
+        await talk.until("session.created")
+        base = {"voice": "alloy", "input_audio_format": "pcm16", "modalities": ["audio", "text"]}
+        await connection.session.update(session=base | session)
+        await talk.until("session.updated")
+        yield talk
 
 
 @pytest.mark.parametrize("turn", ["text", "audio", "push_to_talk", "tool", "barge_in"])
