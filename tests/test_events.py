@@ -102,6 +102,7 @@ WATCHDOG_EVENTS = {
     "NoInboundMedia": ("Watchdog.NoInboundMedia", "call silent_for_s"),
     "DeadAir": ("Watchdog.DeadAir", "silent_for_s"),
     "CallTooLong": ("Watchdog.CallTooLong", "call duration_s"),
+    "AgentSilent": ("Watchdog.AgentSilent", "client silent_for_s reason"),
 }
 TABLES = {AppEvents: APP_EVENTS, CallEvents: CALL_EVENTS, WatchdogEvents: WATCHDOG_EVENTS}
 ALL_EVENTS: list[tuple[type[Event], str, str]] = [

@@ -484,3 +484,17 @@ class WatchdogEvents(metaclass=Namespace):
 
         name: ClassVar[str] = "Watchdog.CallTooLong"
         duration_s: float
+
+    @event_class
+    class AgentSilent(Event):
+        """An agent owes something and has not made a sound for ``silent_for_s`` seconds.
+
+        ``client`` is its client, ``reason`` what is missing. Close the client and let the caller
+        hear something else, or move the call on; else the session ends. The caller's own voice
+        does not count.
+        """
+
+        name: ClassVar[str] = "Watchdog.AgentSilent"
+        client: Unit
+        silent_for_s: float
+        reason: str

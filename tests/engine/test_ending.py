@@ -6,7 +6,7 @@ import pytest
 
 from voxpy.engine.ending import End, EndReason
 
-ERRORS = {"HANDLER_ERROR", "LOAD_ERROR", "LIMIT", "INTERNAL_ERROR"}
+ERRORS = {"HANDLER_ERROR", "LOAD_ERROR", "LIMIT", "AGENT_FAILED", "INTERNAL_ERROR"}
 
 
 @pytest.mark.parametrize("reason", list(EndReason))

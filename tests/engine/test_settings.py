@@ -32,7 +32,7 @@ def test_the_defaults_are_voxengines_where_it_has_the_bound() -> None:
         uplink_batch_ms=40,
     )
     assert Watchdogs() == Watchdogs(
-        no_inbound_media_s=30, dead_air_s=120, longest_call_s=7200, grace_s=5
+        no_inbound_media_s=30, dead_air_s=120, longest_call_s=7200, agent_silent_s=20, grace_s=5
     )
     assert Settings().on_handler_error == "terminate"
 
@@ -63,6 +63,7 @@ def test_what_would_let_memory_grow_without_end_cannot_be_off() -> None:
         "no_inbound_media_s",
         "dead_air_s",
         "longest_call_s",
+        "agent_silent_s",
     }
 
 

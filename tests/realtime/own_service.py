@@ -42,6 +42,7 @@ class OwnWire:
         self.playback = Playback()
         self.input_format = self.output_format = pcm16(16000)
         self.idle = True
+        self.owes = ""
         self._rate = AudioRate("pcm16", 16000)
         self._turn = 1
         self._calls: set[str] = set()

@@ -32,6 +32,7 @@ class EndReason(enum.Enum):
     LIMIT = "limit exceeded"
     NO_CALLS = "no calls"
     WATCHDOG = "watchdog"
+    AGENT_FAILED = "agent failed"
     HOST_SHUTDOWN = "host shutdown"
     INTERNAL_ERROR = "internal error"
 
@@ -42,12 +43,18 @@ class EndReason(enum.Enum):
 
     @property
     def is_error(self) -> bool:
-        """Whether the scenario or voxpy failed, rather than the call being over."""
+        """Whether the scenario, its agent or voxpy failed, rather than the call being over."""
         return self in _ERRORS
 
 
 _ERRORS = frozenset(
-    {EndReason.HANDLER_ERROR, EndReason.LOAD_ERROR, EndReason.LIMIT, EndReason.INTERNAL_ERROR}
+    {
+        EndReason.HANDLER_ERROR,
+        EndReason.LOAD_ERROR,
+        EndReason.LIMIT,
+        EndReason.AGENT_FAILED,
+        EndReason.INTERNAL_ERROR,
+    }
 )
 _FINISH_REASONS = {
     EndReason.TERMINATED: "Normal termination",
@@ -56,6 +63,7 @@ _FINISH_REASONS = {
     EndReason.LIMIT: "Session error",
     EndReason.NO_CALLS: "Timeout",
     EndReason.WATCHDOG: "Timeout",
+    EndReason.AGENT_FAILED: "Session error",
     EndReason.HOST_SHUTDOWN: "Terminated administratively",
     EndReason.INTERNAL_ERROR: "Internal error",
 }
@@ -118,6 +126,7 @@ class Troubles:
     def __init__(self, *, trace: Trace, end: _End, on_handler_error: OnHandlerError) -> None:
         self.errors: list[BaseException] = []
         self.loaded = False
+        self._failed_agents: dict[str, str] = {}
         self._trace = trace
         self._end = end
         self._on_handler_error = on_handler_error
@@ -139,6 +148,24 @@ class Troubles:
         elif self._on_handler_error == "terminate":
             detail = f"{message}{where}, in {what}"
             self._end(EndReason.HANDLER_ERROR, detail, frames=fault.frames)
+
+    def agent_failed(self, unit: str, message: str) -> None:
+        """Tell of a speech service that does not do its part; the session goes on."""
+        if self._failed_agents.get(unit) == message:
+            self._trace.step("agent failed again", unit=unit)
+        else:
+            self._failed_agents[unit] = message
+            self._trace.write("error", "agent failed", unit=unit, message=message)
+
+    def agent_works(self) -> None:
+        """Take back what ``agent_failed`` told: the call has an agent, be it another one."""
+        self._failed_agents.clear()
+
+    def cause(self, reason: EndReason, detail: str) -> tuple[EndReason, str]:
+        """Return why the session ends. A call that ends with its agent failed was no normal one."""
+        if reason is EndReason.TERMINATED and self._failed_agents:
+            return EndReason.AGENT_FAILED, "; ".join(self._failed_agents.values())
+        return reason, detail
 
     def handler_slow(self, what: str, took_s: float) -> None:
         """Name a handler that blocks the loop."""

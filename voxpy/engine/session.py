@@ -124,13 +124,13 @@ class Session:
         """Work that the host awaits when the session is over, before it closes the trace."""
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
         limits = context.settings.limits
-        self._troubles = Troubles(
+        self.troubles = Troubles(
             trace=self.trace,
             end=self.end,
             on_handler_error=context.settings.on_handler_error,
         )
-        self.errors = self._troubles.errors
-        self._closers = Closers(self.trace, self._troubles.internal)
+        self.errors = self.troubles.errors
+        self._closers = Closers(self.trace, self.troubles.internal)
         self._presence = Presence()
         self._dispatcher = Dispatcher(
             queue_limit=limits.event_queue,
@@ -140,9 +140,9 @@ class Session:
             stopwatch=clock.busy_s,
             stopped=lambda: self.ended is not None,
             reports=Reports(
-                failed=self._troubles.handler_failed,
-                slow=self._troubles.handler_slow,
-                exceeded=self._troubles.exceeded,
+                failed=self.troubles.handler_failed,
+                slow=self.troubles.handler_slow,
+                exceeded=self.troubles.exceeded,
             ),
         )
         self._ending = trio.Event()
@@ -184,6 +184,7 @@ class Session:
     def end(self, reason: EndReason, detail: str = "", *, frames: str = "") -> None:
         """End the session for ``reason``; the first cause wins, later ones are ignored."""
         if self.ended is None:
+            reason, detail = self.troubles.cause(reason, detail)
             self.ended = End(reason, detail, frames)
             self._ending.set()
             if self._handlers is not None:  # at once: whoever says this runs to its next await
@@ -246,21 +247,26 @@ class Session:
         self.trace.step("module loaded", module=module)
 
     async def wait_event(self, listeners: ListenerTable, kind: type[E], timeout_s: float) -> E:
-        """Wait for the next ``kind`` posted to ``listeners``. Raises trio.TooSlowError."""
-        arrived = trio.Event()
-        taken: list[Event] = []
+        """Wait for the next ``kind`` posted to ``listeners``.
 
-        def deliver(event: Event) -> None:
-            taken.append(event)
+        Raises trio.TooSlowError, and what says that the event will not come.
+        """
+        arrived = trio.Event()
+        taken: list[Event | Exception] = []
+
+        def take(what: Event | Exception) -> None:
+            taken.append(what)
             arrived.set()
 
-        waiter = Waiter(kind, deliver)
+        waiter = Waiter(kind, take, take)
         listeners.add_waiter(waiter)
         try:
             with trio.fail_after(timeout_s):
                 await arrived.wait()
         finally:
             listeners.remove_waiter(waiter)
+        if isinstance(taken[0], Exception):
+            raise taken[0]
         return cast("E", taken[0])
 
     # -- the life ----------------------------------------------------------------------------------
@@ -330,7 +336,7 @@ class Session:
                     f"{names}: registers no listener, so nothing would ever run; subscribe with "
                     "VoxEngine.add_event_listener(AppEvents.CallAlerting, handler)"
                 )
-            self._troubles.loaded = True
+            self.troubles.loaded = True
         await self._dispatcher.run(handlers)
 
     async def _say(self, kind: type[Terminating | Terminated], grace_s: float) -> None:
@@ -357,7 +363,7 @@ class Session:
 
     async def _guard(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Await a task of ours; its error ends the session, never the host."""
-        with contained(lambda error: self._troubles.internal(name, error)):
+        with contained(lambda error: self.troubles.internal(name, error)):
             await task(*args)
 
     def _tick(self, now: float) -> None:
@@ -365,4 +371,4 @@ class Session:
             self.graph.tick(now)
         except Exception as error:  # the clock is shared by all sessions
             self._stop_media()  # or it would fail again 20 ms later, until all units are closed
-            self._troubles.internal("media", error)
+            self.troubles.internal("media", error)

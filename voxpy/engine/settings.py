@@ -109,12 +109,16 @@ class Watchdogs:
         no_inbound_media_s: No audio packet from the caller; ``math.inf`` switches it off.
         dead_air_s: Nobody was audible in either direction; ``math.inf`` switches it off.
         longest_call_s: Age of the oldest connected call; ``math.inf`` switches it off.
+        agent_silent_s: The agent owes something (an answer, the end of a response, a confirmed
+            session) and has not made a sound; what the caller says does not count. ``math.inf``
+            switches it off.
         grace_s: Time between the event and the end.
     """
 
     no_inbound_media_s: float = _seconds(30.0, off=True)
     dead_air_s: float = _seconds(120.0, off=True)
     longest_call_s: float = _seconds(7200.0, off=True)
+    agent_silent_s: float = _seconds(20.0, off=True)
     grace_s: float = _seconds(5.0)
 
 

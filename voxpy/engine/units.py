@@ -8,7 +8,7 @@ misspelt name with the nearest real one.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
@@ -60,10 +60,14 @@ def describe(handler: Callable[..., Any]) -> str:
 
 @attrs.define(eq=False)
 class Waiter:
-    """One ``wait_event`` in progress: ``deliver`` is called once, with the event."""
+    """One ``wait_event`` in progress.
+
+    ``deliver`` is called once, with the event; or ``fail`` with the reason why it will not come.
+    """
 
     kind: type[Event]
     deliver: Callable[[Event], None]
+    fail: Callable[[Exception], None] = lambda _: None
 
 
 class ListenerTable:
@@ -103,6 +107,13 @@ class ListenerTable:
         if taken:
             self._waiters = [w for w in self._waiters if w.kind is not kind]
         return taken
+
+    def fail_waiters(self, error: Exception, kinds: Collection[type[Event]] | None = None) -> None:
+        """Wake those who wait for one of ``kinds`` (None: for anything) with this error."""
+        for waiter in tuple(self._waiters):
+            if kinds is None or waiter.kind in kinds:
+                self._waiters.remove(waiter)
+                waiter.fail(error)
 
     @property
     def kinds(self) -> frozenset[type[Event]]:

@@ -242,15 +242,15 @@ class MediaGraph:
 
     def _release(self, port: MediaPort) -> None:
         """Let a mixer forget a port of its own that nothing is linked to any more."""
-        if port.mixer is not None and not self.linked(port):
+        if port.mixer is not None and not (port in self._feeds or self.heard(port)):
             self._plan = None
             self._nodes.pop(port, None)
             port.mixer.leave(port)
 
-    def linked(self, port: MediaPort) -> bool:
-        """Return whether ``port`` hears or is heard by any other."""
+    def heard(self, port: MediaPort) -> bool:
+        """Return whether any other hears ``port``."""
         node = self._nodes.get(port)
-        return port in self._feeds or (node is not None and bool(node.targets))
+        return node is not None and bool(node.targets)
 
     def remove(self, port: MediaPort) -> None:
         """Forget a port and all its links."""

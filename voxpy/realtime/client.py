@@ -108,6 +108,7 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
         protocol = self._link.wire.client
         if event_type == "session.update":
             legs = {p.source.format.encoding for p in self._session.graph.attached if p.source}
+            self._never.clear()
             fields = self._configuration.complete(fields, legs=legs, ready=protocol.ready)
         event = {**fields, "type": event_type}
         if self._options.queue:

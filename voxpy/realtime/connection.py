@@ -186,7 +186,8 @@ class RealtimeConnection:
             told = {"headers": dict(refusal.headers), "body": body}
             self._inputs.note("refused", status=status, personal=told)
         self.reports.refused(status, refusal.headers, body)
-        why = refusal_reason(status, refusal.body)
+        location = next((v for n, v in refusal.headers.items() if n.lower() == "location"), "")
+        why = refusal_reason(status, refusal.body, location=location)
         return ConnectFailed(f"{self.url}: refused: {why}", status=status)
 
     async def _talk(self, socket: FrameSocket) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,10 +16,12 @@ from voxpy.realtime.wire import (
     AudioOver,
     CallerSpoke,
     Configured,
+    Failed,
     Happening,
     Sent,
     Told,
     ToolsCalled,
+    Works,
 )
 from voxpy.wire.realtime.client.protocol import RealtimeClient
 from voxpy.wire.realtime.events import server_events as se
@@ -60,6 +62,11 @@ class RealtimeWire:
     def idle(self) -> bool:
         """Whether no response is under way or due, and nothing is held back."""
         return self.client.idle
+
+    @property
+    def owes(self) -> str:
+        """What the service owes us, in words."""
+        return self.client.owes
 
     def receive(self, text: str) -> list[Happening]:
         """Take a frame; the JSON object read from it is the payload of what is told."""
@@ -111,8 +118,22 @@ class RealtimeWire:
                 found.append(Configured())
             case se.InputAudioBufferSpeechStarted():
                 found.append(CallerSpoke(self.client.may_interrupt()))
-            case se.ResponseOutputAudioDone() | se.ResponseDone():
+            case se.ResponseOutputAudioDone():
                 found.append(AudioOver())
+            case se.ResponseDone():
+                found.append(AudioOver())
+                if self.client.trouble:
+                    found.append(Failed(self.client.trouble))
+                elif event.response.get("status") == "completed":
+                    found.append(Works())
+            case se.ErrorEvent() if self.client.refusal is not None:
+                words = f"refused the session: {event.error.message or event.error.code}"
+                found.append(Failed(words, self._never(), event.error.code))
+
+    def _never(self) -> Sequence[str]:
+        return (
+            ("session.updated",) if self.client.session else ("session.created", "session.updated")
+        )
 
     def _adopt_formats(self, session: Mapping[str, Any]) -> None:
         try:

@@ -30,7 +30,11 @@ class Announcements:
 
     def service(self, wire_type: str, payload: dict[str, Any]) -> None:
         """Post an event of the service's; one without a constant of its own as Unknown."""
-        self._raw(self._events.of_wire_type(wire_type), payload)
+        self._raw(self.kind_of(wire_type), payload)
+
+    def kind_of(self, wire_type: str) -> type[Any]:
+        """Return the event that scenarios know this one as."""
+        return self._events.of_wire_type(wire_type)
 
     def own(self, name: str, payload: dict[str, Any]) -> None:
         """Post one of the events that are ours; as Unknown where the service has no such name."""

@@ -19,11 +19,23 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 import attrs
 import orjson
+import trio
 
+from voxpy.engine import clock
 from voxpy.engine.context import current
+from voxpy.engine.ending import EndReason
+from voxpy.engine.events import Event
 from voxpy.engine.session import Session
 from voxpy.engine.units import MediaSource, describe, fitted
-from voxpy.errors import ConnectFailed, RemoteProtocolError, ScenarioError, UnknownName, nearest
+from voxpy.errors import (
+    ConnectFailed,
+    RemoteProtocolError,
+    RequestFailed,
+    ScenarioError,
+    UnknownName,
+    nearest,
+)
+from voxpy.events import WatchdogEvents
 from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
 from voxpy.realtime.configuration import AUDIO_FORMATS, AudioChoice
@@ -37,6 +49,7 @@ from voxpy.realtime.wire import (
     AudioOver,
     CallerSpoke,
     Configured,
+    Failed,
     Happening,
     Link,
     LinkReports,
@@ -44,12 +57,18 @@ from voxpy.realtime.wire import (
     Told,
     ToolsCalled,
     W,
+    Works,
 )
 from voxpy.text.product import product
+from voxpy.wire.realtime.endpoint import closing_reason
 from voxpy.wire.realtime.events.types import FunctionCall
 
 __all__ = ["ClientOptions", "ClientParameters", "CloseEvent", "SpeechClient", "open_client"]
 
+E = TypeVar("E", bound=Event)
+
+NORMAL_CLOSURE = 1000
+LOOK_EVERY_S = 1.0
 FAILED = "no connection to the realtime service"
 
 
@@ -167,6 +186,11 @@ class SpeechClient(MediaSource, Generic[W]):
             session, client_id, frames=options.trace, statistics=options.statistics
         )
         self._counted: list[ConnectionStatistics] = []
+        self._closing = False
+        self._gone: Exception | None = None
+        self._never: dict[str, Exception] = {}
+        self._spoke = False  # since the watch has last looked
+        self._bridged = False
         self._reports = LinkReports(
             take=self._take,
             malformed=self._malformed,
@@ -257,6 +281,7 @@ class SpeechClient(MediaSource, Generic[W]):
         self._session.add_closer(self._id, self._aclose)
         self._session.spawn(f"{self._id} connection", self._link.connection.run)
         await self._link.connection.wait_open()
+        self._session.spawn(f"{self._id} watch", self._watch)
         information = {
             "applicationVersion": product(),
             "id": self._id,
@@ -283,6 +308,7 @@ class SpeechClient(MediaSource, Generic[W]):
         )
 
     def _close(self) -> None:
+        self._closing = True
         self._link.connection.close()
 
     async def _aclose(self) -> None:
@@ -295,12 +321,18 @@ class SpeechClient(MediaSource, Generic[W]):
         match what:
             case Audio():
                 if not what.backchannel:
+                    self._spoke = True
                     self._heard.sounds(what.item_id)
                 self._voice.write(what.data, item_id=what.item_id, backchannel=what.backchannel)
             case Told():
                 self._announce.service(what.name, what.payload)
             case Configured():
+                self._never.clear()
                 self._adopt_formats()
+            case Failed():
+                self._failed(what)
+            case Works():
+                self._session.troubles.agent_works()
             case CallerSpoke():
                 if self._options.auto_truncate and what.interrupts:
                     self._interrupt()
@@ -321,6 +353,10 @@ class SpeechClient(MediaSource, Generic[W]):
 
     def _closed(self, code: int, reason: str, was_clean: bool) -> None:
         self._announce.step("websocket closed", code=code, reason=reason, was_clean=was_clean)
+        told = f"the connection closed: {closing_reason(code, reason)}"
+        self._gone = RequestFailed(told)
+        if not self._closing and code != NORMAL_CLOSURE:
+            self._session.troubles.agent_failed(self._id, told)
         if not was_clean:
             self._announce.own("WebSocketError", {"message": reason, "code": code})
         handler = self._options.on_web_socket_close
@@ -332,6 +368,68 @@ class SpeechClient(MediaSource, Generic[W]):
         if self._tools is not None:
             self._tools.cancel()
         self._frames.finish(self._counted)
+        gone = self._gone
+        self._session.post_callback("closed", lambda: self.listeners.fail_waiters(gone))
+
+    # -- an agent that does not do its part ------------------------------------------------------
+
+    async def wait_event(self, kind: type[E], *, timeout_s: float = float("inf")) -> E:
+        """Wait for the next event of class ``kind`` and return it.
+
+        Raises trio.TooSlowError after ``timeout_s`` seconds, ScenarioError for a wrong ``kind``,
+        RequestFailed if it will not come: the service refused the session, or is gone.
+        """
+        error = self._gone or self._never.get(getattr(kind, "wire_type", ""))
+        if error is not None:
+            raise error
+        return await super().wait_event(kind, timeout_s=timeout_s)
+
+    def _failed(self, what: Failed) -> None:
+        self._session.troubles.agent_failed(self._id, f"the agent {what.words}")
+        if not what.never:
+            return
+        error = RequestFailed(f"the agent {what.words}", code=what.code)
+        self._never.update(dict.fromkeys(what.never, error))
+        kinds = [self._announce.kind_of(wire_type) for wire_type in what.never]
+        # Through the queue: an event that was posted before still reaches who waits for it.
+        self._session.post_callback("refused", lambda: self.listeners.fail_waiters(error, kinds))
+
+    async def _watch(self) -> None:
+        """Tell of an agent that owes something and is silent; later end the session."""
+        dogs = self._session.context.settings.watchdogs
+        since: float | None = None
+        barked: float | None = None
+        while not self._closing:
+            await trio.sleep(LOOK_EVERY_S)
+            words, now = self._missing(), clock.now()
+            if not words or self._closing:
+                since = barked = None
+                continue
+            since = now if since is None else since
+            silent_for_s = round(now - since, 3)
+            if barked is not None:
+                if now - barked >= dogs.grace_s:
+                    detail = f"the agent {words}, for {silent_for_s:.0f} s"
+                    self._session.end(EndReason.WATCHDOG, detail)
+            elif silent_for_s >= dogs.agent_silent_s:
+                barked = now
+                self._session.troubles.agent_failed(self._id, f"the agent {words}")
+                told = WatchdogEvents.AgentSilent(
+                    client=self, silent_for_s=silent_for_s, reason=f"the agent {words}"
+                )
+                self._session.post(self._session.listeners, told)
+
+    def _missing(self) -> str:
+        """Return what the agent should do and does not; empty if all is well."""
+        spoke, self._spoke = self._spoke, False
+        busy = spoke or self._voice.sounding or (self._tools is not None and self._tools.running)
+        heard = self._session.graph.heard(self.media)
+        self._bridged = self._bridged or heard
+        if busy or (self._bridged and not heard):  # whoever heard it has been moved on
+            return ""
+        if self._gone is not None:
+            return f"is gone ({self._gone})" if self._bridged else ""
+        return self._link.wire.owes
 
     # -- media -----------------------------------------------------------------------------------
 
@@ -438,7 +536,7 @@ async def open_client(
     if not key:
         why = session.context.secrets.missing(service.secret)
         problem = f"{function}: api_key is {api_key!r}; {why}"
-        session.trace.warning(FAILED, message=problem)
+        session.troubles.agent_failed(function, problem)
         raise ScenarioError(problem)
     client_id = session.new_id("client")
     base = url or endpoint.url or service.endpoint
@@ -454,6 +552,6 @@ async def open_client(
     try:
         await client._open()
     except ConnectFailed as error:  # scenarios often catch it, and then nobody would see it
-        session.trace.warning(FAILED, unit=client_id, message=str(error))
+        session.troubles.agent_failed(client_id, f"{FAILED}: {error}")
         raise
     return client

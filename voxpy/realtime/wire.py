@@ -9,7 +9,8 @@ no clock, no session. Between them pass five things:
 - **interruption**: ``CallerSpoke`` says that the caller may have the floor, ``interrupt`` what the
   service must be told when the agent was cut off, and how much of it was heard;
 - **tools**: ``ToolsCalled``, and ``tool_output`` for each of the calls;
-- **events**: ``Told``, everything that the scenario learns, under the service's own name.
+- **events**: ``Told``, everything that the scenario learns, under the service's own name; and
+  ``Failed``, ``Works``, ``owes``, by which a dead agent is told from a quiet one.
 
 What a wire returns from ``receive`` is in the order in which it is to be acted on: first what it
 means to us, then ``Told``, so that the agent is silent before a handler hears that the caller
@@ -43,6 +44,7 @@ __all__ = [
     "AudioOver",
     "CallerSpoke",
     "Configured",
+    "Failed",
     "Happening",
     "Link",
     "LinkReports",
@@ -50,6 +52,7 @@ __all__ = [
     "Told",
     "ToolsCalled",
     "Wire",
+    "Works",
 ]
 
 
@@ -78,6 +81,23 @@ class ToolsCalled:
 
 
 @attrs.frozen
+class Failed:
+    """The service does not do what it should: ``words`` complete "the agent ...".
+
+    ``never``: types of events that will not come for it, so that nobody waits for them.
+    """
+
+    words: str
+    never: Sequence[str] = ()
+    code: str | None = None
+
+
+@attrs.frozen
+class Works:
+    """A response completed: what failed before is over."""
+
+
+@attrs.frozen
 class Told:
     """An event of the service's. ``event`` is the same as ``payload``, as the wire has read it."""
 
@@ -86,7 +106,9 @@ class Told:
     event: Any = None
 
 
-Happening: TypeAlias = Audio | Configured | CallerSpoke | AudioOver | ToolsCalled | Told
+Happening: TypeAlias = (
+    Audio | Configured | CallerSpoke | AudioOver | ToolsCalled | Failed | Works | Told
+)
 
 
 @attrs.frozen
@@ -115,6 +137,13 @@ class Wire(Protocol):
     @property
     def idle(self) -> bool:
         """Whether no response is under way or due."""
+
+    @property
+    def owes(self) -> str:
+        """What the service is to do next, as the end of "the agent ..."; empty if nothing.
+
+        It stands until the service does it, whatever the caller says meanwhile.
+        """
 
     def receive(self, text: str) -> Sequence[Happening]:
         """Take a frame. Raises RemoteProtocolError for one that is none; the session goes on."""

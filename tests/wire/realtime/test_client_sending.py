@@ -79,21 +79,55 @@ def test_without_a_queue_nothing_waits_for_the_session() -> None:
     assert sent(client) == ["input_audio_buffer.commit"]
 
 
-def test_an_error_in_place_of_readiness_is_its_failure() -> None:
-    client = RealtimeClient(queue_until_ready=True)
-    client.submit(ce.InputAudioBufferCommit())
+def test_an_error_in_place_of_the_session_is_its_refusal() -> None:
+    client = RealtimeClient()
+    client.receive(error("no such account"))
+    assert client.refusal is not None  # nothing else was ever said
     client.receive(frame("session.created", session={}))
+    assert client.refusal is None
+    client.submit(ce.SessionUpdate(session={}))
     client.receive(error("Cancellation failed: no active response found"))
-    assert client.failure is None  # lost races say nothing about the session
+    assert client.refusal is None  # lost races say nothing about the session
     client.receive(error("no such model", code="invalid_value"))
+    assert client.refusal is not None
+    assert client.refusal.message == "no such model"
     client.receive(error("second"))
-    assert client.failure is not None
-    assert client.failure.message == "no such model"
-    assert sent(client) == []
-    client.receive(updated())  # the next attempt was better
-    assert client.failure is None
-    client.receive(error("later"))
-    assert client.failure is None
+    assert client.refusal is None  # it cannot be refused twice
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "refused"),
+    [
+        ({}, {}, True),
+        ({}, {"param": "session.audio.input.format"}, True),
+        ({}, {"param": "item.content"}, False),
+        ({"event_id": "u1"}, {"event_id": "u1"}, True),
+        ({"event_id": "u1"}, {"event_id": "other"}, False),
+    ],
+)
+@pytest.mark.parametrize("ready", [False, True])
+def test_which_errors_are_about_the_session(
+    ours: dict[str, str], theirs: dict[str, str], refused: bool, ready: bool
+) -> None:
+    client = RealtimeClient()
+    client.receive(frame("session.created", session={}))
+    if ready:
+        client.submit(ce.SessionUpdate(session={}))
+        client.receive(updated())
+    client.submit(ce.SessionUpdate(session={}, event_id=ours.get("event_id")))
+    told = {"type": "invalid_request_error", "message": "no", **theirs}
+    client.receive(frame("error", error=told))
+    assert (client.refusal is not None) == refused
+
+
+def test_an_error_may_be_about_something_else_that_was_sent() -> None:
+    client = RealtimeClient()
+    client.receive(frame("session.created", session={}))
+    client.submit(ce.SessionUpdate(session={}))
+    client.submit(ce.InputAudioBufferCommit())
+    client.receive(error("the buffer is empty"))
+    assert client.refusal is None
+    assert client.owes == "has not confirmed the session"
 
 
 @pytest.mark.parametrize(

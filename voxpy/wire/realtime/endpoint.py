@@ -20,6 +20,7 @@ __all__ = [
     "Refusal",
     "authorization",
     "check_request",
+    "closing_reason",
     "refusal_reason",
     "requested_model",
     "session_url",
@@ -175,11 +176,17 @@ _ADVICE = {
 }
 
 
-def refusal_reason(status: int, body: str | bytes = b"") -> str:
+def refusal_reason(status: int, body: str | bytes = b"", *, location: str = "") -> str:
     """Return one sentence for a person: the status, what it usually means and what the server said.
 
-    Meant for the answer to an upgrade request. Never raises, whatever the body.
+    Meant for the answer to an upgrade request. ``location`` is that header, which a redirection
+    has. Never raises, whatever the body.
     """
+    if 300 <= status < 400:
+        there = (
+            f"it is at {_line(location)}: use that as the URL" if location else "it says not where"
+        )
+        return f"HTTP {status}: the service has moved; {there}"
     usual = "the service has a fault of its own; try again later"
     advice = _ADVICE.get(status, usual if status >= 500 else "the service refused the session")
     said = _message(body)
@@ -198,5 +205,28 @@ def _message(body: str | bytes) -> str:
     if isinstance(found, dict):
         found = found.get("message")
     words = found if isinstance(found, str) else text
+    return _line(words)
+
+
+def _line(words: str) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
     return line[:EXCERPT_CHARS] + ("…" if len(line) > EXCERPT_CHARS else "")
+
+
+_CLOSINGS = {
+    1000: "the service has ended the session",
+    1001: "the service goes away",
+    1006: "the connection was lost",
+    1008: "the service found a breach of its rules",
+    1011: "the service has a fault of its own",
+    1012: "the service restarts; a new connection may be made",
+    1013: "the service is overloaded; try again later",
+}
+
+
+def closing_reason(code: int, reason: str) -> str:
+    """Return the code a connection was closed with, what it means and what the server said."""
+    words = _CLOSINGS.get(code, "")
+    said = _line(reason)
+    told = f"{words} ({said})" if words and said and said != words else words or said
+    return f"{code} {told}".strip()

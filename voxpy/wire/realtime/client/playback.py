@@ -94,6 +94,10 @@ class Playback:
         for item in self._items.values():
             item.done = item.done or item.response_id == response_id
 
+    def sounded(self, response_id: str) -> bool:
+        """Return whether audio of this response came."""
+        return any(item.response_id == response_id for item in self._items.values())
+
     def is_done(self, item_id: str) -> bool:
         """Return whether no more audio of an item will come."""
         return item_id not in self._items or self._items[item_id].done

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError, nearest
+from voxpy.wire.realtime.client.owed import Owed
 from voxpy.wire.realtime.client.playback import AudioRate, Playback, Transcripts
 from voxpy.wire.realtime.client.sequencer import ResponseSequencer, is_active_race
 from voxpy.wire.realtime.events import client_events as ce
@@ -31,7 +32,14 @@ from voxpy.wire.realtime.events.codec import (
     server_event,
 )
 from voxpy.wire.realtime.events.formats import audio_format
-from voxpy.wire.realtime.events.types import ClientEvent, Error, ServerEvent, Unknown, heard_part
+from voxpy.wire.realtime.events.types import (
+    ClientEvent,
+    Error,
+    ServerEvent,
+    Unknown,
+    heard_part,
+    item_text,
+)
 
 __all__ = ["Audio", "RealtimeClient", "is_benign"]
 
@@ -63,7 +71,10 @@ class RealtimeClient:
     nothing.
 
     Attributes: ``playback``, how much audio of each item there is; ``transcripts``, its words;
-    ``responses``, which response is under way and what waits for it.
+    ``responses``, which response is under way and what waits for it. ``refusal`` is set if the
+    event received last was an error in place of the session or of a ``session.updated`` (which
+    changes nothing at the server: whoever waits for it must give up), ``trouble`` if it was a
+    response that came to nothing, in words.
     """
 
     def __init__(
@@ -75,13 +86,15 @@ class RealtimeClient:
     ) -> None:
         self._session: Mapping[str, Any] = {}
         self._ready = False
-        self._failure: Error | None = None
+        self.refusal: Error | None = None
+        self.trouble = ""
         self._muted = False
         self._rate = _rate({})
         self._void: dict[str, None] = {}  # ids of responses whose audio is void, oldest first
         self.playback = Playback(mulaw_thirds=mulaw_thirds)
         self.transcripts = Transcripts()
         self.responses = ResponseSequencer()
+        self._owed = Owed()
         self._queue_until_ready = queue_until_ready
         self._answers_tools = answers_tools
         self._asked: Any = None  # for auto_tool_response: the session as told may leave it out
@@ -101,13 +114,9 @@ class RealtimeClient:
         return self._ready
 
     @property
-    def failure(self) -> Error | None:
-        """The error that came in place of the first ``session.updated``; None once ready.
-
-        A refused ``session.update`` changes nothing at the server, which stays silent afterwards:
-        whoever waits for readiness must give up on this. A later update may still succeed.
-        """
-        return self._failure
+    def owes(self) -> str:
+        """What the server owes us, as the end of "the agent ..."; empty if nothing."""
+        return self._owed.words(self.active_response_id)
 
     @property
     def active_response_id(self) -> str | None:
@@ -258,6 +267,8 @@ class RealtimeClient:
 
     def _follow(self, event: ServerEvent) -> None:
         was_active = self.active_response_id
+        self.refusal, self.trouble = None, ""
+        self._owed.follow(event, answers_turns=_answers_turns(self._session))
         match event:
             case se.SessionCreated() | se.SessionUpdated():
                 self._configured(event)
@@ -268,15 +279,20 @@ class RealtimeClient:
             case se.ResponseDone():
                 response_id = event.response.get("id") or ""
                 self.playback.response_done(response_id)
+                said = self.playback.sounded(response_id) or any(
+                    map(item_text, event.response.get("output") or ())
+                )
+                self.trouble = self._owed.done(event.response, said=said)
                 if response_id and event.response.get("status") == "cancelled":
                     self._make_void(response_id)
             case se.ResponseOutputAudioDone():
                 self.playback.item_done(event.item_id)
             case se.OutputAudioBufferCleared():
                 self._muted = False
-            case se.ErrorEvent():
-                if not self._ready and not is_benign(event.error):
-                    self._failure = self._failure or event.error
+            case se.ErrorEvent() if is_active_race(event.error):
+                self._owed.raced()
+            case se.ErrorEvent() if not is_benign(event.error):
+                self.refusal = event.error if self._owed.refused(event.error) else None
             case _:
                 self.transcripts.follow(event)
         self._write(self.responses.follow(event))
@@ -286,7 +302,6 @@ class RealtimeClient:
         self._session = event.session
         if isinstance(event, se.SessionUpdated) and not self._ready:
             self._ready = True
-            self._failure = None
             held, self._held = self._held, []
             for each, frame in held:
                 self._pass_on(each, frame)
@@ -305,11 +320,14 @@ class RealtimeClient:
 
     def _write(self, events: list[ClientEvent]) -> None:
         for event in events:
-            if not isinstance(event, ce.ResponseCreate):
+            if isinstance(event, ce.ResponseCreate):
+                self._owed.sent(event.type, event.event_id)
+            else:
                 self._note_sent(event)
             self._outbox.append(encode(event))
 
     def _note_sent(self, event: ClientEvent) -> None:
+        self._owed.sent(event.type, _text(event, "event_id") or None)
         match event.type:
             case "session.update":
                 found = _auto_tool_response(_field(event, "session"))
@@ -352,6 +370,11 @@ def _turn_detection(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _auto_tool_response(session: Any) -> Any:
     data = session.get("providerData") if isinstance(session, Mapping) else None
     return data.get("auto_tool_response") if isinstance(data, Mapping) else None
+
+
+def _answers_turns(session: Mapping[str, Any]) -> bool:
+    detection = _turn_detection(session)
+    return detection is not None and detection.get("create_response") is not False
 
 
 def _rate(session: Mapping[str, Any]) -> AudioRate:
