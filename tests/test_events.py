@@ -121,7 +121,7 @@ def a_call() -> Call:
 def an(kind: type[Event]) -> Event:
     """An event of ``kind`` whose required fields are filled in."""
     given: dict[str, Any] = {
-        field.name: a_call() if field.name in ("call", "websocket") else "given"
+        field.name: a_call() if field.name in ("call", "client", "websocket") else "given"
         for field in attrs.fields(cast("Any", kind))
         if field.default is attrs.NOTHING
     }
@@ -190,7 +190,7 @@ class TestEvents:
         assert [entry.name for entry in entries] == [wire]
         assert wire.encode() in entries[0].to_json()
         about_a_call = any(
-            field.name in ("call", "websocket") for field in attrs.fields(cast("Any", kind))
+            field.name in ("call", "client", "websocket") for field in attrs.fields(cast("Any", kind))
         )
         assert entries[0].unit == ("call-7" if about_a_call else "")
 

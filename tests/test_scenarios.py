@@ -173,7 +173,7 @@ def test_a_failing_connection_ends_the_call_and_says_why(voxpy: CallKit) -> None
         await talk.socket.aclose(1011, "internal fault")
 
     call = voxpy.call(ANSWER, "- wait: answered\n- wait: 9\n- hang_up", serve=Service(play))
-    assert call.result.end.reason.value == "terminated"
+    assert call.result.end.reason.value == "agent failed"
     assert any("1011" in line and "internal fault" in line for line in call.log)
 
 

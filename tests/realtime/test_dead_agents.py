@@ -265,6 +265,7 @@ def test_an_agent_that_owes_something_and_is_silent(voxpy: CallKit, play: Any, r
     assert call.end.reason is EndReason.WATCHDOG
     assert call.end.detail.startswith(f"the agent {reason}, for 2")
     assert f"the agent {reason}" in call.record.errors
+    assert call.record.agent_failures >= 1
     assert call.record.duration_s < 45
 
 

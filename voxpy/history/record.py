@@ -44,6 +44,7 @@ class CallRecord:
     barge_in_ms: list[int] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
     errors: list[str] = attrs.field(factory=list)
+    agent_failures: int = 0
     personal: dict[str, Any] = attrs.field(
         factory=lambda: {"transcript": [], "caller_failed": "", "calls": {}}
     )
@@ -76,8 +77,11 @@ class RecordKeeper:
             record.warnings.append(entry.name)
         elif entry.kind == "error":
             record.errors.append(str(entry.data.get("message", entry.name)))
+            record.agent_failures += entry.name == "agent failed"
         elif entry.kind == "event":
             self._event(entry)
+        elif entry.name == "agent failed again":
+            record.agent_failures += 1
         elif entry.name == "call began":
             self._call_began(entry)
         elif entry.name == "call over":

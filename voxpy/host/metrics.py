@@ -37,6 +37,9 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_call_troubles": _Kind(
         "counter", "What calls dropped or did not understand, by kind: odd_messages.", ("kind",)
     ),
+    "voxpy_agent_failures": _Kind(
+        "counter", "Sessions refused, responses failed, connections lost by speech services."
+    ),
     "voxpy_call_seconds": _Kind("counter", "Seconds of all calls that ended."),
     "voxpy_calls_running": _Kind("gauge", "Calls that run now."),
     "voxpy_calls_limit": _Kind("gauge", "Calls that may run at once."),

@@ -130,6 +130,7 @@ class CallRouter:
         reason = end.reason if end is not None else EndReason.INTERNAL_ERROR
         self._metrics.add("voxpy_calls_ended", reason.value)
         self._metrics.add("voxpy_call_seconds", amount=took_s)
+        self._metrics.add("voxpy_agent_failures", amount=hosted.record.agent_failures)
         for call in hosted.record.calls:
             for kind, number in call.get("counts", {}).items():
                 self._metrics.add("voxpy_call_troubles", kind, amount=number)

@@ -107,7 +107,8 @@ def _silent_afterwards(evidence: Evidence) -> Found:
 
 def _no_errors(evidence: Evidence) -> Found:
     for entry in evidence.entries:
-        if entry.kind == "error" and entry.name not in ("caller", "callee"):
+        # That an agent fails is what the plan did to it.
+        if entry.kind == "error" and entry.name not in ("caller", "callee", "agent failed"):
             frames = str(entry.data.get("frames") or "").strip()
             told = f"{entry.data.get('message')} in {entry.name}"
             yield told + (f"\n{frames}" if frames else ""), entry.t
