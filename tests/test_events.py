@@ -190,7 +190,8 @@ class TestEvents:
         assert [entry.name for entry in entries] == [wire]
         assert wire.encode() in entries[0].to_json()
         about_a_call = any(
-            field.name in ("call", "client", "websocket") for field in attrs.fields(cast("Any", kind))
+            field.name in ("call", "client", "websocket")
+            for field in attrs.fields(cast("Any", kind))
         )
         assert entries[0].unit == ("call-7" if about_a_call else "")
 
