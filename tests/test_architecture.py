@@ -60,6 +60,8 @@ PURE = ("text", "audio", "wire", "media", "channels/providers")
 IMPURE_MODULES = set("trio socket ssl time random datetime os logging".split())
 
 NURSERIES = {
+    "channels/sip/listener.py": "the calls of an endpoint, around its network",
+    "channels/sip/network.py": "what is read, written and timed, and both ways of one connection",
     "engine/session.py": "the life of a session: io around handlers, and its last words",
     "engine/ending.py": "everything closes at once, each within its own deadline",
     "sockets/framesocket.py": "reader, writer and alarm of one socket",

@@ -32,6 +32,7 @@ import attrs
 
 from voxpy.channels.listener import Listener
 from voxpy.channels.mediastream.listener import ProviderListener, default_listeners
+from voxpy.channels.sip.listener import SipListener
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
 from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError
@@ -63,6 +64,8 @@ _ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "co
 Bounds = TypeVar("Bounds", Limits, Watchdogs)
 SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error", "replayable")
 RESERVED = ("/health", "/metrics")
+KINDS: Mapping[str, Callable[[str, Given], Listener]] = {"sip": SipListener.read}
+"""Channels by the name of their kind; every other name is a phone provider's."""
 RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
 
 
@@ -363,7 +366,7 @@ def _channels(given: Given) -> tuple[Listener, ...]:
     for name, below in given.mapping().items():
         below = below.named(f"channel {str(name)!r}")
         try:
-            channel = ProviderListener.read(str(name), below)
+            channel = KINDS.get(str(name), ProviderListener.read)(str(name), below)
             for place in (*channel.paths, *channel.webhooks):
                 if place in taken:
                     raise below.error(f"{below.label}: {place} is taken by {taken[place]}")

@@ -193,12 +193,14 @@ class Verifier:
     def __init__(self, realm: str, key: bytes) -> None:
         self.realm = realm
         self._key = key
+        self._made = 0  # two phones may ask in one millisecond
         self._seen: dict[str, int] = {}  # nonce: the highest count that was used
         self._forgotten_s = -1.0  # nonces as old as this are no longer in the table
 
     def challenges(self, now_s: float, *, stale: bool = False) -> list[Challenge]:
         """Return what to ask for, the strongest first; ``now_s`` is seconds of any steady clock."""
-        stamp = f"{round(now_s * 1000):x}"
+        self._made += 1
+        stamp = f"{round(now_s * 1000):x}-{self._made:x}"
         nonce = f"{stamp}.{self._signed(stamp)}"
         return [
             Challenge(
@@ -234,7 +236,7 @@ class Verifier:
         stamp, _, proof = credentials.nonce.partition(".")
         if not hmac.compare_digest(self._signed(stamp).encode(), proof.encode("utf-8", "replace")):
             return False
-        made_s = int(stamp, 16) / 1000  # our own signature is on it: it is a number
+        made_s = _made_s(stamp)
         if not 0 <= now_s - made_s <= NONCE_S or made_s <= self._forgotten_s:
             return False
         if credentials.qop is None:
@@ -250,12 +252,17 @@ class Verifier:
         if len(self._seen) > MOST_NONCES:
             oldest = next(iter(self._seen))
             del self._seen[oldest]
-            made_s = int(oldest.partition(".")[0], 16) / 1000
+            made_s = _made_s(oldest)
             self._forgotten_s = max(self._forgotten_s, made_s)
         return True
 
     def _signed(self, stamp: str) -> str:
         return hmac.new(self._key, stamp.encode(), "sha256").hexdigest()[:32]
+
+
+def _made_s(nonce: str) -> float:
+    """Return when a nonce was made; our own signature is on it, so there is a number."""
+    return int(nonce.partition("-")[0], 16) / 1000
 
 
 def _response(c: Credentials, ha1: str, method: str) -> str:

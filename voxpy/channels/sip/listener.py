@@ -1,0 +1,338 @@
+"""``channels: {sip: ...}``: phones, PBXs and trunks that call in.
+
+::
+
+    channels:
+      sip:
+        host: 0.0.0.0         # where it listens; 5060 for UDP and TCP
+        port: 5060
+        tls_port: 5061        # needs certificate and key
+        certificate: sip.pem
+        key: sip.key
+        address: 203.0.113.7  # how phones reach it, where that is another address
+        rtp_ports: 20000-20999
+        to: support           # for calls to no user: sip:203.0.113.7
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import re
+import secrets as random_words
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from voxpy.audio.frame import Format
+from voxpy.channels.listener import ListenerHost
+from voxpy.channels.providers.http import Answer, Request
+from voxpy.channels.sip.leg import SipLeg, agreed_format, receive_invited
+from voxpy.channels.sip.media import FORMATS, PortRange, RtpMedia
+from voxpy.channels.sip.network import SipNetwork, SipSockets
+from voxpy.engine import clock
+from voxpy.engine.faults import explain
+from voxpy.engine.ports import Secrets
+from voxpy.engine.userfile import Given
+from voxpy.errors import ConfigError, ConnectFailed, RemoteProtocolError
+from voxpy.sockets.accepting import Upgrade
+from voxpy.sockets.listening import listen
+from voxpy.wire.sip.agent import Asked, Event, UserAgent
+from voxpy.wire.sip.call import SipCall
+from voxpy.wire.sip.events import CallEvent, Invited
+from voxpy.wire.sip.identity import Identity
+
+__all__ = ["SipEndpoint", "SipListener"]
+
+KEYS = ("host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to")
+_RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
+
+
+@attrs.frozen(kw_only=True)
+class SipListener:
+    """Implements ``voxpy.channels.listener.Listener``."""
+
+    name: str = "sip"
+    host: str = "127.0.0.1"
+    port: int = 5060
+    tls_port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    address: str = ""
+    rtp_ports: tuple[int, int] = (20000, 20999)
+    to: str = ""
+    draining: list[bool] = attrs.field(factory=list, eq=False)
+
+    @classmethod
+    def read(cls, name: str, given: Given) -> SipListener:
+        """Read a channel's settings. Raises ConfigError."""
+        fields = given.fields(KEYS)
+        usual = cls(name=name)
+        listener = attrs.evolve(
+            usual,
+            host=fields.get("host", Given.words, usual.host),
+            port=fields.get("port", partial(Given.whole, at_most=65535), usual.port),
+            tls_port=fields.get("tls_port", partial(Given.whole, at_most=65535), None),
+            certificate=fields.get("certificate", _path, None),
+            key=fields.get("key", _path, None),
+            address=fields.get("address", Given.words, ""),
+            rtp_ports=fields.get("rtp_ports", _range, usual.rtp_ports),
+            to=fields.get("to", Given.words, ""),
+        )
+        if listener.tls_port is not None and listener.certificate is None:
+            raise given.error(f"{given.label}: tls_port needs a certificate: and a key:")
+        return listener
+
+    @property
+    def paths(self) -> Sequence[str]:
+        return []
+
+    @property
+    def webhooks(self) -> Sequence[str]:
+        return []
+
+    def open(self) -> Sequence[socket.socket]:
+        """Bind UDP and TCP, and TLS where there is a certificate."""
+        setting = f"channels: {self.name}: port"
+        tcp = listen(self.host, self.port, setting=setting)
+        port = int(tcp.getsockname()[1])
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            udp.bind((self.host, port))
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            raise ConfigError(f"{setting}: UDP {self.host}:{port}: {error.strerror}") from error
+        udp.setblocking(False)
+        if self.tls_port is None:
+            return [udp, tcp]
+        return [
+            udp,
+            tcp,
+            listen(self.host, self.tls_port, setting=f"channels: {self.name}: tls_port"),
+        ]
+
+    async def run(self, sockets: Sequence[socket.socket], host: ListenerHost) -> None:
+        """Take calls until cancelled."""
+        async with trio.open_nursery() as calls:
+            endpoint = SipEndpoint(self, sockets, host, calls)
+            await endpoint.network.run()
+
+    def drain(self) -> None:
+        """Answer what comes from now on with 503, OPTIONS too: proxies look elsewhere."""
+        self.draining.append(True)
+
+    async def on_upgrade(
+        self, upgrade: Upgrade, request: Request, address: str, host: ListenerHost
+    ) -> None:
+        """There is no path of ours."""
+
+    def on_request(self, request: Request, base: str, host: ListenerHost) -> Answer:
+        """There is no webhook of ours."""
+        raise NotImplementedError
+
+    def serves(self, base: str, sockets: Sequence[socket.socket]) -> str:
+        """Return the address to call."""
+        port = sockets[0].getsockname()[1] if sockets else self.port
+        tls = f", TLS {self.tls_port}" if self.tls_port is not None else ""
+        return f"{self.name}: sip:NUMBER@{self.address or self.host}:{port} (UDP, TCP{tls})"
+
+    def lacks(self, secrets: Secrets) -> Iterator[str]:
+        """Yield what a stranger could do."""
+        if not _is_local(self.host):
+            yield f"{self.name}: anybody who reaches {self.host}:{self.port} can call a rule"
+
+
+class SipEndpoint:
+    """A listener that runs: its user agent on the network, and the legs of its calls."""
+
+    def __init__(
+        self,
+        listener: SipListener,
+        sockets: Sequence[socket.socket],
+        host: ListenerHost,
+        calls: trio.Nursery,
+    ) -> None:
+        udp, tcp, *tls = sockets
+        self.listener = listener
+        self._host = host
+        self._calls = calls
+        self._ports = PortRange(*listener.rtp_ports)
+        self._port = int(udp.getsockname()[1])
+        self._tls_port = int(tls[0].getsockname()[1]) if tls else 0
+        self._random = random.SystemRandom()
+        self.address = listener.address or _own_address(listener.host)
+        us = Identity(
+            product="voxpy",
+            sent_by=self._sent_by,
+            contact=self._contact,
+            new_id=partial(random_words.token_hex, 8),
+            jitter=self._random.random,
+        )
+        self.agent = UserAgent(us, invited=SipCall.invited)
+        self.legs: dict[SipCall, SipLeg] = {}
+        self.network = SipNetwork(
+            self.agent,
+            SipSockets(
+                udp=udp,
+                tcp=tcp,
+                tls=tls[0] if tls else None,
+                context=_server_context(listener) if tls else None,
+            ),
+            take=self.take,
+            failed=self._failed,
+        )
+
+    # -- what MediaMaker is for -------------------------------------------------------------------
+
+    def open(self, name: str, fmt: Format) -> RtpMedia:
+        """Open the ports of a call. Raises ConnectFailed."""
+        found: list[SipLeg] = []
+        media = RtpMedia(
+            name,
+            fmt,
+            self._ports.bind(self.listener.host),
+            ssrc=self.new_number(),
+            cname=f"voxpy@{self.address}",
+            on_tick=lambda: found[0].tick() if found else None,
+        )
+        self._pending = found
+        return media
+
+    def new_number(self) -> int:
+        """Return 31 random bits."""
+        return self._random.getrandbits(31)
+
+    # -- what the agent tells ---------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """Take an event of the user agent."""
+        if isinstance(event, Invited):
+            self._invited(event)
+        elif isinstance(event, CallEvent):
+            leg = self.legs.get(event.call)
+            if leg is not None:
+                leg.handle(event)
+        elif isinstance(event, Asked):
+            self._asked(event)
+
+    def _invited(self, event: Invited) -> None:
+        now, call = clock.now(), event.call
+        if self.listener.draining:
+            call.reject(503, now, headers={"Retry-After": "5"})
+            return
+        try:
+            chosen = agreed_format(event.sdp)
+        except RemoteProtocolError as error:
+            call.reject(400, now, reason="Bad session description")
+            self._refused("no call", str(error), event)
+            return
+        if chosen is None:
+            call.reject(488, now)
+            self._refused("no call", "no audio format that both speak", event)
+            return
+        callerid, destination, name, headers = receive_invited(event)
+        try:
+            media = self.open(f"sip {callerid}", FORMATS[chosen.name])
+        except ConnectFailed as error:
+            call.reject(503, now, headers={"Retry-After": "5"})
+            self._refused("no room", str(error), event)
+            return
+        leg = SipLeg(
+            call,
+            media,
+            self,
+            wake=self.network.wake,
+            callerid=callerid,
+            destination=destination or self.listener.to,
+            display_name=name,
+            headers=headers,
+            offered=event.sdp,
+        )
+        self._pending.append(leg)
+        self.legs[call] = leg
+        self._calls.start_soon(self._serve, call, leg)
+
+    async def _serve(self, call: SipCall, leg: SipLeg) -> None:
+        try:
+            await self._host.router.receive(leg, self.listener.name).run()
+        finally:
+            del self.legs[call]
+            leg.rtp.close()
+
+    def _asked(self, event: Asked) -> None:
+        request = event.request
+        status = 405
+        if request.method == "OPTIONS":
+            status = 503 if self.listener.draining else 200
+        response = request.response(status, to_tag=self.agent.us.new_id())
+        self.agent.us.describe(response)
+        if status == 200:
+            response.headers.add("Accept", "application/sdp")
+        event.respond(response, clock.now())
+
+    def _refused(self, cause: str, problem: str, event: Invited) -> None:
+        self._host.refused(cause, problem, event.flow.host, channel=self.listener.name)
+
+    def _failed(self, error: BaseException) -> None:
+        """Note an error of ours in one message; it ends nothing else."""
+        self._host.log.write(
+            "error", "a SIP message was not dealt with", error=explain(error).message
+        )
+
+    # -- who we are -------------------------------------------------------------------------------
+
+    def _sent_by(self, transport: str) -> str:
+        port = self._tls_port if transport == "TLS" else self._port
+        return f"{_bracketed(self.address)}:{port}"
+
+    def _contact(self, transport: str) -> str:
+        kind = "" if transport.upper() == "UDP" else f";transport={transport.lower()}"
+        return f"sip:voxpy@{self._sent_by(transport.upper())}{kind}"
+
+
+def _server_context(listener: SipListener) -> ssl.SSLContext:
+    assert listener.certificate is not None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(listener.certificate, listener.key)
+    return context
+
+
+def _own_address(host: str) -> str:
+    """Return an address of this machine that others can send to."""
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: it only asks for the way there
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _path(given: Given) -> Path:
+    return Path(given.words())
+
+
+def _range(given: Given) -> tuple[int, int]:
+    found = _RANGE.fullmatch(given.words().strip())
+    if found is None or not 1024 <= int(found[1]) < int(found[2]) <= 65535:
+        raise given.expected("two ports from 1024 to 65535, as in 20000-20999")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,295 @@
+"""SIP on the network: UDP, TCP and TLS around one UserAgent, on trio.
+
+Messages go in by plain calls as they are read, and what the agent has ready afterwards goes out in
+the same moment: UDP to the socket, streams to a writer of their own. What has to be resolved or
+connected first is a task. One more task sleeps until the agent's next deadline.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import socket
+import ssl
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.faults import contained
+from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent, transport_of
+from voxpy.wire.sip.message import BadMessage, StreamReader, parse_message
+from voxpy.wire.sip.values import Uri
+
+__all__ = ["SipNetwork", "SipSockets"]
+
+MOST_DATAGRAMS = 64
+"""Read in one go; then the calls of this process have their turn."""
+MOST_DATAGRAM_BYTES = 65_535
+MOST_CONNECTIONS = 500
+MOST_QUEUED = 100
+IDLE_S = 3600.0
+CONNECT_S = 5.0
+PONG = b"\r\n"
+
+
+@attrs.frozen(kw_only=True)
+class SipSockets:
+    """What the network listens on; bound, not yet listening on streams."""
+
+    udp: socket.socket
+    tcp: socket.socket | None = None
+    tls: socket.socket | None = None
+    context: ssl.SSLContext | None = None
+
+
+class SipNetwork:
+    """``take`` gets every event of the agent. ``run`` serves until cancelled; ``wake`` sends."""
+
+    def __init__(
+        self,
+        agent: UserAgent,
+        sockets: SipSockets,
+        *,
+        take: Callable[[Event], None],
+        failed: Callable[[BaseException], None],
+        tls_client: ssl.SSLContext | None = None,
+    ) -> None:
+        self.agent = agent
+        self._sockets = sockets
+        self._take = take
+        self._failed = failed
+        self._tls_client = tls_client
+        self._streams: dict[Flow, trio.MemorySendChannel[bytes]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._sooner = trio.Event()
+        self._due = math.inf
+
+    async def run(self) -> None:
+        """Serve."""
+        sockets = self._sockets
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._keep_time)
+            nursery.start_soon(self._read_datagrams)
+            if sockets.tcp is not None:
+                nursery.start_soon(self._accept, sockets.tcp, "TCP", None)
+            if sockets.tls is not None:
+                nursery.start_soon(self._accept, sockets.tls, "TLS", sockets.context)
+
+    def wake(self) -> None:
+        """Send and tell what the agent has ready, and mind its new deadline."""
+        while out := self.agent.take():
+            for found in out:
+                if isinstance(found, Transmit):
+                    self._send(found)
+                else:
+                    self._take(found)
+        if self.agent.deadline < self._due:
+            self._sooner.set()
+
+    # -- in ---------------------------------------------------------------------------------------
+
+    async def _read_datagrams(self) -> None:
+        sock = self._sockets.udp
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            for _ in range(MOST_DATAGRAMS):
+                try:
+                    data, address = sock.recvfrom(MOST_DATAGRAM_BYTES)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    continue  # an earlier datagram of ours was not wanted where it went
+                if data.strip(b"\r\n\x00"):
+                    self._receive(data, Flow("UDP", address[0], address[1]))
+            await trio.lowlevel.checkpoint()
+
+    def _receive(self, data: bytes, flow: Flow) -> None:
+        with contained(self._failed):
+            try:
+                message = parse_message(data)
+            except BadMessage as bad:
+                self.agent.receive(bad, flow, clock.now())
+            else:
+                self.agent.receive(message, flow, clock.now())
+            self.wake()
+
+    async def _accept(
+        self, listening: socket.socket, transport: str, context: ssl.SSLContext | None
+    ) -> None:
+        listening.listen(128)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        assert self._nursery is not None
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError:
+                await trio.sleep(0.1)  # no descriptors: those that are open go on
+                continue
+            if len(self._streams) >= MOST_CONNECTIONS:
+                await trio.aclose_forcefully(stream)
+                continue
+            host, port = stream.socket.getpeername()[:2]
+            secured = (
+                stream if context is None else trio.SSLStream(stream, context, server_side=True)
+            )
+            self._nursery.start_soon(self._serve, secured, Flow(transport, host, port))
+
+    async def _serve(self, stream: trio.abc.Stream, flow: Flow) -> None:
+        outgoing, waiting = trio.open_memory_channel[bytes](MOST_QUEUED)
+        self._streams[flow] = outgoing
+        try:
+            async with trio.open_nursery() as both:
+                both.start_soon(self._write, stream, waiting, both.cancel_scope)
+                await self._read(stream, flow)
+                both.cancel_scope.cancel()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError):
+            pass  # the other end is gone; what waits for an answer times out
+        finally:
+            if self._streams.get(flow) is outgoing:
+                del self._streams[flow]
+            with trio.move_on_after(1, shield=True):
+                await trio.aclose_forcefully(stream)
+
+    async def _read(self, stream: trio.abc.Stream, flow: Flow) -> None:
+        reader = StreamReader()
+        while True:
+            with trio.move_on_after(IDLE_S) as idle:
+                data = await stream.receive_some(65536)
+            if idle.cancelled_caught or not data:
+                return
+            try:
+                for message in reader.feed(bytes(data)):
+                    with contained(self._failed):
+                        self.agent.receive(message, flow, clock.now())
+                        self.wake()
+            except BadMessage:
+                self.agent.dropped += 1
+                return  # where the next message begins cannot be known
+            pings, reader.keepalives = reader.keepalives, 0
+            if pings:
+                self._queue(flow, PONG)
+
+    async def _write(
+        self,
+        stream: trio.abc.Stream,
+        waiting: trio.MemoryReceiveChannel[bytes],
+        all_of_it: trio.CancelScope,
+    ) -> None:
+        try:
+            async for data in waiting:
+                await stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
+            all_of_it.cancel()
+
+    # -- out --------------------------------------------------------------------------------------
+
+    def _send(self, transmit: Transmit) -> None:
+        if isinstance(transmit.to, Flow):
+            self._send_by(transmit, transmit.to)
+        elif self._nursery is not None:
+            found = _literal(transmit.to)
+            if found is not None and found.transport == "UDP":
+                self._send_by(transmit, found)
+            else:
+                self._nursery.start_soon(self._resolve_and_send, transmit, transmit.to)
+
+    def _send_by(self, transmit: Transmit, flow: Flow) -> None:
+        data = transmit.message.to_bytes()
+        if flow.transport != "UDP":
+            if not self._queue(flow, data) and self._nursery is not None:
+                self._nursery.start_soon(self._connect_and_send, transmit, flow)
+            return
+        try:
+            self._sockets.udp.sendto(data, (flow.host, flow.port))
+        except BlockingIOError:
+            pass  # the kernel is full: it will be repeated
+        except OSError:
+            self._lost(transmit)
+
+    def _queue(self, flow: Flow, data: bytes) -> bool:
+        channel = self._streams.get(flow)
+        if channel is None:
+            return False
+        try:
+            channel.send_nowait(data)
+        except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        return True
+
+    async def _resolve_and_send(self, transmit: Transmit, to: Uri) -> None:
+        flow = _literal(to)
+        if flow is None:
+            try:
+                found = await trio.socket.getaddrinfo(
+                    to.host.strip("[]"), _port(to), type=socket.SOCK_DGRAM
+                )
+            except OSError:
+                self._lost(transmit)
+                return
+            host, port = found[0][4][:2]
+            flow = Flow(transport_of(to), str(host), int(port))
+        self._send_by(transmit, flow)
+
+    async def _connect_and_send(self, transmit: Transmit, flow: Flow) -> None:
+        """Open a connection; a second request for the same place finds it when it is its turn."""
+        if flow.transport not in ("TCP", "TLS"):
+            self._lost(transmit)
+            return
+        try:
+            with trio.fail_after(CONNECT_S):
+                stream: trio.abc.Stream = await trio.open_tcp_stream(flow.host, flow.port)
+                if flow.transport == "TLS":
+                    context = self._tls_client or ssl.create_default_context()
+                    name = flow.host
+                    if isinstance(transmit.to, Uri):
+                        name = transmit.to.host.strip("[]")
+                    secured = trio.SSLStream(stream, context, server_hostname=name)
+                    await secured.do_handshake()
+                    stream = secured
+        except (OSError, ssl.SSLError, trio.TooSlowError, trio.BrokenResourceError):
+            self._lost(transmit)
+            return
+        assert self._nursery is not None
+        if flow in self._streams:
+            await trio.aclose_forcefully(stream)
+        else:
+            self._nursery.start_soon(self._serve, stream, flow)
+            await trio.lowlevel.checkpoint()
+            while flow not in self._streams:
+                await trio.lowlevel.checkpoint()
+        if not self._queue(flow, transmit.message.to_bytes()):
+            self._lost(transmit)
+
+    def _lost(self, transmit: Transmit) -> None:
+        with contained(self._failed):
+            self.agent.transmit_failed(transmit, clock.now())
+            self.wake()
+
+    # -- time -------------------------------------------------------------------------------------
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._due = self.agent.deadline
+            with trio.move_on_at(self._due):
+                await self._sooner.wait()
+            self._sooner = trio.Event()
+            with contained(self._failed):
+                self.agent.tick(clock.now())
+                self.wake()
+
+
+def _port(uri: Uri) -> int:
+    return uri.port or (5061 if transport_of(uri) == "TLS" else 5060)
+
+
+def _literal(uri: Uri) -> Flow | None:
+    """Return where a URI leads if its host is an address, None if it has to be asked for."""
+    host = uri.host.strip("[]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return Flow(transport_of(uri), host, _port(uri))
