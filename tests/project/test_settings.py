@@ -113,4 +113,6 @@ def test_everything_wrong_is_found_at_once() -> None:
 
 def test_a_name_close_to_nothing_gets_the_whole_list() -> None:
     (complaint,) = complaints("watchdogs: {qqq: 1}")
-    assert complaint.endswith("known are no_inbound_media_s, dead_air_s, longest_call_s, grace_s")
+    assert complaint.endswith(
+        "known are no_inbound_media_s, dead_air_s, longest_call_s, agent_silent_s, grace_s"
+    )
