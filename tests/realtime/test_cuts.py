@@ -60,8 +60,8 @@ def deliver(frames: Sequence[dict[str, Any]], sizes: Sequence[int]) -> tuple[lis
     """Send ``frames`` through a real WebSocket whose bytes are cut into ``sizes``."""
 
     async def play(talk: Talk) -> None:
-        for frame in frames:
-            await talk.send(frame)
+        for number, frame in enumerate(frames):
+            await talk.send({**frame, "event_id": f"e{number}"})
         await talk.socket.aclose(1000, "that was all")
 
     async def main() -> Received:

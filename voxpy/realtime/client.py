@@ -38,7 +38,7 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
         access: Access,
         options: ClientOptions,
     ) -> None:
-        self._make_wire = partial(RealtimeWire, service.habits, warn=self._warn_of_format)
+        self._make_wire = partial(RealtimeWire, service.habits, warn=self._warn)
         self._configuration = Configuration(options.audio_format, service.formats)
         self._renewal: Renewal | None = None
         self._renewing = trio.CancelScope()
@@ -128,10 +128,8 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
         if self._configuration.sent:
             self._send("session.update", {"session": {"type": "realtime"}})
 
-    def _warn_of_format(self, problem: str) -> None:
-        self._session.trace.warning(
-            "the session's audio format is not carried; keeping the old one", error=problem
-        )
+    def _warn(self, problem: str) -> None:
+        self._session.trace.warning(problem, unit=self._id)
 
     # -- renewal ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from voxpy.media.playout import Cleared, Playout
 if TYPE_CHECKING:
     from voxpy.realtime.wire import Wire
 
-__all__ = ["Ear", "Heard", "Voice", "VoiceReports"]
+__all__ = ["Ear", "Heard", "ItemOrder", "Voice", "VoiceReports"]
 
 RECENT_FRAMES = 15
 """What a new session is told of the audio before it: as much as speech takes to be noticed."""
@@ -255,3 +255,56 @@ class Heard:
         if len(self._texts) > KEPT_ITEMS:
             del self._texts[next(iter(self._texts))]
         self._report(item_id, text, played_ms)
+
+
+class ItemOrder:
+    """Audio of items that come interleaved goes to the playout one item after the other.
+
+    A service may have two responses under way at once. Mixed as they come, their pieces of a tenth
+    of a second alternate; so the first item to sound has the floor until it is over, and the others
+    wait for it. One whose end is never told loses the floor when it has nothing more to play, which
+    is when not ``sounding()``.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str, bytes], None],
+        *,
+        sounding: Callable[[], bool],
+        limit_bytes: int,
+    ) -> None:
+        self._write = write
+        self._sounding = sounding
+        self._limit_bytes = limit_bytes
+        self._floor: str | None = None
+        self._waiting: dict[str, list[bytes]] = {}
+        self._waiting_bytes = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an item waits for its turn."""
+        return bool(self._waiting)
+
+    def put(self, item_id: str, data: bytes) -> None:
+        """Take audio of an item. What waits beyond the limit is dropped."""
+        if self._floor is None or self._floor == item_id or not self._sounding():
+            self._floor = item_id
+            self._write(item_id, data)
+        elif self._waiting_bytes + len(data) <= self._limit_bytes:
+            self._waiting.setdefault(item_id, []).append(data)
+            self._waiting_bytes += len(data)
+
+    def pass_on(self, is_done: Callable[[str], bool]) -> None:
+        """Let the next item sound if the one that has the floor is over."""
+        while self._floor is not None and (is_done(self._floor) or not self._sounding()):
+            self._floor = following = next(iter(self._waiting), None)
+            if following is not None:
+                for data in self._waiting.pop(following):
+                    self._waiting_bytes -= len(data)
+                    self._write(following, data)
+
+    def clear(self) -> None:
+        """Forget what waits: nobody is to hear it."""
+        self._floor = None
+        self._waiting.clear()
+        self._waiting_bytes = 0

@@ -27,7 +27,7 @@ from voxpy.wire.realtime.client.protocol import RealtimeClient
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import encode_append, load
 from voxpy.wire.realtime.events.formats import audio_format
-from voxpy.wire.realtime.events.types import ServerEvent, function_calls
+from voxpy.wire.realtime.events.types import ServerEvent
 
 __all__ = ["DEFAULT_FORMAT", "RealtimeWire"]
 
@@ -37,8 +37,8 @@ DEFAULT_FORMAT = pcm16(24000)
 class RealtimeWire:
     """Implements ``voxpy.realtime.wire.Wire``. ``client`` has the rest of the protocol.
 
-    ``queue`` holds back what is submitted until the session is ready. ``warn`` is told of a format
-    that is not carried.
+    ``queue`` holds back what is submitted until the session is ready. ``warn`` is told of what is
+    odd and does no harm.
     """
 
     def __init__(
@@ -78,8 +78,10 @@ class RealtimeWire:
             else:
                 self._mean(item, found)
                 found.append(Told(item.type, raw, item))
-                if isinstance(item, se.ResponseDone) and (calls := function_calls(item.response)):
-                    found.append(ToolsCalled(calls))
+                if isinstance(item, se.ResponseDone) and self.client.responses.new_calls:
+                    found.append(ToolsCalled(self.client.responses.new_calls))
+        if not found and self.client.repeated == 1:
+            self._warn("the service sends things twice; the second ones are ignored")
         return found
 
     def outgoing(self) -> list[bytes]:
@@ -140,4 +142,4 @@ class RealtimeWire:
             self.input_format = carried(*audio_format(session, "input"))
             self.output_format = carried(*audio_format(session, "output"))
         except (ValueError, RemoteProtocolError) as error:
-            self._warn(str(error))
+            self._warn(f"the session's audio format is not carried; keeping the old one: {error}")

@@ -40,7 +40,7 @@ from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
 from voxpy.realtime.configuration import AUDIO_FORMATS, AudioChoice
 from voxpy.realtime.connection import ConnectionReports, ConnectionStatistics, RealtimeConnection
-from voxpy.realtime.media import Ear, Heard, Voice, VoiceReports
+from voxpy.realtime.media import Ear, Heard, ItemOrder, Voice, VoiceReports
 from voxpy.realtime.reports import Announcements, FrameLog
 from voxpy.realtime.service import Access, Service
 from voxpy.realtime.tools import ToolOutcome, ToolRunner, Tools
@@ -208,8 +208,13 @@ class SpeechClient(MediaSource, Generic[W]):
                 started=lambda: self._announce.media_started(str(self._voice.format)),
                 ended=self._announce.media_ended,
                 overflowed=self._announce.overflowed,
-                drained=lambda: self._heard.settle(self._link.wire),
+                drained=self._drained,
             ),
+        )
+        self._order = ItemOrder(
+            self._speak,
+            sounding=lambda: bool(self._voice.speech.buffered_bytes),
+            limit_bytes=wire.output_format.bytes_for(min(options.playout_limit_s, 600.0)),
         )
         self._heard = Heard(self._voice.speech, report=self._item_over)
         self._ear = Ear(
@@ -322,8 +327,9 @@ class SpeechClient(MediaSource, Generic[W]):
             case Audio():
                 if not what.backchannel:
                     self._spoke = True
-                    self._heard.sounds(what.item_id)
-                self._voice.write(what.data, item_id=what.item_id, backchannel=what.backchannel)
+                    self._order.put(what.item_id, what.data)
+                else:
+                    self._voice.write(what.data, item_id=what.item_id, backchannel=True)
             case Told():
                 self._announce.service(what.name, what.payload)
             case Configured():
@@ -337,6 +343,7 @@ class SpeechClient(MediaSource, Generic[W]):
                 if self._options.auto_truncate and what.interrupts:
                     self._interrupt()
             case AudioOver():
+                self._order.pass_on(self._link.wire.playback.is_done)
                 self._heard.settle(self._link.wire)
             case ToolsCalled():
                 if self._tools is not None and self._session.ended is None:
@@ -436,6 +443,15 @@ class SpeechClient(MediaSource, Generic[W]):
     def _send_audio(self, audio: bytes) -> None:
         self._link.connection.send_audio(self._link.wire.append(audio))
 
+    def _speak(self, item_id: str, audio: bytes) -> None:
+        self._heard.sounds(item_id)
+        self._voice.write(audio, item_id=item_id, backchannel=False)
+
+    def _drained(self) -> None:
+        """All speech that was there has been played."""
+        self._order.pass_on(self._link.wire.playback.is_done)
+        self._heard.settle(self._link.wire)
+
     def _adopt_formats(self) -> None:
         self._ear.format = self._link.wire.input_format
         self._voice.format = self._link.wire.output_format
@@ -468,6 +484,7 @@ class SpeechClient(MediaSource, Generic[W]):
             for c in lost
         ]
         self._announce.step("playout cleared", items=items)
+        self._order.clear()
         self._heard.cut(self._link.wire)
 
     def _item_over(self, item_id: str, text: str, played_ms: float) -> None:

@@ -1,8 +1,12 @@
 """The client's side of a realtime session, without a socket.
 
 Three kinds of agent audio must not reach the caller: late deltas of a response that was cancelled,
-those of one that we interrupted, and, after we asked the server to clear its output, everything it
-had sent before it did so.
+those of responses that we interrupted (there may be several at once), and, after we asked the
+server to clear its output, everything it had sent before it did so.
+
+What a server sends may come twice: a frame again, which has the same ``event_id`` and says the
+same, or the end of a response that had ended. Neither is passed on, or audio would be heard and
+tools would run twice. An id that comes with something else is no id: such a server is believed.
 
 There are two ways to send. ``send`` returns the frame of an event, to be written at once whatever
 the state. ``submit`` leaves it to this object when the event goes: ``outgoing`` has the frames that
@@ -15,11 +19,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+import orjson
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError, nearest
 from voxpy.wire.realtime.client.owed import Owed
 from voxpy.wire.realtime.client.playback import AudioRate, Playback, Transcripts
-from voxpy.wire.realtime.client.sequencer import ResponseSequencer, is_active_race
+from voxpy.wire.realtime.client.sequencer import ResponseSequencer, is_active_race, is_outside
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import CLIENT_EVENTS
@@ -45,6 +50,9 @@ __all__ = ["Audio", "RealtimeClient", "is_benign"]
 
 KEPT_RESPONSES = 16
 """Ended responses whose late audio is recognised."""
+
+KEPT_FRAMES = 256
+"""Frames that are recognised when they come again: some seconds of audio."""
 
 
 @attrs.frozen
@@ -74,7 +82,7 @@ class RealtimeClient:
     ``responses``, which response is under way and what waits for it. ``refusal`` is set if the
     event received last was an error in place of the session or of a ``session.updated`` (which
     changes nothing at the server: whoever waits for it must give up), ``trouble`` if it was a
-    response that came to nothing, in words.
+    response that came to nothing, in words. ``repeated`` counts what came twice.
     """
 
     def __init__(
@@ -98,6 +106,9 @@ class RealtimeClient:
         self._queue_until_ready = queue_until_ready
         self._answers_tools = answers_tools
         self._asked: Any = None  # for auto_tool_response: the session as told may leave it out
+        self._open: dict[str, None] = {}  # responses that began and did not end
+        self._seen = _Seen()
+        self.repeated = 0
         self._held: list[tuple[ClientEvent, bytes]] = []
         self._outbox: list[bytes] = []
 
@@ -199,17 +210,19 @@ class RealtimeClient:
     def interrupt(self, played_ms: Callable[[str], float]) -> list[ClientEvent]:
         """The caller spoke over the agent and the playout was cleared: return what to send.
 
-        ``played_ms`` tells how much of an item's audio was heard. The response under way is void:
-        its late audio is dropped. For every item that was not heard to its end there is one
+        ``played_ms`` tells how much of an item's audio was heard. All responses under way are void:
+        their late audio is dropped. For every item that was not heard to its end there is one
         truncate or delete. Before these comes a ``response.cancel`` if the server does not end the
-        response itself, which it does wherever there is turn detection. Nothing of back-channels.
+        responses itself, which it does wherever there is turn detection. Nothing of back-channels.
         """
         events: list[ClientEvent] = []
-        active = self.active_response_id
-        if active is not None:
-            self._make_void(active)
-            if _turn_detection(self._session) is None:  # turns are the client's business
-                events.append(ce.ResponseCancel(response_id=active or None))
+        by_hand = _turn_detection(self._session) is None  # turns are the client's business
+        for response_id in self._open:
+            self._make_void(response_id)
+            if by_hand:
+                events.append(ce.ResponseCancel(response_id=response_id or None))
+        if self.active_response_id is not None:
+            self._write(self.responses.gave_up(self.active_response_id))
         for item_id in self.playback.item_ids:
             event = self.playback.truncation(item_id, played_ms(item_id))
             if event is not None:
@@ -241,12 +254,20 @@ class RealtimeClient:
 
     def receive_loaded(self, raw: dict[str, Any]) -> list[Audio | ServerEvent]:
         """Take a frame that ``codec.load`` has read already, so that nobody reads it twice."""
+        if self._seen.again(raw):
+            self.repeated += 1
+            return []
         if raw.get("type") in AUDIO_DELTAS:
             return self._audio(raw)
         event = server_event(raw)
         if isinstance(event, se.ResponseBackchannelAudioDelta):
             data = decode_audio(event.delta, "$.delta")
             return [Audio("", event.backchannel_id or "", data, backchannel=True)]
+        if isinstance(event, se.ResponseDone) and self.responses.has_ended(
+            event.response.get("id") or ""
+        ):
+            self.repeated += 1
+            return []
         self._follow(event)
         return [event]
 
@@ -276,8 +297,12 @@ class RealtimeClient:
                 if self._muted and was_active is not None:
                     self._make_void(was_active)
                 self._muted = False
+                self._open[event.response.get("id") or ""] = None
+                if len(self._open) > KEPT_RESPONSES:
+                    del self._open[next(iter(self._open))]
             case se.ResponseDone():
                 response_id = event.response.get("id") or ""
+                self._open.pop(response_id, None)
                 self.playback.response_done(response_id)
                 said = self.playback.sounded(response_id) or any(
                     map(item_text, event.response.get("output") or ())
@@ -315,8 +340,8 @@ class RealtimeClient:
         if isinstance(event, ce.ResponseCreate):
             self._write(self.responses.ask(event))
         else:
-            self._note_sent(event)
             self._outbox.append(frame)
+            self._note_sent(event)  # which may let another one go, behind this
 
     def _write(self, events: list[ClientEvent]) -> None:
         for event in events:
@@ -333,13 +358,46 @@ class RealtimeClient:
                 found = _auto_tool_response(_field(event, "session"))
                 self._asked = self._asked if found is None else found
             case "response.create":
-                self.responses.passed(_text(event, "event_id") or None)
+                outside = is_outside(_field(event, "response"))
+                self.responses.passed(_text(event, "event_id") or None, outside=outside)
+            case "response.cancel":
+                self._write(self.responses.gave_up(_text(event, "response_id")))
             case "conversation.item.create":
                 item = _field(event, "item")
                 if isinstance(item, Mapping) and item.get("type") == "function_call_output":
                     self.responses.answered(str(item.get("call_id")))
             case "conversation.item.truncate" | "conversation.item.delete":
                 self.playback.settle(_text(event, "item_id"))
+
+
+class _Seen:
+    """The last frames of the server, by what identifies them."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, Any] = {}
+        self._ids_mean_something = True
+
+    def again(self, raw: Mapping[str, Any]) -> bool:
+        """Return whether this frame has come before."""
+        event_id = raw.get("event_id")
+        if not self._ids_mean_something or type(event_id) is not str or not event_id:
+            return False
+        before = self._frames.get(event_id)
+        found = _fingerprint(raw)
+        if before is not None:
+            self._ids_mean_something = before == found
+            return self._ids_mean_something
+        self._frames[event_id] = found
+        if len(self._frames) > KEPT_FRAMES:
+            del self._frames[next(iter(self._frames))]
+        return False
+
+
+def _fingerprint(raw: Mapping[str, Any]) -> Any:
+    delta = raw.get("delta")
+    if type(delta) is str:  # audio, which is nearly everything, must cost next to nothing
+        return raw.get("item_id"), len(delta), delta[:24], delta[-24:]
+    return hash(orjson.dumps(raw))
 
 
 def _field(event: ClientEvent, name: str) -> Any:

@@ -17,6 +17,14 @@ as a response lasts longer than the way there and back. A server so hasty that i
 one of its own within that time gets two creates at once and refuses one; if its refusals name the
 event they are about, even then nothing is lost.
 
+A response outside the conversation (``conversation: none``) may run beside another one: its create
+does not wait, and it is nobody's turn. A response that we gave up (cancelled, or spoken over) holds
+nothing back, as its ``response.done`` may never come; if the server does refuse the next create,
+that one waits after all.
+
+Once means once: a response ends once, and a call is answered once, however often the server names
+it, in one response or in the next.
+
 A create for tool outputs is also answered by a response that the server began of its own accord
 after it had those outputs; asking once more would make the agent say it twice.
 """
@@ -24,6 +32,7 @@ after it had those outputs; asking once more would make the agent say it twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -33,15 +42,19 @@ from voxpy.wire.realtime.events.client_events import ConversationItemCreate, Res
 from voxpy.wire.realtime.events.types import (
     ClientEvent,
     Error,
+    FunctionCall,
     Response,
     ServerEvent,
     function_calls,
 )
 
-__all__ = ["ResponseSequencer", "is_active_race"]
+__all__ = ["ResponseSequencer", "is_active_race", "is_outside"]
 
 KEPT_BATCHES = 16
 """Responses whose calls may still be answered."""
+
+KEPT_CALLS = 512
+"""Ids of calls and of ended responses that are known when they come again."""
 
 KEPT_CREATES = 64
 """Creates that a late refusal may name."""
@@ -96,6 +109,12 @@ class ResponseSequencer:
         self._recent: dict[str, _Wanted] = {}
         self._active: str | None = None
         self._active_since = 0
+        self._given_up = False  # the active one was: it holds nothing back
+        self._outside_asked = 0
+        self._outside: set[str] = set()
+        self._done: dict[str, None] = {}
+        self._called: dict[str, None] = {}
+        self.new_calls: list[FunctionCall] = []
         self._blocked = False  # refused for a response that we have not seen
         self._batches: dict[str, _Batch] = {}
         self._last_done = ""
@@ -110,18 +129,34 @@ class ResponseSequencer:
     @property
     def idle(self) -> bool:
         """Whether no response is under way, asked for, or due for tools that were just called."""
-        quiet = self._active is None and self._sent is None and not self._waiting
+        active = self._active is not None and not self._given_up
+        quiet = not (active or self._outside or self._sent or self._waiting)
         return quiet and self._last_done not in self._batches
 
     def ask(self, event: ResponseCreate) -> list[ClientEvent]:
         """Want a response. An ``event_id`` is given to it if it has none, to know its refusal."""
+        if is_outside(event.response):
+            self._outside_asked += 1
+            return [event]
         self._want(_Wanted(event), first=False)
         return self._next()
 
-    def passed(self, event_id: str | None) -> None:
+    def passed(self, event_id: str | None, *, outside: bool = False) -> None:
         """A create went out past this sequencer; refused, it is not sent again."""
-        if self._sent is None:
+        if outside:
+            self._outside_asked += 1
+        elif self._sent is None:
             self._sent = _Wanted(ResponseCreate(event_id=event_id), resend=False)
+
+    def gave_up(self, response_id: str) -> list[ClientEvent]:
+        """The response under way is not waited for any more: it was cancelled or spoken over."""
+        if self._active is not None and response_id in ("", self._active):
+            self._given_up = True
+        return self._next()
+
+    def has_ended(self, response_id: str) -> bool:
+        """Return whether this response's end has come already."""
+        return response_id in self._done
 
     def awaits(self, call_id: str) -> bool:
         """Return whether a completed response called this and has no output yet."""
@@ -168,7 +203,7 @@ class ResponseSequencer:
         self._step += 1
         match event:
             case se.ResponseCreated():
-                self._began(event.response.get("id") or "")
+                self._began(event.response)
             case se.ResponseDone():
                 self._ended(event.response)
             case se.ErrorEvent():
@@ -192,7 +227,8 @@ class ResponseSequencer:
         self._waiting.insert(0 if first else len(self._waiting), wanted)
 
     def _next(self) -> list[ClientEvent]:
-        busy = self._active is not None or self._sent is not None or self._blocked
+        active = self._active is not None and not self._given_up
+        busy = active or self._sent is not None or self._blocked
         if busy or not self._waiting:
             return []
         self._sent = self._waiting.pop(0)
@@ -203,24 +239,42 @@ class ResponseSequencer:
             del self._recent[next(iter(self._recent))]
         return [self._sent.event]
 
-    def _began(self, response_id: str) -> None:
+    def _began(self, response: Response) -> None:
+        response_id = response.get("id") or ""
+        if self._outside_asked and response.get("conversation_id") is None:
+            self._outside_asked -= 1
+            self._outside.add(response_id)
+            return
+        self._given_up = False
         self._active, self._active_since = response_id, self._step
         self._taken, self._sent, self._blocked = self._sent, None, False
         self._waiting = [each for each in self._waiting if not each.answered_by(self._step)]
 
     def _ended(self, response: Response) -> None:
         response_id = response.get("id") or ""
-        if self._active is None:
+        if response_id:
+            _remember(self._done, response_id)
+        if response_id in self._outside:
+            self._outside.remove(response_id)
+        elif self._active is None:
             self._sent = None  # cut off before it was announced: its created never comes
             self._blocked = False
         elif response_id in ("", self._active):
             self._active = self._taken = None
-        calls = {call.call_id for call in function_calls(response)}
+        self.new_calls = [call for call in function_calls(response) if self._is_new(call)]
+        calls = {call.call_id for call in self.new_calls}
         self._last_done = response_id
         if calls:
             self._batches[response_id] = _Batch(set(calls), set(calls))
             if len(self._batches) > KEPT_BATCHES:
                 del self._batches[next(iter(self._batches))]
+
+    def _is_new(self, call: FunctionCall) -> bool:
+        name = call.call_id or call.item_id
+        known = bool(name) and name in self._called
+        if name:
+            _remember(self._called, name)
+        return not known
 
     def _refused(self, error: Error) -> None:
         race = is_active_race(error)
@@ -230,6 +284,7 @@ class ResponseSequencer:
         if wanted is self._sent:
             self._sent = None
         if race:
+            self._given_up = False
             self._taken = None if wanted is self._taken else self._taken
             self._again(wanted)
 
@@ -264,6 +319,17 @@ class ResponseSequencer:
             if call_id in batch.unanswered:
                 return response_id
         return None
+
+
+def is_outside(response: Any) -> bool:
+    """Return whether a create asks for a response outside the conversation."""
+    return isinstance(response, Mapping) and response.get("conversation") == "none"
+
+
+def _remember(known: dict[str, None], name: str) -> None:
+    known[name] = None
+    if len(known) > KEPT_CALLS:
+        del known[next(iter(known))]
 
 
 def _same(one: ResponseCreate, other: ResponseCreate) -> bool:
