@@ -8,6 +8,8 @@ from voxpy.localagent.directives import (
     Persona,
     conditions,
     directed_speech,
+    fact_about,
+    facts,
     keywords,
     overlap,
     persona_of,
@@ -116,3 +118,50 @@ def test_any_prompt_is_survived(text: str) -> None:
     directed_speech(text, persona)
     for condition in conditions(text):
         assert condition.answer
+
+
+SHOP = """
+You are Anna, who answers the phone of a bakery. We deliver within two days, also on Sundays!
+Keep it short. Never promise a refund. Is it loud? Ask for the order number.
+
+What you know:
+- Parking is behind the house
+- A birthday cake costs 30 euros. Refunds take five days.
+If the caller asks for the boss, say that she is in the garden.
+When it is late, say good night.
+Use a warm voice, as a good baker has.
+"""
+
+
+def test_plain_facts_are_told_from_orders() -> None:
+    assert facts(SHOP) == (
+        "We deliver within two days, also on Sundays!",
+        "Parking is behind the house.",
+        "A birthday cake costs 30 euros.",
+        "Refunds take five days.",
+    )
+    assert facts("") == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "fact"),
+    [
+        ("do you deliver on a sunday", 0),
+        ("how fast is your delivery", 0),
+        ("where can i park", 1),
+        ("is there any parking", 1),
+        ("what does a birthday cake cost", 2),
+        ("how long does a refund take", 3),
+        ("tell me a joke", None),
+        ("is it raining in london today", None),
+        ("", None),
+    ],
+)
+def test_a_fact_with_half_of_the_questions_words(asked: str, fact: int | None) -> None:
+    told = facts(SHOP)
+    assert fact_about(told, asked) == (None if fact is None else told[fact])
+
+
+@given(st.text(max_size=200) | st.text("-* .!?\nAWeis", max_size=200), st.text(max_size=30))
+def test_facts_never_raise(instructions: str, asked: str) -> None:
+    fact_about(facts(instructions), asked)

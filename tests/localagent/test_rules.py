@@ -127,6 +127,45 @@ def test_half_of_the_words_of_an_instruction_are_not_enough() -> None:
     assert "communication channels" not in answer(heard("Tell me about Voximplant."))
 
 
+SHOP = "You are Anna. The shop is open from ten to seven. A cake costs 30 euros. Parking is free."
+HOURS_TOOL = {"type": "function", "name": "get_hours"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("What are your opening hours?", "The shop is open from ten to seven."),
+        ("When do you close?", "The shop is open from ten to seven."),
+        ("How much is it?", "A cake costs 30 euros."),
+        ("Where can I park?", "Parking is free."),
+        ("Who are you?", "I'm Anna, a voice agent."),
+        ("Goodbye.", "Thank you for calling. Goodbye!"),
+    ],
+)
+def test_what_the_instructions_tell_goes_before_canned_answers(asked: str, told: str) -> None:
+    assert answer(heard(asked), instructions=SHOP) == told
+
+
+def test_what_is_edited_is_heard() -> None:
+    edited = SHOP.replace("ten to seven", "six to noon")
+    assert answer(heard("When are you open?"), instructions=edited) == (
+        "The shop is open from six to noon."
+    )
+
+
+def test_a_function_goes_before_a_fact() -> None:
+    called = act(heard("When are you open?"), instructions=SHOP, tools=[HOURS_TOOL])
+    assert called == CallTool("get_hours", {})
+
+
+@pytest.mark.parametrize(
+    "wish", ["ONLY repeat the input and DO NOT say anything else.", "Repeat only the audio."]
+)
+def test_the_input_repeated(wish: str) -> None:
+    assert answer(heard("Is that a dog?"), response_instructions=wish) == "Is that a dog?"
+    assert answer(response_instructions=wish) == "I heard nothing."
+
+
 def test_greetings() -> None:
     hello = "Hi, this is Voxi from Voximplant. How can I help you?"
     assert answer() == hello

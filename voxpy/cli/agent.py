@@ -115,7 +115,9 @@ def _told(options: dict[str, Any], port: int) -> list[str]:
     if options["like"] != "inworld":
         lines = [
             f"listening on ws{secure}://{address}/v1/realtime?model=<any>",
-            f"try:  OPENAI_BASE_URL=http{secure}://{address}/v1 with any OpenAI SDK and any key",
+            f"try:  OPENAI_BASE_URL=https://{address}/v1 with any OpenAI SDK and any key"
+            if secure  # without it the SDK for Python has to be told, and that for Node refuses
+            else f'try:  openai.AsyncOpenAI(websocket_base_url="ws://{address}/v1", api_key="any")',
         ]
     else:
         url = f"ws{secure}://{address}/api/v1/realtime/session"

@@ -14,6 +14,8 @@ __all__ = [
     "Persona",
     "conditions",
     "directed_speech",
+    "fact_about",
+    "facts",
     "keywords",
     "overlap",
     "persona_of",
@@ -184,6 +186,75 @@ def _condition(match: re.Match[str]) -> Condition:
 def _first_person(reported: str) -> str:
     reported = re.sub(r"^(?:that )?you(?:'re| are)\b", "I am", reported, flags=re.IGNORECASE)
     return re.sub(r"^(?:that )?(?:you\b|we\b)", "I", reported, flags=re.IGNORECASE)
+
+
+_FIRST_WORD = re.compile(r"[A-Za-z']+")
+_ORDERS = frozenset(
+    """
+    act add allow always answer apologise apologize as ask at avoid be begin call close collect
+    confirm connect continue cover decline describe direct do don't end ensure explain finish focus
+    follow gather give greet handle have help hold if ignore include introduce invite keep let
+    limit list listen maintain make mention name never no offer once only open please politely
+    provide read recommend refer remain remember repeat reply respond return role say send share
+    show sound speak start stay stop suggest summarise summarize take talk tell thank transfer treat
+    try unless until use wait when whenever where write you you're your
+    """.split()
+)
+"""First words of what is asked of the agent, rather than told it: "Keep it short", "You are"."""
+_TELLS = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|can|may|will|costs?|opens?|closes?|starts?|ends?|lasts?"
+    r"|takes?|offers?|sells?|serves?|delivers?|ships?|accepts?|includes?|needs?|lies|stands?|speaks?"
+    r"|works?|provides?|repairs?|makes?|rents?|runs?|refunds?|charges?)\b",
+    re.IGNORECASE,
+)
+_LONGEST_FACT_WORDS = 30
+
+
+def facts(instructions: str) -> tuple[str, ...]:
+    """Return the sentences of ``instructions`` that plainly tell something, in the order written.
+
+    Not what they ask of the agent, not headings, not rules ("If the caller ..."), no questions.
+    """
+    found: list[str] = []
+    for block in _BLOCK.split(instructions):
+        line = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", " ".join(block.split()))
+        found += filter(_is_fact, re.split(r"(?<=[.!?])\s+(?=[A-Z\"“])", line))
+    return tuple(fact if fact[-1] in ".!" else f"{fact}." for fact in found)
+
+
+def _is_fact(sentence: str) -> bool:
+    first = _FIRST_WORD.match(sentence)
+    return (
+        first is not None
+        and first.group().lower() not in _ORDERS
+        and not sentence.endswith(("?", ":"))
+        and len(sentence.split()) <= _LONGEST_FACT_WORDS
+        and _TELLS.search(sentence) is not None
+    )
+
+
+def fact_about(told: tuple[str, ...], asked: str) -> str | None:
+    """Return the fact that has most of the words of a question, half of them at least."""
+    wanted = {_stem(word) for word in keywords(asked)}
+    best, answer = 0.0, None
+    for fact in told:
+        score = overlap(frozenset(wanted), frozenset(_stem(word) for word in keywords(fact)))
+        if score > best:
+            best, answer = score, fact
+    return answer if best >= _HALF else None
+
+
+_HALF = 0.5
+_SUFFIXES = ("ings", "ing", "ers", "ery", "er", "ed", "es", "s", "y", "e")
+
+
+def _stem(word: str) -> str:
+    """Return what "deliver", "delivery" and "delivered" have in common."""
+    while True:
+        cut = next((s for s in _SUFFIXES if word.endswith(s) and len(word) - len(s) >= 4), "")
+        if not cut:
+            return word
+        word = word.removesuffix(cut)
 
 
 _EMPTY_WORDS = frozenset(

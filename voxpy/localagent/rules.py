@@ -2,14 +2,17 @@
 
 Pure once its topics are loaded. What is tried, in this order:
 
-1. ``response_instructions`` that dictate the words ("Repeat the following text: ...").
+1. ``response_instructions`` that dictate the words ("Repeat the following text: ...", "ONLY repeat
+   the input").
 2. A function's result, when it is the newest item: the topic's ``reply``, or the result read out.
 3. A directive in the newest message ("Say only: ...", "Greet the caller as ..."), or nothing said
-yet
-   by anybody: a greeting.
+   yet by anybody: a greeting.
 4. The session's instructions: "If the caller asks ..., answer directly: ...".
-5. The topics, which may call a declared function instead of answering.
-6. The admission that it does not know, with what it understood.
+5. The topics, which may call a declared function instead of answering. Where a topic only stands in
+   for what a business says of itself (hours, prices), a plain sentence of the instructions on it
+   goes first: what is edited there is heard.
+6. Any other plain sentence of the instructions with at least half of the question's words.
+7. The admission that it does not know, with what it understood.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from voxpy.localagent.directives import (
     Persona,
     conditions,
     directed_speech,
+    fact_about,
+    facts,
     keywords,
     overlap,
     persona_of,
@@ -36,6 +41,7 @@ __all__ = ["RuleResponder", "canonical", "read_out"]
 
 _ENOUGH_OVERLAP = 0.6  # two words of three, both of two
 _LONGEST_ECHO_WORDS = 12
+_REPEAT_INPUT = re.compile(r"\brepeat (?:only )?the (?:input|audio|caller|user)\b", re.IGNORECASE)
 _LONGEST_READING_CHARS = 300
 
 
@@ -57,6 +63,9 @@ class RuleResponder:
             dictated = directed_speech(turn.response_instructions, persona)
             if dictated:
                 return (Say(dictated),)
+            if _REPEAT_INPUT.search(turn.response_instructions):
+                said = last_message(turn.items, "user")
+                return (Say(text_of(said) if said else "I heard nothing."),)
         turn = attrs.evolve(turn, items=_without_notes(turn.items, persona))
         newest = turn.items[-1] if turn.items else None
         if newest is None:
@@ -100,12 +109,16 @@ class RuleResponder:
             if instructed:
                 return Say(instructed)
         known = _Known.of(turn, said, persona)
+        told = facts(turn.instructions)
         for topic in self._topics.topics:
-            act = _from_topic(topic, heard, known)
+            act = _from_topic(topic, heard, known, told)
             if act and (forced is None or (isinstance(act, CallTool) and act.name == forced)):
                 return act
         if forced is not None:
             return CallTool(forced, {})
+        fact = fact_about(told, heard)
+        if fact:
+            return Say(fact)
         return Say(self._at_a_loss(turn.instructions, known))
 
     def _instructed(self, instructions: str, heard: str) -> str | None:
@@ -186,7 +199,7 @@ def _forced_tool(turn: Turn) -> str | None:
     return next(iter(declared), None) if turn.tool_choice == "required" else None
 
 
-def _from_topic(topic: Topic, heard: str, known: _Known) -> Act | None:
+def _from_topic(topic: Topic, heard: str, known: _Known, told: tuple[str, ...]) -> Act | None:
     match = next((m for p in topic.match if (m := p.search(heard))), None)
     if match is None:
         return None
@@ -197,6 +210,9 @@ def _from_topic(topic: Topic, heard: str, known: _Known) -> Act | None:
             arguments = _arguments(topic, groups, declared[name])
             if arguments is not None:
                 return CallTool(name, arguments)
+    for fact in told:
+        if any(pattern.search(fact) for pattern in topic.fact):
+            return Say(fact)
     filling = attrs.evolve(known, values=known.values | groups)
     answer = _next_of(topic.say, filling)
     return Say(answer) if answer else None

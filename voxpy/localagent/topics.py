@@ -28,6 +28,8 @@ class Topic:
     match: tuple[re.Pattern[str], ...] = attrs.field(validator=attrs.validators.min_len(1))
     """Any of these, searched in the caller's words: lower case, punctuation removed, product names
     repaired."""
+    fact: tuple[re.Pattern[str], ...] = ()
+    """A sentence of the instructions with one of these in it is the answer, before ``say``."""
     say: tuple[str, ...] = ()
     """Answers, used in turn when the topic comes up again."""
     tool: tuple[str, ...] = ()
