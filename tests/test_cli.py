@@ -327,3 +327,31 @@ def test_new_where_no_folder_can_be(project: Path) -> None:
 def test_the_templates_travel_with_the_package() -> None:
     folder = Path(voxpy.cli.__file__).parent / "templates"
     assert {path.name for path in folder.glob("*.tmpl")} == {"scenario.py.tmpl", "caller.yaml.tmpl"}
+
+
+# -- what the system refuses is one line, not a traceback
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("serve --port 99999", "cannot listen on 127.0.0.1:99999 (--port): "),
+        ("serve --host no.such.host.invalid", "cannot listen on no.such.host.invalid:8080"),
+        (f"serve --host {'x' * 70}", "cannot listen on xxx"),
+        ("run echo.py --fast --out taken/x", "taken/x"),
+        ("run echo.py --fast --caller .", "no such caller script"),
+        ("fuzz echo.py --calls 1 --out taken/x", "taken: File exists"),
+        ("show last --out taken", "taken/history.db: there is no call history yet"),
+        ("calls --prune --keep-days 1 --out taken/x", "taken/x"),
+        ("new x --folder taken/x", "taken/x"),
+        ("check --routing taken/x", "taken/x"),
+        ("test .", "."),
+    ],
+)
+def test_no_traceback(project: Path, arguments: str, told: str) -> None:
+    (project / "taken").write_text("a file, where a folder is wanted")
+    result = run(*arguments.split())
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code in (1, 2)
+    assert told in result.stderr + result.stdout
+    assert "Traceback" not in result.output

@@ -41,8 +41,9 @@ TRACE = [
 ]
 
 
-def voxpy(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments), prog_name="voxpy")
+def voxpy(*arguments: str, columns: int = 160) -> Result:
+    runner = CliRunner(env={"COLUMNS": str(columns)})
+    result = runner.invoke(main, list(arguments), prog_name="voxpy")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -205,3 +206,58 @@ def test_a_history_that_is_none(history: History) -> None:
     told = voxpy("calls")
     assert told.exit_code == 2
     assert "history.db: the call history cannot be used" in told.output
+
+
+# -- narrow terminals and what others wrote --------------------------------------------------------
+
+LONG = "20261121-083001-e7d8dd57"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 200])
+def test_the_id_is_never_cut_and_no_line_is_too_long(history: History, columns: int) -> None:
+    record = keep(history, LONG)
+    record.end_detail = "a reason that goes on and on " * 10
+    history.write(record, history.base / "sessions" / LONG)
+    heads, line = voxpy("calls", columns=columns).output.splitlines()
+    assert line.startswith(LONG)
+    assert max(len(heads), len(line)) <= columns
+    assert "ENDED" in heads
+    assert line.endswith("…")
+    assert ("CALLER" in heads) == (columns >= 60)
+    assert ("REPLIES" in heads) == (columns >= 120)
+
+
+def test_at_80_columns_there_is_who_called_when_and_how_it_ended(history: History) -> None:
+    keep(history, LONG)
+    heads, line = voxpy("calls", columns=80).output.splitlines()
+    assert heads.split() == ["ID", "STARTED", "LASTED", "CALLER", "ENDED"]
+    assert "+1555" in line
+    assert "Normal termina" in line
+
+
+def test_full_shortens_nothing(history: History) -> None:
+    keep(history, "s-1")
+    long = "x" * 300
+    trace = history.base / "sessions" / "s-1" / "trace.jsonl"
+    with trace.open("ab") as file:
+        file.write(orjson.dumps({"t": 11, "kind": "log", "name": "Logger.write",
+                                 "personal": {"text": long}}) + b"\n")  # fmt: skip
+    assert long not in voxpy("show", "last", "--verbose").output
+    shown = voxpy("show", "last", "--full").output
+    assert long in shown.replace("\n", "").replace(" ", "")
+
+
+@pytest.mark.parametrize("command", [["calls"], ["show", "last", "--full"], ["show", "last"]])
+def test_what_others_wrote_moves_no_cursor(history: History, command: list[str]) -> None:
+    evil = "\x1b]0;title\x07\x9b31m\u202eabc\r+1"
+    record = keep(history, "s-1")
+    record.personal["callerid"] = evil
+    record.end_detail = evil
+    history.write(record, history.base / "sessions" / "s-1")
+    trace = history.base / "sessions" / "s-1" / "trace.jsonl"
+    with trace.open("ab") as file:
+        file.write(orjson.dumps({"t": 11, "kind": "step", "name": "caller heard",
+                                 "personal": {"text": evil}}) + b"\n")  # fmt: skip
+    for arguments in (command, [*command, "--json"]):
+        output = voxpy(*arguments).output
+        assert not {c for c in output if not c.isprintable()} - {"\n"}

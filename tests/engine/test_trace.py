@@ -223,3 +223,39 @@ def test_the_log_is_voxengines() -> None:
         f"{at} ERROR limit",
         f"{at} step loaded",
     ]
+
+
+def test_the_log_has_no_numbers_and_no_words_but_the_scenarios_own() -> None:
+    file = io.StringIO()
+    trace = Trace(now=lambda: 0.0, masking=Masker())
+    trace.add_sink(LogSink(file, lambda: datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)))
+    trace.step("call began", unit="call-1", incoming=True, callerid="+4930", destination="+1666")
+    trace.step("caller heard", text="my card number is")
+    trace.write("error", "x", message="oh", payload={"transcript": "a word"})
+    trace.log("hello")
+    text = file.getvalue()
+    assert not any(word in text for word in ("4930", "1666", "card", "a word"))
+    assert 'step call began call-1 {"incoming":true}' in text
+    assert text.endswith(" hello\n")
+
+
+def test_no_text_passes_for_a_line_of_the_log() -> None:
+    file = io.StringIO()
+    trace = Trace(now=lambda: 0.0, masking=Masker())
+    trace.add_sink(LogSink(file, lambda: datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)))
+    trace.log("one\n2026-01-02 00:00:00.000 ERROR forged\r\x1b[2Jtwo")
+    assert file.getvalue().splitlines() == [
+        "2026-01-02 00:00:00.000 one",
+        "    2026-01-02 00:00:00.000 ERROR forged\\r\\x1b[2Jtwo",
+    ]
+
+
+def test_two_sinks_that_fail_at_once() -> None:
+    trace = Trace(now=lambda: 0.0, masking=Masker())
+    entries: list[Entry] = []
+    trace.add_sink(FileSink(FullDisk()))
+    trace.add_sink(FileSink(FullDisk()))
+    trace.add_sink(entries.append)
+    trace.step("first")
+    trace.step("second")
+    assert {"first", "second"} < {entry.name for entry in entries}

@@ -43,3 +43,8 @@ def test_a_host_takes_no_public_address_without_a_scheme(tmp_path: Path) -> None
     assert HostOptions(base=tmp_path, public_url="https://a.example/").public_url == (
         "https://a.example"
     )
+
+
+@pytest.mark.parametrize("host", ["x:99999", "[", "//[", "x:port"])
+def test_a_host_that_is_none_is_not_part_of_an_address(host: str) -> None:
+    assert called_base({"host": host}, public_url="", tls=False) == "http://invalid"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 from voxpy.errors import ConfigError, EngineMissing, ScenarioError, VoxpyError, nearest
+from voxpy.text.plain import plain
 
 __all__ = ["COMMANDS", "LazyGroup", "main"]
 
@@ -40,6 +41,7 @@ EXIT_INTERRUPTED = 130
 
 _WRONG_INPUT = (ConfigError, ScenarioError, EngineMissing)
 
+_BREAK = "\n"
 EPILOG = """\b
 Exit codes:
   0    fine
@@ -83,13 +85,13 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
-        except VoxpyError as exc:
+        except (VoxpyError, OSError) as exc:
             _report(ctx, exc, [exc])
         except BaseExceptionGroup as group:  # what comes out of a nursery
             causes = list(_leaves(group))
             if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
                 ctx.exit(EXIT_INTERRUPTED)
-            ours = [cause for cause in causes if isinstance(cause, VoxpyError)]
+            ours = [cause for cause in causes if isinstance(cause, VoxpyError | OSError)]
             if len(ours) < len(causes):
                 raise
             _report(ctx, group, ours)
@@ -103,13 +105,23 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield exc
 
 
-def _report(ctx: click.Context, raised: BaseException, errors: list[VoxpyError]) -> None:
+def _report(
+    ctx: click.Context, raised: BaseException, errors: Sequence[VoxpyError | OSError]
+) -> None:
     if ctx.params.get("debug"):
         traceback.print_exception(raised, file=sys.stderr)
     for error in errors:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {plain(_words(error), keep=_BREAK)}", err=True)
     wrong_input = any(isinstance(error, _WRONG_INPUT) for error in errors)
     ctx.exit(EXIT_WRONG_INPUT if wrong_input else EXIT_FAILED)
+
+
+def _words(error: VoxpyError | OSError) -> str:
+    """Return what an error says; of the system's own, what it was about and what is in the way."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    about = [str(name) for name in (error.filename, error.filename2) if name]
+    return f"{' -> '.join(about)}: {error.strerror}" if about else error.strerror
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from voxpy.cli.printing import say
+
 __all__ = ["command"]
 
 
@@ -96,16 +98,16 @@ async def _serve(options: dict[str, Any], engines: Any, behaviour: Any, tls: Any
             engines,
             host=options["host"],
             port=options["port"],
-            report=click.echo,
+            report=say,
             behaviour=behaviour,
             tls=tls,
         )
         port = await nursery.start(serve)  # first: a taken port need not wait for the models
-        click.echo("loading the voice and the recogniser …")
+        say("loading the voice and the recogniser …")
         await engines.run(engines.voice.warm_up)
         await engines.run(engines.ears.warm_up)
         for line in _told(options, port):
-            click.echo(line)
+            say(line)
 
 
 def _told(options: dict[str, Any], port: int) -> list[str]:

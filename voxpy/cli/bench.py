@@ -129,7 +129,6 @@ def _say(console: Any, points: Any, most: int, picture: Path) -> None:
 
 def _print_json(described: Any, points: Any, most: int) -> None:
     import attrs
-    import orjson
 
     value = {
         "v": 1,
@@ -137,4 +136,6 @@ def _print_json(described: Any, points: Any, most: int) -> None:
         "points": [attrs.asdict(point) for point in points],
         "most_calls": most,
     }
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    from voxpy.cli.printing import print_json
+
+    print_json(value)

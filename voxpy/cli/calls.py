@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from voxpy.cli.printing import PlainConsole, print_json, say
+from voxpy.text.plain import plain
 
 if TYPE_CHECKING:
     from voxpy.history.search import SessionRow
@@ -16,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "parse_since"]
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-PIPE_WIDTH = 160
-"""Where nobody looks at a terminal the lines may be as long as they are."""
+GAP = 2
 STYLES = {"running": "green", "interrupted": "red"}
 
 
@@ -90,14 +93,11 @@ def command(**options: Any) -> None:
     History.settle_now(base)
     found = find_sessions(base, wanted)
     if options["as_json"]:
-        import orjson
-
-        rows = [row.to_json() for row in found]
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        print_json([row.to_json() for row in found])
     elif found:
         _print(found)
     else:
-        click.echo("no such calls" if find_sessions(base, Filter(limit=1)) else "no calls yet")
+        say("no such calls" if find_sessions(base, Filter(limit=1)) else "no calls yet")
 
 
 def parse_since(text: str, *, now: datetime.datetime) -> datetime.datetime:
@@ -144,46 +144,78 @@ def _prune(base: Path, options: dict[str, Any]) -> None:
     finally:
         history.close()
     told = "call" if pruned.sessions == 1 else "calls"
-    click.echo(
+    say(
         f"deleted {pruned.sessions} {told} older than {keep_days:g} days, {pruned.folders} of "
         "them with recording, trace and log"
     )
 
 
 def _print(found: list[SessionRow]) -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, options in _COLUMNS.items():
-        table.add_column(name, **options)
-    for row in found:
+    console = PlainConsole()
+    rows = [_cells(row) for row in found]
+    shown = _fitting(rows, console.width)
+    widths = {name: _width(name, [row[name] for row in rows], cut) for name, cut in shown.items()}
+    heads = dict(zip(shown, shown, strict=True))
+    console.print(Text(_line(heads, widths), style="bold"), soft_wrap=True)
+    for row, cells in zip(found, rows, strict=True):
         style = STYLES.get(row.state, "red" if row.failed else "")
-        table.add_row(*(Text(cell, style=style) for cell in _cells(row)))
-    console.print(table)
+        console.print(Text(_line(cells, widths), style=style), soft_wrap=True)
 
 
-_COLUMNS: dict[str, dict[str, Any]] = {
-    "ID": {"no_wrap": True},
-    "STARTED": {"no_wrap": True},
-    "LASTED": {"justify": "right", "no_wrap": True},
-    "CALLER": {"no_wrap": True},
-    "DESTINATION": {"no_wrap": True},
-    "RULE": {"overflow": "ellipsis", "no_wrap": True},
-    "REPLIES": {"justify": "right", "no_wrap": True},
-    "ENDED": {"overflow": "ellipsis", "no_wrap": True},
-}
+COLUMNS = ("ID", "STARTED", "LASTED", "CALLER", "DESTINATION", "RULE", "REPLIES", "ENDED")
+TO_THE_RIGHT = ("LASTED", "REPLIES")
+LEAST_ENDED = 18
+SHORT_START = len("11-21 08:30")
+GIVEN_UP = ("REPLIES", "RULE", "DESTINATION", "LASTED", "STARTED", "CALLER")
+"""What a narrow terminal does without, in this order; the id is what every other command takes."""
 
 
-def _cells(row: SessionRow) -> list[str]:
+def _fitting(rows: list[dict[str, str]], width: int) -> dict[str, int]:
+    """Return the columns that fit and the most characters of each; the id is never cut.
+
+    First the reason of the end gives way, then the year and the seconds of the beginning, then
+    whole columns.
+    """
+    shown = dict.fromkeys(COLUMNS, width)
+
+    def needed() -> int:
+        cells = [_width(name, [row[name] for row in rows], cut) for name, cut in shown.items()]
+        return sum(cells) + GAP * (len(cells) - 1)
+
+    shown["ENDED"] = LEAST_ENDED
+    if needed() > width:
+        for row in rows:
+            row["STARTED"] = row["STARTED"][len("2026-") : len("2026-") + SHORT_START]
+    for name in GIVEN_UP:
+        if needed() > width:
+            del shown[name]
+    shown["ENDED"] = max(len("ENDED"), LEAST_ENDED + width - needed())
+    return shown
+
+
+def _width(name: str, cells: list[str], most: int) -> int:
+    return min(most, max(map(len, (name, *cells))))
+
+
+def _line(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    told = (
+        f"{_cut(cells[n], w):>{w}}" if n in TO_THE_RIGHT else f"{_cut(cells[n], w):<{w}}"
+        for n, w in widths.items()
+    )
+    return (" " * GAP).join(told).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _cells(row: SessionRow) -> dict[str, str]:
     began = datetime.datetime.fromisoformat(row.start_date).astimezone()
     more = f" +{len(row.calls) - 1}" if len(row.calls) > 1 else ""
     ended = row.finish_reason or row.state
-    return [
+    cells = (
         row.session_id,
         f"{began:%Y-%m-%d %H:%M:%S}",
         "" if row.duration_s is None else f"{row.duration_s:.1f} s",
@@ -192,4 +224,5 @@ def _cells(row: SessionRow) -> list[str]:
         row.rule_name,
         f"{median(row.reply_ms):.0f} ms" if row.reply_ms else "",
         f"{ended}: {row.end_detail}" if row.end_detail else ended,
-    ]
+    )
+    return {name: plain(cell) for name, cell in zip(COLUMNS, cells, strict=True)}

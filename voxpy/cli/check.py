@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 import click
-import orjson
 
+from voxpy.cli.printing import print_json, say
 from voxpy.project.problem import Problem
 from voxpy.project.project import load_project
 
@@ -41,11 +41,11 @@ def command(ctx: click.Context, *, routing: Path, secrets: Path, as_json: bool) 
     errors = sum(problem.level == "error" for problem in problems)
     if as_json:
         answer = {"ok": not errors, "problems": [attrs.asdict(p) for p in problems]}
-        click.echo(orjson.dumps(answer).decode())
+        print_json(answer)
     else:
         for problem in problems:
-            click.echo(str(problem))
-        click.echo(_summary(problems, errors))
+            say(str(problem))
+        say(_summary(problems, errors))
     ctx.exit(1 if errors else 0)
 
 

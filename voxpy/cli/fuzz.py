@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxpy.cli.printing import print_json, say
+
 if TYPE_CHECKING:
     from voxpy.lab.fuzz.hunt import Hunted
     from voxpy.lab.fuzz.invariants import Violation
@@ -125,18 +127,18 @@ def _tell(hunted: Hunted, case: Path | None, scenarios: tuple[Path, ...]) -> Non
     made += f", seed {hunted.seed}"
     failure = hunted.failure
     if failure is None:
-        click.echo(f"{made}: every rule was kept")
+        say(f"{made}: every rule was kept")
         return
     paths = shlex.join(str(path) for path in scenarios)
     file = shlex.quote(str(case))
-    click.echo(f"{made}: a call broke a rule\n")
+    say(f"{made}: a call broke a rule\n")
     for violation in failure.violations:
-        click.echo(f"{violation}\n")
-    click.echo(failure.timeline)
-    click.echo(f"\nThe call as a caller's script, {file}:\n")
-    click.echo("\n".join("  " + line for line in failure.yaml.splitlines()))
-    click.echo(f"\nJudge it again:  voxpy fuzz {paths} --replay {file}")
-    click.echo(f"See and hear it: voxpy run {paths} --caller {file} --fast --verbose")
+        say(f"{violation}\n")
+    say(failure.timeline)
+    say(f"\nThe call as a caller's script, {file}:\n")
+    say("\n".join("  " + line for line in failure.yaml.splitlines()))
+    say(f"\nJudge it again:  voxpy fuzz {paths} --replay {file}")
+    say(f"See and hear it: voxpy run {paths} --caller {file} --fast --verbose")
 
 
 def _print_json(hunted: Hunted, case: Path | None) -> None:
@@ -157,9 +159,7 @@ def _violations(violations: list[Violation]) -> list[dict[str, Any]]:
 
 
 def _echo_json(value: Any) -> None:
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    print_json(value)
 
 
 def _replay(options: dict[str, Any], conditions: Conditions) -> None:
@@ -170,9 +170,9 @@ def _replay(options: dict[str, Any], conditions: Conditions) -> None:
     if options["as_json"]:
         _echo_json({"violations": _violations(outcome.violations)})
     else:
-        click.echo(outcome.call.timeline() + "\n")
+        say(outcome.call.timeline() + "\n")
         for violation in outcome.violations:
-            click.echo(str(violation))
+            say(str(violation))
         if not outcome.violations:
-            click.echo("every rule was kept")
+            say("every rule was kept")
     raise SystemExit(EXIT_FAILED if outcome.violations else 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from voxpy.cli.printing import say
 from voxpy.errors import ConfigError
 
 __all__ = ["command"]
@@ -36,10 +37,10 @@ def command(name: str, *, folder: Path) -> None:
             raise ConfigError("exists already, and nothing is overwritten", file=str(path))
     for path, template in ((scenario, "scenario.py.tmpl"), (caller, "caller.yaml.tmpl")):
         _write(path, _template(template).replace("@NAME@", name))
-        click.echo(f"wrote {path}")
-    click.echo("\nNext, with the local agent, then with Inworld (INWORLD_API_KEY in secrets.env):")
-    click.echo(f"  voxpy run {scenario} --caller {caller}")
-    click.echo(f"  voxpy run {scenario} --caller {caller} --agent inworld")
+        say(f"wrote {path}")
+    say("\nNext, with the local agent, then with Inworld (INWORLD_API_KEY in secrets.env):")
+    say(f"  voxpy run {scenario} --caller {caller}")
+    say(f"  voxpy run {scenario} --caller {caller} --agent inworld")
 
 
 def _check_name(name: str) -> None:

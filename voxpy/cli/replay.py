@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from voxpy.cli.printing import say
+
 __all__ = ["command"]
 
 EXIT_DIFFERS = 1
@@ -74,7 +76,7 @@ def command(
     )
     outcome = run_virtual(run)
     if as_json:
-        click.echo(_json(outcome))
+        say(_json(outcome))
     else:
         _show(outcome)
     raise SystemExit(0 if outcome.difference is None else EXIT_DIFFERS)
@@ -93,19 +95,19 @@ def _show(outcome: Any) -> None:
 
     recording, difference = outcome.recording, outcome.difference
     for gap in recording.gaps:
-        click.echo(f"note: {gap}", err=True)
+        say(f"note: {gap}", err=True)
     if not recording.complete:
-        click.echo(f"note: the recording breaks off at {recording.until_s:.2f} s", err=True)
+        say(f"note: the recording breaks off at {recording.until_s:.2f} s", err=True)
     if difference is None:
         count = sum(map(compared, recording.entries))
-        click.echo(f"the same for {recording.until_s:.1f} s: {count} events, commands, log lines")
+        say(f"the same for {recording.until_s:.1f} s: {count} events, commands, log lines")
         return
-    click.echo(f"first difference at {difference.at_s:.2f} s: {difference.text}")
-    click.echo()
+    say(f"first difference at {difference.at_s:.2f} s: {difference.text}")
+    say()
     for row in excerpt(recording.entries, outcome.entries, difference):
-        click.echo(row)
-    click.echo()
-    click.echo("- in the recording only   + in the replay only")
+        say(row)
+    say()
+    say("- in the recording only   + in the replay only")
 
 
 def _json(outcome: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 import click
-import orjson
 
+from voxpy.cli.printing import print_json, say
 from voxpy.project.routing import Match, NoMatch, Routing, read_routing
 
 __all__ = ["command"]
@@ -33,9 +33,9 @@ def command(ctx: click.Context, destination: str, *, routing: Path, as_json: boo
     rules = read_routing(routing)
     result = rules.match(destination)
     if as_json:
-        click.echo(orjson.dumps(_as_json(destination, result, routing.parent)).decode())
+        print_json(_as_json(destination, result, routing.parent))
     else:
-        click.echo("\n".join(_as_text(destination, result, rules, routing.parent)))
+        say("\n".join(_as_text(destination, result, rules, routing.parent)))
     ctx.exit(0 if isinstance(result, Match) else 1)
 
 

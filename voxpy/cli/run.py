@@ -102,9 +102,9 @@ def command(**options: Any) -> None:
         screen.stopped()
         raise SystemExit(EXIT_INTERRUPTED)
     if options["as_json"]:
-        import orjson
+        from voxpy.cli.printing import print_json
 
-        click.echo(orjson.dumps(result.record.to_json(), option=orjson.OPT_INDENT_2).decode())
+        print_json(result.record.to_json())
     else:
         screen.finish(result)
     raise SystemExit(_exit_code(result))

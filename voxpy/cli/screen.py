@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from rich.console import Console
 from rich.text import Text
 
+from voxpy.cli.printing import PlainConsole
 from voxpy.engine.trace import Entry
 from voxpy.host.sessions import HostedSession
 from voxpy.simulation.localcall import LocalCallResult
@@ -52,20 +50,12 @@ EVENT_WORDS = {
 }
 
 
-class _PatientConsole(Console):
-    """A console whose reader may leave (``| head``): it goes on, and leaves its files."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 class Screen:
     """An Observer that prints. Plain text when the output is no terminal."""
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         width = max(72, min(shutil.get_terminal_size((100, 24)).columns, 140))
-        self.console = _PatientConsole(width=width, highlight=False, quiet=quiet)
+        self.console = PlainConsole(width=width, quiet=quiet)
         self._column = (width - TIME_WIDTH - GAP) // 2 - 1
         self._verbose = verbose
         self._dialled: dict[str, str] = {}  # other legs: unit -> number

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from voxpy.cli.printing import say
+
 __all__ = ["command"]
 
 EXIT_FAILED = 1
@@ -98,8 +100,8 @@ def command(**options: Any) -> None:
     project = loaded.project
     if project is None:
         for problem in loaded.problems:
-            click.echo(str(problem), err=True)
-        click.echo("error: not started; voxpy check finds the same", err=True)
+            say(str(problem), err=True)
+        say("error: not started; voxpy check finds the same", err=True)
         raise SystemExit(EXIT_WRONG_INPUT)
     secrets = project.secrets
     log: Trace = host_log(sys.stdout, secrets.values, as_lines_of_json=options["json_logs"])

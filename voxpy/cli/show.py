@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import click
 
+from voxpy.cli.printing import PlainConsole, print_json
+
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from voxpy.engine.trace import Entry
     from voxpy.history.search import CallRow, SessionRow
     from voxpy.history.timeline import Line
 
 __all__ = ["command"]
 
-PIPE_WIDTH = 160
 LABEL_WIDTH = 12
 DETAILS = (
     "Application.",
@@ -39,6 +44,7 @@ STYLES = {
 @click.command("show")
 @click.argument("session_id", metavar="ID")
 @click.option("--verbose", "-v", is_flag=True, help="Show log lines and rare events too.")
+@click.option("--full", is_flag=True, help="Show everything, and nothing shortened.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for a script.")
 @click.option(
     "--out",
@@ -47,7 +53,7 @@ STYLES = {
     show_default=True,
     help="Where the calls were kept.",
 )
-def command(session_id: str, *, verbose: bool, as_json: bool, out: Path) -> None:
+def command(session_id: str, *, verbose: bool, full: bool, as_json: bool, out: Path) -> None:
     """Show a call: who said what, events, tools, latencies, how it ended, and its files.
 
     ID is a session's id, as `voxpy calls` lists it, or its beginning; or `last`. A call that still
@@ -63,41 +69,47 @@ def command(session_id: str, *, verbose: bool, as_json: bool, out: Path) -> None
     if as_json:
         _print_json(row, entries)
     else:
-        _print(row, entries, verbose=verbose)
+        _print(row, entries, verbose=verbose or full, full=full)
 
 
 def _print_json(row: SessionRow, entries: Sequence[Entry]) -> None:
     import attrs
-    import orjson
 
     from voxpy.history.timeline import timeline
 
-    value = {**row.to_json(), "timeline": [attrs.asdict(line) for line in timeline(entries)]}
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    lines = timeline(entries, full=True)
+    print_json({**row.to_json(), "timeline": [attrs.asdict(line) for line in lines]})
 
 
-def _print(row: SessionRow, entries: Sequence[Entry], *, verbose: bool) -> None:
-    from rich.console import Console
+def _print(row: SessionRow, entries: Sequence[Entry], *, verbose: bool, full: bool) -> None:
+    console = PlainConsole()
+    texts = list(_texts(row, entries, console.width, verbose=verbose, full=full))
+    rows = sum(text.plain.count("\n") + 1 for text in texts)
+    # What is longer than the screen is paged, by $PAGER; less without -R would show our colours.
+    os.environ.setdefault("LESS", "-R")
+    paged = console.is_terminal and rows > console.height
+    with console.pager(styles=True) if paged else nullcontext():
+        for text in texts:
+            console.print(text, soft_wrap=True)
+
+
+def _texts(
+    row: SessionRow, entries: Sequence[Entry], width: int, *, verbose: bool, full: bool
+) -> Iterator[Text]:
     from rich.text import Text
 
     from voxpy.history.timeline import render, timeline
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    for text in _heading(row, entries):
-        console.print(Text(text), soft_wrap=True)
-    console.print()
-    lines = timeline(entries)
+    yield from map(Text, _heading(row, entries))
+    yield Text()
+    lines = timeline(entries, full=full)
     shown = lines if verbose else [line for line in lines if not _is_detail(line)]
     for line in shown:
-        told = render([line], width=console.width)
-        console.print(Text(told, style=STYLES.get(line.who, "dim")), soft_wrap=True)
+        yield Text(render([line], width=width), style=STYLES.get(line.who, "dim"))
     if len(shown) < len(lines):
-        console.print(Text(f"({len(lines) - len(shown)} more with --verbose)", style="dim"))
-    console.print()
-    for text in _files(row):
-        console.print(Text(text), soft_wrap=True)
+        yield Text(f"({len(lines) - len(shown)} more with --verbose)", style="dim")
+    yield Text()
+    yield from map(Text, _files(row))
 
 
 def _is_detail(line: Line) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from voxpy.cli.printing import print_json, say
+
 __all__ = ["command"]
 
 EXIT_FAILED = 1
@@ -94,11 +96,9 @@ def command(ctx: click.Context, /, *, paths: tuple[Path, ...], **options: Any) -
         options["junit"].parent.mkdir(parents=True, exist_ok=True)
         options["junit"].write_text(junit_xml(reports), encoding="utf-8")
     if options["as_json"]:
-        import orjson
-
         from voxpy.lab.suite.report import suite_json
 
-        click.echo(orjson.dumps(suite_json(reports), option=orjson.OPT_INDENT_2).decode())
+        print_json(suite_json(reports))
     else:
         from voxpy.lab.suite.report import show_summary
 
@@ -122,7 +122,7 @@ def _cases(ctx: click.Context, paths: Iterable[Path], wanted: str | None) -> lis
         try:
             read_case(path)
         except ConfigError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             wrong += 1
     if wrong:
         ctx.exit(2)

@@ -16,6 +16,7 @@ import attrs
 import orjson
 
 from voxpy.engine.events import Event
+from voxpy.text.plain import plain
 
 __all__ = ["Entry", "FileSink", "LogSink", "Masking", "Trace", "as_json", "event_fields"]
 
@@ -107,7 +108,8 @@ class Trace:
             try:
                 sink(entry)
             except OSError as error:  # a full disk must not end calls; the other sinks say so
-                self._sinks.remove(sink)
+                if sink in self._sinks:  # not if the warning of another has met it first
+                    self._sinks.remove(sink)
                 self.warning("the trace loses a sink that cannot write", error=str(error))
 
     def event(self, event: Event) -> None:
@@ -183,7 +185,12 @@ class FileSink:
 
 
 class LogSink:
-    """Writes ``session.log`` in the manner of VoxEngine: ``YYYY-MM-DD HH:MM:SS.mmm text``, UTC."""
+    """Writes ``session.log`` in the manner of VoxEngine: ``YYYY-MM-DD HH:MM:SS.mmm text``, UTC.
+
+    What may be personal is left to the trace, where it is marked; the lines of ``Logger.write`` are
+    the scenario's own words and stand as they are. No text can pass for a line of its own: what
+    follows a line break is indented, and controls are escaped.
+    """
 
     def __init__(self, file: TextIO, wall: Callable[[], datetime.datetime]) -> None:
         self._file = file
@@ -192,7 +199,7 @@ class LogSink:
     def __call__(self, entry: Entry) -> None:
         """Write one entry as one line, or more where the text has several."""
         stamp = f"{self._wall():%Y-%m-%d %H:%M:%S.%f}"[:-3]
-        text = self._text(entry).encode("utf-8", "backslashreplace").decode()  # half surrogates
+        text = plain(self._text(entry), keep="\n\t").replace("\n", "\n    ")
         self._file.write(f"{stamp} {text}\n")
         self._file.flush()
 
@@ -204,7 +211,6 @@ class LogSink:
         words = [lead.get(entry.kind, entry.kind), entry.name]
         if entry.unit:
             words.append(entry.unit)
-        fields = {**entry.data, **entry.personal}
-        if fields:
-            words.append(as_json(fields).decode())
+        if entry.data:
+            words.append(as_json(entry.data).decode())
         return " ".join(words)

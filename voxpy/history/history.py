@@ -201,6 +201,7 @@ class History:
                 record.finish_reason = INTERRUPTED
                 record.end_reason = "interrupted"
                 record.end_detail = "the process died"
+            record.session_id = session_id  # whatever the file says
             write_record(
                 connection,
                 record,

@@ -151,6 +151,7 @@ def _named_errors(path: Path) -> Iterator[None]:
 
 State = Literal["running", "ended", "interrupted"]
 
+LARGEST = 2**63
 _FAILURES = {reason.value for reason in EndReason if reason.is_error}
 
 
@@ -222,23 +223,30 @@ def _session(record: CallRecord, *, over: bool) -> dict[str, Any]:
 
 
 def _call(record: CallRecord, call: Mapping[str, Any], start_date: str) -> dict[str, Any]:
-    numbers = record.personal.get("calls", {}).get(call["call_id"], {})
-    ending = call.get("end_reason", {})
+    numbers = record.personal.get("calls", {}).get(str(call["call_id"]), {})
+    ending = call.get("end_reason")
+    ending = ending if isinstance(ending, Mapping) else {}
     return {
         "session_id": record.session_id,
-        "call_id": call["call_id"],
+        "call_id": str(call["call_id"]),
         "incoming": bool(call.get("incoming", True)),
         "local_number": str(numbers.get("local_number", "")),
         "remote_number": str(numbers.get("remote_number", "")),
         "remote_number_type": str(call.get("remote_number_type", "")),
-        "start_time": _later(start_date, call.get("at_s", 0.0)),
-        "duration_s": call.get("duration_s"),
-        "successful": call.get("successful"),
-        "end_code": ending.get("code"),
+        "start_time": _later(start_date, _number(call.get("at_s")) or 0.0),
+        "duration_s": _number(call.get("duration_s")),
+        "successful": None if call.get("successful") is None else bool(call["successful"]),
+        "end_code": _number(ending.get("code")),
         "end_description": str(ending.get("description", "")),
         "audio_quality": str(call.get("audio_quality", "")),
         "custom_data": str(numbers.get("custom_data", "")),
     }
+
+
+def _number(value: Any) -> float | None:
+    """Return a number that fits the column; a record read back may hold anything."""
+    is_number = isinstance(value, int | float) and abs(value) < LARGEST
+    return value if is_number else None
 
 
 def _file(session_id: str, kind: str, url: str) -> dict[str, Any]:
@@ -255,9 +263,10 @@ def _files(record: CallRecord, folder: Path) -> Iterator[tuple[str, str]]:
 def _later(start: str, seconds: float) -> str:
     try:
         began = datetime.datetime.fromisoformat(start)
-    except ValueError:
+        then = began + datetime.timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
         return start
-    return (began + datetime.timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    return then.isoformat(timespec="milliseconds")
 
 
 def _relative(folder: Path, base: Path) -> str:

@@ -48,9 +48,10 @@ class Line:
     text: str
 
 
-def timeline(entries: Sequence[Entry]) -> list[Line]:
-    """Return what matters of a trace."""
-    return [line for entry in entries for line in _lines(entry)]
+def timeline(entries: Sequence[Entry], *, full: bool = False) -> list[Line]:
+    """Return what matters of a trace; ``full`` shortens no value."""
+    cut = str if full else _cut
+    return [line for entry in entries for line in _lines(entry, cut)]
 
 
 def render(lines: Sequence[Line], *, width: int = 110) -> str:
@@ -67,16 +68,20 @@ def _rows(line: Line, width: int) -> Iterator[str]:
             lead = " " * len(lead)
 
 
-def _lines(entry: Entry) -> Iterator[Line]:
-    told = _KINDS.get(entry.kind, _other)(entry)
+def _lines(entry: Entry, cut: Cut) -> Iterator[Line]:
+    try:
+        told = _KINDS.get(entry.kind, _other)(entry, cut)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        told = _other(entry, cut)  # a line that another program, or an accident, has changed
     if told is not None:
         yield Line(round(entry.t, 2), *told)
 
 
 Told = tuple[str, str] | None
+Cut = Callable[[Any], str]
 
 
-def _event(entry: Entry) -> Told:
+def _event(entry: Entry, cut: Cut) -> Told:
     short = entry.name.rsplit(".", 1)[-1]
     payload = _payload(entry)
     match short:
@@ -87,19 +92,19 @@ def _event(entry: Entry) -> Told:
         case "ConversationItemInputAudioTranscriptionCompleted":
             return "agent", f"understands: {payload.get('transcript')}"
         case "ResponseFunctionCallArgumentsDone":
-            return "agent", f"calls a tool{_named(payload)}: {_cut(payload.get('arguments'))}"
+            return "agent", f"calls a tool{_named(payload)}: {cut(payload.get('arguments'))}"
         case "ResponseDone":
             status = (payload.get("response") or {}).get("status")
             return None if status == "completed" else ("event", f"{entry.name}: {status}")
-    return None if short in QUIET_EVENTS else ("event", _with_fields(entry.name, payload))
+    return None if short in QUIET_EVENTS else ("event", _with_fields(cut, entry.name, payload))
 
 
-def _command(entry: Entry) -> Told:
+def _command(entry: Entry, cut: Cut) -> Told:
     unit = f"{entry.unit}: " if entry.unit else ""
-    return "scenario", unit + _with_fields(entry.name, _payload(entry))
+    return "scenario", unit + _with_fields(cut, entry.name, _payload(entry))
 
 
-def _step(entry: Entry) -> Told:
+def _step(entry: Entry, cut: Cut) -> Told:
     who, _, what = entry.name.partition(" ")
     text = entry.personal.get("text", "")
     match entry.name:
@@ -122,39 +127,39 @@ def _step(entry: Entry) -> Told:
         case "tool called" | "tool answered":
             given = _payload(entry)
             said = given.get("arguments" if what == "called" else "output", "")
-            return "tool", f"{entry.data.get('tool')} {what}: {_cut(said)}"
+            return "tool", f"{entry.data.get('tool')} {what}: {cut(said)}"
     if entry.name in QUIET_STEPS:
         return None
     if who in ("caller", "callee"):
-        return who, _with_fields(what, {**entry.data, **entry.personal})
-    return "voxpy", _with_fields(entry.name, _payload(entry))
+        return who, _with_fields(cut, what, {**entry.data, **entry.personal})
+    return "voxpy", _with_fields(cut, entry.name, _payload(entry))
 
 
-def _log(entry: Entry) -> Told:
-    return "log", _cut(entry.personal.get("text", ""))
+def _log(entry: Entry, cut: Cut) -> Told:
+    return "log", cut(entry.personal.get("text", ""))
 
 
-def _warning(entry: Entry) -> Told:
-    return "WARNING", _with_fields(entry.name, {**entry.data, **entry.personal})
+def _warning(entry: Entry, cut: Cut) -> Told:
+    return "WARNING", _with_fields(cut, entry.name, {**entry.data, **entry.personal})
 
 
-def _error(entry: Entry) -> Told:
+def _error(entry: Entry, cut: Cut) -> Told:
     told = ": ".join(str(t) for t in (entry.data.get("message"), entry.personal.get("text")) if t)
     frames = str(entry.data.get("frames") or "").rstrip()
     return "ERROR", f"in {entry.name}: {told}" + (f"\n{frames}" if frames else "")
 
 
-def _session(entry: Entry) -> Told:
+def _session(entry: Entry, cut: Cut) -> Told:
     if entry.name != "ending":
         return None
     return "session", f"ends: {entry.data.get('reason')}: {entry.data.get('detail')}"
 
 
-def _other(entry: Entry) -> Told:
-    return entry.kind, _with_fields(entry.name, {**entry.data, **entry.personal})
+def _other(entry: Entry, cut: Cut) -> Told:
+    return entry.kind, _with_fields(cut, entry.name, {**entry.data, **entry.personal})
 
 
-_KINDS: dict[str, Callable[[Entry], Told]] = {
+_KINDS: dict[str, Callable[[Entry, Cut], Told]] = {
     "event": _event,
     "command": _command,
     "step": _step,
@@ -174,9 +179,9 @@ def _named(payload: Mapping[str, Any]) -> str:
     return f" {payload['name']}" if payload.get("name") else ""
 
 
-def _with_fields(name: str, fields: Mapping[str, Any]) -> str:
+def _with_fields(cut: Cut, name: str, fields: Mapping[str, Any]) -> str:
     shown = {k: v for k, v in fields.items() if v not in (None, "", {}, []) and k not in UNSHOWN}
-    return f"{name} {_cut(as_json(shown).decode())}" if shown else name
+    return f"{name} {cut(as_json(shown).decode())}" if shown else name
 
 
 UNSHOWN = frozenset({"event_id", "type"})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from voxpy.engine.trace import Entry
 from voxpy.history.record import CallRecord, RecordKeeper
+from voxpy.text import json
 
 __all__ = ["read_record", "read_trace", "record_of"]
 
@@ -31,17 +31,21 @@ def read_trace(path: Path) -> list[Entry]:
 def _entries(lines: list[bytes]) -> Iterator[Entry]:
     for line in lines:
         try:
-            value: dict[str, Any] = orjson.loads(line)
+            value: dict[str, Any] = json.loads(line)
             yield Entry(
                 t=float(value["t"]),
                 kind=str(value["kind"]),
                 name=str(value["name"]),
                 unit=str(value.get("unit", "")),
-                data=value.get("data", {}),
-                personal=value.get("personal", {}),
+                data=_mapping(value.get("data")),
+                personal=_mapping(value.get("personal")),
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def record_of(entries: list[Entry], *, session_id: str) -> CallRecord:
@@ -58,14 +62,24 @@ def record_of(entries: list[Entry], *, session_id: str) -> CallRecord:
             record.started_at = str(entry.data.get("started_at", ""))
         elif entry.name == "loading scenario":
             record.scenarios.append(str(entry.data.get("file", "")))
-        keeper(entry)
+        with suppress(AttributeError, LookupError, TypeError, ValueError):
+            keeper(entry)  # it is written for what we wrote, and this line is no longer that
     return record
 
 
 def read_record(folder: Path) -> CallRecord | None:
     """Return the record of a session that ended, or None if there is none, or no whole one."""
+    import cattrs  # here, because only what died is read back
+
     try:
-        record = CallRecord.from_json(orjson.loads((folder / "record.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        value = json.loads((folder / "record.json").read_bytes())
+        record = cattrs.structure({**value}, CallRecord)
+        calls = record.personal.get("calls", {})
+        whole = all("call_id" in call for call in record.calls) and all(
+            isinstance(numbers, dict) for numbers in calls.values()
+        )
+    except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None
-    return record if record.finish_reason else None
+    except cattrs.BaseValidationError:
+        return None
+    return record if whole and record.finish_reason else None

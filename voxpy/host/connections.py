@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -138,7 +137,7 @@ class ConnectionHandler:
         except RemoteProtocolError as error:
             self.refused("no handshake", str(error), address)
             return
-        path = urlsplit(upgrade.path).path
+        path = upgrade.path.partition("?")[0]
         listener = next((each for each in self.listeners if path in each.paths), None)
         if listener is None:
             self.refused("no channel", f"no channel at {path[:100]!r}", address)

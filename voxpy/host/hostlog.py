@@ -6,11 +6,10 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
-import orjson
-
 from voxpy.engine import clock
 from voxpy.engine.masking import Masker
 from voxpy.engine.trace import Entry, Trace, as_json
+from voxpy.text.plain import plain
 
 __all__ = ["host_log"]
 
@@ -79,11 +78,15 @@ class _ReadableLines:
         level = f"{LEVELS[entry.kind]}: " if entry.kind in LEVELS else ""
         fields = {**entry.data, **entry.personal}
         told = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
-        self._file.write(f"{stamp} {level}{entry.name}{' ' if told else ''}{told}\n")
+        self._file.write(f"{stamp} {level}{plain(entry.name)}{' ' if told else ''}{told}\n")
         self._file.flush()
 
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else as_json(value).decode()
-    # What comes from outside must not look like a line of ours.
-    return text if text.isprintable() and " " not in text else orjson.dumps(text).decode()
+    # What comes from outside must not look like a line of ours, nor move the cursor.
+    return text if text.isprintable() and " " not in text else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return '"' + plain(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'

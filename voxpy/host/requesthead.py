@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import attrs
 import h11
@@ -80,7 +81,19 @@ def called_base(headers: Mapping[str, str], *, public_url: str, tls: bool) -> st
         return public_url
     scheme = _first(headers.get("x-forwarded-proto", "")).lower() or ("https" if tls else "http")
     host = _first(headers.get("x-forwarded-host", "")) or headers.get("host", "")
+    if not _is_host(host):
+        host = "invalid"
     return f"{'https' if scheme in ('https', 'wss') else 'http'}://{host}"
+
+
+def _is_host(text: str) -> bool:
+    """Whether it can be part of an address: not ``x:99999``, a bracket alone, or a path."""
+    try:
+        parts = urlsplit(f"//{text}")
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.netloc == text
 
 
 def _first(value: str) -> str:

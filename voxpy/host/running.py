@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Agent", "run_host", "run_workers", "warm_up", "welcome"]
 
 
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""The last is a terminal that was closed: calls are let finish all the same."""
 ANY_KEY = "no-account-needed"
 """For an agent that is not Inworld's: scenarios need not have a key then."""
 
@@ -151,7 +155,7 @@ class _Stop:
     hurried: bool = False
 
     async def obey_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        with trio.open_signal_receiver(*STOPPING) as received:
             await anext(received)
             self.drain()
             await anext(received)

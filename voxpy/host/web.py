@@ -110,7 +110,7 @@ class Web:
         return answer
 
     def _answer(self, request: Request, response: Response) -> Response:
-        path = request.url.path
+        path = request.scope["path"]
         self.metrics.add("voxpy_http_requests", path, str(response.status_code))
         return response
 
@@ -139,8 +139,10 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _as_called(request: Request, base: str, body: bytes) -> http.Request:
-    url = request.url
-    target = f"{url.path}?{url.query}" if url.query else url.path
+    # Not request.url: it is made of the Host header, which may be anything.
+    query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["raw_path"].decode("latin-1")
+    target = f"{path}?{query}" if query else path
     is_form = request.headers.get("content-type", "").startswith(FORM)
     form = dict(parse_qsl(body.decode("utf-8", "replace"), True)) if is_form else {}
     return http.Request(

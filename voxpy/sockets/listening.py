@@ -10,14 +10,18 @@ from voxpy.errors import VoxpyError
 __all__ = ["BACKLOG", "listen"]
 
 BACKLOG = 512
+LAST_PORT = 65535
 
 
 def listen(host: str, port: int, *, setting: str) -> socket.socket:
     """Listen. Raises VoxpyError that names the port and the ``setting`` to change."""
+    if not 0 <= port <= LAST_PORT:
+        problem = f"a port is a number from 0 to {LAST_PORT}"
+        raise VoxpyError(f"cannot listen on {host}:{port} ({setting}): {problem}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError, UnicodeError) as error:  # a port of 99999, a host of 70 letters
+    except (OSError, UnicodeError) as error:  # the latter for a host of 70 letters
         told = getattr(error, "strerror", None) or str(error)
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise VoxpyError(

@@ -209,3 +209,24 @@ def alerting(event):
 def shrink_send_buffer(leg: object) -> None:
     stream = leg._line._pipe._stream  # type: ignore[attr-defined]
     stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+
+
+@pytest.mark.parametrize("target", ["//[", "/media/twilio[", "http://[/media/twilio", "*"])
+async def test_a_target_that_is_no_path_is_answered(
+    hosting: Hosting, autojump_clock: object, target: str
+) -> None:
+    head = (
+        f"GET {target} HTTP/1.1\r\nHost: x:99999\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with hosting() as running:
+        assert (await answer_to(running, head.encode())).startswith(b"HTTP/1.1 404")
+        asked = b"GET /health HTTP/1.1\r\nHost: x:99999\r\nConnection: close\r\n\r\n"
+        assert (await answer_to(running, asked)).startswith(b"HTTP/1.1 200")
+        post = (
+            "POST /twilio/voice HTTP/1.1\r\nHost: [\r\nContent-Length: 0\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        assert (await answer_to(running, post.encode())).startswith(b"HTTP/1.1 200")
+        assert not running.logged("connection failed")

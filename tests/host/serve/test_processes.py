@@ -228,7 +228,8 @@ async def test_a_full_worker_leaves_calls_to_one_that_has_room(tmp_path: Path) -
             await served.phone()
         for phone in phones:
             phone.far_end_hangs_up()
-        served.process.send_signal(signal.SIGTERM)
+        # A terminal that was closed drains too.
+        served.process.send_signal(signal.SIGHUP)
         assert await served.exit_code() == 0
 
 
