@@ -238,8 +238,8 @@ async def test_mu_law_passes_from_the_agent_to_the_phone_untouched(
         sound = decode(b"".join(p.frame for p in call.phone.played), PCMU)
     loud = np.flatnonzero(np.abs(sound.astype(int)) > 1000)
     assert loud[-1] - loud[0] == pytest.approx(0.9 * 8000, abs=40)
-    steps = np.abs(np.diff(sound.astype(int)))
-    assert steps.max() < 8000, "no click anywhere in a tone of 8000"
+    middle = sound[loud[0] + 80 : loud[-1] - 80].astype(int)
+    assert np.abs(middle[800:] - middle[:-800]).max() < 1500, "no click in what repeats each 100 ms"
 
 
 # -- ahead of time ---------------------------------------------------------------------------------
@@ -279,8 +279,8 @@ async def test_after_a_barge_in_nothing_stale_is_heard_and_the_cut_is_where_it_w
     told_ms, real_ms = cut.data["audio_end_ms"], heard_at_the_cut * 20
     assert told_ms == pytest.approx(real_ms, abs=20 + 1000 * delay_s)
     fine = b"".join(p.frame for p in call.phone.played[heard_at_the_cut:])
-    tone_hz = call.engines.voice._airwaves.tone_hz("fine")  # type: ignore[attr-defined]
-    assert loudest_hz(fine) == pytest.approx(tone_hz, abs=15)
+    tones_hz = call.engines.voice._airwaves.tones_hz("fine")  # type: ignore[attr-defined]
+    assert min(abs(loudest_hz(fine) - hz) for hz in tones_hz) < 15
 
 
 def loudest_hz(mulaw: bytes) -> float:

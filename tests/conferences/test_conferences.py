@@ -66,7 +66,7 @@ CALL_TWO = """
     conference.send_media_to(recorder)
     await join(conference, call, two, three)
 """
-TONES_HZ = (420, 460, 500)
+TONES_HZ = (2440, 2530, 2620)  # the loudest of each text's chord
 """The voices of the test kit: the first texts it speaks, in whatever order."""
 
 
