@@ -10,6 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("any machine")
 
 TERMINAL = {"COLUMNS": "100", "LINES": "40"}
 OF_THE_MACHINE = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "MEDIA_TOKEN")

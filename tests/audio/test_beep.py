@@ -105,7 +105,7 @@ def test_only_what_is_listened_for_counts() -> None:
     assert [round(b.frequency_hz) for b in heard(sound)] == [915, 1371, 1777]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=6), st.sampled_from(BEEP_RATES_HZ))
 def test_any_cuts_give_the_same_beeps(cuts: list[int], rate_hz: int) -> None:
     sound = pcm(silence(70, rate_hz), sine(1000, 150, rate_hz), silence(200, rate_hz))

@@ -161,7 +161,7 @@ def test_a_damaged_file_is_heard_up_to_the_damage() -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"RIFF\0\0\0\0WAVE", b"fLaC", b"OggS", b""]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_hostile_bytes_are_refused_or_read(junk: bytes, magic: bytes) -> None:
     with contextlib.suppress(SoundFailed):
         whole(Decoder(magic + junk, name="x"))
@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_gone(from_hz: int, to_hz: int) -> None:
 
 
 @given(st.lists(st.integers(0, 4410), max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_cuts_of_a_stream_do_not_matter(cuts: list[int]) -> None:
     samples = sine(1000, 22050, 0.2)
     expected = converted(samples, AnyRate(22050, 24000), [])

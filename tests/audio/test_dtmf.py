@@ -145,7 +145,7 @@ def test_g711_does_not_matter(law: tuple[object, object]) -> None:
         assert digits(decode(encode(samples)), 8000) == keys  # type: ignore[operator]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(ALL, min_size=1, max_size=4),
     st.lists(st.integers(1, 700), min_size=1, max_size=8),

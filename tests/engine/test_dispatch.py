@@ -257,7 +257,7 @@ def make_handler(kind: str, label: str, bench: Bench, cut: list[str]) -> Callabl
     return sync if kind in ("sync", "sync raises", "custom awaitable") else suspends
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kinds=st.lists(st.sampled_from(KINDS), max_size=12),
     n_events=st.integers(1, 4),

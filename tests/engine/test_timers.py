@@ -49,7 +49,7 @@ async def test_timers_fire_by_time(nursery: trio.Nursery) -> None:
     assert [line.split(" ", 1)[1] for line in desk.said] == ["at once", "early", "late"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     delays=st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), max_size=12), seed=st.integers(0, 999)
 )

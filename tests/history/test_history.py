@@ -181,7 +181,7 @@ texts = st.text(max_size=20).filter(lambda t: t.isprintable())
 
 
 @given(custom=texts, caller=texts)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_text_is_kept_and_found(
     tmp_path_factory: pytest.TempPathFactory, custom: str, caller: str
 ) -> None:

@@ -412,4 +412,4 @@ class Ahead(RuleBasedStateMachine):
 
 
 TestAhead: Any = Ahead.TestCase
-TestAhead.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestAhead.settings = settings(max_examples=100, stateful_step_count=40)

@@ -145,12 +145,12 @@ class Rooms(RuleBasedStateMachine):
         )
 
 
-Rooms.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Rooms.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestRooms = Rooms.TestCase
 
 
 @given(seed=st.integers(0, 2**32), members=st.integers(2, 50))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_random_joins_and_leaves_never_step_further_than_their_ramps(
     seed: int, members: int
 ) -> None:

@@ -167,7 +167,7 @@ def test_a_voice_waits_for_a_digit_and_speaks_in_a_pause() -> None:
     assert [queue.replace(voice) for _ in range(30)] == [voice] * 30
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text("0123456789*#p", max_size=4), max_size=4))
 def test_whatever_is_sent_is_heard(parts: list[str]) -> None:
     queue = DigitQueue(PCMU)

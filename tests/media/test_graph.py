@@ -283,4 +283,4 @@ class Links(RuleBasedStateMachine):
 
 
 TestLinks: Any = Links.TestCase
-TestLinks.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLinks.settings = settings(max_examples=60, stateful_step_count=30)

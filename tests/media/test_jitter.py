@@ -443,7 +443,7 @@ class AnythingArrives(RuleBasedStateMachine):
 
 
 TestAnythingArrives = AnythingArrives.TestCase
-TestAnythingArrives.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnythingArrives.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 # -- clocks that differ ----------------------------------------------------------------------------

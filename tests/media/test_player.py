@@ -310,5 +310,5 @@ class PlayerMachine(RuleBasedStateMachine):
         assert self.heard[:played] == self.wrote[:played]
 
 
-PlayerMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+PlayerMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=30)
 TestPlayerMachine = PlayerMachine.TestCase

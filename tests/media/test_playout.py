@@ -212,4 +212,4 @@ class Buffered(RuleBasedStateMachine):
 
 
 TestBuffered: Any = Buffered.TestCase
-TestBuffered.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestBuffered.settings = settings(max_examples=80, stateful_step_count=30)

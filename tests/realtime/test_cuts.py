@@ -97,7 +97,7 @@ frames = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sent=frames, sizes=st.lists(st.integers(1, 90), min_size=1, max_size=8))
 def test_how_the_bytes_are_cut_makes_no_difference(
     sent: list[dict[str, Any]], sizes: list[int]

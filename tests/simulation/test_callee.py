@@ -170,5 +170,5 @@ class OutgoingLeg(RuleBasedStateMachine):
         assert [t for t in self.far.told if t.startswith("ended")] == [f"ended {c}" for c in ended]
 
 
-OutgoingLeg.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+OutgoingLeg.TestCase.settings = settings(max_examples=60, stateful_step_count=20)
 TestOutgoingLeg = OutgoingLeg.TestCase

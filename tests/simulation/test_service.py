@@ -73,7 +73,7 @@ def test_everything_is_read() -> None:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plan=plans(ScenarioFacts(tools=(TOOL,))))
 def test_what_is_written_is_read_again(plan: CallerScript) -> None:
     assert plain(parse(write_script(plan))) == plan

@@ -146,4 +146,4 @@ class Arrivals(RuleBasedStateMachine):
 
 
 TestArrivals: Any = Arrivals.TestCase
-TestArrivals.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestArrivals.settings = settings(max_examples=50, stateful_step_count=40)

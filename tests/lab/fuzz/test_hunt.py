@@ -102,7 +102,7 @@ def test_a_test_can_ask_for_more() -> None:
         never_answered()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(plan=plans(ScenarioFacts(tools=())))
 def test_the_same_plan_leads_to_the_same_trace(plan: CallerScript) -> None:
     conditions = Conditions(scenario=SCENARIOS / "menu.py")

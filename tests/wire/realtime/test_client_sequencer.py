@@ -181,7 +181,7 @@ TestSequencer = SequencerMachine.TestCase
 TestNamelessErrors = NamelessErrors.TestCase
 TestHasty = Hasty.TestCase
 TestSequencer.settings = TestNamelessErrors.settings = TestHasty.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None
+    max_examples=60, stateful_step_count=40
 )
 
 

@@ -235,14 +235,14 @@ def damaged(draw: st.DrawFn, *, most_late: int, longest: int) -> Damage:
     return Damage([a[2] for a in arrivals], digits, at)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(damaged(most_late=30, longest=0xFFFF + 300))
 def test_one_packet_of_a_press_is_enough_and_many_are_not_too_many(damage: Damage) -> None:
     events = receive(damage.arrived)
     assert "".join(began(events)) == damage.digits
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(damaged(most_late=15_000, longest=8000))
 def test_even_presses_that_overtake_each_other_are_told_once(damage: Damage) -> None:
     receiver = EventReceiver()
@@ -255,7 +255,7 @@ def test_even_presses_that_overtake_each_other_are_told_once(damage: Damage) -> 
     assert sorted(ended) == sorted(damage.digits)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(DIGITS, min_size=1, max_size=5), st.integers(0, 2**32 - 1))
 def test_undamaged_presses_have_their_durations(digits: str, at: int) -> None:
     sender, packets, expected = EventSender(), [], []
