@@ -251,14 +251,16 @@ async def test_the_load_knows_how_late_ticks_were_and_forgets_it() -> None:
 
 async def test_a_busy_step_shows_in_both_shares() -> None:
     """Beside an idle one: how much of a core is left for us is up to others."""
-    shares = []
-    for work in (0, 50_000):
+
+    async def stepping(numbers: int) -> Load:
+        def step(now: float) -> None:
+            sum(range(numbers))
+
         media_clock = MediaClock()
-        media_clock.add(lambda now, work=work: sum(range(work)))
+        media_clock.add(step)
         await run_for(media_clock, 2)
-        load = media_clock.load()
-        shares.append((load.tick_share, load.core_share))
-    (idle, idle_core), (busy, busy_core) = shares
-    assert busy > idle
-    assert 0 < idle_core <= 1
-    assert 0 < busy_core <= 1
+        return media_clock.load()
+
+    idle, busy = await stepping(0), await stepping(50_000)
+    assert busy.tick_share > idle.tick_share
+    assert busy.core_share > 0
