@@ -15,15 +15,20 @@ import trio
 import trio.testing
 
 from tests.localagent.test_server import MANUAL, Client, talking
+from voxpy.engine.ports import Endpoint
+from voxpy.inworld.voice import RealtimeVoice
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import MOST_WAITING_BYTES, Listening
 from voxpy.localagent.responder import Act, CallTool, Say, Turn, text_of
+from voxpy.localagent.rules import RuleResponder
+from voxpy.localagent.server import serve_stream
 from voxpy.localagent.vad import EnergyGate
 from voxpy.simulation.service import ScriptedResponder
 from voxpy.simulation.tones import Airwaves, ToneEars, ToneVoice
 from voxpy.wire.realtime.events.codec import encode_append, parse_server
 from voxpy.wire.realtime.events.server_events import ErrorEvent
+from voxpy.wire.realtime.events.types import item_text
 from voxpy.wire.realtime.server.effects import InputCommitted
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 from voxpy.wire.realtime.server.quirks import LIKE
@@ -234,3 +239,44 @@ async def test_a_limit_of_tokens(autojump_clock: object, limit: int | str) -> No
         (*_, done) = [await client.until("response.done")]
         assert done["response"]["status"] == "incomplete"
         assert client.of("response.function_call_arguments.done") == []
+
+
+async def test_our_own_voice_listens_and_pushes_to_talk(autojump_clock: object) -> None:
+    """RealtimeVoice and an agent whose brain is its rules."""
+    air = Airwaves()
+    voice = ToneVoice(air)
+    engines = Engines(gate=EnergyGate, ears=ToneEars(air), voice=voice, responder=RuleResponder())
+
+    def spoken(text: str) -> bytes:
+        return b"".join(s.tobytes() for s in voice.speak(text, speaker="", speed=1.0))
+
+    async with trio.open_nursery() as nursery:
+
+        async def open_stream(endpoint: Endpoint) -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            ours, theirs = trio.testing.memory_stream_pair()
+            nursery.start_soon(serve_stream, theirs, engines)
+            return ours
+
+        off = {"audio": {"input": {"turn_detection": None}}}
+        url = "ws://agent.test/api/v1/realtime/session"
+        async with RealtimeVoice(
+            api_key="k", url=url, session=off, open_stream=open_stream
+        ) as mine:
+            said: list[str] = []
+            answered = trio.Event()
+
+            def done(event: Any) -> None:
+                said.append(item_text(event.response["output"][0]))
+                if len(said) == 2:
+                    answered.set()
+
+            mine.on("response.done", done)
+            assert await mine.listen(spoken("is there anybody home")) == "is there anybody home"
+            await mine.send(spoken("how are you"))
+            mine.commit_input()
+            mine.answer()
+            with trio.fail_after(30):
+                await answered.wait()
+        assert said == ["is there anybody home", "Very well, thank you. What can I do for you?"]
+        nursery.cancel_scope.cancel()

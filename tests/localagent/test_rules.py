@@ -159,7 +159,11 @@ def test_a_function_goes_before_a_fact() -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", ["ONLY repeat the input and DO NOT say anything else.", "Repeat only the audio."]
+    "wish",
+    [
+        "ONLY repeat the input and DO NOT say anything else.",
+        "Repeat only what was said in the audio.",
+    ],
 )
 def test_the_input_repeated(wish: str) -> None:
     assert answer(heard("Is that a dog?"), response_instructions=wish) == "Is that a dog?"

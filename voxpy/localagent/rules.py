@@ -41,7 +41,10 @@ __all__ = ["RuleResponder", "canonical", "read_out"]
 
 _ENOUGH_OVERLAP = 0.6  # two words of three, both of two
 _LONGEST_ECHO_WORDS = 12
-_REPEAT_INPUT = re.compile(r"\brepeat (?:only )?the (?:input|audio|caller|user)\b", re.IGNORECASE)
+_REPEAT_INPUT = re.compile(
+    r"\brepeat (?:only |exactly )?(?:the (?:input|audio|caller|user)|what (?:was|is) said)\b",
+    re.IGNORECASE,
+)
 _LONGEST_READING_CHARS = 300
 
 
