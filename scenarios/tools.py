@@ -3,7 +3,7 @@
 Run it:  voxpy run scenarios/tools.py
 
 A tool is a Python function. Its signature and docstring are what the model is told of it; what it
-returns goes back to the model as JSON, and what it raises as an error the model can talk about.
+returns goes back to the model as JSON, and a ToolError as something that the model can talk about.
 The weather comes from the service in the secret WEATHER_URL, or else from wttr.in.
 """
 
@@ -23,7 +23,7 @@ from voxpy import (
     require,
     set_timeout,
 )
-from voxpy.errors import ConnectFailed
+from voxpy.errors import ConnectFailed, ToolError
 
 require(Modules.Inworld)
 
@@ -73,7 +73,7 @@ async def get_weather(city: str) -> dict[str, Any]:
     )
     if answer.code != 200:
         Logger.write(f"===WEATHER=== {answer.code} {answer.error or ''}")
-        raise RuntimeError("the weather service does not answer")
+        raise ToolError("the weather service does not answer")
     now = json.loads(answer.text or "")["current_condition"][0]
     return {
         "city": city,

@@ -15,6 +15,7 @@
     ├── CallFailed           a call was not made (SIP code, reason)
     ├── RequestFailed        a service did not do what it was asked (code)
     │   └── SpeechInterrupted    the user spoke over what the agent was to say
+    ├── ToolError            a tool tells the model why it cannot do what it was asked
     ├── SoundFailed          a sound cannot be played: not there, too large, no audio
     ├── EngineMissing        a speech engine or audio device is not installed
     └── LimitExceeded        a documented bound was passed
@@ -42,6 +43,7 @@ __all__ = [
     "ScenarioError",
     "SoundFailed",
     "SpeechInterrupted",
+    "ToolError",
     "UnknownName",
     "VoxpyError",
     "nearest",
@@ -125,6 +127,13 @@ class RequestFailed(VoxpyError):
 
 class SpeechInterrupted(RequestFailed):
     """What the agent was to say was cut short: the user spoke, or it was cancelled."""
+
+
+class ToolError(VoxpyError):
+    """Raised by a tool: the message is for the model, as a result that it can talk about.
+
+    Any other exception is a fault of the tool, with a traceback for its author.
+    """
 
 
 class SoundFailed(VoxpyError):

@@ -94,7 +94,7 @@ class OwnWire:
     def awaits_output(self, call_id: str) -> bool:
         return call_id in self._calls
 
-    def tool_output(self, call_id: str, output: str) -> None:
+    def tool_output(self, call_id: str, output: str, *, silent: bool = False) -> None:
         self._calls.remove(call_id)
         self._due.append(orjson.dumps({"result": orjson.loads(output), "id": call_id}))
 

@@ -24,6 +24,14 @@ def note(what: str) -> str:
     Logger.write("noted " + what)
     return what
 
+@tools.add
+def broken() -> None:
+    {}["drawer"]
+
+@tools.add
+def remember() -> Inworld.Silent:
+    return Inworld.Silent("kept")
+
 @VoxEngine.on(AppEvents.CallAlerting)
 async def alerting(event):
     call = event.call
@@ -242,3 +250,55 @@ def test_a_barge_in_voids_all_that_was_under_way(voxpy: CallKit) -> None:
     assert "B" not in heard
     assert [e["item_id"] for e in talk.sent("conversation.item.truncate")] == ["A"]
     assert [e["item_id"] for e in talk.sent("conversation.item.delete")] == ["B"]
+
+
+# -- what becomes of a tool's result ------------------------------------------------------------------
+
+
+def calls(*names: str) -> dict[str, Any]:
+    done = called("r1", "e1", *(f"c{n}" for n, _ in enumerate(names)))
+    for item, name in zip(done["response"]["output"], names, strict=True):
+        item["name"] = name
+        item["arguments"] = '{"what": "it"}' if name == "note" else "{}"
+    return done
+
+
+@pytest.mark.parametrize(
+    ("names", "creates"),
+    [(["remember"], 0), (["remember", "remember"], 0), (["remember", "note"], 1), (["note"], 1)],
+)
+def test_silent_answers_ask_for_no_response(voxpy: CallKit, names: list[str], creates: int) -> None:
+    async def play(talk: Talk) -> None:
+        await talk.open_session()
+        await talk.send(calls(*names))
+        await talk.stay()
+
+    _, talk = run(voxpy, play)
+    assert len(talk.sent("conversation.item.create")) == len(names)
+    assert len(talk.sent("response.create")) == creates
+
+
+def test_an_error_in_a_tool_has_a_sentence_for_the_model_and_a_traceback_for_its_author(
+    voxpy: CallKit,
+) -> None:
+    async def play(talk: Talk) -> None:
+        await talk.open_session()
+        await talk.send(calls("broken", "note"))
+        await talk.stay()
+
+    service = Service(play)
+    source = SCENARIO.replace("OPTIONS", "")
+    with pytest.raises(ExceptionGroup) as raised:
+        voxpy.call(source, CALLER, serve=service)
+    assert isinstance(raised.value.exceptions[0], KeyError)
+
+    service = Service(play)
+    call = voxpy.call(source, CALLER, serve=service, check_errors=False)
+    (told, noted) = [e["item"]["output"] for e in service.talks[0].sent("conversation.item.create")]
+    assert told == """{"error":"broken failed: KeyError 'drawer'"}"""
+    assert noted == '"it"'  # the call goes on
+    (entry,) = [e for e in call.entries if e.kind == "error"]
+    assert entry.name == "tool broken"
+    assert '{}["drawer"]' in entry.data["frames"]
+    assert call.record.errors == ["KeyError: 'drawer'"]
+    assert "in broken" in (call.result.folder / "session.log").read_text()

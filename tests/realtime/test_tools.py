@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import enum
 import functools
+import math
 import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import attrs
+import numpy as np
 import orjson
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.errors import ScenarioError
+from voxpy.errors import ScenarioError, ToolError
 from voxpy.realtime.tool_shapes import BadArgument, Shape, documentation, shape_of
-from voxpy.realtime.tools import DESCRIPTION_CHARACTERS, ToolSet
+from voxpy.realtime.tools import DESCRIPTION_CHARACTERS, Silent, ToolOutcome, ToolSet
 
 
 class Unit(enum.Enum):
@@ -222,7 +228,24 @@ async def test_what_a_tool_raises_is_told_to_the_model_and_kept_for_the_program(
     outcome = await tools.run("fails", '{"why":"no such city"}')
     assert outcome.output == '{"error":"no such city"}'
     assert isinstance(outcome.error, LookupError)
-    assert (await tools.run("fails", '{"why":""}')).output == '{"error":"LookupError"}'
+    bare = (await tools.run("fails", '{"why":"Ulm"}')).output
+    assert bare == '{"error":"fails failed: LookupError Ulm"}'
+
+
+async def test_a_tool_may_tell_the_model_why_not() -> None:
+    def closed() -> None:
+        raise ToolError("the shop is closed today")
+
+    outcome = await ToolSet(closed).run("closed", "{}")
+    assert outcome == ToolOutcome(output='{"error":"the shop is closed today"}')
+
+
+async def test_a_tool_may_answer_silently() -> None:
+    def note(what: str) -> Silent:
+        return Silent({"noted": what})
+
+    outcome = await ToolSet(note).run("note", '{"what": "tea"}')
+    assert outcome == ToolOutcome(output='{"noted":"tea"}', silent=True)
 
 
 async def test_cancellation_passes() -> None:
@@ -234,6 +257,12 @@ async def test_cancellation_passes() -> None:
     assert scope.cancelled_caught
 
 
+@dataclass
+class Receipt:
+    total: int
+    paid: bool
+
+
 RESULTS = [
     ("text", '"text"'),
     (None, "null"),
@@ -241,7 +270,22 @@ RESULTS = [
     (Place(city="Ulm"), '{"city":"Ulm","country":null,"size":1}'),
     (Unit.CELSIUS, '"c"'),
     ({1: {"x"}}, '{"1":["x"]}'),
-]
+    (Decimal("12.50"), '"12.50"'),
+    ({"wait": timedelta(minutes=90)}, '{"wait":"PT1H30M"}'),
+    (timedelta(days=2, seconds=5, microseconds=250000), '"P2DT5.25S"'),
+    (timedelta(seconds=-61), '"-PT1M1S"'),
+    (timedelta(), '"PT0S"'),
+    (2**64, "18446744073709551616"),
+    ({"iban": [10**30, -(10**30)]}, f'{{"iban": [{10**30}, {-(10**30)}]}}'),
+    ({"n": 2**70, "on": date(2026, 11, 30), "at": Place(city="Ulm")},
+     f'{{"n": {2**70}, "on": "2026-11-30", "at": {{"city": "Ulm", "country": null, "size": 1}}}}'),
+    ({"n": 2**70, "price": Decimal("0.10"), Unit.CELSIUS: math.nan},
+     f'{{"n": {2**70}, "price": "0.10", "Unit.CELSIUS": null}}'),
+    (Receipt(total=2**80, paid=True), f'{{"total": {2**80}, "paid": true}}'),
+    (np.float32(0.5), "0.5"),
+    (Path("menu.txt"), '"menu.txt"'),
+    (range(3), "[0,1,2]"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("result", "output"), RESULTS, ids=[str(r[1]) for r in RESULTS])

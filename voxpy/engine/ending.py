@@ -149,6 +149,17 @@ class Troubles:
             detail = f"{message}{where}, in {what}"
             self._end(EndReason.HANDLER_ERROR, detail, frames=fault.frames)
 
+    def tool_failed(self, error: BaseException, what: str) -> None:
+        """Tell of an error in a tool: the model has a sentence of it, the author wants the frames.
+
+        It ends nothing: the model goes on, and may try again.
+        """
+        fault = explain(error)
+        self.errors.append(error)
+        self._trace.write(
+            "error", what, message=fault.message, where=fault.where, frames=fault.frames
+        )
+
     def agent_failed(self, unit: str, message: str) -> None:
         """Tell of a speech service that does not do its part; the session goes on."""
         if self._failed_agents.get(unit) == message:

@@ -114,6 +114,7 @@ class Inworld(metaclass=_Names):
     RealtimeAPIEvents: TypeAlias = RealtimeAPIEvents
     Events: TypeAlias = Events
     ToolSet: TypeAlias = tools.ToolSet
+    Silent: TypeAlias = tools.Silent
     if TYPE_CHECKING:
         RealtimeVoice: TypeAlias = voice.RealtimeVoice
 

@@ -105,9 +105,9 @@ class RealtimeWire:
         """Return whether a completed response called this and has no output yet."""
         return self.client.responses.awaits(call_id)
 
-    def tool_output(self, call_id: str, output: str) -> None:
+    def tool_output(self, call_id: str, output: str, *, silent: bool = False) -> None:
         """Give the output of a call; with the last of its response, a create is due."""
-        self.client.tool_output(call_id, output)
+        self.client.tool_output(call_id, output, silent=silent)
 
     def transcript_heard(self, item_id: str, played_ms: float) -> str:
         """Return about what a listener understood who heard ``played_ms`` of an item."""

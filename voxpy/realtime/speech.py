@@ -502,9 +502,11 @@ class SpeechClient(MediaSource, Generic[W]):
         """Tell the service of the tools; the wire's own business, so nothing here."""
 
     def _tool_answered(self, call: FunctionCall, outcome: ToolOutcome) -> None:
+        if outcome.error is not None:
+            self._session.troubles.tool_failed(outcome.error, f"tool {call.name}")
         if self._link.wire.awaits_output(call.call_id):  # else the scenario answered it itself
             self._note_tool("tool answered", call, {"output": outcome.output})
-            self._link.tool_output(call.call_id, outcome.output)
+            self._link.tool_output(call.call_id, outcome.output, silent=outcome.silent)
 
     def _note_tool(
         self, title: str, call: FunctionCall, content: Mapping[str, str] | None = None

@@ -7,10 +7,16 @@ is JSON, an error included, because a model that is told what went wrong can put
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import json
 import re
 import typing
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, Protocol, TypeVar, overload
 
 import attrs
@@ -18,11 +24,19 @@ import orjson
 import trio
 
 from voxpy.engine.units import describe
-from voxpy.errors import ScenarioError, nearest
+from voxpy.errors import ScenarioError, ToolError, nearest
 from voxpy.realtime.tool_shapes import BadArgument, Shape, documentation, fields_shape, shape_of
 from voxpy.wire.realtime.events.types import FunctionCall
 
-__all__ = ["DESCRIPTION_CHARACTERS", "Tool", "ToolOutcome", "ToolRunner", "ToolSet", "Tools"]
+__all__ = [
+    "DESCRIPTION_CHARACTERS",
+    "Silent",
+    "Tool",
+    "ToolOutcome",
+    "ToolRunner",
+    "ToolSet",
+    "Tools",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,10 +48,26 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 @attrs.frozen(kw_only=True)
 class ToolOutcome:
-    """How a call went. ``output`` is the JSON for the model; ``error`` what the function raised."""
+    """How a call went. ``output`` is the JSON for the model.
+
+    ``error`` is what the function raised, a ToolError aside. A ``silent`` outcome asks for no
+    answer.
+    """
 
     output: str
     error: Exception | None = None
+    silent: bool = False
+
+
+@attrs.frozen
+class Silent:
+    """What a tool returns to give the model its ``result`` without making it speak.
+
+    No ``response.create`` follows if all calls of the response are answered so. A service that goes
+    on by itself (``providerData.auto_tool_response``) does so all the same.
+    """
+
+    result: Any = None
 
 
 class Tools(Protocol):
@@ -136,6 +166,12 @@ class ToolSet:
     Parameters may be str, int, float, bool, Any, ``list[T]``, ``dict[str, T]``, Literal, Enum,
     ``T | None`` and attrs classes of these; ``Annotated[T, "text"]`` describes one as well. Sync
     functions run on the event loop: one that waits for something must be async.
+
+    What a tool returns goes to the model as JSON: what JSON has, attrs classes and dataclasses,
+    dates, UUIDs, sets, and numbers of any size; a Decimal as its text, a timedelta as ISO 8601. A
+    ToolError is told to the model in its own words. Any other exception is a fault of the tool: the
+    model gets a sentence, and log, record and test get the traceback. ``Silent(result)`` gives a
+    result without making the model speak.
     """
 
     def __init__(self, *functions: Callable[..., Any] | ToolSet) -> None:
@@ -240,10 +276,38 @@ async def _called(tool: Tool, arguments: Mapping[str, Any]) -> ToolOutcome:
         result = tool.function(**arguments)
         if inspect.isawaitable(result):
             result = await result
-        output = orjson.dumps(result, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        silent = isinstance(result, Silent)
+        return ToolOutcome(output=_json(result.result if silent else result), silent=silent)
+    except ToolError as told:
+        return _refused(str(told) or f"{tool.name} failed")
     except Exception as error:  # a tool may raise anything, and the model must learn of it
-        return _refused(str(error) or type(error).__name__, error)
-    return ToolOutcome(output=output.decode())
+        message = str(error)
+        if " " not in message:  # no sentence: KeyError gives a key and nothing else
+            message = f"{tool.name} failed: {type(error).__name__} {message}".strip()
+        return _refused(message, error)
+
+
+def _json(result: Any) -> str:
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    try:
+        return orjson.dumps(result, default=_plain, option=options).decode()
+    except TypeError:
+        return json.dumps(_wide(result), ensure_ascii=False)  # orjson has no integer above 64 bit
+
+
+def _wide(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {k if isinstance(k, int | str) else str(k): _wide(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_wide(each) for each in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _wide(dataclasses.asdict(value))
+    try:
+        return orjson.loads(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+    except TypeError:
+        return _wide(_plain(value))
 
 
 def _plain(value: Any) -> Any:
@@ -251,9 +315,25 @@ def _plain(value: Any) -> Any:
         return attrs.asdict(value, recurse=False)
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, set | frozenset):
+    if isinstance(value, set | frozenset | deque | range):
         return list(value)
+    if isinstance(value, Decimal | PurePath):
+        return str(value)  # of a number, every digit counts
+    if isinstance(value, timedelta):
+        return _iso_8601(value)
     raise TypeError(f"the result holds a {type(value).__name__}, which is not JSON")
+
+
+def _iso_8601(duration: timedelta) -> str:
+    sign, duration = ("-", -duration) if duration < timedelta() else ("", duration)
+    minutes, seconds = divmod(duration.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f"{duration.microseconds / 1e6:.6f}".rstrip("0").lstrip("0").rstrip(".")
+    days = f"{duration.days}D" if duration.days else ""
+    parts = [(hours, "H"), (minutes, "M")]
+    clock = "".join(f"{n}{unit}" for n, unit in parts if n)
+    clock += f"{seconds}{fraction}S" if seconds or fraction or not (clock or days) else ""
+    return f"{sign}P{days}" + (f"T{clock}" if clock else "")
 
 
 def _tool(function: Any, name: str | None, description: str | None) -> Tool:

@@ -160,8 +160,8 @@ class Wire(Protocol):
     def awaits_output(self, call_id: str) -> bool:
         """Return whether the model waits for the output of this call."""
 
-    def tool_output(self, call_id: str, output: str) -> None:
-        """Give the output of a call; see ``outgoing``."""
+    def tool_output(self, call_id: str, output: str, *, silent: bool = False) -> None:
+        """Give the output of a call; ``silent``: nobody has to say anything. See ``outgoing``."""
 
     def transcript_heard(self, item_id: str, played_ms: float) -> str:
         """Return about what a listener understood who heard ``played_ms`` of an item."""
@@ -218,9 +218,9 @@ class Link(ConnectionReports, Generic[W]):
         for frame in self.wire.outgoing():
             self.connection.send(frame)
 
-    def tool_output(self, call_id: str, output: str) -> None:
+    def tool_output(self, call_id: str, output: str, *, silent: bool = False) -> None:
         """Send the output of a call; with the last of a response, ask for the next one."""
-        self.wire.tool_output(call_id, output)
+        self.wire.tool_output(call_id, output, silent=silent)
         self.flush()
 
     # -- reports of the connection ---------------------------------------------------------------

@@ -269,4 +269,4 @@ class VoiceLink:
             why = f"tool {call.name}: {outcome.error}"
             self._block.post(VoiceError(message=why, error=outcome.error))
         if self._link.wire.awaits_output(call.call_id):  # else the service named a call twice
-            self._link.tool_output(call.call_id, outcome.output)
+            self._link.tool_output(call.call_id, outcome.output, silent=outcome.silent)

@@ -190,17 +190,17 @@ class RealtimeClient:
         else:
             self._pass_on(event, frame)
 
-    def tool_output(self, call_id: str, output: str) -> None:
+    def tool_output(self, call_id: str, output: str, *, silent: bool = False) -> None:
         """Give the output of a function call of a completed response; see ``outgoing``.
 
         When all calls of that response have theirs, one ``response.create`` follows, unless the
-        server begins the next response by itself. Raises LocalProtocolError if nothing awaits this
-        output.
+        server begins the next response by itself or all of them were ``silent``. Raises
+        LocalProtocolError if nothing awaits this output.
         """
         told = _auto_tool_response(self._session)
         asked = self._answers_tools if self._asked is None else self._asked is not False
         automatic = asked if told is None else told is not False
-        self._write(self.responses.answer(call_id, output, automatic=automatic))
+        self._write(self.responses.answer(call_id, output, automatic=automatic, silent=silent))
 
     def outgoing(self) -> list[bytes]:
         """Return the frames to write, in order, and forget them."""

@@ -93,6 +93,7 @@ class _Batch:
 
     unanswered: set[str]
     unacknowledged: set[str]
+    silent: bool = True  # so far: nobody wants a response for them
 
 
 class ResponseSequencer:
@@ -162,22 +163,28 @@ class ResponseSequencer:
         """Return whether a completed response called this and has no output yet."""
         return self._batch_of(call_id) is not None
 
-    def answer(self, call_id: str, output: str, *, automatic: bool) -> list[ClientEvent]:
+    def answer(
+        self, call_id: str, output: str, *, automatic: bool, silent: bool = False
+    ) -> list[ClientEvent]:
         """Give the output of a call; with the last one of its response, ask for the next response.
 
-        ``automatic``: the server begins that response by itself (``auto_tool_response``). Raises
+        ``automatic``: the server begins that response by itself (``auto_tool_response``).
+        ``silent``: this output asks for none; with none of them asking there is none. Raises
         LocalProtocolError if no completed response awaits the output of this call.
         """
-        if not self.awaits(call_id):
+        response_id = self._batch_of(call_id)
+        if response_id is None:
             raise LocalProtocolError(
                 f"function call {call_id!r} awaits no output: it was answered, its response did "
                 "not complete, or it never was"
             )
         item = {"type": "function_call_output", "call_id": call_id, "output": output}
         events: list[ClientEvent] = [ConversationItemCreate(item=item)]
-        batch = self.answered(call_id)
-        if batch is not None and not automatic:
-            wanted = _Wanted(ResponseCreate(), for_tools=True, unacknowledged=batch)
+        batch = self._batches[response_id]
+        batch.silent = batch.silent and silent
+        last = self.answered(call_id)
+        if last is not None and not automatic and not batch.silent:
+            wanted = _Wanted(ResponseCreate(), for_tools=True, unacknowledged=last)
             self._want(wanted, first=False)
             events += self._next()
         return events
