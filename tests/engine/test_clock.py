@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import socket
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -264,3 +265,33 @@ async def test_a_busy_step_shows_in_both_shares() -> None:
     idle, busy = await stepping(0), await stepping(50_000)
     assert busy.tick_share > idle.tick_share
     assert busy.core_share > 0
+
+
+def test_errands_off_the_loop_go_together() -> None:
+    """In one thread, in order; each gets its own result or error, whoever came first."""
+    threads: list[int] = []
+
+    def work(n: int) -> int:
+        threads.append(threading.get_ident())
+        if n == 1:
+            raise ValueError(n)
+        return n
+
+    results: dict[int, object] = {}
+
+    async def errand(n: int) -> None:
+        try:
+            results[n] = await clock.off_loop_together(work, n)
+        except ValueError as error:
+            results[n] = error.args
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for n in range(3):
+                nursery.start_soon(errand, n)
+        assert await clock.off_loop_together(work, 3) == 3
+
+    trio.run(main)
+    assert results == {0: 0, 1: (1,), 2: 2}
+    assert len(set(threads[:3])) == 1
+    assert threading.get_ident() not in threads

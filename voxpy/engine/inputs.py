@@ -6,20 +6,22 @@ came before it, because that is what provoked it. One JSON object per line; ``t`
 the trace's clock. Whatever may be personal stands under ``personal`` and nowhere else.
 
 Frames stand there as they came, audio included: base64 in a line costs what it cost on the wire,
-10 kB a second of speech in mu-law, less than the recording beside it.
+10 kB a second of speech in mu-law, less than the recording beside it. A frame is only noted here;
+its line is made, and masked, where lines are written, which is not on the event loop.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import orjson
 
 from voxpy.engine.trace import Masking, as_json
 
-__all__ = ["APPEND", "INPUTS_VERSION", "Inputs", "SocketInputs"]
+__all__ = ["APPEND", "INPUTS_VERSION", "Inputs", "Line", "SocketInputs"]
 
 INPUTS_VERSION = 1
 
@@ -30,8 +32,10 @@ _AUDIO = '"response.output_audio.delta"'
 _HEAD_CHARACTERS = 200
 """Where the type of an event is looked for; elsewhere it is found too, only slower."""
 
-Write = Callable[[bytes, bool], None]
-"""Takes one line, and whether it must reach the operating system now: audio alone may wait."""
+Line: TypeAlias = bytes | Callable[[], bytes]
+"""One line with its end, or what makes it, in a thread; it may be empty."""
+
+Write = Callable[[Line], None]
 
 
 class Inputs:
@@ -56,7 +60,7 @@ class Inputs:
         line: dict[str, Any] = {"t": round(self._now(), 4), "kind": kind}
         line.update({k: v for k, v in (("name", name), ("of", of)) if v})
         line.update(self._masking.json(fields))
-        self._write(as_json(line) + b"\n", True)
+        self._write(as_json(line) + b"\n")
 
     def socket(self, url: str) -> SocketInputs | None:
         """Return what keeps one connection's frames, or None if nothing is kept."""
@@ -91,22 +95,28 @@ class SocketInputs:
 
     def sent(self, frame: bytes) -> None:
         """Keep the type of an event of ours; audio goes by unmentioned."""
-        event = orjson.loads(frame)
-        if event.get("type") != APPEND:
-            self._inputs.note("sent", str(event.get("type")), of=self._of)
+        self._put(partial(self._sent_line, self._now(), frame))
 
     def received(self, message: str | bytes) -> None:
         """Keep a message of the far side, whole; of text, secret values are masked."""
+        self._put(partial(self._frame_line, self._now(), message))
+
+    def _sent_line(self, t: float, frame: bytes) -> bytes:
+        kind = str(orjson.loads(frame).get("type"))
+        return b"" if kind == APPEND else self._line(t, "sent", name=kind)
+
+    def _frame_line(self, t: float, message: str | bytes) -> bytes:
         if isinstance(message, bytes):
-            self._inputs.note("binary", of=self._of, personal=base64.b64encode(message).decode())
-            return
+            return self._line(t, "binary", personal=base64.b64encode(message).decode())
         audio = _AUDIO in message[:_HEAD_CHARACTERS] and "\n" not in message
         frame = message if audio else self._masked(message)
         if frame is None:
-            self._inputs.note("text", of=self._of, personal=message)
-            return
-        line = f'{{"t":{self._now():.4f},"kind":"frame","of":"{self._of}","personal":{frame}}}\n'
-        self._put(line.encode("utf-8", "replace"), not audio)
+            return self._line(t, "text", personal=self._masking.text(message))
+        line = f'{{"t":{t:.4f},"kind":"frame","of":"{self._of}","personal":{frame}}}\n'
+        return line.encode("utf-8", "replace")
+
+    def _line(self, t: float, kind: str, **fields: str) -> bytes:
+        return as_json({"t": round(t, 4), "kind": kind, "of": self._of, **fields}) + b"\n"
 
     def _masked(self, message: str) -> str | None:
         """Return the JSON of a message on one line, or None if it is none."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import math
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
+import trio
 
-from voxpy.engine.inputs import INPUTS_VERSION, Inputs
+from voxpy.engine.clock import off_loop_together
+from voxpy.engine.inputs import INPUTS_VERSION, Inputs, Line
 from voxpy.engine.ports import Dialer, Headers, Leg, LegEvent, OutgoingCall, RealtimeEndpoint
 from voxpy.engine.settings import Settings
 
@@ -25,30 +28,79 @@ PERSONAL = frozenset({"headers", "text", "tone", "body"})
 """Fields of leg events that may be personal."""
 
 
+MOST_WAITING = 20_000
+"""Lines: a minute of every call's, should the disk stall."""
+
+
 class InputsFile:
-    """Takes lines for a file until it is closed; a full disk ends it, never the call."""
+    """Keeps lines until ``run`` writes them; a full disk ends it, never the call.
+
+    Written in a thread and together with what other calls have to write: what a killed process
+    leaves ends in its last second.
+    """
 
     def __init__(self, file: BinaryIO, failed: Callable[[str], None]) -> None:
         self._file = file
         self._failed = failed
         self._open = True
+        self._stopping = False
+        self._lines: deque[Line] = deque()
+        self._woken = trio.Event()
 
-    def write(self, line: bytes, now: bool) -> None:
-        """Write a line, and hand it over to the operating system ``now`` or with a later one."""
+    def write(self, line: Line) -> None:
+        """Take a line."""
         if not self._open:
             return
-        try:
-            self._file.write(line)
-            if now:
-                self._file.flush()
-        except OSError as error:
-            self._open = False
-            self._failed(str(error))
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            self._woken.set()
+        elif len(self._lines) > MOST_WAITING:
+            self._give_up("the disk does not take it")
+
+    async def run(self) -> None:
+        """Write what comes, until stopped; the rest is written by ``close``."""
+        while self._open and not self._stopping:
+            await self._woken.wait()
+            self._woken = trio.Event()
+            if not self._stopping:
+                try:
+                    await off_loop_together(self._write_lines)
+                except (OSError, ValueError) as error:
+                    self._give_up(str(error))
+
+    def stop(self) -> None:
+        """Let ``run`` end; lines are taken until ``close``. Idempotent."""
+        self._stopping = True
+        self._woken.set()
 
     def close(self) -> None:
-        """Close the file; what comes later is dropped."""
+        """Write what is left and close the file; what comes later is dropped."""
+        try:
+            with self._file:
+                if self._open:
+                    self._open = False
+                    self._write_lines()
+        except OSError as error:
+            self._failed(str(error))
+
+    def _write_lines(self) -> None:
+        made = []
+        while (line := self._next()) is not None:
+            made.append(line if isinstance(line, bytes) else line())
+        self._file.write(b"".join(made))
+        self._file.flush()
+
+    def _next(self) -> Line | None:
+        """Take a line in one step: the loop appends meanwhile, or gives up."""
+        try:
+            return self._lines.popleft()
+        except IndexError:
+            return None
+
+    def _give_up(self, why: str) -> None:
         self._open = False
-        self._file.close()
+        self._lines.clear()
+        self._failed(why)
 
 
 def begin_inputs(

@@ -101,6 +101,7 @@ class HostedSession:
         self.record.personal["destination"] = leg.destination
         self._keeper = RecordKeeper(self.record)
         self.trace = self._make_trace()
+        self._inputs_file: InputsFile | None = None
         self._inputs = inputs = self._make_inputs(context)
         self.context = attrs.evolve(
             context,
@@ -138,16 +139,21 @@ class HostedSession:
 
     async def _run_recorded(self, saving: Saving) -> End:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write_recording, saving)
+            written: list[Saving | InputsFile] = [saving]
+            if self._inputs_file is not None:
+                written.append(self._inputs_file)
+            for each in written:
+                nursery.start_soon(self._write, each)
             nursery.start_soon(self._tell_history)
             try:
                 return await self.session.run()
             finally:
-                saving.stop()
+                for each in written:
+                    each.stop()
 
-    async def _write_recording(self, saving: Saving) -> None:
+    async def _write(self, what: Saving | InputsFile) -> None:
         with trio.CancelScope(shield=True):  # it ends when the session does, whatever ends that
-            await saving.run()
+            await what.run()
 
     async def _tell_history(self) -> None:
         """Write the session as it is now; a history that cannot be written is only a warning."""
@@ -214,7 +220,7 @@ class HostedSession:
         self.trace.warning("the call is no longer recorded", error=message)
 
     def _make_trace(self) -> Trace:
-        trace = Trace(now=clock.now, masking=self._masker)
+        trace = Trace(now=clock.stopwatch(), masking=self._masker)
         trace.add_sink(FileSink(self._open_binary("trace.jsonl")))
         log = (self.folder.root / "session.log").open("w", encoding="utf-8")
         self._files.append(log)
@@ -228,8 +234,9 @@ class HostedSession:
         """Begin to keep what comes from outside, if a replay is wanted."""
         if not context.settings.replayable:
             return Inputs()
-        file = InputsFile(self._open_binary(INPUTS), self._inputs_failed)
+        file = InputsFile((self.folder.root / INPUTS).open("wb"), self._inputs_failed)
         self._files.append(file)
+        self._inputs_file = file
         inputs = Inputs(file.write, now=self.trace.elapsed_s, masking=self._masker)
         begin_inputs(
             inputs,

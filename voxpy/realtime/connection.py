@@ -16,7 +16,7 @@ import trio
 from voxpy.engine.inputs import SocketInputs
 from voxpy.engine.ports import OpenStream
 from voxpy.errors import ConnectFailed, HandshakeRefused, LimitExceeded
-from voxpy.sockets import FrameSocket, SocketLimits, connect
+from voxpy.sockets import FrameSocket, SocketLimits, SocketStatistics, connect
 from voxpy.wire.realtime.endpoint import refusal_reason
 
 __all__ = ["ConnectionReports", "ConnectionStatistics", "RealtimeConnection"]
@@ -28,7 +28,7 @@ OUTBOX_AUDIO = 50
 LOST = (1006, "connection lost")
 
 
-@attrs.define(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ConnectionStatistics:
     """Counts of one connection, written to the session's folder if ``statistics=True``."""
 
@@ -73,7 +73,7 @@ class RealtimeConnection:
     ) -> None:
         self.url = url
         self._inputs = inputs
-        self.statistics = ConnectionStatistics()
+        self.audio_dropped = 0
         self.reports = reports
         self._headers = headers
         self._limits = SocketLimits(handshake_s=connect_s)
@@ -87,6 +87,18 @@ class RealtimeConnection:
         self._failure: ConnectFailed | None = None
         self._early: list[bytes] = []  # what was sent before the socket was open
         self._closing = False
+
+    @property
+    def statistics(self) -> ConnectionStatistics:
+        """What went over the socket so far."""
+        counts = SocketStatistics() if self._socket is None else self._socket.statistics
+        return ConnectionStatistics(
+            messages_in=counts.messages_in,
+            messages_out=counts.messages_out,
+            bytes_in=counts.bytes_in,
+            bytes_out=counts.bytes_out,
+            audio_dropped=self.audio_dropped,
+        )
 
     async def wait_open(self) -> None:
         """Wait until the socket is open. Raises ConnectFailed; cancelling gives the attempt up.
@@ -123,10 +135,12 @@ class RealtimeConnection:
 
     def send_audio(self, frame: bytes) -> None:
         """Send an audio frame; dropped and counted when two seconds of it wait already."""
-        if self.waiting_messages >= OUTBOX_AUDIO or self._closing:
-            self.statistics.audio_dropped += 1
+        if self._closing or self.waiting_messages >= OUTBOX_AUDIO:
+            self.audio_dropped += 1
+        elif self._socket is not None:
+            self._put(self._socket, frame)
         elif self._failure is None:
-            self._send(frame)
+            self._early.append(frame)
 
     def close(self) -> None:
         """Ask ``run`` to close the connection in order. Idempotent."""
@@ -216,8 +230,6 @@ class RealtimeConnection:
             self.reports.closed(code, reason, was_clean=was_clean)
 
     def _take(self, message: str | bytes) -> None:
-        self.statistics.messages_in += 1
-        self.statistics.bytes_in += len(message)
         if self._inputs is not None:
             self._inputs.received(message)
         if isinstance(message, str):
@@ -227,8 +239,6 @@ class RealtimeConnection:
 
     def _put(self, socket: FrameSocket, frame: bytes) -> None:
         socket.send_utf8(frame)
-        self.statistics.messages_out += 1
-        self.statistics.bytes_out += len(frame)
         self.reports.sent(frame)
 
     @property

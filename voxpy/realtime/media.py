@@ -234,13 +234,12 @@ class Heard:
 
     def settle(self, wire: Wire) -> None:
         """Report the items that are over: no more audio of them comes or waits."""
-        for item_id in list(self._sounding):
-            played_ms = self._speech.played_ms(item_id)
-            empty = not self._speech.buffered_bytes
-            if wire.playback.fully_played(item_id, played_ms) or (
-                empty and wire.playback.is_done(item_id)
-            ):
-                self._over(wire, item_id)
+        for item_id in tuple(self._sounding):
+            if wire.playback.is_done(item_id):
+                played_ms = self._speech.played_ms(item_id)
+                empty = not self._speech.buffered_bytes
+                if empty or wire.playback.fully_played(item_id, played_ms):
+                    self._over(wire, item_id)
 
     def cut(self, wire: Wire) -> None:
         """Report every item that was sounding: the playout has been cleared."""

@@ -94,22 +94,21 @@ class Announcements:
 class FrameLog:
     """The files of a client's connections: every frame, and the counts.
 
-    Writes ``<client id>-frames.txt`` and ``<client id>-statistics.json``, each if wanted.
-    Frames are written as they are, but for secret values, which are masked.
+    Writes ``<client id>-frames.txt`` if frames are noted, and ``<client id>-statistics.json`` if
+    wanted. Frames are written as they are, but for secret values, which are masked.
     """
 
-    def __init__(self, session: Session, client_id: str, *, frames: bool, statistics: bool) -> None:
+    def __init__(self, session: Session, client_id: str, *, statistics: bool) -> None:
         self._files = session.context.files
         self._masked = session.trace.masked
         self._client_id = client_id
-        self._wants_frames = frames
         self._wants_statistics = statistics
         self._file: BinaryIO | None = None
         self._finished = False
 
     def note(self, direction: str, frame: str | bytes) -> None:
         """Write one frame, ``<`` from the service or ``>`` to it."""
-        if not self._wants_frames or self._finished:
+        if self._finished:
             return
         text = frame if isinstance(frame, str) else frame.decode()
         if self._file is None:

@@ -39,7 +39,7 @@ from voxpy.events import WatchdogEvents
 from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
 from voxpy.realtime.configuration import AUDIO_FORMATS, AudioChoice
-from voxpy.realtime.connection import ConnectionReports, ConnectionStatistics, RealtimeConnection
+from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
 from voxpy.realtime.media import Ear, Heard, ItemOrder, Voice, VoiceReports
 from voxpy.realtime.reports import Announcements, FrameLog
 from voxpy.realtime.service import Access, Service
@@ -182,10 +182,8 @@ class SpeechClient(MediaSource, Generic[W]):
         self._access = access
         self._options = options
         self._announce = Announcements(session, self, service, private=options.privacy)
-        self._frames = FrameLog(
-            session, client_id, frames=options.trace, statistics=options.statistics
-        )
-        self._counted: list[ConnectionStatistics] = []
+        self._frames = FrameLog(session, client_id, statistics=options.statistics)
+        self._counted: list[RealtimeConnection] = []
         self._closing = False
         self._gone: Exception | None = None
         self._never: dict[str, Exception] = {}
@@ -193,6 +191,7 @@ class SpeechClient(MediaSource, Generic[W]):
         self._bridged = False
         self._reports = LinkReports(
             take=self._take,
+            audio=self._play,
             malformed=self._malformed,
             closed=self._closed,
             refused=self._refused,
@@ -295,8 +294,9 @@ class SpeechClient(MediaSource, Generic[W]):
         self._announce.own("ConnectorInformation", information)
 
     def _dial(self, number: int, wire: W, reports: LinkReports) -> Link[W]:
-        link = Link(wire, partial(self._connection, number), reports, note=self._frames.note)
-        self._counted.append(link.connection.statistics)
+        note = self._frames.note if self._options.trace else None
+        link = Link(wire, partial(self._connection, number), reports, note=note)
+        self._counted.append(link.connection)
         return link
 
     def _connection(self, number: int, reports: ConnectionReports) -> RealtimeConnection:
@@ -322,14 +322,17 @@ class SpeechClient(MediaSource, Generic[W]):
 
     # -- what the link reports -------------------------------------------------------------------
 
+    def _play(self, audio: Audio) -> None:
+        if not audio.backchannel:
+            self._spoke = True
+            self._order.put(audio.item_id, audio.data)
+        else:
+            self._voice.write(audio.data, item_id=audio.item_id, backchannel=True)
+
     def _take(self, what: Happening) -> None:
         match what:
             case Audio():
-                if not what.backchannel:
-                    self._spoke = True
-                    self._order.put(what.item_id, what.data)
-                else:
-                    self._voice.write(what.data, item_id=what.item_id, backchannel=True)
+                self._play(what)
             case Told():
                 self._announce.service(what.name, what.payload)
             case Configured():
@@ -374,7 +377,7 @@ class SpeechClient(MediaSource, Generic[W]):
             self._session.post_callback("on_web_socket_close", fitted(handler, event))
         if self._tools is not None:
             self._tools.cancel()
-        self._frames.finish(self._counted)
+        self._frames.finish([each.statistics for each in self._counted])
         gone = self._gone
         self._session.post_callback("closed", lambda: self.listeners.fail_waiters(gone))
 

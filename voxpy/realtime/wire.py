@@ -178,11 +178,13 @@ def _nobody(*_: Any) -> None:
 class LinkReports:
     """Whom a link tells what happens, each in the synchronous call that read the frame.
 
+    ``take`` gets everything that a frame means, audio too where ``audio`` is not given.
     ``malformed`` gets a frame that the wire could not read; ``closed`` code, reason and whether it
     was clean; ``refused`` the HTTP status, headers and body in place of a connection.
     """
 
     take: Callable[[Happening], None] = _nobody
+    audio: Callable[[Audio], None] | None = None
     malformed: Callable[[str, RemoteProtocolError], None] = _nobody
     closed: Callable[[int, str, bool], None] = _nobody
     refused: Callable[[int, Mapping[str, str], str], None] = _nobody
@@ -193,7 +195,8 @@ class LinkReports:
 class Link(ConnectionReports, Generic[W]):
     """A wire on a connection. ``connect`` makes the connection, which reports to this link.
 
-    ``note`` sees every frame with its direction, ``<`` or ``>``.
+    ``note`` sees every frame with its direction, ``<`` or ``>``. Nearly all frames are audio, so
+    that audio is given on as directly as can be.
     """
 
     def __init__(
@@ -202,7 +205,7 @@ class Link(ConnectionReports, Generic[W]):
         connect: Callable[[ConnectionReports], RealtimeConnection],
         reports: LinkReports,
         *,
-        note: Callable[[str, str | bytes], None] = _nobody,
+        note: Callable[[str, str | bytes], None] | None = None,
     ) -> None:
         self.wire = wire
         self.reports = reports
@@ -227,19 +230,26 @@ class Link(ConnectionReports, Generic[W]):
 
     def received(self, text: str) -> None:
         """Take a frame of the service's."""
-        self._note("<", text)
+        if self._note is not None:
+            self._note("<", text)
+        reports = self.reports
         try:
             happenings = self.wire.receive(text)
         except RemoteProtocolError as error:
-            self.reports.malformed(text, error)
+            reports.malformed(text, error)
             return
         for each in happenings:
-            self.reports.take(each)
-        self.flush()
+            if type(each) is Audio and reports.audio is not None:
+                reports.audio(each)
+            else:
+                reports.take(each)
+        for frame in self.wire.outgoing():
+            self.connection.send(frame)
 
     def sent(self, frame: bytes) -> None:
         """See a frame that was handed to the socket."""
-        self._note(">", frame)
+        if self._note is not None:
+            self._note(">", frame)
         self.reports.sent(frame)
 
     def received_binary(self, size_bytes: int) -> None:

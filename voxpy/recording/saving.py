@@ -11,7 +11,7 @@ from typing import BinaryIO
 import trio
 
 from voxpy.audio.frame import FRAME_S
-from voxpy.engine.clock import off_loop
+from voxpy.engine.clock import off_loop, off_loop_together
 from voxpy.media.recorder import Block, Tape, Tracks
 from voxpy.recording.files import FileKind, SoundWriter
 
@@ -92,7 +92,8 @@ class Saving:
         if self._broken:
             return
         try:
-            self.saved_s += await off_loop(self._work, block, last)
+            go = off_loop if last else off_loop_together
+            self.saved_s += await go(self._work, block, last)
         except OSError as error:
             self._broken = True
             self.close()
