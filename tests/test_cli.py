@@ -346,6 +346,9 @@ def test_the_templates_travel_with_the_package() -> None:
         ("new x --folder taken/x", "taken/x"),
         ("check --routing taken/x", "taken/x"),
         ("test .", "."),
+        ("run echo.py --secrets nope.env", "there is no file 'nope.env'"),
+        ("serve --secrets nope.env", "there is no file 'nope.env'"),
+        ("check --secrets nope.env", "there is no file 'nope.env'"),
     ],
 )
 def test_no_traceback(project: Path, arguments: str, told: str) -> None:
@@ -355,3 +358,10 @@ def test_no_traceback(project: Path, arguments: str, told: str) -> None:
     assert result.exit_code in (1, 2)
     assert told in result.stderr + result.stdout
     assert "Traceback" not in result.output
+
+
+def test_what_is_kept_is_out_of_version_controls_sight(project: Path) -> None:
+    run("run", "echo.py", "--fast", "--json")
+    assert (project / ".voxpy" / ".gitignore").read_text() == "*\n"
+    run("run", "echo.py", "--fast", "--json", "--out", "kept")
+    assert (project / "kept" / ".gitignore").is_file()

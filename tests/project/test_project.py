@@ -130,7 +130,10 @@ def test_the_projects_own_files_are_free_of_problems() -> None:
     root = Path(__file__).parents[2]
     problems = load_project(root / "routing.yaml", root / "secrets.example.env").problems
     missing_key = "INWORLD_API_KEY is "  # a warning, unless whoever runs this has one
-    assert [str(p) for p in problems if not p.message.startswith(missing_key)] == []
+    told = {str(p).partition("/scenarios/")[2] for p in problems
+            if not p.message.startswith(missing_key)}  # fmt: skip
+    assert {line.partition(":")[0] for line in told} == {"forward.py", "voicemail.py"}
+    assert all("has no trunk to carry it" in line for line in told)
 
 
 def test_every_file_is_read_once_and_what_was_read_is_what_runs(
@@ -154,3 +157,24 @@ def test_every_file_is_read_once_and_what_was_read_is_what_runs(
     (file,) = loaded.project.programs["a"].files
     assert file.path == tmp_path / "good.py"
     assert loaded.project.secrets.get("A") == "1"
+
+
+DIALS = """\
+from voxpy import AppEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def answer(event):
+    VoxEngine.call_pstn("+1555", "+1666")
+    VoxEngine.call_sip("sip:a@b.test")
+    event.call.call_pstn("not ours")
+"""
+
+
+def test_calls_that_no_trunk_carries_are_told_of(tmp_path: Path) -> None:
+    write(tmp_path, routing="rules:\n" + rule("dials.py"), dials=DIALS)
+    assert found_in(tmp_path) == [
+        "dials.py:5: warning: call_pstn, call_sip: routing.yaml has no trunk to carry it; on a "
+        "host such a call fails with 503 (voxpy run and tests play whoever is called)"
+    ]
+    write(tmp_path, routing="rules:\n" + rule("dials.py") + "trunks: {main: {host: sip.test}}\n")
+    assert found_in(tmp_path) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import voxpy
 from voxpy.events import AppEvents, CallEvents
-from voxpy.project.scenario import SecretUse, examine, read_scenario
+from voxpy.project.scenario import Use, examine, read_scenario
 
 
 def complaints(source: str) -> list[str]:
@@ -150,7 +150,7 @@ def test_the_secrets_it_asks_for() -> None:
         "x = f(VoxEngine.get_secret_value(\n  name='B'))\n"
         "VoxEngine.get_secret_value(variable)\n"
     )
-    assert examine(source, file="s.py").secrets == (SecretUse("A", 1), SecretUse("B", 3))
+    assert examine(source, file="s.py").secrets == (Use("A", 1), Use("B", 3))
 
 
 @given(st.text(alphabet="abx.=()[]:\n '#@*,") | st.text())

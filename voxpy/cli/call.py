@@ -17,6 +17,8 @@ from voxpy.channels.providers import NAMES
 if TYPE_CHECKING:
     from voxpy.channels.providers.provider import Provider
 
+from voxpy.cli.options import secrets_option
+
 __all__ = ["command"]
 
 EXIT_FAILED = 1
@@ -59,13 +61,8 @@ MOST_TOLD_BYTES = 300
     metavar="NAME=VALUE",
     help="A custom parameter of the stream. May be repeated.",
 )
-@click.option(
-    "--secrets",
-    "secrets_path",
-    type=click.Path(path_type=Path),
-    default=Path("secrets.env"),
-    show_default=True,
-    help="The host's secrets: with them the call is signed as the provider would.",
+@secrets_option(
+    "secrets_path", "The host's secrets: with them the call is signed as the provider would."
 )
 @click.option(
     "--public-url",

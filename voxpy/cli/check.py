@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import click
 
+from voxpy.cli.options import secrets_option
 from voxpy.cli.printing import print_json, say
 from voxpy.project.problem import Problem
 from voxpy.project.project import load_project
@@ -23,13 +24,7 @@ __all__ = ["command"]
     show_default=True,
     help="The rules; the scenarios they name are checked too.",
 )
-@click.option(
-    "--secrets",
-    type=click.Path(path_type=Path),
-    default=Path("secrets.env"),
-    show_default=True,
-    help="The secrets; the file may be absent.",
-)
+@secrets_option("secrets", "The secrets; the file may be absent.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for a script.")
 @click.pass_context
 def command(ctx: click.Context, *, routing: Path, secrets: Path, as_json: bool) -> None:

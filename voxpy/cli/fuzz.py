@@ -112,7 +112,9 @@ def _hunt(options: dict[str, Any], conditions: Conditions) -> None:
     case = None
     if hunted.failure is not None:
         case = options["out"] or CASES / f"{options['scenarios'][0].stem}.yaml"
-        case.parent.mkdir(parents=True, exist_ok=True)
+        from voxpy.history.store import make_base
+
+        make_base(case.parent)
         case.write_text(hunted.failure.yaml, encoding="utf-8")
     if options["as_json"]:
         _print_json(hunted, case)

@@ -12,6 +12,8 @@ from typing import Any
 import attrs
 import click
 
+from voxpy.cli.options import secrets_option
+
 __all__ = ["command"]
 
 EXIT_FAILED = 1
@@ -57,14 +59,7 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--topics", type=click.Path(path_type=Path), help="What the local agent knows (YAML)."
 )
-@click.option(
-    "--secrets",
-    "secrets_path",
-    type=click.Path(path_type=Path),
-    default=Path("secrets.env"),
-    show_default=True,
-    help="Secrets, as NAME=value lines.",
-)
+@secrets_option("secrets_path", "Secrets, as NAME=value lines.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from voxpy.cli.options import secrets_option
 from voxpy.cli.printing import say
 
 __all__ = ["command"]
@@ -64,14 +65,7 @@ AS_WORKER = "--as-worker"
     type=click.FloatRange(0),
     help="How long calls may finish after SIGTERM or Ctrl-C.",
 )
-@click.option(
-    "--secrets",
-    "secrets_path",
-    type=click.Path(path_type=Path),
-    default=Path("secrets.env"),
-    show_default=True,
-    help="Secrets, as NAME=value lines.",
-)
+@secrets_option("secrets_path", "Secrets, as NAME=value lines.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -113,7 +107,7 @@ def command(**options: Any) -> None:
         handover = Handover.from_json(options["as_worker"])
         raise SystemExit(_run(options, files, log, tls, handover.sockets(), handover))
     for warning in loaded.problems:
-        log.write(warning.level, str(warning))
+        log.write(warning.level, warning.text)
     sockets = open_sockets(options["host"], options["port"], project.routing.channels)
     try:
         raise SystemExit(_run(options, files, log, tls, sockets, None))
@@ -144,8 +138,10 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         drain_s=options["drain_s"],
     )
 
+    agent = Agent(options["agent"], functools.partial(_engines, options))
+
     def started() -> None:
-        for line in welcome(files.project, host, sockets, options["host"]):
+        for line in welcome(files.project, host, agent, sockets, options["host"]):
             log.step(line)
 
     if worker is None and options["workers"] > 1:
@@ -154,7 +150,6 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
             run_workers, options["workers"], sockets, command, log=log, started=started
         )
     else:
-        agent = Agent(options["agent"], functools.partial(_engines, options))
         run = functools.partial(
             run_host, files, host, agent, sockets, log=log, started=started, worker=worker
         )
@@ -166,7 +161,7 @@ def _arguments(options: dict[str, Any]) -> list[str]:
     given = []
     for parameter in command.params:
         value = options.get(parameter.name or "")
-        if not isinstance(parameter, click.Option) or value is None or value is False:
+        if not isinstance(parameter, click.Option) or value in (None, False, parameter.default):
             continue
         name = parameter.opts[0]
         given += [name] if value is True else [f"{name}={value}"]

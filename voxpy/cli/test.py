@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from voxpy.cli.options import secrets_option
 from voxpy.cli.printing import print_json, say
 
 __all__ = ["command"]
@@ -65,13 +66,8 @@ Exit codes:
     "Default: VOXPY_JUDGE_URL.",
 )
 @click.option("--judge-model", metavar="NAME", help="Its model. Default: VOXPY_JUDGE_MODEL.")
-@click.option(
-    "--secrets",
-    "secrets_path",
-    type=click.Path(path_type=Path),
-    default=Path("secrets.env"),
-    show_default=True,
-    help="Where VOXPY_JUDGE_URL, VOXPY_JUDGE_MODEL and VOXPY_JUDGE_KEY may stand.",
+@secrets_option(
+    "secrets_path", "Where VOXPY_JUDGE_URL, VOXPY_JUDGE_MODEL and VOXPY_JUDGE_KEY may stand."
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, paths: tuple[Path, ...], **options: Any) -> None:
@@ -82,11 +78,14 @@ def command(ctx: click.Context, /, *, paths: tuple[Path, ...], **options: Any) -
     """
     from rich.console import Console
 
+    from voxpy.history.store import make_base
+
     if options["real"] and options["speech"]:
         raise click.UsageError("--real already speaks; --speech is for virtual time")
     console = Console(stderr=options["as_json"])
     cases = _cases(ctx, paths or (DEFAULT_FOLDER,), options["wanted"])
     run = _run_options(options)
+    make_base(options["out"])
     if options["update"]:
         _update(console, cases, run)
     reports = _run(console, cases, run, options)

@@ -19,9 +19,10 @@ from voxpy.engine.ending import EndReason
 from voxpy.errors import ConfigError
 from voxpy.history.record import CallRecord
 
-__all__ = ["FILE_NAME", "LOCK_S", "State", "opened", "reading", "write_record"]
+__all__ = ["FILE_NAME", "LOCK_S", "State", "make_base", "opened", "reading", "write_record"]
 
 FILE_NAME = "history.db"
+USUAL = ".voxpy"
 LOCK_S = 5.0
 """How long another process may hold the file before it counts as locked for good."""
 
@@ -77,6 +78,18 @@ CREATE TABLE IF NOT EXISTS files (
 """
 
 
+def make_base(base: Path) -> None:
+    """Make the folder of everything that is kept, out of version control's sight.
+
+    Recordings and numbers of callers are nothing to commit by accident. Raises OSError.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    top = next((path for path in (base, *base.parents) if path.name == USUAL), base)
+    ignored = top / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n", encoding="utf-8")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the history for writing, begun if there is none; it stays open within the block.
@@ -85,7 +98,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     writable, of a newer voxpy. The same holds for whatever is done within the block.
     """
     with _named_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_base(path.parent)
         connection = sqlite3.connect(
             path, timeout=LOCK_S, isolation_level=None, check_same_thread=False
         )

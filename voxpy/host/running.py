@@ -37,6 +37,7 @@ STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """The last is a terminal that was closed: calls are let finish all the same."""
+MOST_NAMED = 8
 ANY_KEY = "no-account-needed"
 """For an agent that is not Inworld's: scenarios need not have a key then."""
 
@@ -163,18 +164,34 @@ class _Stop:
             self.hurry()
 
 
-def welcome(project: Project, options: HostOptions, sockets: Sockets, host: str) -> list[str]:
+def welcome(
+    project: Project, options: HostOptions, agent: Agent, sockets: Sockets, host: str
+) -> list[str]:
     """Return the lines that say what listens where, what to paste, and what cannot be done."""
     scheme = "https" if options.tls is not None else "http"
     local = f"{scheme}://{host}:{sockets.port}"
     public = options.public_url.rstrip("/") or local
     listeners = project.routing.channels
     lines = [f"listening on {local}  (health: /health, metrics: /metrics)"]
+    lines.append(f"  {_rules(project)}; agent: {_AGENTS.get(agent.name, agent.name)}")
     lines += [f"  {each.serves(public, sockets.own.get(each.name, ()))}" for each in listeners]
     if not options.public_url:
         lines.append("providers need an address they can reach: --public-url https://...")
     lines += _shortcomings(listeners, project.secrets)
     return lines
+
+
+_AGENTS = {
+    "inworld": "Inworld",
+    "local": "the local one, in this process: for trying things out",
+}
+
+
+def _rules(project: Project) -> str:
+    rules = project.routing.rules
+    named = ", ".join(rule.name for rule in rules[:MOST_NAMED])
+    more = ", …" if len(rules) > MOST_NAMED else ""
+    return f"{len(rules)} {'rule' if len(rules) == 1 else 'rules'} ({named}{more})"
 
 
 def _shortcomings(listeners: Sequence[Listener], secrets: Secrets) -> list[str]:

@@ -25,6 +25,7 @@ from voxpy.errors import ConfigError
 from voxpy.events import AppEvents
 from voxpy.history.history import History
 from voxpy.history.record import RECORDING, CallRecord, RecordKeeper
+from voxpy.history.store import make_base
 from voxpy.host.inputs import (
     INPUTS,
     InputsFile,
@@ -52,6 +53,7 @@ class SessionFolder:
     @classmethod
     def create(cls, base: Path, session_id: str) -> SessionFolder:
         """Make the folder. Raises OSError if that is impossible."""
+        make_base(base)
         root = (base / "sessions" / session_id).absolute()
         root.mkdir(parents=True, exist_ok=False)
         return cls(root)

@@ -28,8 +28,16 @@ class Problem:
 
     def __str__(self) -> str:
         """``file:line: level: message``, which editors make clickable."""
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{where}: {self.level}: {self.message}"
+        return f"{self._where}: {self.level}: {self.message}"
+
+    @property
+    def text(self) -> str:
+        """The same without the level, for a log that says it."""
+        return f"{self._where}: {self.message}"
+
+    @property
+    def _where(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
 
     @classmethod
     def from_config_error(cls, error: ConfigError, *, file: str) -> Problem:

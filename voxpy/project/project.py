@@ -64,6 +64,8 @@ def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
     paths = {path: None for rule in routing.rules for path in rule.paths(base) if path.is_file()}
     readings = {path: read_scenario(path, known) for path in paths}
     problems += _idle_rules(routing, base, readings)
+    if not routing.trunks:
+        problems += _untrunked(readings)
     for reading in readings.values():
         problems += reading.problems
     secrets_path = secrets if isinstance(secrets, Path) else secrets.path
@@ -118,6 +120,16 @@ def _idle_rules(
             yield Problem(routing.file, rule.line, "warning", problem)
 
 
+def _untrunked(readings: Mapping[Path, Reading]) -> Iterable[Problem]:
+    """Yield a warning for each scenario whose own calls nothing would carry."""
+    for path, reading in readings.items():
+        if reading.dials:
+            what = ", ".join(dict.fromkeys(use.name for use in reading.dials))
+            told = f"{what}: routing.yaml has no trunk to carry it; on a host such a call fails"
+            hint = "with 503 (voxpy run and tests play whoever is called)"
+            yield Problem(str(path), reading.dials[0].line, "warning", f"{told} {hint}")
+
+
 # -- while calls run -------------------------------------------------------------------------------
 
 State = Mapping[Path, tuple[int, int, int]]
@@ -162,7 +174,7 @@ class ProjectFiles:
                 self._log.warning("channels have changed: that takes effect at the next start")
         for problem in loaded.problems:
             if problem.level == "error" or problem not in self._told:  # a warning once is enough
-                self._log.write(problem.level, str(problem))
+                self._log.write(problem.level, problem.text)
         self._told |= set(loaded.problems)
         self.reloaded(loaded.project is not None)
 

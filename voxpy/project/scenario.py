@@ -24,19 +24,20 @@ from voxpy.errors import VoxpyError, nearest
 from voxpy.project.problem import Problem
 from voxpy.project.secrets import Secrets
 
-__all__ = ["Reading", "SecretUse", "examine", "read_scenario"]
+__all__ = ["Reading", "Use", "examine", "read_scenario"]
 
 PACKAGE = "voxpy"
 MOST_BYTES = 250_000
 """25 times the usual. A compiler holds the interpreter, 1 s for each MB: nobody is heard then."""
 
 _LISTENING = frozenset({"add_event_listener", "on", "wait_event", "play_sound_and_hangup"})
+_DIALLING = ("call_pstn", "call_sip", "call_user", "call_whatsapp", "forward_call_to_")
 _ABSENT: Any = object()
 
 
 @attrs.frozen
-class SecretUse:
-    """A ``get_secret_value("NAME")``."""
+class Use:
+    """A ``get_secret_value("NAME")``, or a function that calls somebody."""
 
     name: str
     line: int
@@ -52,7 +53,8 @@ class Reading:
     problems: tuple[Problem, ...]
     file: ScenarioFile | None = None
     listens: bool = True
-    secrets: tuple[SecretUse, ...] = ()
+    secrets: tuple[Use, ...] = ()
+    dials: tuple[Use, ...] = ()
 
 
 def read_scenario(path: Path, secrets: Secrets | None = None) -> Reading:
@@ -98,6 +100,7 @@ def examine(source: str, *, file: str) -> Reading:
         file=ScenarioFile(Path(file), code),
         listens=any(_listens(node) for node in nodes),
         secrets=tuple(_secrets(nodes)),
+        dials=tuple(_dials(nodes, vocabulary)),
     )
 
 
@@ -306,7 +309,7 @@ def _listens(node: ast.AST) -> bool:
     return node.attr in _LISTENING or node.attr.startswith("forward_call_to_")
 
 
-def _secrets(nodes: Iterable[ast.AST]) -> Iterator[SecretUse]:
+def _secrets(nodes: Iterable[ast.AST]) -> Iterator[Use]:
     for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr != "get_secret_value":
@@ -314,4 +317,15 @@ def _secrets(nodes: Iterable[ast.AST]) -> Iterator[SecretUse]:
             given = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "name")]
             for argument in given:
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    yield SecretUse(argument.value, argument.lineno)
+                    yield Use(argument.value, argument.lineno)
+
+
+def _dials(nodes: Iterable[ast.AST], vocabulary: Mapping[str, Any]) -> Iterator[Use]:
+    """Yield the calls that the scenario makes; one to a conference needs no trunk."""
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner, _ = _resolve(node.func.value, vocabulary)
+            if type(owner).__name__ == "VoxEngineNamespace" and node.func.attr.startswith(
+                _DIALLING
+            ):
+                yield Use(node.func.attr, node.lineno)

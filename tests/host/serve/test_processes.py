@@ -122,6 +122,7 @@ async def serving(
 async def test_sigterm_lets_twenty_calls_finish_and_refuses_new_ones(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         await served.said("listening on")
+        await served.said("1 rule (echo); agent: ")
         phones = [await served.phone() for _ in range(20)]
         await until(lambda: all(p.received for p in phones))
         served.process.send_signal(signal.SIGTERM)
