@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.errors import RemoteProtocolError
+from voxpy.localagent.responder import Say, Turn
+from voxpy.localagent.rules import RuleResponder
+from voxpy.realtime.tools import ToolSet
 from voxpy.text import json
+from voxpy.wire.realtime.client.protocol import RealtimeClient
+from voxpy.wire.realtime.endpoint import refusal_reason
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
@@ -57,3 +63,30 @@ def test_hostile_text_is_looked_at_once(piece: str) -> None:
         json.loads("[" * 65 + piece * (1_000_000 // len(piece)))
     with pytest.raises(ValueError):  # noqa: PT011
         json.loads("[]" * 65 + piece * (1_000_000 // len(piece)))
+
+
+DEEP = '{"a":' * 980 + "1" + "}" * 980
+
+
+async def test_arguments_of_a_tool_may_not_be_a_thousand_deep() -> None:
+    def note(text: str) -> str:
+        return text
+
+    answer = await ToolSet(note).call("note", f'{{"text": {DEEP}}}')
+    assert "nested deeper than 64 levels" in answer
+
+
+def test_neither_may_an_event_of_a_service() -> None:
+    with pytest.raises(RemoteProtocolError, match="nested deeper than 64 levels"):
+        RealtimeClient().receive(f'{{"type": "session.updated", "session": {DEEP}}}')
+
+
+def test_a_refusal_is_shown_as_text_whatever_its_depth() -> None:
+    assert "HTTP 401" in refusal_reason(401, DEEP)
+
+
+def test_a_functions_output_is_read_out_whatever_its_depth() -> None:
+    called = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": DEEP}
+    (said,) = RuleResponder().acts(Turn(items=[called, output]))
+    assert isinstance(said, Say)

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from voxpy.engine.trace import Masking, as_json
+from voxpy.text import json
 
 __all__ = ["APPEND", "INPUTS_VERSION", "Inputs", "Line", "SocketInputs"]
 
@@ -121,7 +122,7 @@ class SocketInputs:
     def _masked(self, message: str) -> str | None:
         """Return the JSON of a message on one line, or None if it is none."""
         try:
-            value = orjson.loads(message)
+            value = json.loads(message)
         except ValueError:
             return None
         masked = self._masking.json(value)

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar
 
 import attrs
-import orjson
 import trio
 
 from voxpy.engine import clock
@@ -59,6 +58,7 @@ from voxpy.realtime.wire import (
     W,
     Works,
 )
+from voxpy.text import json
 from voxpy.text.product import product
 from voxpy.wire.realtime.endpoint import closing_reason
 from voxpy.wire.realtime.events.types import FunctionCall
@@ -523,7 +523,7 @@ class SpeechClient(MediaSource, Generic[W]):
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = orjson.loads(text)
+        value = json.loads(text)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
