@@ -26,7 +26,7 @@ import trio
 from voxpy.engine.units import describe
 from voxpy.errors import ScenarioError, ToolError, nearest
 from voxpy.realtime.tool_shapes import BadArgument, Shape, documentation, fields_shape, shape_of
-from voxpy.text import json
+from voxpy.text.json import loads
 from voxpy.wire.realtime.events.types import FunctionCall
 
 __all__ = [
@@ -264,7 +264,7 @@ def _loaded(arguments_json: str) -> Any:
     if not arguments_json.strip():
         return {}  # what some models send when a function takes no arguments
     try:
-        arguments = json.loads(arguments_json)
+        arguments = loads(arguments_json)
     except ValueError as error:
         raise BadArgument("", f"the arguments are not JSON: {error}") from error
     if not isinstance(arguments, dict):
