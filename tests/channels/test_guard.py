@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import attrs
 import pytest
+import trio
 
-from voxpy.channels.mediastream.guard import Guard
+from voxpy.channels.mediastream.guard import MOST_SEEN, Guard, SeenRequests
 from voxpy.channels.providers.http import Request
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
@@ -54,13 +55,25 @@ def test_a_signature_counts_where_its_secret_is_there() -> None:
     assert refusal("plivo", bearing, PLIVO_AUTH_TOKEN="x", MEDIA_TOKEN="ours"), "not instead"
 
 
-def test_else_a_token_of_ours() -> None:
-    for provider in ("telnyx", "exotel", "jambonz", "asterisk", "voximplant", "vonage", "plivo"):
-        assert refusal(provider, Request(url=URL + "?token=ours"), MEDIA_TOKEN="ours") == ""
-        assert refusal(provider, Request(url=URL), MEDIA_TOKEN="ours") == (
-            "it does not bear the MEDIA_TOKEN"
+BEARERS = [name for name, p in PROVIDERS.items() if p.takes_token and p.transport == "websocket"]
+
+
+@pytest.mark.parametrize("provider", BEARERS)
+def test_else_a_token_of_its_own(provider: str) -> None:
+    kind, ours = PROVIDERS[provider], guard(MEDIA_TOKEN="ours")
+    bearing = Request(url=URL + ours.stream_query(kind))
+    for refuse in (ours.refuse_stream, ours.refuse_webhook):
+        assert refuse(kind, bearing) == ""
+        assert refuse(kind, Request(url=URL)) == (
+            f"it does not bear the token of {provider}, made from MEDIA_TOKEN"
         )
-    assert refusal("twilio", Request(url=URL), MEDIA_TOKEN="ours") == "", "it could not bear one"
+        assert refuse(kind, Request(url=URL + "?token=ours")), "nobody needs to know the secret"
+        for other in set(BEARERS) - {provider}:
+            assert refuse(PROVIDERS[other], bearing), "one opens no other"
+
+
+def test_twilio_can_bear_no_token() -> None:
+    assert refusal("twilio", Request(url=URL), MEDIA_TOKEN="ours") == ""
 
 
 def test_without_secrets_nothing_is_checked_and_that_is_said() -> None:
@@ -84,16 +97,43 @@ def test_with_them_there_is_nothing_to_say(provider: str) -> None:
     assert notes(provider, TWILIO_AUTH_TOKEN="x", TELNYX_PUBLIC_KEY="x", MEDIA_TOKEN="x") == []
 
 
-def test_webhooks_are_checked_by_signature_only() -> None:
+def test_a_webhook_is_checked_by_signature_where_there_is_one() -> None:
     telnyx = PROVIDERS["telnyx"]
     keyed = guard(TELNYX_PUBLIC_KEY="x", MEDIA_TOKEN="ours")
-    assert "telnyx-signature-ed25519" in keyed.refuse_webhook(telnyx, Request(url=URL))
-    assert guard(MEDIA_TOKEN="ours").refuse_webhook(telnyx, Request(url=URL)) == ""
+    bearing = Request(url=URL + keyed.stream_query(telnyx))
+    assert keyed.refuse_webhook(telnyx, bearing) == "there is no telnyx-signature-ed25519"
+    assert (keyed.webhook_query(telnyx), keyed.refuse_stream(telnyx, bearing)) == ("", "")
 
 
 def test_our_markup_gives_the_token_to_whoever_must_bear_it() -> None:
     ours = guard(MEDIA_TOKEN="a b", TWILIO_AUTH_TOKEN="x", PLIVO_AUTH_TOKEN="x")
     query = {name: ours.stream_query(kind) for name, kind in PROVIDERS.items()}
-    assert query["telnyx"] == query["jambonz"] == "?token=a+b"
+    assert query["telnyx"] == f"?token={ours.token(PROVIDERS['telnyx'])}"
+    assert query["telnyx"] != query["jambonz"]
     assert query["twilio"] == query["plivo"] == ""
     assert guard().stream_query(PROVIDERS["telnyx"]) == ""
+
+
+@pytest.mark.parametrize("provider", ["twilio", "plivo"])
+async def test_a_signature_that_was_read_is_of_no_use_later(
+    provider: str, autojump_clock: object
+) -> None:
+    kind = PROVIDERS[provider]
+    assert kind.signature is not None
+    key = {kind.signature.secret: "t0ken"}
+    guarding = guard(**key)
+    headers = kind.stream_headers(URL, key.get, now=0, nonce="7")
+    signed = Request(url=URL, headers={name.lower(): value for name, value in headers})
+    for _ in range(3):  # a provider whose answer was lost asks again
+        assert guarding.refuse_webhook(kind, signed) == ""
+        await trio.sleep(15)
+    await trio.sleep(30)
+    assert guarding.refuse_webhook(kind, signed) == f"its {kind.signature.header} was used before"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    seen = SeenRequests()
+    for n in range(2 * MOST_SEEN):
+        assert not seen.is_replay(f"signature {n}", n / 1000)
+    assert len(seen._first_s) == MOST_SEEN
+    assert seen.is_replay(f"signature {2 * MOST_SEEN - 1}", 1e6)

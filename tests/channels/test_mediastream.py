@@ -46,6 +46,7 @@ from voxpy.testing.carrier import CarrierPhone
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER = ROOT / "scenarios" / "answer.py"
 PARAMETERS = {"from": "+15550001111", "to": "+15550002222", "plan": "gold"}
+CALL_SID = "CA0123456789abcdef0123456789abcdef"
 URL = "ws://host.test/media?region=eu"
 LONG = "I will tell you a story that goes on and on and on for many words until somebody stops me"
 
@@ -127,7 +128,11 @@ async def calling(
             dial = await open_server(nursery, serve)
         socket = await connect(dial, URL)
         phone = CarrierPhone(
-            socket, parameters=PARAMETERS, delay_s=delay_s, answer_marks=answer_marks
+            socket,
+            parameters=PARAMETERS,
+            call_id=CALL_SID,
+            delay_s=delay_s,
+            answer_marks=answer_marks,
         )
         script = parse_script("steps:\n  - expect: x\n", file="c", folder=Path())
         caller = SimulatedCaller(
@@ -206,7 +211,7 @@ async def test_a_whole_call_with_the_real_scenario(tmp_path: Path, autojump_cloc
         "X-from": "+15550001111",
         "X-to": "+15550002222",
         "X-plan": "gold",
-        "X-Provider-Call-Id": "CA0123456789abcdef0123456789abcdef",
+        "X-Provider-Call-Id": CALL_SID,
     }
     assert call.phone.info is not None
     assert call.phone.info.clean

@@ -125,8 +125,13 @@ class Listener(Protocol):
         """Answer one of its webhooks; ``base`` is how its network reaches us: ``https://host``."""
         ...
 
-    def serves(self, base: str, sockets: Sequence[socket.socket]) -> str:
-        """Say what it serves where, for whoever sets up the other side."""
+    def serves(
+        self, base: str, sockets: Sequence[socket.socket], secrets: Secrets | None = None
+    ) -> str:
+        """Say what it serves where, for whoever sets up the other side.
+
+        With ``secrets`` the addresses bear the tokens they need: not for logs.
+        """
         ...
 
     def lacks(self, secrets: Secrets) -> Iterator[str]:

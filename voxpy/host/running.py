@@ -14,6 +14,7 @@ import trio
 import voxpy
 from voxpy.channels.listener import Listener
 from voxpy.channels.mediastream.listener import default_listeners
+from voxpy.channels.providers.http import TOKEN_SECRET
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
@@ -175,6 +176,8 @@ def welcome(
     lines = [f"listening on {local}  (health: /health, metrics: /metrics)"]
     lines.append(f"  {_rules(project)}; agent: {_AGENTS.get(agent.name, agent.name)}")
     lines += [f"  {each.serves(public, sockets.own.get(each.name, ()))}" for each in listeners]
+    if project.secrets.get(TOKEN_SECRET):
+        lines.append("with their tokens: voxpy check --addresses")
     if not options.public_url:
         lines.append("providers need an address they can reach: --public-url https://...")
     lines += _shortcomings(listeners, project.secrets)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import attrs
 import orjson
@@ -37,7 +36,6 @@ BODY_BYTES = 64 * 1024
 """A webhook's form has some hundred bytes, its JSON a few thousand."""
 READ_S = 10
 JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 
 
 @attrs.frozen(kw_only=True)
@@ -143,12 +141,6 @@ def _as_called(request: Request, base: str, body: bytes) -> http.Request:
     query = request.scope["query_string"].decode("latin-1")
     path = request.scope["raw_path"].decode("latin-1")
     target = f"{path}?{query}" if query else path
-    is_form = request.headers.get("content-type", "").startswith(FORM)
-    form = dict(parse_qsl(body.decode("utf-8", "replace"), True)) if is_form else {}
     return http.Request(
-        url=base + target,
-        method=request.method,
-        headers=dict(request.headers),
-        form=form,
-        body=body,
+        url=base + target, method=request.method, headers=dict(request.headers), body=body
     )

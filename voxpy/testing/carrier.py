@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from uuid import uuid4
 
 import attrs
 
@@ -16,8 +17,6 @@ from voxpy.sockets import FrameSocket
 
 __all__ = ["CarrierPhone", "Played"]
 
-CALL_SID = "CA0123456789abcdef0123456789abcdef"
-
 
 @attrs.frozen
 class Played:
@@ -30,8 +29,8 @@ class Played:
 class CarrierPhone(ProviderPhone):
     """A ProviderPhone whose attributes tell what happened, and when.
 
-    ``played`` is what the phone heard, ``received`` when audio came, ``cleared`` when a clear did,
-    ``marks`` how many were passed.
+    Each is a call of its own unless a ``call_id`` is given. ``played`` is what the phone heard,
+    ``received`` when audio came, ``cleared`` when a clear did, ``marks`` how many were passed.
     """
 
     def __init__(
@@ -39,12 +38,13 @@ class CarrierPhone(ProviderPhone):
         socket: FrameSocket,
         *,
         parameters: Mapping[str, str],
+        call_id: str = "",
         delay_s: float = 0.0,
         answer_marks: bool = True,
     ) -> None:
         rest = {k: v for k, v in parameters.items() if k not in ("from", "to")}
         call = PhoneCall(
-            call_id=CALL_SID,
+            call_id=call_id or f"CA{uuid4().hex}",
             caller=parameters.get("from", ""),
             callee=parameters.get("to", ""),
             format=PCMU,

@@ -59,6 +59,7 @@ class Wire:
     sent: list[Any] = attrs.field(factory=list)
     closed: list[tuple[int, str]] = attrs.field(factory=list)
     waiting_messages: int = 0
+    is_open: bool = True
     on_message: Callable[[Message], None] = lambda message: None
 
     def send(self, data: Message) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
+from urllib.parse import urlencode
 
 import attrs
 import orjson
@@ -15,10 +16,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.channels.providers.http import TOLERANCE_S, Request, Signature, bears_token
+from voxpy.channels.providers.http import (
+    TOLERANCE_S,
+    Request,
+    Signature,
+    bears_token,
+    derived_token,
+    segment,
+)
 from voxpy.channels.providers.plivo import plivo_signature
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
+from voxpy.errors import ConfigError
 
 NOW = 1_800_000_000.0
 SECRET = "a-secret-of-thirty-two-characters-or-more"
@@ -29,7 +38,7 @@ SIGNATURES: dict[str, Signature] = {
 
 
 def check(provider: str, request: Request, secret: str = SECRET, now: float = NOW) -> str:
-    return SIGNATURES[provider].check(request, secret, now)
+    return SIGNATURES[provider].problem(request, secret, now)
 
 
 def test_twilios_own_example() -> None:
@@ -59,10 +68,15 @@ def test_plivo_signs_the_address_with_its_query_sorted_then_the_form_and_the_non
     assert plivo_signature(SECRET, base + "?a=1", "77", form) == signed(f"{base}?a=1.From1To2.77")
 
 
+def request(url: str, form: dict[str, str], headers: dict[str, str]) -> Request:
+    if not form:
+        return Request(url=url, headers=headers)
+    headers = {**headers, "content-type": "application/x-www-form-urlencoded"}
+    return Request(url=url, method="POST", body=urlencode(form).encode(), headers=headers)
+
+
 def twilio(url: str = URL, **form: str) -> Request:
-    return Request(
-        url=url, form=form, headers={"x-twilio-signature": twilio_signature(SECRET, url, form)}
-    )
+    return request(url, form, {"x-twilio-signature": twilio_signature(SECRET, url, form)})
 
 
 def plivo(url: str = URL, **form: str) -> Request:
@@ -70,7 +84,7 @@ def plivo(url: str = URL, **form: str) -> Request:
         "x-plivo-signature-v3": "old," + plivo_signature(SECRET, url, "77", form),
         "x-plivo-signature-v3-nonce": "77",
     }
-    return Request(url=url, form=form, headers=headers)
+    return request(url, form, headers)
 
 
 def jwt(head: dict[str, Any], claims: dict[str, Any], secret: bytes = SECRET.encode()) -> str:
@@ -83,7 +97,8 @@ def jwt(head: dict[str, Any], claims: dict[str, Any], secret: bytes = SECRET.enc
 
 def vonage(body: bytes = b"", alg: str = "HS256", age_s: float = 0, **claims: Any) -> Request:
     token = jwt({"alg": alg, "typ": "JWT"}, {"iat": NOW - age_s, "iss": "Vonage", **claims})
-    return Request(url=URL, headers={"authorization": f"Bearer {token}"}, body=body)
+    headers = {"authorization": f"Bearer {token}"}
+    return Request(url=URL, method="POST" if body else "GET", headers=headers, body=body)
 
 
 @pytest.mark.parametrize("make", [twilio, plivo])
@@ -101,7 +116,7 @@ def test_a_signature_fits_however_the_port_and_the_last_slash_are_written(make: 
 def test_a_form_is_signed_as_well(make: Any) -> None:
     signed = make("https://calls.example/voice", From="+1", To="+2")
     assert check(make.__name__, signed) == ""
-    forged = attrs.evolve(signed, form={"From": "+1", "To": "+3"})
+    forged = attrs.evolve(signed, body=b"From=%2B1&To=%2B3")
     assert "does not fit" in check(make.__name__, forged)
 
 
@@ -110,8 +125,8 @@ def test_a_form_is_signed_as_well(make: Any) -> None:
     [
         ("twilio", "there is no X-Twilio-Signature"),
         ("plivo", "there is no X-Plivo-Signature-V3"),
-        ("vonage", "there is no JWT in Authorization"),
-        ("telnyx", "there is no telnyx-signature-ed25519 with its telnyx-timestamp"),
+        ("vonage", "there is no Authorization"),
+        ("telnyx", "there is no telnyx-signature-ed25519"),
     ],
 )
 def test_nothing_signed(provider: str, problem: str) -> None:
@@ -124,6 +139,7 @@ def test_a_jwt_of_vonage() -> None:
     assert check("vonage", vonage()) == ""
     assert check("vonage", vonage(body, payload_hash=fits)) == ""
     assert "of another body" in check("vonage", vonage(b"{}", payload_hash=fits))
+    assert "of another body" in check("vonage", vonage(body)), "which it does not cover"
     assert "not signed with our secret" in check("vonage", vonage(), secret=SECRET[::-1])
     assert "not signed with our secret" in check("vonage", vonage(alg="none"))
     assert "was issued 301 s ago" in check("vonage", vonage(age_s=TOLERANCE_S + 1))
@@ -153,7 +169,8 @@ def test_whatever_stands_in_the_headers_is_refused_and_raises_nothing(
         ("x-twilio-signature", "x-plivo-signature-v3", "telnyx-signature-ed25519"), text
     )
     headers |= {"authorization": f"Bearer {text}", "telnyx-timestamp": at}
-    assert check(provider, Request(url=URL, headers=headers))
+    for url in (URL, "wss://x:99999/media/x", "wss://[/x", "//["):
+        assert check(provider, Request(url=url, headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -191,3 +208,52 @@ def test_what_a_provider_signs_it_also_accepts(name: str) -> None:
     assert check(name, signed) == ""
     assert check(name, signed, secret=SECRET[::-1])
     assert PROVIDERS[name].stream_headers(url, lambda name: None, now=NOW, nonce="7") == []
+
+
+@pytest.mark.parametrize("at", ["9" * 400, "-1", "", "1e9"])
+def test_a_timestamp_of_any_length_is_an_answer_not_an_error(at: str) -> None:
+    headers = {"telnyx-signature-ed25519": "AAAA", "telnyx-timestamp": at}
+    assert "there is no telnyx-timestamp" in check("telnyx", Request(url=URL, headers=headers))
+
+
+@pytest.mark.parametrize("make", [twilio, plivo])
+def test_only_what_is_signed_is_read(make: Any) -> None:
+    signed = make("https://calls.example/voice?From=%2B1&To=%2B2")
+    with_body = attrs.evolve(
+        signed,
+        body=b"From=%2B9&To=%2B9",
+        headers={**signed.headers, "content-type": "application/x-www-form-urlencoded"},
+    )
+    assert with_body.method == "GET"
+    assert with_body.fields == {"From": "+1", "To": "+2"}
+    as_json = attrs.evolve(
+        with_body,
+        method="POST",
+        body=b'{"From":"+9"}',
+        headers={**signed.headers, "content-type": "application/json"},
+    )
+    assert "nothing else is signed" in check(make.__name__, as_json)
+
+
+def test_a_form_of_a_hundred_thousand_fields_is_none() -> None:
+    form = Request(
+        url="https://h/voice?" + "a=1&" * 10_000,
+        method="POST",
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        body=b"a=1&" * 16_000,
+    )
+    assert (form.form, form.fields) == ({}, {})
+
+
+def test_the_token_of_one_provider_opens_no_other() -> None:
+    tokens = {derived_token("master", name) for name in PROVIDERS}
+    assert len(tokens) == len(PROVIDERS)
+    assert all(len(token) == 32 and "master" not in token for token in tokens)
+    assert derived_token("master", "telnyx") != derived_token("other", "telnyx")
+
+
+@pytest.mark.parametrize("call_id", ["", ".", "..", "..."])
+def test_no_id_leads_a_request_elsewhere(call_id: str) -> None:
+    with pytest.raises(ConfigError, match="is no id"):
+        segment(call_id)
+    assert segment("../x") == "..%2Fx"

@@ -15,6 +15,7 @@ from tests.host.serve.conftest import Hosting, Running
 from voxpy.host.listening import ConnectionLimits
 from voxpy.sockets import FrameSocket
 from voxpy.testing.carrier import CarrierPhone
+from voxpy.wire.websocket.protocol import WebSocketProtocol
 
 UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -115,6 +116,23 @@ async def test_streams_that_become_no_call(
         assert bad.closed is not None
         assert bad.closed.code == code
         await running.until(lambda: running.calls == 1)
+
+
+async def test_a_start_with_a_broken_frame_behind_it_is_no_call(
+    hosting: Hosting, autojump_clock: object
+) -> None:
+    client = WebSocketProtocol("client", new_mask=lambda: b"mask", max_message_bytes=1 << 20)
+    start = client.message(json.dumps({"event": "start", "start": {**START, "callSid": "CAx"}}))
+    async with hosting() as running, unharmed(running):
+        began = len(running.logged("call began"))
+        got = await answer_to(
+            running, UPGRADE.format(path="/media/twilio").encode(), start + b"\xff\xff\xff\xff"
+        )
+        assert got.startswith(b"HTTP/1.1 101")
+        await running.until(lambda: running.logged("connection refused"))
+        assert len(running.logged("call began")) == began
+        (told,) = running.logged("connection refused")
+        assert told["data"]["problem"] == "closed right behind the start of the stream"
 
 
 async def test_odd_messages_leave_their_call_up(hosting: Hosting, autojump_clock: object) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from voxpy.audio.frame import PCMU
+from voxpy.channels.providers.http import derived_token
+from voxpy.channels.providers.provider import PhoneCall
+from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.errors import HandshakeRefused
 from voxpy.history.search import find_sessions
@@ -22,6 +26,10 @@ KEY = "twilio-auth-token"
 @pytest.fixture(autouse=True)
 def secrets(tmp_path: Path) -> None:
     (tmp_path / "secrets.env").write_text(f"TWILIO_AUTH_TOKEN={KEY}\nMEDIA_TOKEN=open-sesame\n")
+
+
+def token_of(provider: str) -> str:
+    return derived_token("open-sesame", provider)
 
 
 async def open_stream(host: Any, path: str, *headers: tuple[str, str]) -> Any:
@@ -45,7 +53,7 @@ async def test_a_stream_with_a_wrong_signature_is_refused_and_others_are_served(
             assert b"X-Twilio-Signature" in refused.value.body
         with pytest.raises(HandshakeRefused):
             await open_stream(host, "/media/telnyx")
-        bearing = await open_stream(host, "/media/telnyx?token=open-sesame")
+        bearing = await open_stream(host, f"/media/telnyx?token={token_of('telnyx')}")
         host.nursery.start_soon(bearing.run)
         await bearing.aclose()
         assert host.calls == 1
@@ -75,9 +83,63 @@ async def test_a_webhook_is_answered_only_to_the_provider(
         assert good not in host.output.getvalue()
 
 
-async def test_the_markup_gives_the_token_to_whoever_must_bear_it(
-    hosting: Hosting, autojump_clock: object
-) -> None:
+async def test_the_markup_gives_the_token_to_whoever_bears_it_already(hosting: Hosting) -> None:
+    asked = {"from": "+1", "to": "+15550002222"}
     async with hosting(public_url=PUBLIC) as host:
-        answer = await host.ask("POST", "/jambonz/voice", json={"from": "+1", "to": "+15550002222"})
-    assert "wss://calls.example/media/jambonz?token=open-sesame" in answer.text
+        for provider in ("jambonz", "exotel", "telnyx", "vonage"):
+            place = f"/{provider}/voice"
+            for query in ("", "?token=open-sesame", f"?token={token_of('plivo')}"):
+                told = await host.ask("POST", place + query, json=asked)
+                assert (told.status_code, "token of" in told.text) == (403, True)
+                assert "token=" not in told.text
+            token = token_of(provider)
+            told = await host.ask("POST", f"{place}?token={token}", json=asked)
+            assert f"wss://calls.example/media/{provider}?token={token}" in told.text
+        assert "open-sesame" not in host.output.getvalue()
+
+
+async def test_the_token_goes_no_further_than_the_door(hosting: Hosting) -> None:
+    async with hosting(public_url=PUBLIC) as host:
+        token = token_of("telnyx")
+        stream = PROVIDERS["telnyx"].place(
+            PhoneCall(call_id="c", caller="+1", callee="+15550002222", format=PCMU)
+        )
+        socket = await open_stream(host, f"/media/telnyx?token={token}&region=eu")
+        host.nursery.start_soon(socket.run)
+        for message in stream.opening():
+            socket.send(message)
+        await host.until(lambda: host.calls == 1)
+        (hosted,) = host.host.router.running.values()
+        assert hosted.leg.headers["X-region"] == "eu"
+        assert token not in str(hosted.leg.headers)
+        await socket.aclose()
+
+
+async def test_two_streams_of_one_call_are_one_session(hosting: Hosting) -> None:
+    signed = ("X-Twilio-Signature", twilio_signature(KEY, "wss://calls.example/media/twilio", {}))
+    parameters = {"from": "+15550001111", "to": "+15550002222"}
+    async with hosting(public_url=PUBLIC) as host:
+        phones = []
+        for _ in range(3):
+            socket = await open_stream(host, "/media/twilio", signed)
+            phones.append(CarrierPhone(socket, parameters=parameters, call_id="CA1"))
+            host.nursery.start_soon(phones[-1].run)
+            await host.until(lambda: host.calls == 1)
+        first, second, third = phones
+        await host.until(lambda: second.info and third.info)
+        assert second.info is not None
+        assert (second.info.code, second.info.reason) == (1008, "this call has a stream already")
+        assert (host.calls, first.info) == (1, None)
+        assert [e["data"]["problem"] for e in host.logged("connection refused")] == [
+            "this call has a stream already"
+        ] * 2
+        assert host.logged("line released") == [], "the call is the first one's"
+        first.far_end_hangs_up()
+        await host.until(lambda: host.calls == 0)
+        again = CarrierPhone(
+            await open_stream(host, "/media/twilio", signed), parameters=parameters, call_id="CA1"
+        )
+        host.nursery.start_soon(again.run)
+        await host.until(lambda: host.calls == 1)
+        again.far_end_hangs_up()
+        await host.until(lambda: host.calls == 0)

@@ -66,7 +66,7 @@ class MediaStreamLeg:
         leg_id: str = "call-1",
         release: Release | None = None,
     ) -> None:
-        start = stream.started
+        self.start = start = stream.started
         self.leg_id = leg_id
         self.channel = stream.provider.name
         self.callerid = start.caller
@@ -191,6 +191,12 @@ class MediaStreamLeg:
         """Let go of a call that cannot go on: close the stream, and release the line."""
         self._line.close(code, reason[:100])
         self._let_go()
+
+    def dismiss(self, reason: str) -> None:
+        """Close the stream and leave the call alone, which is somebody else's."""
+        self._release = None
+        self._line.close(POLICY, reason[:100])
+        self._end(409, reason)
 
     def line_closed(self, info: CloseInfo) -> None:
         """The line is over. A clean end is a hang-up: not every provider says stop."""

@@ -26,6 +26,10 @@ class Line(Protocol):
     on_message: Callable[[Message], None]
 
     @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close."""
+
+    @property
     def waiting_messages(self) -> int:
         """How many messages the kernel has not taken."""
 
@@ -64,6 +68,11 @@ class ByteLine:
         self._closing = False
         self._over = trio.Event()
         self._freed = trio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close."""
+        return not self._closing and not self._over.is_set()
 
     @property
     def waiting_messages(self) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 import attrs
 
 from voxpy.channels.listener import ListenerHost, Runs
-from voxpy.channels.mediastream.guard import Guard
+from voxpy.channels.mediastream.guard import Guard, SeenRequests
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.mediastream.release import LineRelease, Released
@@ -24,7 +24,6 @@ from voxpy.engine.userfile import Given
 from voxpy.errors import RemoteProtocolError, nearest
 from voxpy.sockets.accepting import Upgrade
 from voxpy.sockets.listening import listen
-from voxpy.text import json
 
 if TYPE_CHECKING:
     import trio
@@ -33,7 +32,7 @@ __all__ = ["ProviderListener", "default_listeners"]
 
 WEBSOCKET_KEYS = ("provider", "path", "webhook", "to")
 TCP_KEYS = ("provider", "port", "host", "to")
-JSON = "application/json"
+TWICE = "this call has a stream already"
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +51,10 @@ class ProviderListener:
     host: str = "127.0.0.1"
     port: int = 0
     to: str = ""
+    _seen: SeenRequests = attrs.field(factory=SeenRequests, init=False, eq=False, repr=False)
+    _calls: WeakValueDictionary[str, MediaStreamLeg] = attrs.field(
+        factory=WeakValueDictionary, init=False, eq=False, repr=False
+    )
 
     @classmethod
     def of(cls, name: str, provider: Provider) -> ProviderListener:
@@ -112,7 +115,7 @@ class ProviderListener:
         self, upgrade: Upgrade, request: Request, address: str, host: ListenerHost
     ) -> None:
         """Take a stream if it is proven to be the provider's and there is room for a call."""
-        problem = Guard(host.secrets).refuse_stream(self.provider, request)
+        problem = self._guard(host).refuse_stream(self.provider, request)
         if problem:
             host.refused("not proven", problem, address, channel=self.name)
             await upgrade.refuse(403, body=f"{self.provider.name}: {problem}".encode())
@@ -127,6 +130,9 @@ class ProviderListener:
         self, line: Line, stream: MediaStream, address: str, host: ListenerHost
     ) -> None:
         def receive(leg: MediaStreamLeg) -> Runs:
+            if self._is_known(leg):
+                host.refused("twice", TWICE, address, channel=self.name)
+                return _Dismissed(leg)
             leg.destination = leg.destination or self.to
             return host.router.receive(leg, self.name)
 
@@ -138,14 +144,27 @@ class ProviderListener:
         except* RemoteProtocolError as group:
             host.refused("no call", str(group.exceptions[0]), address, channel=self.name)
 
+    def _is_known(self, leg: MediaStreamLeg) -> bool:
+        """Whether a call that is up has a stream already; remember this one if not."""
+        call_id = leg.start.call_id
+        first = self._calls.get(call_id)
+        if first is not None and first.state != "ended":
+            return True
+        if call_id:
+            self._calls[call_id] = leg
+        return False
+
+    def _guard(self, host: ListenerHost) -> Guard:
+        return Guard(host.secrets, self._seen)
+
     def on_request(self, request: Request, base: str, host: ListenerHost) -> Answer:
         """Answer the provider's question what to do with a call."""
-        guard = Guard(host.secrets)
+        guard = self._guard(host)
         problem = guard.refuse_webhook(self.provider, request)
         if problem:
             host.router.not_proven(self.name, problem)
             return Answer("text/plain", problem.encode(), 403)
-        call = asked(_fields(request))
+        call = asked(request.fields)
         call = attrs.evolve(call, callee=call.callee or self.to)
         outcome = host.router.judge(call.callee, self.name)
         stream_url = as_websocket(base) + self.path + guard.stream_query(self.provider)
@@ -154,22 +173,37 @@ class ProviderListener:
 
     # -- what an operator reads ------------------------------------------------------------------
 
-    def serves(self, base: str, sockets: Sequence[socket.socket]) -> str:
+    def serves(
+        self, base: str, sockets: Sequence[socket.socket], secrets: Secrets | None = None
+    ) -> str:
         """Return the line to paste from into the provider's console."""
         if not self.path:
-            (bound,) = sockets
-            return f"{self.name}: TCP {self.host}:{bound.getsockname()[1]}"
+            port = sockets[0].getsockname()[1] if sockets else self.port
+            return f"{self.name}: TCP {self.host}:{port}"
+        guard = Guard(secrets) if secrets is not None else None
         stream = f"stream {as_websocket(base)}{self.path}"
-        return (
-            f"{self.name}: webhook {base}{self.webhook}, or {stream}"
-            if self.webhooks
-            else f"{self.name}: {stream}"
-        )
+        stream += guard.stream_query(self.provider) if guard is not None else ""
+        if not self.webhooks:
+            return f"{self.name}: {stream}"
+        webhook = f"{base}{self.webhook}"
+        webhook += guard.webhook_query(self.provider) if guard is not None else ""
+        return f"{self.name}: webhook {webhook}, or {stream}"
 
     def lacks(self, secrets: Secrets) -> Iterator[str]:
         """Yield what cannot be checked, and whether its lines can be released."""
         yield from Guard(secrets).notes(self.provider)
         yield from LineRelease(self.provider, secrets, lambda outcome: None).notes()
+
+
+@attrs.frozen
+class _Dismissed:
+    """A second stream of a call that has one."""
+
+    leg: MediaStreamLeg
+
+    async def run(self) -> None:
+        self.leg.dismiss(TWICE)
+        await self.leg.aclose()
 
 
 def default_listeners() -> tuple[ProviderListener, ...]:
@@ -200,15 +234,3 @@ def _note_release(host: ListenerHost, outcome: Released) -> None:
         host.log.warning("the line may still be up", problem=problem, **told)
     else:
         host.log.step("line released", channel=outcome.provider, **told)
-
-
-def _fields(request: Request) -> Mapping[str, Any]:
-    """Return what a provider says: in the query, a form or a JSON object."""
-    fields: dict[str, Any] = dict(parse_qsl(request.url.partition("?")[2], True))
-    if request.headers.get("content-type", "").startswith(JSON):
-        try:
-            value = json.loads(request.body)
-        except ValueError:
-            value = None
-        return {**fields, **value} if isinstance(value, dict) else fields
-    return {**fields, **dict(parse_qsl(request.body.decode("utf-8", "replace")))}

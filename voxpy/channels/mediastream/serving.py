@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qsl, urlsplit
 
 import trio
 
@@ -11,6 +10,7 @@ from voxpy.channels.listener import Runs
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.providers.events import Odd, Start
+from voxpy.channels.providers.http import query_of
 from voxpy.channels.providers.provider import MediaStream, Message, Provider, UnusableStream
 from voxpy.channels.providers.table import find_provider
 from voxpy.errors import RemoteProtocolError
@@ -29,6 +29,7 @@ __all__ = [
 START_S = 10.0
 """From the open socket to the start of the stream; providers take milliseconds."""
 PROTOCOL_ERROR = 1002
+NORMAL = 1000
 NOT_STARTED = 1008
 INTERNAL_ERROR = 1011
 
@@ -69,7 +70,9 @@ async def accept(upgrade: Upgrade, provider: Provider) -> tuple[Line, MediaStrea
     """Open the WebSocket that a provider asks for; return it with our side of its stream."""
     asked = provider.subprotocol
     line = await upgrade.accept(subprotocol=asked if asked in upgrade.subprotocols else None)
-    return line, provider.open_stream(dict(parse_qsl(urlsplit(upgrade.path).query)))
+    query = query_of(upgrade.path)
+    query.pop("token", None)  # it let the stream in, and is nobody's business from here
+    return line, provider.open_stream(query)
 
 
 class _Arrival:
@@ -148,6 +151,9 @@ async def serve_line(
             if arrival.leg is None:
                 arrival.no_call(f"no start of the stream within {start_s:g} s")
                 line.close(NOT_STARTED, "no start of the stream")
+            elif not line.is_open:  # what broke or closed it came behind the start, at once
+                arrival.leg.abandon(NORMAL, "")
+                arrival.leg, arrival.problem = None, "closed right behind the start of the stream"
             else:
                 await _session(arrival.leg, make_session).run()
         finally:

@@ -44,19 +44,23 @@ class _Packets:
     """A byte stream, packet by packet, however it was cut."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def of(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield type and body of every packet that is whole now."""
-        data = self._rest + data
+        rest = self._rest
+        rest += data
         at = 0
-        while len(data) - at >= HEADER_BYTES:
-            end = at + HEADER_BYTES + int.from_bytes(data[at + 1 : at + HEADER_BYTES], "big")
-            if end > len(data):
-                break
-            yield data[at], data[at + HEADER_BYTES : end]
-            at = end
-        self._rest = data[at:]
+        try:
+            while len(rest) - at >= HEADER_BYTES:
+                end = at + HEADER_BYTES + int.from_bytes(rest[at + 1 : at + HEADER_BYTES], "big")
+                if end > len(rest):
+                    break
+                kind, body = rest[at], bytes(rest[at + HEADER_BYTES : end])
+                at = end
+                yield kind, body
+        finally:
+            del rest[:at]
 
 
 class AudioSocketStream(MediaStream):

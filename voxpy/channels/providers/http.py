@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 from xml.sax.saxutils import quoteattr
@@ -20,10 +21,12 @@ import orjson
 
 from voxpy.channels.providers.events import Start
 from voxpy.errors import ConfigError
+from voxpy.text import json
 
 __all__ = [
     "TOKEN_SECRET",
     "TOLERANCE_S",
+    "UNSIGNED_BODY",
     "Answer",
     "Asked",
     "Outcome",
@@ -36,9 +39,11 @@ __all__ = [
     "asked",
     "basic",
     "bears_token",
+    "derived_token",
     "json_answer",
     "misfit",
     "public_address",
+    "query_of",
     "same",
     "segment",
     "spellings",
@@ -50,6 +55,12 @@ __all__ = [
 TOKEN_SECRET = "MEDIA_TOKEN"  # noqa: S105  the name of a secret
 TOLERANCE_S = 300.0
 """How old a signed time may be: what Telnyx and Vonage recommend."""
+TOKEN_LENGTH = 32
+"""Of 6 bits each: 192 bits."""
+MOST_FIELDS = 200
+"""A webhook has some thirty."""
+FORM = "application/x-www-form-urlencoded"
+XML, JSON = "text/xml", "application/json"
 DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
@@ -88,28 +99,54 @@ class Request:
     """A request as the provider sent it.
 
     ``url`` is the address it called (scheme, host and query included), not the one behind a proxy.
-    Names of ``headers`` are in lower case. ``form`` is a POST's urlencoded body, empty otherwise.
+    Names of ``headers`` are in lower case.
     """
 
     url: str
     method: str = "GET"
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    form: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = b""
+
+    @cached_property
+    def form(self) -> Mapping[str, str]:
+        """A POST's urlencoded body; empty otherwise, and where nobody fills out so long a form."""
+        if self.method != "POST" or not self._is(FORM):
+            return {}
+        return _pairs(self.body.decode("utf-8", "replace"))
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """What it says: in the query, and of a POST in the form or the JSON object behind it.
+
+        The body of any other request says nothing: no signature covers it.
+        """
+        fields: dict[str, Any] = query_of(self.url)
+        if self.method != "POST" or not self._is(JSON):
+            return {**fields, **self.form}
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return fields
+        return {**fields, **value} if isinstance(value, dict) else fields
+
+    def _is(self, content_type: str) -> bool:
+        return self.headers.get("content-type", "").startswith(content_type)
 
 
 @attrs.frozen(kw_only=True)
 class Signature:
     """How a provider signs its requests, in both roles.
 
-    ``secret`` names the secret it is made and checked with. ``check(request, secret, now)`` returns
-    what is wrong, or nothing; ``now`` is the date in seconds since 1970. ``sign(url, secret, now,
-    nonce)`` returns the headers with which the provider opens a stream; ``nonce`` is a text never
-    used before. ``webhooks`` says whether its webhooks are signed, ``library`` what must be
-    installed to check them.
+    ``secret`` names the secret it is made and checked with, ``header`` the header it comes in.
+    ``check(request, secret, now)`` returns what is wrong with one that has that header, or nothing;
+    ``now`` is the date in seconds since 1970. What it does not cover must be refused.
+    ``sign(url, secret, now, nonce)`` returns the headers with which the provider opens a stream;
+    ``nonce`` is a text never used before. ``webhooks`` says whether its webhooks are signed,
+    ``library`` what must be installed to check them.
     """
 
     secret: str
+    header: str
     check: Callable[[Request, str, float], str]
     sign: Callable[[str, str, float, str], list[tuple[str, str]]] | None = None
     webhooks: bool = True
@@ -121,13 +158,41 @@ class Signature:
         """Whether the request that opens a stream is signed."""
         return self.sign is not None
 
+    def problem(self, request: Request, key: str, now: float) -> str:
+        """Return what is wrong with a request, or nothing; one without a header costs nothing."""
+        if not self.of(request):
+            return f"there is no {self.header}"
+        return self.check(request, key, now)
+
+    def of(self, request: Request) -> str:
+        """Return the signature of a request, which no two requests share; or nothing."""
+        return request.headers.get(self.header.lower(), "")
+
+
+def query_of(url: str) -> dict[str, str]:
+    """Return the parameters of an address; none if there are too many to be meant."""
+    return _pairs(url.partition("?")[2].partition("#")[0])
+
+
+def _pairs(text: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(text, True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        return {}
+
+
+def derived_token(master: str, provider: str) -> str:
+    """Return the token of one provider, from which neither the master nor another's can be told."""
+    digest = hmac.digest(master.encode(), f"voxpy media {provider}".encode(), "sha256")
+    return urlsafe_b64encode(digest).decode()[:TOKEN_LENGTH]
+
 
 def bears_token(request: Request, token: str) -> bool:
     """Whether ``token`` is in the address (``?token=``) or the Authorization, in any usual form.
 
     That is ``Bearer token``, the password (or all) of ``Basic``, or the token alone.
     """
-    given = [value for name, value in parse_qsl(urlsplit(request.url).query) if name == "token"]
+    given = [query_of(request.url).get("token", "")]
     scheme, _, rest = request.headers.get("authorization", "").partition(" ")
     given += [rest.strip()] if rest else [scheme]
     if scheme.lower() == "basic":
@@ -145,15 +210,24 @@ def same(given: str, wanted: str) -> bool:
 
 
 def spellings(url: str) -> Iterator[str]:
-    """Yield the address as it may have been signed: with and without the port, or a last slash."""
-    parts = urlsplit(url)
+    """Yield the address as it may have been signed: with and without the port, or a last slash.
+
+    Nothing for one that is none: ``Host`` is whatever a client writes.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 443)
+    except ValueError:
+        return
     host = parts.hostname or ""
-    port = parts.port or DEFAULT_PORTS.get(parts.scheme, 443)
     places = dict.fromkeys((parts.netloc, host, f"{host}:{port}"))
     paths = dict.fromkeys((parts.path, parts.path.rstrip("/"), parts.path.rstrip("/") + "/"))
     for place in places:
         for path in paths:
             yield urlunsplit(parts._replace(netloc=place, path=path))
+
+
+UNSIGNED_BODY = "its body is no form, and nothing else is signed"
 
 
 def misfit(header: str, url: str) -> str:
@@ -163,7 +237,6 @@ def misfit(header: str, url: str) -> str:
 
 # -- what we answer --------------------------------------------------------------------------------
 
-XML, JSON = "text/xml", "application/json"
 Outcome = Literal["connect", "busy", "not found"]
 
 
@@ -282,7 +355,9 @@ class RestApi:
 
 
 def segment(text: str) -> str:
-    """Return a text as one segment of a path."""
+    """Return a text as one segment of a path. Raises ConfigError for one that leads elsewhere."""
+    if not text.strip("."):
+        raise ConfigError(f"{text!r} is no id: a request with it would go elsewhere")
     return quote(text, safe=":")
 
 

@@ -36,6 +36,7 @@ from voxpy.channels.providers.http import (
     Outcome,
     RestApi,
     Signature,
+    derived_token,
 )
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 from voxpy.text import json
@@ -69,8 +70,9 @@ class Provider:
     silence too. ``chunk_frames``: how many frames of 20 ms its messages must hold.
 
     ``signature``: how it signs requests, if it does. ``takes_token``: whether its streams can bear
-    a token of ours. ``answer_call(outcome, stream_url, asked)``: the markup that its webhook gets,
-    for those that ask before a call. ``rest``: its API, if ours is to use it.
+    a token of ours, in the address or as Authorization. ``answer_call(outcome, stream_url,
+    asked)``: the markup that its webhook gets, for those that ask before a call. ``rest``: its API,
+    if ours is to use it.
     """
 
     name: str
@@ -116,8 +118,8 @@ class Provider:
             and (key := secret(signature.secret))
         ):
             return signature.sign(url, key, now, nonce)
-        token = secret(TOKEN_SECRET) if self.takes_token else None
-        return [("Authorization", f"Bearer {token}")] if token else []
+        master = secret(TOKEN_SECRET) if self.takes_token else None
+        return [("Authorization", f"Bearer {derived_token(master, self.name)}")] if master else []
 
 
 @attrs.frozen(kw_only=True)
