@@ -137,7 +137,9 @@ class SipListener:
         """There is no webhook of ours."""
         raise NotImplementedError
 
-    def serves(self, base: str, sockets: Sequence[socket.socket]) -> str:
+    def serves(
+        self, base: str, sockets: Sequence[socket.socket], secrets: Secrets | None = None
+    ) -> str:
         """Return the address to call."""
         port = sockets[0].getsockname()[1] if sockets else self.port
         tls = f", TLS {self.tls_port}" if self.tls_port is not None else ""
