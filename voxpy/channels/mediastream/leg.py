@@ -187,16 +187,15 @@ class MediaStreamLeg:
                 self._over_there(event.reason)
                 self._line.close()
 
-    def abandon(self, code: int, reason: str) -> None:
-        """Let go of a call that cannot go on: close the stream, and release the line."""
-        self._line.close(code, reason[:100])
-        self._let_go()
+    def abandon(self, code: int, reason: str, *, release: bool = True) -> None:
+        """Let go of a call that cannot go on: close the stream, and release the line.
 
-    def dismiss(self, reason: str) -> None:
-        """Close the stream and leave the call alone, which is somebody else's."""
+        Without ``release`` only the stream is closed: the call is somebody else's.
+        """
+        self._line.close(code, reason[:100])
+        if release:
+            self._let_go()
         self._release = None
-        self._line.close(POLICY, reason[:100])
-        self._end(409, reason)
 
     def line_closed(self, info: CloseInfo) -> None:
         """The line is over. A clean end is a hang-up: not every provider says stop."""

@@ -32,6 +32,7 @@ __all__ = ["ProviderListener", "default_listeners"]
 
 WEBSOCKET_KEYS = ("provider", "path", "webhook", "to")
 TCP_KEYS = ("provider", "port", "host", "to")
+POLICY = 1008
 TWICE = "this call has a stream already"
 
 
@@ -202,7 +203,7 @@ class _Dismissed:
     leg: MediaStreamLeg
 
     async def run(self) -> None:
-        self.leg.dismiss(TWICE)
+        self.leg.abandon(POLICY, TWICE, release=False)
         await self.leg.aclose()
 
 
