@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -147,3 +148,39 @@ class Arrivals(RuleBasedStateMachine):
 
 TestArrivals: Any = Arrivals.TestCase
 TestArrivals.settings = settings(max_examples=50, stateful_step_count=40)
+
+
+CRUMBS = st.tuples(st.integers(0, 3), st.integers(0, 50))
+
+
+@given(st.lists(st.one_of(CRUMBS, st.none()), max_size=400))
+def test_no_sequence_of_chunks_makes_it_hold_more(chunks: list[tuple[int, int] | None]) -> None:
+    inbound = Inbound(PCMU)
+    for chunk in chunks:
+        if chunk is None:
+            inbound.pull()
+        else:
+            inbound.put(bytes(chunk[0]), chunk[1])
+        assert len(inbound._chunks) <= MOST_CHUNKS
+        assert inbound.buffered_bytes == sum(map(len, inbound._chunks))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", PCMU.silence], ids=["empty", "crumb", "frame"])
+def test_numbers_that_fall_cost_what_others_cost(data: bytes) -> None:
+    """Counted, not timed: how many lines the interpreter runs for each thousand of messages."""
+    inbound, lines = Inbound(PCMU), [0]
+
+    def count(frame: object, event: str, arg: object) -> Any:
+        lines[0] += event == "line"
+        return count
+
+    thousands, before = [], sys.gettrace()
+    for thousand in range(5):
+        lines[0] = 0
+        sys.settrace(count)
+        for n in range(1000):
+            inbound.put(data, 10_000 - 1000 * thousand - n)
+        sys.settrace(before)
+        thousands.append(lines[0])
+    assert max(thousands[1:]) <= 2 * thousands[0]
+    assert max(thousands) < 1000 * 4 * MOST_CHUNKS

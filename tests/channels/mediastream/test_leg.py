@@ -327,6 +327,20 @@ async def test_marks_that_are_never_answered_are_given_up(autojump_clock: object
     assert leg.outbound.behind_frames == 0
 
 
+async def test_a_mark_that_comes_back_twice_counts_once(autojump_clock: object) -> None:
+    leg, wire, _ = leg_of("twilio")
+    leg.answer({})
+    for _ in range(26):
+        leg.outbound.push(PCMU.silence)
+    (name,) = [m["mark"]["name"] for m in wire.sent if m["event"] == "mark"]
+    for _ in range(3):
+        await trio.sleep(0.6)
+        leg.receive(orjson.dumps({"event": "mark", "mark": {"name": name}}).decode())
+    statistics = leg.outbound.statistics
+    assert (statistics.marks_sent, statistics.marks_played) == (1, 1)
+    assert statistics.behind_ms == pytest.approx(50), "of the first, which was 100 ms late"
+
+
 # -- over TCP, without WebSocket -------------------------------------------------------------------
 
 
