@@ -252,6 +252,16 @@ def test_the_token_of_one_provider_opens_no_other() -> None:
     assert derived_token("master", "telnyx") != derived_token("other", "telnyx")
 
 
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_without_a_signature_nothing_is_reckoned(name: str) -> None:
+    def reckon(request: Request, key: str, now: float) -> str:
+        raise AssertionError("65 kB of a form, for nothing")
+
+    signature = attrs.evolve(SIGNATURES[name], check=reckon)
+    unsigned = Request(url=URL, method="POST", body=b"a=1&" * 16_000)
+    assert signature.problem(unsigned, SECRET, NOW) == f"there is no {signature.header}"
+
+
 @pytest.mark.parametrize("call_id", ["", ".", "..", "..."])
 def test_no_id_leads_a_request_elsewhere(call_id: str) -> None:
     with pytest.raises(ConfigError, match="is no id"):
