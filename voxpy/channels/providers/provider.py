@@ -234,9 +234,9 @@ class MediaStream(_Role, ABC):
             if self.start is None and isinstance(error, UnusableStream):
                 raise
             return (self.odd(error),)
-        if self.start is not None and len(events) == 1 and type(events[0]) is Audio:
-            if not len(events[0].data) % self._sample_bytes:  # fifty times a second: no list for it
-                return events
+        if len(events) == 1 and type(event := events[0]) is Audio and self.start is not None:
+            # Fifty times a second: the usual frame needs no list.
+            return events if not len(event.data) % self._sample_bytes else [self._checked(event)]
         return [self._checked(event) for event in events]
 
     def _checked(self, event: StreamEvent) -> StreamEvent:
