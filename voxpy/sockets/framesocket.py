@@ -80,6 +80,12 @@ class FrameSocket:
         return self._info is None and not self._protocol.close_sent
 
     @property
+    def is_broken(self) -> bool:
+        """Whether it ended, or is about to, otherwise than by a close."""
+        info = self._when_drained or self._info
+        return info is not None and not info.clean
+
+    @property
     def closed(self) -> CloseInfo | None:
         """How it ended; None while it has not."""
         return self._info

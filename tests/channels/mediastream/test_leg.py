@@ -59,7 +59,7 @@ class Wire:
     sent: list[Any] = attrs.field(factory=list)
     closed: list[tuple[int, str]] = attrs.field(factory=list)
     waiting_messages: int = 0
-    is_open: bool = True
+    is_broken: bool = False
     on_message: Callable[[Message], None] = lambda message: None
 
     def send(self, data: Message) -> None:

@@ -132,7 +132,7 @@ async def test_a_start_with_a_broken_frame_behind_it_is_no_call(
         await running.until(lambda: running.logged("connection refused"))
         assert len(running.logged("call began")) == began
         (told,) = running.logged("connection refused")
-        assert told["data"]["problem"] == "closed right behind the start of the stream"
+        assert told["data"]["problem"] == "broken right behind the start of the stream"
 
 
 async def test_odd_messages_leave_their_call_up(hosting: Hosting, autojump_clock: object) -> None:

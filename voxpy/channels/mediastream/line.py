@@ -26,8 +26,8 @@ class Line(Protocol):
     on_message: Callable[[Message], None]
 
     @property
-    def is_open(self) -> bool:
-        """Whether neither side has begun to close."""
+    def is_broken(self) -> bool:
+        """Whether it ended, or is about to, otherwise than by a close."""
 
     @property
     def waiting_messages(self) -> int:
@@ -69,10 +69,8 @@ class ByteLine:
         self._over = trio.Event()
         self._freed = trio.Event()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether neither side has begun to close."""
-        return not self._closing and not self._over.is_set()
+    is_broken = False
+    """Nothing on a byte stream tells a hang-up from a cut."""
 
     @property
     def waiting_messages(self) -> int:

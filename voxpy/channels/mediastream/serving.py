@@ -151,9 +151,9 @@ async def serve_line(
             if arrival.leg is None:
                 arrival.no_call(f"no start of the stream within {start_s:g} s")
                 line.close(NOT_STARTED, "no start of the stream")
-            elif not line.is_open:  # what broke or closed it came behind the start, at once
+            elif line.is_broken:  # what broke it came behind the start, in the same moment
                 arrival.leg.abandon(NORMAL, "")
-                arrival.leg, arrival.problem = None, "closed right behind the start of the stream"
+                arrival.leg, arrival.problem = None, "broken right behind the start of the stream"
             else:
                 await _session(arrival.leg, make_session).run()
         finally:
