@@ -9,9 +9,14 @@ import json
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
+from voxpy.audio.frame import pcm16
 from voxpy.engine.settings import Limits, Settings
+from voxpy.realtime.protocol import RealtimeWire
+from voxpy.realtime.service import Habits
+from voxpy.realtime.wire import Audio
 from voxpy.testing import CallKit, WorldCall
 from voxpy.testing.service import Service, Talk
 
@@ -134,26 +139,45 @@ def test_a_later_update_is_left_alone(voxpy: CallKit) -> None:
     assert service.talks[0].sent("session.update")[1]["session"] == {"instructions": "x"}
 
 
-def test_a_format_nobody_carries_is_warned_about(voxpy: CallKit) -> None:
+@pytest.mark.parametrize(
+    ("fmt", "says"),
+    [({"type": "audio/opus"}, "not 'audio/opus'"), ({"type": "audio/pcm", "rate": 11025}, "11025")],
+)
+def test_a_format_nobody_carries_is_an_error_and_no_noise(
+    voxpy: CallKit, fmt: dict[str, Any], says: str
+) -> None:
     async def play(talk: Talk) -> None:
-        await talk.open_session(audio={"output": {"format": {"type": "audio/float32"}}})
+        await talk.open_session(audio={"output": {"format": fmt}})
         await talk.stay()
 
     call = run(voxpy, scenario(), Service(play))
-    (warning,) = [e for e in call.entries if e.kind == "warning"]
-    assert "format is not carried" in warning.name
-    assert "float32" in warning.name
+    (error, *_) = call.record.errors
+    assert "has audio that is not carried here" in error
+    assert says in error
 
 
-def test_a_format_nobody_knows_is_an_error_that_lists_those_there_are(voxpy: CallKit) -> None:
-    async def play(talk: Talk) -> None:
-        await talk.open_session(audio={"output": {"format": {"type": "audio/pcm", "rate": 11025}}})
-        await talk.stay()
-
-    call = run(voxpy, scenario(), Service(play))
-    (error,) = call.find("Inworld.RealtimeAPI.WebSocketError")
-    assert "24000" in error.personal["payload"]["message"]
-    assert "not 11025" in error.personal["payload"]["message"]
+def test_float_samples_are_converted_both_ways() -> None:
+    wire = RealtimeWire(Habits())
+    floating = {"format": {"type": "audio/float32", "rate": 24000}}
+    session = {"audio": {"input": floating, "output": floating}}
+    wire.receive(orjson.dumps({"type": "session.updated", "session": session}).decode())
+    assert wire.input_format == wire.output_format == pcm16(24000)
+    floats = np.array([0.0, 0.5, -0.5, 2.0], "<f4").tobytes()
+    heard = b""
+    for data in (floats[:6], floats[6:]):  # cut inside a sample
+        event = {
+            "type": "response.output_audio.delta",
+            "response_id": "r",
+            "item_id": "i",
+            "delta": base64.b64encode(data).decode(),
+        }
+        for told in wire.receive(orjson.dumps(event).decode()):
+            assert isinstance(told, Audio)
+            heard += told.data
+    assert np.frombuffer(heard, "<i2").tolist() == [0, 16383, -16383, 32767]
+    append = orjson.loads(wire.append(np.array([0, 16384, -32768], "<i2").tobytes()))
+    sent = np.frombuffer(base64.b64decode(append["audio"]), "<f4")
+    assert sent.tolist() == [0.0, 0.5, -1.0]
 
 
 # -- the uplink -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from voxpy.audio.frame import Format, Samples
 from voxpy.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
 from voxpy.audio.resample import Resampler
 
-__all__ = ["Converter", "decode", "encode"]
+__all__ = ["Converter", "decode", "encode", "float32_of_pcm16", "pcm16_of_float32"]
 
 
 def _decode_pcm16(data: bytes) -> Samples:
@@ -44,6 +44,23 @@ def decode(data: bytes, fmt: Format) -> Samples:
 def encode(samples: Samples, fmt: Format) -> bytes:
     """Return ``samples``, which are already at ``fmt.rate_hz``, as bytes of ``fmt``."""
     return _ENCODE[fmt.encoding](samples)
+
+
+_FULL_SCALE = 32768
+
+
+def pcm16_of_float32(data: bytes) -> bytes:
+    """Return little-endian 32-bit float samples, full scale at 1, as 16-bit ones.
+
+    What is louder is clipped, what is no number is silence. Raises ValueError for part of a sample.
+    """
+    floats = np.nan_to_num(np.frombuffer(data, "<f4"), nan=0.0)
+    return _encode_pcm16((np.clip(floats, -1, 1) * (_FULL_SCALE - 1)).astype(np.int16))
+
+
+def float32_of_pcm16(data: bytes) -> bytes:
+    """Return 16-bit samples as 32-bit float ones. Raises ValueError for half a sample."""
+    return (np.frombuffer(data, "<i2").astype("<f4") / _FULL_SCALE).tobytes()
 
 
 def _as_is(frame: bytes) -> bytes:

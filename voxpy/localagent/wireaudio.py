@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from voxpy.audio.convert import Converter, encode
+from voxpy.audio.convert import Converter, encode, float32_of_pcm16, pcm16_of_float32
 from voxpy.audio.frame import FRAME_S, Format, Samples, pcm16
 
 __all__ = ["CHUNK_S", "VOICE_FORMAT", "Speech", "linear"]
@@ -45,7 +45,7 @@ class Speech:
         step = self._format.bytes_for(CHUNK_S)
         for start in range(0, len(data), step):
             chunk = data[start : start + step]
-            yield _as_float32(chunk) if self._is_float else chunk
+            yield float32_of_pcm16(chunk) if self._is_float else chunk
 
     def _amplified(self, samples: Samples) -> Samples:
         if self._gain == 1.0:
@@ -60,8 +60,7 @@ def linear(data: bytes, encoding: str, rate_hz: int) -> tuple[bytes, Format]:
     fmt = _format(encoding, rate_hz)
     if encoding != "float32":
         return data, fmt
-    floats = np.nan_to_num(np.frombuffer(data, "<f4"), nan=0.0)
-    return encode((np.clip(floats, -1, 1) * (_FULL_SCALE - 1)).astype(np.int16), fmt), fmt
+    return pcm16_of_float32(data), fmt
 
 
 def _whole_frames(samples: Samples, pause_s: float) -> bytes:
@@ -70,7 +69,3 @@ def _whole_frames(samples: Samples, pause_s: float) -> bytes:
     padded = np.zeros(math.ceil(wanted / frame) * frame, np.int16)
     padded[: len(samples)] = samples
     return encode(padded, VOICE_FORMAT)
-
-
-def _as_float32(chunk: bytes) -> bytes:
-    return (np.frombuffer(chunk, "<i2").astype("<f4") / _FULL_SCALE).tobytes()

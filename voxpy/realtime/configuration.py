@@ -125,8 +125,11 @@ def _common_g711(legs: Iterable[str]) -> str:
 
 
 def carried(encoding: str, rate_hz: int) -> Format:
-    """Return the Format of what ``audio_format`` found. Raises ValueError if we carry none such."""
-    if encoding == "pcm16":
+    """Return the Format of what ``audio_format`` found. Raises ValueError if we carry none such.
+
+    32-bit float is carried as 16-bit: the wire converts it.
+    """
+    if encoding in ("pcm16", "float32"):
         return pcm16(rate_hz)
     known = {"pcmu": PCMU, "pcma": PCMA}
     if encoding not in known:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import orjson
 
+from voxpy.audio.convert import float32_of_pcm16, pcm16_of_float32
 from voxpy.audio.frame import Format, pcm16
 from voxpy.errors import RemoteProtocolError
 from voxpy.realtime.configuration import carried
@@ -26,18 +28,20 @@ from voxpy.realtime.wire import (
 from voxpy.wire.realtime.client.protocol import RealtimeClient
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.codec import encode_append, load
-from voxpy.wire.realtime.events.formats import audio_format
+from voxpy.wire.realtime.events.formats import WholeSamples, audio_format
 from voxpy.wire.realtime.events.types import ServerEvent
 
 __all__ = ["DEFAULT_FORMAT", "RealtimeWire"]
 
 DEFAULT_FORMAT = pcm16(24000)
+FORMAT_CODE = "unsupported_audio_format"
 
 
 class RealtimeWire:
     """Implements ``voxpy.realtime.wire.Wire``. ``client`` has the rest of the protocol.
 
-    ``queue`` holds back what is submitted until the session is ready. ``warn`` is told of what is
+    ``queue`` holds back what is submitted until the session is ready. ``as_is`` gives audio as the
+    service sends it, whatever the format, to who asked for that. ``warn`` is told of what is
     odd and does no harm.
     """
 
@@ -46,6 +50,7 @@ class RealtimeWire:
         habits: Habits,
         *,
         queue: bool = False,
+        as_is: bool = False,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.client = RealtimeClient(
@@ -57,6 +62,10 @@ class RealtimeWire:
         self.input_format: Format = DEFAULT_FORMAT
         self.output_format: Format = DEFAULT_FORMAT
         self._warn = warn
+        self._floats_in = False
+        self._floats_out: WholeSamples | None = None
+        self._plays = True
+        self._as_is = as_is
 
     @property
     def idle(self) -> bool:
@@ -74,7 +83,7 @@ class RealtimeWire:
         found: list[Happening] = []
         for item in self.client.receive_loaded(raw):
             if isinstance(item, Audio):
-                found.append(item)
+                found += self._playable(item)
             else:
                 self._mean(item, found)
                 found.append(Told(item.type, raw, item))
@@ -90,7 +99,7 @@ class RealtimeWire:
 
     def append(self, audio: bytes) -> bytes:
         """Return the frame with this audio of the caller's."""
-        return encode_append(audio)
+        return encode_append(float32_of_pcm16(audio) if self._floats_in else audio)
 
     def interrupt(self, played_ms: Callable[[str], float]) -> list[Sent]:
         """Cut every item that was not heard to its end; see ``RealtimeClient.interrupt``."""
@@ -116,7 +125,7 @@ class RealtimeWire:
     def _mean(self, event: ServerEvent, found: list[Happening]) -> None:
         match event:
             case se.SessionCreated() | se.SessionUpdated():
-                self._adopt_formats(event.session)
+                found += self._adopt_formats(event.session)
                 found.append(Configured())
             case se.InputAudioBufferSpeechStarted():
                 found.append(CallerSpoke(self.client.may_interrupt()))
@@ -137,9 +146,30 @@ class RealtimeWire:
             ("session.updated",) if self.client.session else ("session.created", "session.updated")
         )
 
-    def _adopt_formats(self, session: Mapping[str, Any]) -> None:
+    def _adopt_formats(self, session: Mapping[str, Any]) -> list[Happening]:
+        """Take over the session's formats; of one that nobody here carries nothing is played.
+
+        Played as another it would be noise at full scale; in silence nobody would know why.
+        """
+        if self._as_is:
+            return []
+        self._plays = False
         try:
-            self.input_format = carried(*audio_format(session, "input"))
-            self.output_format = carried(*audio_format(session, "output"))
+            encoding_in, rate_in_hz = audio_format(session, "input")
+            encoding_out, rate_out_hz = audio_format(session, "output")
+            self.input_format = carried(encoding_in, rate_in_hz)
+            self.output_format = carried(encoding_out, rate_out_hz)
         except (ValueError, RemoteProtocolError) as error:
-            self._warn(f"the session's audio format is not carried; keeping the old one: {error}")
+            return [Failed(f"has audio that is not carried here: {error}", code=FORMAT_CODE)]
+        self._plays = True
+        self._floats_in = encoding_in == "float32"
+        self._floats_out = WholeSamples() if encoding_out == "float32" else None
+        return []
+
+    def _playable(self, audio: Audio) -> list[Happening]:
+        if not self._plays:
+            return []
+        if self._floats_out is None:
+            return [audio]
+        whole = self._floats_out.take(audio.data, "float32")
+        return [attrs.evolve(audio, data=pcm16_of_float32(whole))] if whole else []

@@ -12,6 +12,7 @@ from voxpy.errors import LocalProtocolError, RemoteProtocolError
 from voxpy.wire.realtime.client.protocol import Audio, RealtimeClient, is_benign
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.formats import audio_format
 from voxpy.wire.realtime.events.types import Error, ServerEvent, Unknown
 
 
@@ -133,12 +134,13 @@ def test_everything_else_comes_through_as_events() -> None:
     assert isinstance(event, se.InputAudioBufferSpeechStarted)
 
 
-def test_a_format_we_do_not_know_is_an_error_not_noise() -> None:
+def test_a_format_we_do_not_know_is_for_whoever_plays_it_to_judge() -> None:
     client = RealtimeClient()
     opus = {"audio": {"output": {"format": {"type": "audio/opus"}}}}
+    client.receive(frame("session.updated", session=opus))
+    assert client.ready
     with pytest.raises(RemoteProtocolError, match="opus"):
-        client.receive(frame("session.updated", session=opus))
-    assert not client.ready
+        audio_format(client.session, "output")
 
 
 def test_bad_base64_is_a_protocol_error() -> None:

@@ -52,7 +52,7 @@ class VoiceLink:
         reports = LinkReports(
             take=self._take, malformed=self._malformed, closed=self._closed, sent=self._sent
         )
-        self._link = Link(RealtimeWire(service.habits, queue=True), connect, reports)
+        self._link = Link(RealtimeWire(service.habits, queue=True, as_is=True), connect, reports)
         self._protocol = self._link.wire.client
         self._block = block
         self._known_tools = tools

@@ -16,6 +16,7 @@ are due after any call of ``submit``, ``tool_output`` or ``receive``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -323,7 +324,9 @@ class RealtimeClient:
         self._write(self.responses.follow(event))
 
     def _configured(self, event: se.SessionCreated | se.SessionUpdated) -> None:
-        self._rate = _rate(event.session)
+        # A format that nobody knows is for whoever plays it to judge: lengths count as before.
+        with suppress(RemoteProtocolError):
+            self._rate = _rate(event.session)
         self._session = event.session
         if isinstance(event, se.SessionUpdated) and not self._ready:
             self._ready = True
