@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 import voxpy.cli
 from voxpy.cli import COMMANDS, LazyGroup, main
+from voxpy.cli.new import PROJECT
 from voxpy.errors import (
     CallFailed,
     ConfigError,
@@ -326,7 +327,43 @@ def test_new_where_no_folder_can_be(project: Path) -> None:
 
 def test_the_templates_travel_with_the_package() -> None:
     folder = Path(voxpy.cli.__file__).parent / "templates"
-    assert {path.name for path in folder.glob("*.tmpl")} == {"scenario.py.tmpl", "caller.yaml.tmpl"}
+    written = {"scenario.py.tmpl", "caller.yaml.tmpl", "test.py.tmpl", *PROJECT.values()}
+    assert {path.name for path in folder.glob("*.tmpl")} == written
+
+
+def test_a_project_is_one_command_and_everything_in_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".gitignore").write_text("mine\n")
+    result = run("new", "--project", "shop")
+    assert result.exit_code == 0
+    assert "kept .gitignore, which was there" in result.output
+    assert Path(".gitignore").read_text() == "mine\n"
+    assert run("check").exit_code == 0
+    assert "rule 'shop'" in run("route", "+15550199").output
+    assert run("test").exit_code == 0
+    assert run("fuzz", "scenarios/shop.py", "--calls", "20").exit_code == 0
+    assert run("run", "scenarios/shop.py", "--fast", "--agent", "ws://127.0.0.1:9").exit_code == 1
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], check=False, text=True,
+        capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_project_in_an_empty_folder_needs_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("new", "--project").exit_code == 0
+    assert Path("scenarios/front_desk.py").is_file()
+    assert "secrets.env" in Path(".gitignore").read_text()
+    again = run("new", "--project", "other")
+    assert again.exit_code == 2
+    assert "routing.yaml: exists already, and nothing is overwritten" in again.stderr
+    assert not Path("scenarios/other.py").exists()
+    assert run("new").exit_code == 2
 
 
 # -- what the system refuses is one line, not a traceback
