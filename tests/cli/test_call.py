@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from voxpy.audio.frame import PCMA, PCMU, pcm16
-from voxpy.channels.mediastream.guard import Guard
+from voxpy.channels.mediastream.credentials import Guard
 from voxpy.channels.providers.http import Request
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.cli import main

@@ -11,10 +11,9 @@ from weakref import WeakValueDictionary
 import attrs
 
 from voxpy.channels.listener import ListenerHost, Runs
-from voxpy.channels.mediastream.guard import Guard, SeenRequests
+from voxpy.channels.mediastream.credentials import Guard, LineRelease, Released, SeenRequests
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
-from voxpy.channels.mediastream.release import LineRelease, Released
 from voxpy.channels.mediastream.serving import accept, serve_line
 from voxpy.channels.providers.http import Answer, Request, as_websocket, asked
 from voxpy.channels.providers.provider import MediaStream, Provider

@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from voxpy.channels.mediastream.guard import MOST_SEEN, Guard, SeenRequests
+from voxpy.channels.mediastream.credentials import MOST_SEEN, Guard, SeenRequests
 from voxpy.channels.providers.http import Request
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from voxpy.audio.frame import PCMU
-from voxpy.channels.mediastream.release import LineRelease, Released
+from voxpy.channels.mediastream.credentials import LineRelease, Released
 from voxpy.channels.providers.events import Start
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.testing.httpstub import Asked, HttpStub, Reply, Web
