@@ -403,7 +403,9 @@ def test_a_session_sent_back_whole_is_no_mistake() -> None:
     assert not any(isinstance(effect, fx.Ignored) for effect in talk.asked)
 
 
-@pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"])
+@pytest.mark.parametrize(
+    "model", ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe-2025-12-15"]
+)
 @pytest.mark.parametrize("taken", [False, True])
 def test_openais_transcription_models(model: str, taken: bool) -> None:
     session = {"audio": {"input": {"transcription": {"model": model, "language": "en"}}}}
@@ -451,3 +453,10 @@ def test_fields_of_the_beta() -> None:
     talk.send("response.create", response={"modalities": ["audio", "text"], "voice": "echo"})
     overrides = talk.last(fx.Respond).overrides
     assert overrides == {"output_modalities": ["audio", "text"], "voice": "echo"}
+
+
+def test_a_voice_by_its_id() -> None:
+    talk = Talk(session={"audio": {"output": {"voice": {"id": "voice_1"}}}})
+    assert talk.server.session["audio"]["output"]["voice"] == "voice_1"
+    talk.send("session.update", session={"audio": {"output": {"voice": {"name": "x"}}}})
+    assert events(talk, se.ErrorEvent)[0].error.param == "session.audio.output.voice.id"

@@ -6,7 +6,7 @@ shares what did not change, so that whoever holds an older one may go on reading
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voxpy.wire.realtime.events.formats import DEFAULT_HZ, format_rule
@@ -30,7 +30,6 @@ from voxpy.wire.realtime.events.rules import (
 
 __all__ = [
     "DEFAULT_STT_MODEL",
-    "OPENAI_STT_MODELS",
     "STT_MODELS",
     "InvalidValue",
     "default_session",
@@ -50,14 +49,8 @@ STT_MODELS = (
     "soniox/stt-rt-v4",
 )
 """What Inworld documents; it refuses a session.update that names another."""
-OPENAI_STT_MODELS = (
-    "whisper-1",
-    "gpt-4o-transcribe",
-    "gpt-4o-mini-transcribe",
-    "gpt-4o-transcribe-diarize",
-    "gpt-realtime-whisper",
-)
-"""What OpenAI's clients ask for; with a quirk the server takes these names too."""
+_OPENAI_STT_MODELS = ("gpt-", "whisper-")
+"""How those that OpenAI's clients ask for begin; with a quirk the server takes such names too."""
 
 _TURN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "semantic_vad": {
@@ -114,7 +107,7 @@ def default_session(session_id: str, *, openai: bool = False) -> dict[str, Any]:
 
 
 def merge(
-    session: Mapping[str, Any], update: Mapping[str, Any], *, stt_models: Iterable[str] = STT_MODELS
+    session: Mapping[str, Any], update: Mapping[str, Any], *, openai_stt: bool = False
 ) -> dict[str, Any]:
     """Return ``session`` changed by the ``session`` object of a ``session.update``.
 
@@ -129,8 +122,9 @@ def merge(
         transcription is not None
         and transcription is not session["audio"]["input"]["transcription"]
     ):
-        place = "session.audio.input.transcription.model"
-        one_of(*stt_models)(None, transcription["model"], place)
+        model = transcription["model"]
+        if not (openai_stt and model.startswith(_OPENAI_STT_MODELS)):
+            one_of(*STT_MODELS)(None, model, "session.audio.input.transcription.model")
     return merged
 
 
@@ -241,6 +235,13 @@ def _tool_choice(_current: Any, value: Any, param: str) -> dict[str, Any]:
     return value  # type: ignore[no-any-return]
 
 
+def _voice(_current: Any, value: Any, place: str) -> str:
+    """A name, or as OpenAI's custom voices are written an object with an ``id``."""
+    if isinstance(value, dict):
+        return text(None, value.get("id"), f"{place}.id")
+    return text(None, value, place)
+
+
 def _modalities(_current: Any, value: Any, param: str) -> list[str]:
     listed: list[str] = list_of(one_of("audio", "text"))(None, value, param)
     if not listed or len(set(listed)) != len(listed):
@@ -286,7 +287,9 @@ _INPUT = partial(
         "turn_detection": nullable(_turn_detection),
     }
 )
-_OUTPUT = partial({"format": format_rule, "voice": text, "model": text, "speed": number(0.25, 1.5)})
+_OUTPUT = partial(
+    {"format": format_rule, "voice": _voice, "model": text, "speed": number(0.25, 1.5)}
+)
 _GENERATION: Mapping[str, Rule] = {
     "instructions": string,
     "output_modalities": _modalities,
@@ -312,7 +315,7 @@ _OVERRIDES = partial(
     {
         **_GENERATION,
         "conversation": one_of("auto", "none"),
-        "voice": text,
+        "voice": _voice,
         "metadata": nullable(_metadata),
         "input": list_of(item),
     }

@@ -15,8 +15,6 @@ from voxpy.wire.realtime.events.codec import decode_audio
 from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, WholeSamples, audio_format
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
 from voxpy.wire.realtime.events.session import (
-    OPENAI_STT_MODELS,
-    STT_MODELS,
     from_beta,
     ignored,
     merge,
@@ -55,9 +53,8 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 
 
 def _session_update(state: ServerState, event: ce.SessionUpdate, _now: float) -> None:
-    stt_models = (*STT_MODELS, *OPENAI_STT_MODELS) if state.quirks.openai_stt_models else STT_MODELS
     update = from_beta(event.session) if state.quirks.beta_fields else event.session
-    state.session = merge(state.session, update, stt_models=stt_models)
+    state.session = merge(state.session, update, openai_stt=state.quirks.openai_stt_models)
     _tell_ignored(state, event, ignored(update, state.session, "session"))
     state.outbox.emit(se.SessionUpdated(session=state.session))
     state.effects.append(SessionChanged(state.session))
