@@ -370,6 +370,12 @@ def test_telnyx_takes_what_its_bidirectional_codec_is_whatever_the_call_is() -> 
         formats("PCMU", 8000, codec="G729")
 
 
+def test_jambonz_may_take_another_rate_than_it_sends() -> None:
+    start = started("jambonz", rate="16000").started
+    assert (start.inbound, start.outbound) == (pcm16(8000), pcm16(16000))
+    assert started("jambonz").started.outbound == pcm16(8000)
+
+
 def test_linear_audio_of_telnyx_is_in_network_byte_order() -> None:
     stream = PROVIDERS["telnyx"].open_stream({"codec": "L16", "rate": "16000"})
     form = {"encoding": "L16", "sample_rate": 16000, "channels": 1}

@@ -1,7 +1,8 @@
 """jambonz, verb ``listen`` (or ``stream``) with ``bidirectionalAudio: {streaming: true}``.
 
-Both ``sampleRate`` must be the same: the first message names only the one towards us. ``passDtmf``
-gives digits. ``disconnect`` ends the verb; the call ends where no verb follows. There is no stop
+The first message names only the ``sampleRate`` towards us; that of ``bidirectionalAudio`` is taken
+to be the same, unless the stream's address says otherwise (``?rate=16000``). ``passDtmf`` gives
+digits. ``disconnect`` ends the verb; the call ends where no verb follows. There is no stop
 message.
 """
 
@@ -29,6 +30,8 @@ from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Pro
 __all__ = ["PROVIDER", "JambonzCarrier", "JambonzStream"]
 
 CLEAR = '{"type":"killAudio"}'
+RATE = "rate"
+"""Parameter of the stream's address."""
 DISCONNECT = '{"type":"disconnect"}'
 
 
@@ -54,6 +57,7 @@ class JambonzStream(MediaStream):
             call_id=call_id,
             stream_id=call_id,
             fmt=self.format_of("l16", value.get("sampleRate")),
+            outbound=self.format_of("l16", self.query.get(RATE, value.get("sampleRate"))),
             parameters={k: v for k, v in value.items() if isinstance(v, str | int | float)},
             caller=value.get("from"),
             callee=value.get("to"),
