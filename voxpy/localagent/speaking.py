@@ -18,8 +18,7 @@ import trio
 from voxpy.engine import clock
 from voxpy.errors import VoxpyError
 from voxpy.localagent.engines import Engines, Samples
-from voxpy.localagent.recollection import instructions_with_memory, recollect
-from voxpy.localagent.responder import CallTool, Turn
+from voxpy.localagent.responder import CallTool, Turn, instructions_with_memory, recollect
 from voxpy.localagent.wireaudio import Speech
 from voxpy.wire.realtime.events.formats import audio_format
 from voxpy.wire.realtime.events.types import item_text
@@ -117,26 +116,21 @@ class Speaking:
         self._fillers = 0
 
     def respond(self, wanted: Respond) -> None:
-        """Begin to answer."""
         # Known before it starts, so that a stop in the same breath finds it.
         scope = self._responding[wanted.response_id] = trio.CancelScope()
         self._nursery.start_soon(self._respond, wanted, scope)
 
     def stop(self, response_id: str) -> None:
-        """Stop answering, if that is under way."""
         if response_id in self._responding:
             self._responding[response_id].cancel()
 
     def consider(self, wanted: ConsiderBackchannel) -> None:
-        """Say "uh-huh", or not."""
         self._nursery.start_soon(self._backchannel, wanted)
 
     def fill(self, wanted: Fill) -> None:
-        """Bridge the wait."""
         self._nursery.start_soon(self._fill, wanted)
 
     def summarise(self, wanted: Summarise) -> None:
-        """Make the memory."""
         self._protocol.memory(recollect(wanted.items, wanted.state, wanted.settings), clock.now())
         self._told()
 

@@ -96,7 +96,6 @@ class ClientHandshake:
             self._http.send(h11.EndOfMessage())
 
     def request(self) -> bytes:
-        """Return the request to send."""
         return self._request
 
     def receive(self, data: bytes) -> Accepted | Refused | None:

@@ -42,7 +42,6 @@ class AudioRate:
     rate_hz: int
 
     def ms(self, n_bytes: int) -> float:
-        """Return how long ``n_bytes`` last, in milliseconds."""
         return n_bytes * 1000 / (BYTES_PER_SAMPLE[self.encoding] * self.rate_hz)
 
 
@@ -174,7 +173,6 @@ class Transcripts:
         return found.text if found is not None else ""
 
     def follow(self, event: ServerEvent) -> None:
-        """Take an event of the server's."""
         match event:
             case se.ResponseOutputAudioTranscriptDelta():
                 self._add(event.item_id, "audio", event.delta)

@@ -38,7 +38,6 @@ class Floor:
         return not self._speaking and not self._responding and now >= self._answer_due_until
 
     def follow(self, event: ServerEvent, now: float) -> None:
-        """Take an event of the server's."""
         match event:
             case se.InputAudioBufferSpeechStarted():
                 self._speaking = True
@@ -81,7 +80,6 @@ class History:
         self._early: dict[str, str] = {}
 
     def follow(self, event: ServerEvent) -> None:
-        """Take an event of the server's."""
         match event:
             case se.ConversationItemAdded() | se.ConversationItemDone():
                 self._put(event.item, event.previous_item_id)

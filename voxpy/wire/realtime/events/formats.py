@@ -100,16 +100,13 @@ class AudioLength:
 
     @property
     def s(self) -> float:
-        """The length in seconds."""
         return self.ticks / TICKS_PER_S
 
     @property
     def ms(self) -> float:
-        """The length in milliseconds."""
         return self.ticks * 1000 / TICKS_PER_S
 
     def samples(self, rate_hz: int) -> int:
-        """Return the length in whole samples at ``rate_hz``."""
         return self.ticks * rate_hz // TICKS_PER_S
 
 

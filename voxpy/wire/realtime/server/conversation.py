@@ -51,7 +51,6 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """The item's id."""
         return str(self.item["id"])
 
     @property
@@ -102,12 +101,10 @@ class Conversation:
 
     @property
     def items(self) -> tuple[dict[str, Any], ...]:
-        """The items, oldest first."""
         return tuple(entry.item for entry in self._entries)
 
     @property
     def last_id(self) -> str | None:
-        """Id of the last item."""
         return self._entries[-1].id if self._entries else None
 
     def reserve(self) -> str:
@@ -154,7 +151,6 @@ class Conversation:
         raise Rejected("item_create_invalid_previous_item_id", message, param="previous_item_id")
 
     def find(self, item_id: str) -> Entry | None:
-        """Return an item, or None."""
         return next((entry for entry in self._entries if entry.id == item_id), None)
 
     def get(self, item_id: str, *, verb: str) -> Entry:
@@ -189,7 +185,6 @@ class Conversation:
         return ids[index - 1] if index else None
 
     def has_call(self, call_id: str) -> bool:
-        """Return whether some function call has this id."""
         return any(
             item.get("type") == "function_call" and item.get("call_id") == call_id
             for item in self.items

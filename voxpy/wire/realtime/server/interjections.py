@@ -61,17 +61,14 @@ class Backchannel(Feature):
     # -- what happens ----------------------------------------------------------------------------
 
     def speech_started(self) -> None:
-        """A turn begins."""
         self._speech_since = self._next_look = self._state.now
         self._words, self._paused, self._count = "", False, 0
         self._schedule()
 
     def speech_paused(self) -> None:
-        """The caller is silent for a moment."""
         self._paused = True
 
     def speech_resumed(self) -> None:
-        """The caller goes on."""
         self._paused = False
 
     def words_so_far(self, text: str) -> None:
@@ -289,5 +286,4 @@ class Filler(Feature):
         )
 
     def response_ended(self, status: str) -> None:
-        """A filler that comes now is too late."""
         self._asked = None

@@ -52,7 +52,6 @@ class Outbox:
         self._frames.append(orjson.dumps(fields))
 
     def drain(self) -> list[bytes]:
-        """Return what is queued and forget it."""
         frames, self._frames = self._frames, []
         return frames
 

@@ -77,7 +77,6 @@ class RealtimeServer(ServerEars, ServerVoice):
 
     @property
     def active_response_id(self) -> str | None:
-        """Id of the response under way."""
         return self._state.response.id if self._state.response else None
 
     @property

@@ -68,7 +68,6 @@ class ResponseWriter:
 
     @property
     def speaks(self) -> bool:
-        """Whether this response has audio."""
         return "audio" in self._modalities
 
     @property
@@ -81,7 +80,6 @@ class ResponseWriter:
         return list(self.overrides.get("output_modalities") or self.session["output_modalities"])
 
     def open(self) -> None:
-        """Send ``response.created``."""
         self.outbox.emit(se.ResponseCreated(response=self._as_json("in_progress", None, None)))
 
     def text(self, delta: str) -> None:

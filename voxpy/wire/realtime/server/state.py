@@ -110,7 +110,6 @@ class ServerState:
         param: str | None = None,
         event_id: str | None = None,
     ) -> None:
-        """Send an ``error`` event."""
         absent = nulls(code=code, param=param, event_id=event_id)
         told = Error(
             type=kind, code=code, message=message, param=param, event_id=event_id, extra=absent
@@ -241,7 +240,6 @@ class ServerState:
             self.effects.append(OutputCleared())
 
     def call(self, writer: ResponseWriter, name: str, arguments: str) -> None:
-        """A response calls a function."""
         call_id = writer.call(name, arguments)
         if writer is self.response:  # the output of any other has no place in the conversation
             self._open_calls.add(call_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxpy.localagent.recollection import instructions_with_memory, recollect
+from voxpy.localagent.responder import instructions_with_memory, recollect
 
 
 def said(role: str, text: str) -> dict[str, Any]:
