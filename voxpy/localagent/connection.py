@@ -1,4 +1,19 @@
-"""One client of the local agent: its socket, the protocol, and everything that acts on it."""
+"""One client of the local agent: its socket, the protocol, and everything that acts on it.
+
+The protocol (``RealtimeServer``) is a pure object, and everything here calls it synchronously: the
+socket's callback with each message, the ears and the voice from their tasks, the timer when it asks
+to be called. What it returns are effects, which are carried out at once, and frames, which go to
+the writer's queue in the order the protocol made them; nobody else writes to the socket.
+
+Messages are taken in the order they came, and at once, but for one thing. Audio is heard in a task
+of its own, and takes its time; what the client says *about* its audio (commit, clear, another
+format) would overtake it. While the ears are behind, such a message is held back, and so is
+everything behind it, or a ``response.create`` would overtake the commit it is about. In a live call
+the ears are behind for moments only, so a cancel is hardly ever held.
+
+Faults are between the protocol and the socket: the writer asks the filter what to do with each
+frame.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,22 @@
 """JSON text to events and back.
 
 Parsing raises RemoteProtocolError (its subclass MalformedEvent) and nothing else, whatever comes.
-The decoder of a class is built once, from the types of its fields. Only audio has a path of its
-own: it is nearly all of the traffic.
+The way of a frame::
+
+    text ──load──▶ dict ──server_event──▶ an event of its class, or Unknown
+                    └──▶ logs, payloads of listeners: the same object, never read again
+
+How a class stands on the wire (``_Shape``) is worked out once, from the types of its attrs fields:
+each type is a rule (``rules.py``), "or None" makes the field optional, a default makes it one that
+may be missing. What a class has no field for goes into ``extra`` and out again, so that an event
+that is passed on loses nothing; so does an explicit null of an optional field, because null and
+absent differ on this wire (``previous_item_id: null`` is the head, absent the end).
+
+Tolerant where services are known to be sloppy: an ``error`` whose message stands beside the error
+object or in place of it, the names of the beta, ``2.0`` for 2, base64 of any kind. Strict where a
+wrong guess would hide a fault: a missing field that somebody needs, a field of another kind.
+
+Only audio has a path of its own, without rules or loops: it is nearly all of the traffic.
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 Items are JSON objects that are replaced, never changed, so that a snapshot of them stays true.
 Every id is used once: also those the client chose, and those of items deleted since (though not of
 those trimmed away).
+
+Three lengths meet in a truncation. What the model *produced* is counted in samples, exactly. What
+the client says was *heard* comes in milliseconds of the service, which for mu-law are a third of
+the real ones at Inworld (a quirk, ``time_base``). What the listener *understood* is in proportion:
+the wire carries no word timings, so words are taken to be spoken evenly, and a filler, which is
+sound without words, is taken off first.
 """
 
 from __future__ import annotations

@@ -8,6 +8,14 @@ What does an answer know? The words of a turn come later than the turn: they mus
 a client that commits and asks in one breath (most do) gets ``response.created`` at once, and the
 brain is asked when the words are there. A response with an ``input`` of its own waits for nothing.
 
+::
+
+    commit ─▶ item added, words awaited ──────── words known ─▶ transcription.completed ┐
+    response.create ─▶ response.created ─▶ waits for the words ─────────────────────────┴▶ Respond
+
+Turn detection goes the same way, but begins its response only with the words, and only if there are
+some: a cough needs no answer.
+
 A response beside the conversation (``conversation`` is ``none``) leaves no items in it and may run
 while another is active; a barge-in does not end it.
 """
