@@ -21,7 +21,6 @@ from voxpy import (
     Net,
     VoxEngine,
     require,
-    set_timeout,
 )
 from voxpy.errors import ConnectFailed, ToolError
 
@@ -56,7 +55,6 @@ SESSION_CONFIG = {
 }
 
 WEATHER_URL = "https://wttr.in"
-GOODBYE_WITHIN_MS = 10_000
 
 tools = Inworld.ToolSet()
 
@@ -104,15 +102,12 @@ async def answer(event: AppEvents.CallAlerting) -> None:
         Logger.write(f"===NO CONNECTION=== {failure}")
         terminate()
         return
-    leaving = bridged = False
+    bridged = False
 
     @tools.add
     def hang_up() -> dict[str, Any]:
         """End the call. Say goodbye to the caller when this has returned."""
-        nonlocal leaving
-        leaving = True
-        # Should no goodbye come, the caller is not kept waiting for ever.
-        set_timeout(call.hangup, GOODBYE_WITHIN_MS)
+        client.after_goodbye(call.hangup)  # when it is said and heard; not if the caller goes on
         return {"ok": True}
 
     client.use_tools(tools)
@@ -131,11 +126,6 @@ async def answer(event: AppEvents.CallAlerting) -> None:
     def barge_in(_: Inworld.RealtimeAPIEvents.InputAudioBufferSpeechStarted) -> None:
         client.output_audio_buffer_clear({})
 
-    def fell_silent(_: Inworld.Events.WebSocketMediaEnded) -> None:
-        """The caller has heard the agent out: after the goodbye, that is the time to leave."""
-        if leaving:
-            call.hangup()
-
     def said(event: Any) -> None:
         if event.transcript:
             Logger.write(f"==={event.name.rpartition('.')[2]}==> {event.transcript}")
@@ -146,7 +136,6 @@ async def answer(event: AppEvents.CallAlerting) -> None:
     client.add_event_listener(events.InputAudioBufferSpeechStarted, barge_in)
     client.add_event_listener(events.ConversationItemInputAudioTranscriptionCompleted, said)
     client.add_event_listener(events.ResponseOutputAudioTranscriptDone, said)
-    client.add_event_listener(Inworld.Events.WebSocketMediaEnded, fell_silent)
 
 
 VoxEngine.add_event_listener(AppEvents.CallAlerting, answer)

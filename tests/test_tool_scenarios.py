@@ -102,9 +102,10 @@ def test_the_goodbye_is_heard_to_its_end(voxpy: CallKit, weather: Weather) -> No
     call = voxpy.call(
         TOOLS, caller(TOOLS), engines=engines(), secrets={"WEATHER_URL": weather.url}, fetch=fetch
     )
-    (*_, goodbye) = call.find("agent silent")
+    (*_, goodbye) = call.find("agent heard as")
+    assert goodbye.data["played_ms"] == goodbye.data["of_ms"]
     hung_up = next(e for e in call.entries if e.name == "Call.hangup")
-    assert goodbye.t < hung_up.t < goodbye.t + 2
+    assert goodbye.t < hung_up.t < goodbye.t + 1
     (*_, heard) = call.find("caller heard")
     assert heard.personal["text"] == "Goodbye!"
 

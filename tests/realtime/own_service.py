@@ -19,8 +19,9 @@ from voxpy.engine.session import Session
 from voxpy.errors import RemoteProtocolError
 from voxpy.realtime import events
 from voxpy.realtime.events import EventNamespace, RealtimeAPIEvent
+from voxpy.realtime.options import ClientOptions, ClientParameters
 from voxpy.realtime.service import Access, Service, bearer
-from voxpy.realtime.speech import ClientOptions, ClientParameters, SpeechClient, open_client
+from voxpy.realtime.speech import SpeechClient, open_client
 from voxpy.realtime.wire import (
     Audio,
     AudioOver,

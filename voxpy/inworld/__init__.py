@@ -12,8 +12,9 @@ from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.realtime import client, events, tools
 from voxpy.realtime.events import EventNamespace
+from voxpy.realtime.options import ClientParameters, CloseEvent
 from voxpy.realtime.service import Habits, Service
-from voxpy.realtime.speech import ClientParameters, CloseEvent, open_client
+from voxpy.realtime.speech import open_client
 from voxpy.wire.realtime.endpoint import authorization, session_url
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Inworld(metaclass=_Names):
         url: another endpoint of the same protocol; default: the host's choice.
         mulaw_thirds: the service reckons 8 kHz mu-law in thirds of the real milliseconds, and so
             must a truncation. Used by ``auto_truncate`` alone. voxpy's own.
-        parameters: see ``voxpy.realtime.speech.ClientParameters``.
+        parameters: see ``voxpy.realtime.options.ClientParameters``.
 
         Raises ConnectFailed (refused, unreachable, no answer in 10 s), ScenarioError for a missing
         key or wrong argument. VoxEngine: Inworld.createRealtimeAPIClient.

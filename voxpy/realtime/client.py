@@ -11,10 +11,11 @@ import trio
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError
 from voxpy.realtime.configuration import Configuration
+from voxpy.realtime.options import ClientOptions
 from voxpy.realtime.protocol import RealtimeWire
 from voxpy.realtime.renewal import Candidate, Renewal
 from voxpy.realtime.service import Access, Service
-from voxpy.realtime.speech import ClientOptions, SpeechClient
+from voxpy.realtime.speech import SpeechClient
 from voxpy.realtime.tools import Tools
 from voxpy.realtime.wire import Happening, Told
 

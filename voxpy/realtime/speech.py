@@ -13,9 +13,9 @@ else can run when the service says that the caller speaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 import trio
@@ -31,15 +31,13 @@ from voxpy.errors import (
     RemoteProtocolError,
     RequestFailed,
     ScenarioError,
-    UnknownName,
-    nearest,
 )
 from voxpy.events import WatchdogEvents
 from voxpy.media.playout import Cleared
 from voxpy.media.unit import MediaPort
-from voxpy.realtime.configuration import AUDIO_FORMATS, AudioChoice
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
 from voxpy.realtime.media import Ear, Heard, ItemOrder, Voice, VoiceReports
+from voxpy.realtime.options import ClientOptions, ClientParameters, CloseEvent
 from voxpy.realtime.reports import Announcements, FrameLog
 from voxpy.realtime.service import Access, Service
 from voxpy.realtime.tools import ToolOutcome, ToolRunner, Tools
@@ -63,98 +61,23 @@ from voxpy.text.product import product
 from voxpy.wire.realtime.endpoint import closing_reason
 from voxpy.wire.realtime.events.types import FunctionCall
 
-__all__ = ["ClientOptions", "ClientParameters", "CloseEvent", "SpeechClient", "open_client"]
+__all__ = ["SpeechClient", "open_client"]
 
 E = TypeVar("E", bound=Event)
 
 NORMAL_CLOSURE = 1000
 LOOK_EVERY_S = 1.0
+LINGER_S = 0.3
+"""What has left us is still in the network and in the phone's own buffer."""
 FAILED = "no connection to the realtime service"
 
 
-@attrs.frozen(kw_only=True)
-class CloseEvent:
-    """Why a WebSocket closed (VoxEngine: WebSocketEvents.CLOSE). ``code``: RFC 6455 section 7.4."""
-
-    code: int
-    reason: str
-    was_clean: bool
-    web_socket_id: str
-
-
-class ClientParameters(TypedDict, total=False):
-    """What every function that opens a client takes besides its service's own parameters.
-
-    on_web_socket_close: called once with a CloseEvent when the connection is over.
-    statistics: write counts to ``<client id>-statistics.json`` in the session's folder.
-    trace: write every frame to ``<client id>-frames.txt`` there.
-    privacy: keep everything that passes this connection out of the session's trace.
-    playout_limit_s: seconds of agent audio that may wait on our side, 120 by default. VoxEngine
-        keeps 10; services send faster than real time, so answers longer than that would be cut.
-
-    The rest is voxpy's own, and off where it would change what a scenario has to do itself:
-
-    auto_truncate: when the caller speaks over the agent, drop what waits and tell the service,
-        once, how much of each item was heard (``conversation.item.truncate``, or ``delete`` for
-        one that was not heard at all). Not if the session's ``interrupt_response`` is false.
-        Back-channels go on. With manual turns the response is cancelled too.
-    audio_format: what to ask for where the first ``session_update`` names no format. ``auto``:
-        the leg's own G.711, which then passes through untouched, else the service's default;
-        ``pcm16`` (24 kHz), ``pcmu``, ``pcma``; None: leave the update as it is.
-    queue: hold back what is sent until it makes sense: all but ``session_update`` until the
-        session is ready, ``response_create`` until no response is under way, in place of having
-        it refused (equal ones that wait become one).
-    renew_after_s: seconds after which to move to a new session of the service, and again after
-        as many: set it below the service's limit. In a pause of both sides a second connection
-        is given the configuration and the conversation without function calls, and replaces the
-        first. No event tells of it, SessionCreated and SessionUpdated come once; the trace has a
-        step. If it fails, the old one stays.
-    """
-
-    on_web_socket_close: Callable[[CloseEvent], Any] | None
-    statistics: bool
-    trace: bool
-    privacy: bool
-    playout_limit_s: float
-    auto_truncate: bool
-    audio_format: AudioChoice | None
-    queue: bool
-    renew_after_s: float | None
-
-
-@attrs.frozen(kw_only=True)
-class ClientOptions:
-    """ClientParameters with their defaults. ``of`` raises ScenarioError for a wrong one."""
-
-    on_web_socket_close: Callable[[CloseEvent], Any] | None = None
-    statistics: bool = False
-    trace: bool = False
-    privacy: bool = False
-    playout_limit_s: float = 120.0
-    auto_truncate: bool = False
-    audio_format: AudioChoice | None = "auto"
-    queue: bool = False
-    renew_after_s: float | None = None
-
-    @classmethod
-    def of(cls, given: ClientParameters) -> ClientOptions:
-        """Return the options of these parameters."""
-        known = [field.name for field in attrs.fields(cls)]
-        for name in given:
-            if name not in known:
-                raise UnknownName(f"there is no parameter {name!r}{nearest(name, known)}")
-        options = cls(**given)
-        handler, choice, after_s = (
-            options.on_web_socket_close, options.audio_format, options.renew_after_s
-        )  # fmt: skip
-        if handler is not None and not callable(handler):
-            raise ScenarioError(f"on_web_socket_close must be a function, not {handler!r}")
-        if choice not in (None, *AUDIO_FORMATS):
-            formats = ", ".join(map(repr, AUDIO_FORMATS))
-            raise ScenarioError(f"audio_format must be one of {formats} or None, not {choice!r}")
-        if after_s is not None and not after_s > 0:
-            raise ScenarioError(f"renew_after_s must be above 0 seconds, not {after_s!r}")
-        return options
+@attrs.define(eq=False)
+class _Goodbye:
+    leave: Callable[[], Awaitable[None] | None]
+    began: trio.Event = attrs.field(factory=trio.Event)
+    said: trio.Event = attrs.field(factory=trio.Event)
+    wait: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
 
 class SpeechClient(MediaSource, Generic[W]):
@@ -189,6 +112,7 @@ class SpeechClient(MediaSource, Generic[W]):
         self._never: dict[str, Exception] = {}
         self._spoke = False  # since the watch has last looked
         self._bridged = False
+        self._goodbye: _Goodbye | None = None
         self._reports = LinkReports(
             take=self._take,
             audio=self._play,
@@ -275,6 +199,24 @@ class SpeechClient(MediaSource, Generic[W]):
         )
         self._offer(tools)
 
+    def after_goodbye(
+        self, leave: Callable[[], Awaitable[None] | None], *, within_s: float = 10.0
+    ) -> None:
+        """Call ``leave`` when the agent has said what it says next, and it has been heard.
+
+        For a tool with which the model ends the call: ``client.after_goodbye(call.hangup)``. The
+        goodbye is over when its response is done *and* played, be there pauses in it. If the caller
+        speaks over it, or before it, ``leave`` is not called: the conversation goes on, and the
+        model may say goodbye again. If the agent does not begin within ``within_s`` seconds, the
+        caller is not kept waiting for it. Another call takes the place of this one. voxpy's own.
+        """
+        self._session.trace.command(
+            f"{type(self).__name__}.after_goodbye", unit=self._id, within_s=within_s
+        )
+        self._stay()
+        self._goodbye = goodbye = _Goodbye(leave)
+        self._session.spawn(f"{self._id} goodbye", self._wait_for_goodbye, goodbye, within_s)
+
     # -- life ------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
@@ -314,6 +256,7 @@ class SpeechClient(MediaSource, Generic[W]):
 
     def _close(self) -> None:
         self._closing = True
+        self._stay()
         self._link.connection.close()
 
     async def _aclose(self) -> None:
@@ -325,6 +268,8 @@ class SpeechClient(MediaSource, Generic[W]):
     def _play(self, audio: Audio) -> None:
         if not audio.backchannel:
             self._spoke = True
+            if self._goodbye is not None:
+                self._goodbye.began.set()
             self._order.put(audio.item_id, audio.data)
         else:
             self._voice.write(audio.data, item_id=audio.item_id, backchannel=True)
@@ -343,11 +288,15 @@ class SpeechClient(MediaSource, Generic[W]):
             case Works():
                 self._session.troubles.agent_works()
             case CallerSpoke():
+                if what.interrupts and self._goodbye is not None:
+                    self._announce.step("goodbye interrupted; the call goes on")
+                    self._stay()
                 if self._options.auto_truncate and what.interrupts:
                     self._interrupt()
             case AudioOver():
                 self._order.pass_on(self._link.wire.playback.is_done)
                 self._heard.settle(self._link.wire)
+                self._leave_if_said()
             case ToolsCalled():
                 if self._tools is not None and self._session.ended is None:
                     self._tools.start(what.calls)
@@ -454,6 +403,7 @@ class SpeechClient(MediaSource, Generic[W]):
         """All speech that was there has been played."""
         self._order.pass_on(self._link.wire.playback.is_done)
         self._heard.settle(self._link.wire)
+        self._leave_if_said()
 
     def _adopt_formats(self) -> None:
         self._ear.format = self._link.wire.input_format
@@ -498,6 +448,31 @@ class SpeechClient(MediaSource, Generic[W]):
             played_ms=round(played_ms),
             of_ms=round(self._link.wire.playback.whole_ms(item_id)),
         )
+
+    # -- the goodbye -----------------------------------------------------------------------------
+
+    async def _wait_for_goodbye(self, goodbye: _Goodbye, within_s: float) -> None:
+        with goodbye.wait:
+            with trio.move_on_after(within_s):
+                await goodbye.began.wait()
+            if goodbye.began.is_set():
+                await goodbye.said.wait()
+                await trio.sleep(LINGER_S)
+            self._session.post_callback("after_goodbye", goodbye.leave)
+            self._goodbye = None
+
+    def _leave_if_said(self) -> None:
+        goodbye = self._goodbye
+        if goodbye is None or not goodbye.began.is_set() or not self._link.wire.idle:
+            return
+        tools = self._tools is not None and self._tools.running
+        if not (tools or self._voice.sounding or self._order.waiting):
+            goodbye.said.set()
+
+    def _stay(self) -> None:
+        if self._goodbye is not None:
+            self._goodbye.wait.cancel()
+            self._goodbye = None
 
     # -- tools -----------------------------------------------------------------------------------
 
