@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -243,3 +246,23 @@ def test_the_table_of_providers_md_says_what_the_adapters_do() -> None:
         provider = PROVIDERS[title.strip("[").partition("]")[0].lower()]
         assert ("API" in ends) == (provider.hang_up == "rest"), title
         assert (clears == "nothing is ahead") == (not provider.ahead), title
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield every voxpy command line of the documentation's shell blocks, with its page."""
+    for page in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]:
+        for block in re.findall(r"```(?:sh|console|bash)\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+                if line.startswith("voxpy "):
+                    yield page.name, line
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(commands())))
+def test_every_command_of_the_docs_is_one(page: str, line: str) -> None:
+    words = list(takewhile(lambda w: w not in ("|", "&", "&&", ">"), shlex.split(line, True)))
+    context = main.make_context("voxpy", words[1:])
+    name, command, rest = main.resolve_command(context, [*context._protected_args, *context.args])
+    assert command is not None
+    with suppress(click.exceptions.Exit):  # --help
+        command.make_context(name, rest, parent=context)

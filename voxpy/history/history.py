@@ -40,6 +40,7 @@ INTERRUPTED = "Interrupted"
 PATIENCE_S = 2 * LOCK_S
 """How long a session waits for others to write before it does without."""
 TIDY_S = 6 * 3600.0
+MOST_UNWRITTEN = 10_000
 HOSTS = "hosts"
 """The folder of the locks by which the living are known."""
 
@@ -68,6 +69,9 @@ class History:
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
         self._began: dict[str, str] = {}  # when the sessions that run began
+        self._unwritten: dict[
+            str, tuple[CallRecord, Path, str]
+        ] = {}  # ends that the file did not take
         self._turn = trio.CapacityLimiter(1)  # waiting for the file must not use up the threads
 
     # -- in a session, under trio ------------------------------------------------------------------
@@ -105,25 +109,36 @@ class History:
     # -- in any thread -----------------------------------------------------------------------------
 
     def write(self, record: CallRecord, folder: Path) -> None:
-        """Write the rows of one session."""
+        """Write the rows of one session, and the ends of earlier ones that found no room."""
         session_id, state = record.session_id, _state(record)
         began = self._began.setdefault(session_id, _now())
+        try:
+            self._write_one(record, folder, began)
+        except ConfigError:
+            if state == "ended" and len(self._unwritten) < MOST_UNWRITTEN:
+                self._unwritten[session_id] = record, folder, self._began.pop(session_id)
+            raise
+        if state == "ended":
+            self._began.pop(session_id, None)
+        while self._unwritten:  # there is room again
+            with suppress(ConfigError):
+                self._write_one(*next(iter(self._unwritten.values())))
+                continue
+            break
 
+    def _write_one(self, record: CallRecord, folder: Path, began: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
             write_record(
                 connection,
                 record,
-                state=state,
+                state=_state(record),
                 host_id=self.host_id,
                 start_date=began,
                 folder=folder,
             )
 
-        try:
-            self._with_file(work, alive=True)
-        finally:
-            if state == "ended":
-                self._began.pop(session_id, None)
+        self._with_file(work, alive=True)
+        self._unwritten.pop(record.session_id, None)
 
     def tidy(self, keep_days: float | None) -> None:
         """Settle what died and delete what is older than ``keep_days`` days; None keeps all."""

@@ -40,6 +40,9 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_agent_failures": _Kind(
         "counter", "Sessions refused, responses failed, connections lost by speech services."
     ),
+    "voxpy_calls_not_kept": _Kind(
+        "counter", "Calls of which the disk did not take all: record, recording, trace, history."
+    ),
     "voxpy_call_seconds": _Kind("counter", "Seconds of all calls that ended."),
     "voxpy_calls_running": _Kind("gauge", "Calls that run now."),
     "voxpy_calls_limit": _Kind("gauge", "Calls that may run at once."),

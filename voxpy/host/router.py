@@ -45,6 +45,8 @@ class CallRouter:
     ) -> None:
         self.running: dict[str, HostedSession] = {}
         self.admission = admission
+        self.unkept = ""
+        """What of the last call that ended could not be kept; empty once one is kept whole."""
         self._files = files
         self._context = context
         self._keeping = keeping
@@ -130,6 +132,13 @@ class CallRouter:
         reason = end.reason if end is not None else EndReason.INTERNAL_ERROR
         self._metrics.add("voxpy_calls_ended", reason.value)
         self._metrics.add("voxpy_call_seconds", amount=took_s)
+        lost = list(dict.fromkeys(hosted.lost))
+        if lost:
+            self._metrics.add("voxpy_calls_not_kept")
+            self._log.warning(
+                "not all of a call is kept", session=hosted.context.session_id, lost=lost
+            )
+        self.unkept = "; ".join(lost)
         self._metrics.add("voxpy_agent_failures", amount=hosted.record.agent_failures)
         for call in hosted.record.calls:
             for kind, number in call.get("counts", {}).items():

@@ -71,7 +71,7 @@ class Host:
         self.router = CallRouter(
             files=files,
             context=context,
-            keeping=Keeping(base=options.base, history=history),
+            keeping=Keeping(base=options.base, history=history, needed=False),
             admission=self.admission,
             metrics=metrics,
             log=log,
@@ -84,6 +84,7 @@ class Host:
                 admission=self.admission,
                 metrics=metrics,
                 figures=self._figures,
+                unkept=lambda: self.router.unkept,
                 listeners=self.listeners,
                 listening=lambda: self.handler,
                 public_url=options.public_url,

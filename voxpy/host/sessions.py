@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 import attrs
 import orjson
@@ -41,6 +41,14 @@ from voxpy.recording.saving import Saving
 
 __all__ = ["HostedSession", "Keeping", "SessionFolder"]
 
+T = TypeVar("T")
+LOSSES = {
+    "the trace loses a sink that cannot write": "the trace or the log",
+    "the call is no longer recorded": "the recording",
+    "the session cannot be replayed whole": "the inputs",
+    "the call is not in the history": "the history",
+}
+"""Warnings that say that something of a call was not kept, and what."""
 RECORDING_KIND = FileKind("wav", 8000)
 
 
@@ -72,10 +80,12 @@ class Keeping:
     """Where goes what is kept of sessions.
 
     Folders are made below ``base``. ``sinks`` get every entry of a trace; ``taps`` hear what the
-    caller says and what it hears.
+    caller says and what it hears. ``needed`` is whether a call is impossible if nothing of it can
+    be kept; a host's calls go on, and ``HostedSession.lost`` says what is missing.
     """
 
     base: Path
+    needed: bool = True
     history: History | None = None
     sinks: Sequence[Callable[[Entry], None]] = ()
     taps: Sequence[Tap] = ()
@@ -86,8 +96,10 @@ class HostedSession:
 
     def __init__(self, context: SessionContext, leg: Leg, keeping: Keeping) -> None:
         self.leg = leg
-        self.folder = SessionFolder.create(keeping.base, context.session_id)
         self._keeping = keeping
+        self.lost: list[str] = []
+        """What could not be kept, and why."""
+        self.folder = self._make_folder(context.session_id)
         self.taps = [*keeping.taps]
         """Hear the call from its beginning; more may be added before it runs."""
         self._files: list[BinaryIO | TextIO | Saving | InputsFile] = []
@@ -118,6 +130,27 @@ class HostedSession:
         self.call: Call | None = None
         self.finished = False
 
+    def _make_folder(self, session_id: str) -> SessionFolder:
+        made = self._kept("the folder", SessionFolder.create, self._keeping.base, session_id)
+        return made or SessionFolder((self._keeping.base / "sessions" / session_id).absolute())
+
+    def _kept(self, what: str, make: Callable[..., T], *args: Any) -> T | None:
+        """Return what ``make`` makes; a disk that is full or gone costs that, and no call."""
+        try:
+            return make(*args)
+        except OSError as error:
+            if self._keeping.needed:
+                raise
+            self.lost.append(f"{what}: {error.strerror or error}")
+            return None
+
+    def _open(self, name: str) -> BinaryIO:
+        return (self.folder.root / name).open("wb")
+
+    def _see_losses(self, entry: Entry) -> None:
+        if entry.kind == "warning" and entry.name in LOSSES:
+            self.lost.append(f"{LOSSES[entry.name]}: {entry.data.get('error', '')}")
+
     @property
     def recording(self) -> Path:
         """The stereo recording of the whole call: left the caller, right what it heard."""
@@ -131,7 +164,8 @@ class HostedSession:
         try:
             with running(self.session):
                 self._announce()
-                end = await self._run_recorded(self._record_call())
+                recording = self._kept("the recording", self._record_call)
+                end = await self._run_recorded(recording)
             await self._work_afterwards()
             if afterwards is not None:
                 await afterwards()
@@ -139,11 +173,9 @@ class HostedSession:
         finally:
             await self._finish()
 
-    async def _run_recorded(self, saving: Saving) -> End:
+    async def _run_recorded(self, recording: Saving | None) -> End:
         async with trio.open_nursery() as nursery:
-            written: list[Saving | InputsFile] = [saving]
-            if self._inputs_file is not None:
-                written.append(self._inputs_file)
+            written = [each for each in (recording, self._inputs_file) if each is not None]
             for each in written:
                 nursery.start_soon(self._write, each)
             nursery.start_soon(self._tell_history)
@@ -223,11 +255,18 @@ class HostedSession:
 
     def _make_trace(self) -> Trace:
         trace = Trace(now=clock.stopwatch(), masking=self._masker)
-        trace.add_sink(FileSink(self._open_binary("trace.jsonl")))
-        log = (self.folder.root / "session.log").open("w", encoding="utf-8")
-        self._files.append(log)
-        trace.add_sink(LogSink(log, clock.wall))
+        lines = self._kept("the trace", self._open, "trace.jsonl")
+        if lines is not None:
+            self._files.append(lines)
+            trace.add_sink(FileSink(lines))
+        log = self._kept(
+            "the log", partial(self.folder.root.joinpath("session.log").open, "w", encoding="utf-8")
+        )
+        if log is not None:
+            self._files.append(log)
+            trace.add_sink(LogSink(log, clock.wall))
         trace.add_sink(self._keeper)
+        trace.add_sink(self._see_losses)
         for sink in self._keeping.sinks:
             trace.add_sink(sink)
         return trace
@@ -236,7 +275,10 @@ class HostedSession:
         """Begin to keep what comes from outside, if a replay is wanted."""
         if not context.settings.replayable:
             return Inputs()
-        file = InputsFile((self.folder.root / INPUTS).open("wb"), self._inputs_failed)
+        opened = self._kept("the inputs", self._open, INPUTS)
+        if opened is None:
+            return Inputs()
+        file = InputsFile(opened, self._inputs_failed)
         self._files.append(file)
         self._inputs_file = file
         inputs = Inputs(file.write, now=self.trace.elapsed_s, masking=self._masker)
@@ -252,11 +294,6 @@ class HostedSession:
     def _inputs_failed(self, message: str) -> None:
         self.trace.warning("the session cannot be replayed whole", error=message)
 
-    def _open_binary(self, name: str) -> BinaryIO:
-        file = (self.folder.root / name).open("wb")
-        self._files.append(file)
-        return file
-
     async def _finish(self) -> None:
         end = self.session.ended or End(EndReason.INTERNAL_ERROR, "the session never began")
         ticks = self.context.media_clock.statistics()
@@ -270,12 +307,14 @@ class HostedSession:
             self.trace.warning("cut off by the end of the host", work=name)
         self._keeper.finish(end)
         self.record.personal["custom_data"] = self.session.custom_data
-        path = self.folder.root / "record.json"
-        path.write_bytes(orjson.dumps(self._masked_record().to_json(), option=orjson.OPT_INDENT_2))
-        await self._tell_history()
-        self.finished = True
-        for file in self._files:
-            file.close()
+        record = orjson.dumps(self._masked_record().to_json(), option=orjson.OPT_INDENT_2)
+        try:
+            self._kept("the record", (self.folder.root / "record.json").write_bytes, record)
+            await self._tell_history()
+        finally:
+            self.finished = True
+            for file in self._files:
+                self._kept("the last of a file", file.close)
 
     def _masked_record(self) -> CallRecord:
         return CallRecord.from_json(self._masker.json(self.record.to_json()))

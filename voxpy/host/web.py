@@ -42,13 +42,14 @@ JSON = "application/json"
 class Web:
     """Serves HTTP connections. ``public_url`` is how providers reach us, if that is known.
 
-    ``figures`` gives the metrics of the whole host, all workers included; ``listening`` what the
-    listeners work with.
+    ``figures`` gives the metrics of the whole host, all workers included; ``unkept`` what
+    the disk did not take; ``listening`` what the listeners work with.
     """
 
     admission: Admission
     metrics: Metrics
     figures: Callable[[], Snapshot]
+    unkept: Callable[[], str]
     listeners: Sequence[Listener]
     listening: Callable[[], ListenerHost]
     public_url: str
@@ -86,6 +87,8 @@ class Web:
         body = {"status": status, "calls": _sum(self.figures(), "voxpy_calls_running")}
         if refusal is not None:
             body["detail"] = refusal.detail
+        elif unkept := self.unkept():
+            body |= {"status": "degraded", "detail": f"not kept of the last call: {unkept}"}
         return self._answer(request, _json(body, 503 if admission.draining else 200))
 
     async def _metrics(self, request: Request) -> Response:
