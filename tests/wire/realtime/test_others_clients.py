@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxpy.testing.joined import PLAIN, Talk
 from voxpy.wire.realtime.events import server_events as se
+from voxpy.wire.realtime.events.codec import parse_server
 from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.conversation import KEPT_BYTES
+from voxpy.wire.realtime.server.protocol import RealtimeServer
 from voxpy.wire.realtime.server.quirks import LIKE, Quirks
 from voxpy.wire.realtime.server.state import RECENT_S
 
@@ -460,3 +465,43 @@ def test_a_voice_by_its_id() -> None:
     assert talk.server.session["audio"]["output"]["voice"] == "voice_1"
     talk.send("session.update", session={"audio": {"output": {"voice": {"name": "x"}}}})
     assert events(talk, se.ErrorEvent)[0].error.param == "session.audio.output.voice.id"
+
+
+@pytest.mark.parametrize("like", ["inworld", "openai"])
+def test_the_voice_of_one_response(like: str) -> None:
+    talk = Talk(LIKE[like])
+    talk.send("response.create", response={"audio": {"output": {"voice": "cedar"}}})
+    told = events(talk, se.ResponseCreated)[0].response["audio"]["output"]["voice"]
+    assert told == ("cedar" if like == "openai" else "Dennis")
+    assert any(isinstance(e, fx.Ignored) for e in talk.asked) == (like == "inworld")
+
+
+FIELDS = [
+    "audio", "input", "output", "voice", "format", "turn_detection", "transcription", "type", "id",
+    "model", "modalities", "input_audio_format", "speed", "content", "role", "conversation",
+    "metadata", "tools", "providerData", "max_output_tokens", "prompt", "item_reference",
+]  # fmt: skip
+WORDS = ["none", "auto", "audio", "audio/pcmu", "input_audio", "message", "user", "AAAA", "", "inf"]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 99) | st.floats(-1, 2) | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+objects = st.dictionaries(st.sampled_from(FIELDS), anything, max_size=5)
+
+
+@given(st.sampled_from([*LIKE]), st.lists(st.tuples(st.booleans(), objects), max_size=4))
+def test_no_session_and_no_response_breaks_the_server(
+    like: str, sent: list[tuple[bool, dict[str, Any]]]
+) -> None:
+    ids = itertools.count()
+    server = RealtimeServer(
+        session_id="s", new_id=lambda kind: f"{kind}_{next(ids)}", quirks=LIKE[like]
+    )
+    for session, fields in sent:
+        kind, name = ("session.update", "session") if session else ("response.create", "response")
+        server.receive(orjson.dumps({"type": kind, name: fields}), 0)
+        for frame in server.outgoing():
+            parse_server(frame)

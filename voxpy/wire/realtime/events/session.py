@@ -33,6 +33,7 @@ __all__ = [
     "STT_MODELS",
     "InvalidValue",
     "default_session",
+    "flat_voice",
     "from_beta",
     "ignored",
     "laid_over",
@@ -157,6 +158,20 @@ def from_beta(fields: Mapping[str, Any], *, response: bool = False) -> dict[str,
             place[last] = value
     rest = {n: v for n, v in fields.items() if n not in _BETA_FIELDS or (response and n == "voice")}
     return laid_over(moved, rest)
+
+
+def flat_voice(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a response's overrides with the voice where Inworld has it; OpenAI nests it.
+
+    What else is in ``audio`` stays there, and means nothing.
+    """
+    audio = response.get("audio")
+    output = audio.get("output") if isinstance(audio, dict) else None
+    if not isinstance(output, dict) or "voice" not in output or "voice" in response:
+        return response
+    left = {name: value for name, value in output.items() if name != "voice"}
+    outer = {**response, "voice": output["voice"]}
+    return {**outer, "audio": {"output": left} if left else None}
 
 
 _READ_ONLY = {"id", "object", "expires_at", "client_secret"}

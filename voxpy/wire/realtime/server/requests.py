@@ -15,6 +15,7 @@ from voxpy.wire.realtime.events.codec import decode_audio
 from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, WholeSamples, audio_format
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
 from voxpy.wire.realtime.events.session import (
+    flat_voice,
     from_beta,
     ignored,
     merge,
@@ -216,9 +217,11 @@ def _retrieve(state: ServerState, event: ce.ConversationItemRetrieve, _now: floa
 
 
 def _respond(state: ServerState, event: ce.ResponseCreate, _now: float) -> None:
-    asked = event.response or {}
+    asked: Mapping[str, Any] = event.response or {}
     if state.quirks.beta_fields:
         asked = from_beta(asked, response=True)
+    elif state.quirks.openai_session:
+        asked = flat_voice(asked)
     overrides = response_overrides(asked)
     if overrides.get("conversation") == "none":
         if len(state.asides) >= MOST_ASIDES:
