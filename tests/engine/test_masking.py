@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
+from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.engine.masking import SHORTEST_SECRET_CHARACTERS, Masker
+from voxpy.engine.masking import MASK, SHORTEST_SECRET_CHARACTERS, Masker
 
 secrets = st.text(min_size=SHORTEST_SECRET_CHARACTERS).filter(lambda s: "*" not in s)
 json_values = st.recursive(
@@ -102,3 +105,45 @@ def test_without_secrets_json_comes_out_as_it_went_in_but_for_keys(value: Any) -
 
     if not has_secret_key(value):
         assert Masker().json(value) == value
+
+
+SECRET = "pa/ss wörd+\"q'"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        quote(SECRET, safe=""),
+        quote(SECRET),
+        quote_plus(SECRET),
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr(SECRET),
+        *(
+            base64.b64encode(f"{user}:{SECRET}".encode()).decode()
+            for user in ("", "a", "ab", "abc")
+        ),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_a_value_is_masked_in_every_form_it_takes_on_its_way(form: str) -> None:
+    found = Masker([SECRET]).text(f"before {form} behind")
+    assert MASK in found
+    assert len(found.replace(MASK, "")) <= len("before  behind") + 12, "a name and padding may stay"
+
+
+def test_the_lines_of_a_key_are_secrets_and_its_first_and_last_are_not() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----"
+    masker = Masker([key])
+    assert masker.text("x kqhkiG9w0BAQEF y") == "x *** y"
+    assert masker.text(json.dumps(key)) == '"***"'
+    assert masker.text("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+
+
+@given(st.binary(min_size=9, max_size=40), st.binary(max_size=5), st.binary(max_size=5))
+def test_whatever_stands_around_it_base64_hides_nothing(
+    secret: bytes, before: bytes, behind: bytes
+) -> None:
+    value = secret.hex()
+    coded = base64.b64encode(before + value.encode() + behind).decode()
+    assert MASK in Masker([value]).text(coded)

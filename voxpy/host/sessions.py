@@ -17,7 +17,7 @@ from voxpy.engine.context import running
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.faults import contained
 from voxpy.engine.inputs import Inputs
-from voxpy.engine.masking import Masker
+from voxpy.engine.masking import MASK, Masker
 from voxpy.engine.ports import Leg, Secrets
 from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace
@@ -121,7 +121,7 @@ class HostedSession:
             context,
             secrets=_MaskingSecrets(context.secrets, self._masker, inputs),
             trace=self.trace,
-            files=self.folder,
+            files=_MaskingFiles(self.folder, self._masker),
             inputs=inputs,
             dialer=RecordedDialer(context.dialer, inputs),
             fetch=recorded(context.fetch, inputs),
@@ -318,6 +318,17 @@ class HostedSession:
 
     def _masked_record(self) -> CallRecord:
         return CallRecord.from_json(self._masker.json(self.record.to_json()))
+
+
+@attrs.frozen
+class _MaskingFiles:
+    """A session's folder in which no file is called by a secret."""
+
+    folder: SessionFolder
+    masker: Masker
+
+    def path(self, name: str) -> Path:
+        return self.folder.path(self.masker.text(name).replace(MASK, "masked"))
 
 
 @attrs.frozen
