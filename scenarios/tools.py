@@ -72,12 +72,15 @@ async def get_weather(city: str) -> dict[str, Any]:
     if answer.code != 200:
         Logger.write(f"===WEATHER=== {answer.code} {answer.error or ''}")
         raise ToolError("the weather service does not answer")
-    now = json.loads(answer.text or "")["current_condition"][0]
-    return {
-        "city": city,
-        "temperature": int(now["temp_C"]),
-        "conditions": now["weatherDesc"][0]["value"].strip().lower(),
-    }
+    try:
+        now = json.loads(answer.text or "")["current_condition"][0]
+        return {
+            "city": city,
+            "temperature": int(now["temp_C"]),
+            "conditions": now["weatherDesc"][0]["value"].strip().lower(),
+        }
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise ToolError(f"the weather service does not know {city!r}") from error
 
 
 async def answer(event: AppEvents.CallAlerting) -> None:
