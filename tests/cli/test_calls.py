@@ -147,7 +147,7 @@ def test_a_call_as_a_timeline(history: History) -> None:
         "after 460 ms",
         "5.00 s  agent     says: Hello, how can I help?",
         "7.00 s  agent     understands: Where is my order?",
-        '8.00 s  tool      order_status called: {"id": 7}',
+        '8.00 s  tool      calls order_status({"id": 7})',
         "9.00 s  agent     silent 120 ms after the caller broke in",
         "trace        .voxpy/sessions/20261121-1/trace.jsonl\n",
         "session.log (it is gone)",

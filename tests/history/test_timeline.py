@@ -102,9 +102,25 @@ def test_every_kind_of_entry_has_a_line() -> None:
     ) == [
         ("WARNING", 'handler blocks the loop {"handler":"f"}'),
         ("log", "a line"),
-        ("tool", "add called: {}"),
-        ("tool", "add answered: 3"),
+        ("tool", "calls add({})"),
+        ("tool", "hears from add: 3"),
         ("caller", 'receives digits {"text":"1"}'),
         ("voxpy", 'websocket closed {"code":1000}'),
         ("brandnew", 'thing {"a":1}'),
+    ]
+
+
+def test_a_call_of_a_tool_is_told_once_with_its_name_arguments_and_result() -> None:
+    call = {"type": "function_call", "name": "add", "arguments": '{"a":1}'}
+    output = {"type": "function_call_output", "output": "3"}
+    events = [
+        entry("event", "Inworld.RealtimeAPI.ResponseOutputItemDone", payload={"item": call}),
+        entry("step", "tool called", tool="add", payload={"arguments": '{"a":1}'}),
+        entry("step", "tool answered", tool="add", payload={"output": "3"}),
+        entry("event", "Inworld.RealtimeAPI.ConversationItemAdded", payload={"item": output}),
+    ]
+    assert told(*events) == [("tool", 'calls add({"a":1})'), ("tool", "hears from add: 3")]
+    assert told(events[3], events[2], *events[:2]) == [
+        ("tool", "hears: 3"),
+        ("tool", 'calls add({"a":1})'),
     ]

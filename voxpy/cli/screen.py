@@ -12,6 +12,7 @@ from rich.text import Text
 
 from voxpy.cli.printing import PlainConsole
 from voxpy.engine.trace import Entry
+from voxpy.history.timeline import ToolWords
 from voxpy.host.sessions import HostedSession
 from voxpy.simulation.localcall import LocalCallResult
 
@@ -29,6 +30,8 @@ QUIET_EVENTS = frozenset(
         "Application.Terminated",
     }
 )
+LONGEST_TOOL = 300
+"""Characters of a call or a result; --verbose shows all."""
 DIALLING = ("VoxEngine.call_", "VoxEngine.forward_call_")
 EVENT_WORDS = {
     "Application.CallAlerting": "call comes in",
@@ -46,7 +49,6 @@ EVENT_WORDS = {
     "Inworld.RealtimeAPI.Error": "agent reports an error",
     "Inworld.RealtimeAPI.WebSocketError": "agent connection error",
     "Inworld.RealtimeAPI.HTTPResponse": "agent refused the connection",
-    "Inworld.RealtimeAPI.ResponseFunctionCallArgumentsDone": "agent calls a tool",
 }
 
 
@@ -58,6 +60,7 @@ class Screen:
         self.console = PlainConsole(width=width, quiet=quiet)
         self._column = (width - TIME_WIDTH - GAP) // 2 - 1
         self._verbose = verbose
+        self._tools = ToolWords()
         self._dialled: dict[str, str] = {}  # other legs: unit -> number
         self.hosted: HostedSession | None = None
 
@@ -87,6 +90,9 @@ class Screen:
 
     def entry(self, entry: Entry) -> None:
         """Print an entry of the trace if a person would want to see it."""
+        tool = self._tools(entry)
+        if tool:
+            self._row(entry.t, "", tool if self._verbose else _cut(tool), style="magenta")
         show = getattr(self, f"_show_{entry.kind}", None)
         if show is not None:
             show(entry)
@@ -262,6 +268,10 @@ class Screen:
     def _line(self, t: float | None, text: Text) -> None:
         stamp = f"{t:6.2f}s " if t is not None else " " * TIME_WIDTH
         self.console.print(Text.assemble((stamp, "dim"), text), soft_wrap=True)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TOOL else text[: LONGEST_TOOL - 1] + "…"
 
 
 def _short(path: Path) -> str:

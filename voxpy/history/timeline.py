@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ import attrs
 
 from voxpy.engine.trace import Entry, as_json
 
-__all__ = ["Line", "render", "timeline"]
+__all__ = ["Line", "ToolWords", "render", "timeline"]
 
 TIME_WIDTH = 11
 WHO_WIDTH = 10
@@ -32,10 +33,19 @@ QUIET_EVENTS = frozenset(
     "ResponseOutputItemDone ResponseOutputTextDelta ResponseOutputTextDone "
     "ResponseOutputAudioTranscriptDelta ResponseOutputAudioDone OutputAudioBufferStarted "
     "OutputAudioBufferStopped ConversationItemInputAudioTranscriptionDelta "
-    "InputAudioBufferCommitted ResponseFunctionCallArgumentsDelta ConnectorInformation".split()
+    "InputAudioBufferCommitted ResponseFunctionCallArgumentsDelta "
+    "ResponseFunctionCallArgumentsDone ConnectorInformation".split()
 )
 QUIET_STEPS = frozenset(
-    {"call began", "caller finished", "callee finished", "agent silent", "module loaded"}
+    {
+        "call began",
+        "caller finished",
+        "callee finished",
+        "agent silent",
+        "module loaded",
+        "tool called",
+        "tool answered",
+    }
 )
 
 
@@ -51,7 +61,8 @@ class Line:
 def timeline(entries: Sequence[Entry], *, full: bool = False) -> list[Line]:
     """Return what matters of a trace; ``full`` shortens no value."""
     cut = str if full else _cut
-    return [line for entry in entries for line in _lines(entry, cut)]
+    tools = ToolWords()
+    return [line for entry in entries for line in _lines(entry, cut, tools)]
 
 
 def render(lines: Sequence[Line], *, width: int = 110) -> str:
@@ -68,9 +79,10 @@ def _rows(line: Line, width: int) -> Iterator[str]:
             lead = " " * len(lead)
 
 
-def _lines(entry: Entry, cut: Cut) -> Iterator[Line]:
+def _lines(entry: Entry, cut: Cut, tools: ToolWords) -> Iterator[Line]:
     try:
-        told = _KINDS.get(entry.kind, _other)(entry, cut)
+        words = tools(entry)
+        told = ("tool", cut(words)) if words else _KINDS.get(entry.kind, _other)(entry, cut)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         told = _other(entry, cut)  # a line that another program, or an accident, has changed
     if told is not None:
@@ -91,8 +103,6 @@ def _event(entry: Entry, cut: Cut) -> Told:
             return "agent", f"says: {payload.get('transcript')}"
         case "ConversationItemInputAudioTranscriptionCompleted":
             return "agent", f"understands: {payload.get('transcript')}"
-        case "ResponseFunctionCallArgumentsDone":
-            return "agent", f"calls a tool{_named(payload)}: {cut(payload.get('arguments'))}"
         case "ResponseDone":
             status = (payload.get("response") or {}).get("status")
             return None if status == "completed" else ("event", f"{entry.name}: {status}")
@@ -124,10 +134,6 @@ def _step(entry: Entry, cut: Cut) -> Told:
             played_s, of_s = entry.data["played_ms"] / 1000, entry.data["of_ms"] / 1000
             whole = "to its end" if played_s >= of_s else f"{played_s:g} of {of_s:g} s"
             return "agent", f"was heard {whole}: {text}"
-        case "tool called" | "tool answered":
-            given = _payload(entry)
-            said = given.get("arguments" if what == "called" else "output", "")
-            return "tool", f"{entry.data.get('tool')} {what}: {cut(said)}"
     if entry.name in QUIET_STEPS:
         return None
     if who in ("caller", "callee"):
@@ -175,8 +181,44 @@ def _payload(entry: Entry) -> Mapping[str, Any]:
     return payload if isinstance(payload, Mapping) else {**entry.data, **entry.personal}
 
 
-def _named(payload: Mapping[str, Any]) -> str:
-    return f" {payload['name']}" if payload.get("name") else ""
+class ToolWords:
+    """Says function calls and their results in words, each once.
+
+    A service tells of both with items, and whoever runs the tools with steps; a scenario that
+    answers by itself has the items alone. So of the two the first is told, whichever it is.
+    """
+
+    def __init__(self) -> None:
+        self._told: Counter[tuple[bool, str]] = Counter()
+
+    def __call__(self, entry: Entry) -> str:
+        """Return what an entry tells of a tool; mostly nothing."""
+        payload = _payload(entry)
+        if entry.name in ("tool called", "tool answered"):
+            called = entry.name == "tool called"
+            given = str(payload.get("arguments" if called else "output", ""))
+            if self._is_known(called, given, -1):
+                return ""
+            name = str(entry.data.get("tool"))
+            return f"calls {name}({given})" if called else f"hears from {name}: {given}"
+        item = payload.get("item")
+        if not isinstance(item, Mapping):
+            return ""
+        match entry.name.rsplit(".", 1)[-1], item.get("type"):
+            case "ResponseOutputItemDone", "function_call":
+                given = str(item.get("arguments", ""))
+                known = self._is_known(True, given, 1)
+                return "" if known else f"calls {item.get('name')}({given})"
+            case "ConversationItemAdded", "function_call_output":
+                given = str(item.get("output", ""))
+                return "" if self._is_known(False, given, 1) else f"hears: {given}"
+        return ""
+
+    def _is_known(self, called: bool, given: str, way: int) -> bool:
+        """Whether the other way of telling it came first; items count up, steps down."""
+        before = self._told[called, given]
+        self._told[called, given] += way
+        return before * way < 0
 
 
 def _with_fields(cut: Cut, name: str, fields: Mapping[str, Any]) -> str:
