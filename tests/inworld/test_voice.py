@@ -597,6 +597,52 @@ async def test_nothing_can_be_sent_without_a_connection(
             voice.commit_input()
 
 
+async def test_speak_goes_on_after_a_response_whose_end_never_comes(
+    service: Service, autojump_clock: Clock
+) -> None:
+    async with service.joined() as (voice, wire), trio.open_nursery() as nursery:
+        await wire.begin("resp_1")
+        await wire.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+        await wire.read_all()  # the cancel, which the service does not answer
+        nursery.start_soon(voice.speak, "Hello")
+        kinds = [str(event["type"]) for event in await wire.read_all()]
+        assert kinds == ["conversation.item.create", "response.create"]
+        await wire.response("resp_2")
+
+
+async def test_what_is_asked_before_the_session_is_ready_waits_for_it(
+    service: Service, autojump_clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[str] = []
+
+    async def play(wire: Wire) -> None:
+        await wire.send("session.created", session=wire.session)
+        await wire.read()
+        voice.clear_input()  # while the handshake is under way
+        nursery.start_soon(voice.send, b"\1\0")
+        nursery.start_soon(voice.speak, "Hello")
+        assert await wire.read_all() == []
+        await wire.send("session.updated", session=wire.session)
+        heard.extend(str(event["type"]) for event in await wire.read_all())
+        await wire.response()
+
+    service.play = play
+    voice = service.voice(debug=True)
+    voice.commit_input()  # long before
+    async with trio.open_nursery() as nursery, voice:
+        await service.wire()  # which the service gives when it has answered
+        await wait_all_tasks_blocked()
+    assert heard[:2] == ["input_audio_buffer.commit", "input_audio_buffer.clear"]
+    assert set(heard[2:]) == {
+        "input_audio_buffer.append",
+        "conversation.item.create",
+        "response.create",
+    }
+    printed = capsys.readouterr().err
+    assert '< {"type":"session.created"' in printed
+    assert '> {"type":"input_audio_buffer.commit"}' in printed
+
+
 # -- manual turns ---------------------------------------------------------------------------------
 
 

@@ -48,11 +48,14 @@ class VoiceLink:
         *,
         tools: ToolSet,
         block: Block,
+        note: Callable[[str, str | bytes], None],
     ) -> None:
         reports = LinkReports(
             take=self._take, malformed=self._malformed, closed=self._closed, sent=self._sent
         )
-        self._link = Link(RealtimeWire(service.habits, queue=True, as_is=True), connect, reports)
+        self._link = Link(
+            RealtimeWire(service.habits, queue=True, as_is=True), connect, reports, note=note
+        )
         self._protocol = self._link.wire.client
         self._block = block
         self._known_tools = tools
@@ -71,6 +74,11 @@ class VoiceLink:
     def open(self) -> bool:
         """Whether the session is ready and the connection not over."""
         return self._ready.is_set() and self._failure is None and not self._over
+
+    @property
+    def opening(self) -> bool:
+        """Whether the session is asked for and neither agreed to nor refused."""
+        return not self._ready.is_set() and not self._over
 
     @property
     def session(self) -> Mapping[str, Any]:
@@ -192,7 +200,7 @@ class VoiceLink:
                     self._ready.set()
             case ToolsCalled(calls=calls):
                 # Behind the listeners of response.done, which is posted next.
-                self._block.afterwards(lambda: self._run_tools(calls))
+                self._block.afterwards(lambda: None if self._over else self._tools.start(calls))
 
     def _read(self, item: Any) -> None:
         told = self._reading.take(item)
@@ -248,10 +256,6 @@ class VoiceLink:
                     murmured.end()
 
     # -- tools ---------------------------------------------------------------------------------
-
-    def _run_tools(self, calls: Any) -> None:
-        if not self._over:
-            self._tools.start(calls)
 
     def _tool_begins(self, call: FunctionCall) -> None:
         if call.name in self._known_tools:

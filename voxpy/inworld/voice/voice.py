@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
@@ -36,7 +37,7 @@ from voxpy.wire.realtime.endpoint import authorization, session_url
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events.codec import base64_text
 from voxpy.wire.realtime.events.session import laid_over
-from voxpy.wire.realtime.events.types import item_text
+from voxpy.wire.realtime.events.types import ClientEvent, item_text
 
 __all__ = ["RealtimeVoice"]
 
@@ -70,7 +71,11 @@ class RealtimeVoice:
     url: another endpoint of the same protocol.
     session_id: the ``key`` of the URL; default: ``voice-<milliseconds>``, new for every connection.
     connect_timeout_s: seconds for socket and handshake together.
+    debug: write every frame of both sides to standard error.
     open_stream: opens the byte stream; for tests and proxies.
+
+    What is asked of it before it is connected waits until the session is ready, in the order asked;
+    after ``close``, or when the connection was lost, it raises ConnectFailed.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class RealtimeVoice:
         session_id: str | None = None,
         auth_scheme: Literal["basic", "bearer"] | None = None,
         connect_timeout_s: float = CONNECT_S,
+        debug: bool = False,
         open_stream: OpenStream = open_tcp,
     ) -> None:
         self._api_key = api_key or os.environ.get(INWORLD.secret)
@@ -94,6 +100,7 @@ class RealtimeVoice:
         self._url = url
         self._session_id = session_id
         self._timeout_s = connect_timeout_s
+        self._debug = debug
         self._open_stream = open_stream
         self._config = opening_session(
             model=model,
@@ -108,6 +115,8 @@ class RealtimeVoice:
         self._connecting = trio.Lock()
         self._speaking = trio.Lock()
         self._requests = 0
+        self._early: list[Callable[[VoiceLink], None]] = []  # asked for before there is a session
+        self._settled = trio.Event()  # the attempt to connect that is under way, or the next one
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -156,13 +165,23 @@ class RealtimeVoice:
             if self._link is not None:
                 await self._link.aclose()
             link = self._link = VoiceLink(
-                INWORLD, self._connection, tools=self._tools, block=self._block
+                INWORLD,
+                self._connection,
+                tools=self._tools,
+                block=self._block,
+                note=_to_stderr if self._debug else _to_nobody,
             )
             try:
                 await link.connect(self._asked(), timeout_s=self._timeout_s)
+                early, self._early = self._early, []
+                for call in early:
+                    call(link)
             except BaseException:
                 link.close()
                 raise
+            finally:
+                settled, self._settled = self._settled, trio.Event()
+                settled.set()
 
     def _connection(self, reports: ConnectionReports) -> RealtimeConnection:
         key = self._session_id or f"voice-{int(clock.wall().timestamp() * 1000)}"
@@ -274,6 +293,7 @@ class RealtimeVoice:
         iterator that does not end keeps it going. Raises ConnectFailed without a connection, or
         when it is lost.
         """
+        await self._wait_connected()
         async with aclosing(pieces_of(audio)) as pieces:
             async for piece in pieces:
                 link = self._connected()
@@ -283,25 +303,44 @@ class RealtimeVoice:
 
     def answer(self, options: Mapping[str, Any] | None = None) -> None:
         """Ask the agent to respond (``response.create``), ``options`` for this response only."""
-        self._connected().submit(ce.ResponseCreate(response=dict(options or {})))
+        self._submit(ce.ResponseCreate(response=dict(options or {})))
 
     def commit_input(self) -> None:
         """Make a turn of the audio sent so far; for use without turn detection."""
-        self._connected().submit(ce.InputAudioBufferCommit())
+        self._submit(ce.InputAudioBufferCommit())
 
     def clear_input(self) -> None:
         """Drop the audio that is not part of a turn yet."""
-        self._connected().submit(ce.InputAudioBufferClear())
+        self._submit(ce.InputAudioBufferClear())
 
     def clear_output(self) -> None:
         """Stop the agent: everything it has not said, murmurs included, here and at the service."""
-        self._connected().clear_output()
+        self._when_open(VoiceLink.clear_output)
+
+    def _submit(self, event: ClientEvent) -> None:
+        self._when_open(lambda link: link.submit(event))
+
+    def _when_open(self, call: Callable[[VoiceLink], None]) -> None:
+        if self._expected:
+            self._early.append(call)
+        else:
+            call(self._connected())
+
+    @property
+    def _expected(self) -> bool:
+        """Whether a connection is still to come, so that what is asked for can wait for it."""
+        return self._link is None or self._link.opening
+
+    async def _wait_connected(self) -> VoiceLink:
+        while self._expected:
+            await self._settled.wait()
+        return self._connected()
 
     async def _respond(
         self, part: Mapping[str, Any], response: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         async with self._speaking:
-            link = self._connected()
+            link = await self._wait_connected()
             self._requests += 1
             name = f"voice_{self._requests}"
             wait = ResponseWait(create_id=name, item_id=f"{name}_item")
@@ -342,3 +381,11 @@ class RealtimeVoice:
     def off(self, kind: Any, handler: Callable[[Any], Any] | None = None) -> None:
         """Remove a listener, or all listeners of an event; absent ones are ignored."""
         self._block.remove(kind, handler)
+
+
+def _to_stderr(direction: str, frame: str | bytes) -> None:
+    sys.stderr.write(f"{direction} {frame if isinstance(frame, str) else frame.decode()}\n")
+
+
+def _to_nobody(_direction: str, _frame: str | bytes) -> None:
+    """Frames are looked at with ``debug`` only."""
