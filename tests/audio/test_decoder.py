@@ -44,6 +44,9 @@ def file_of(kind: str, seconds: float, *, hz: float = 440.0, channels: int = 2) 
     return buffer.getvalue()
 
 
+FILES = {kind: file_of(kind, 0.5) for kind in ("flac", "wav", "ogg vorbis", "mp3")}
+
+
 def whole(decoder: Decoder) -> Samples:
     pieces = [np.empty(0, np.int16)]
     while len(piece := decoder.read(1.0)):
@@ -165,6 +168,34 @@ def test_a_damaged_file_is_heard_up_to_the_damage() -> None:
 def test_hostile_bytes_are_refused_or_read(junk: bytes, magic: bytes) -> None:
     with contextlib.suppress(SoundFailed):
         whole(Decoder(magic + junk, name="x"))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_file_damaged_anywhere_is_refused_or_read(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(["flac", "wav", "ogg vorbis", "mp3"]))
+    file = bytearray(FILES[kind])
+    for _ in range(data.draw(st.integers(1, 20))):
+        place = st.integers(0, 80) | st.integers(0, len(file) - 1)
+        file[data.draw(place)] = data.draw(st.integers(0, 255))
+    there = data.draw(st.integers(1, len(file)))
+    with contextlib.suppress(SoundFailed):
+        decoder = Decoder(bytes(file[:there]), name="x", size_bytes=len(file), loop=True)
+        whole(decoder)
+        decoder.extend(bytes(file))
+        whole(decoder)
+        decoder.again()
+        whole(decoder)
+
+
+def test_a_flac_file_whose_frames_contradict_its_head_is_damaged() -> None:
+    """What was found: the place to go on from cannot be found in the whole file."""
+    file = bytearray(FILES["flac"])
+    decoder = Decoder(bytes(file[: len(file) // 2]), name="x.flac", size_bytes=len(file))
+    whole(decoder)
+    file[42 + len(file) // 8 :] = bytes(len(file) - 42 - len(file) // 8)
+    with pytest.raises(SoundFailed, match=r"x\.flac: damaged at \d"):
+        decoder.extend(bytes(file))
 
 
 # -- any rate --------------------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def test_each_session_has_a_module_of_its_own(tmp_path: Path) -> None:
     one, two = program.execute("one"), program.execute("two")
     one.items.append(1)
     assert two.items == []
+    name = one.__name__
     Program.unload("one")
-    assert one.__name__ not in sys.modules
+    assert name not in sys.modules
     assert sys.modules[two.__name__] is two
 
 

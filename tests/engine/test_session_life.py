@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -50,21 +52,120 @@ async def started(event):
     assert play.log == ["1 let go", "1 terminating None", "1 terminated None"]
 
 
-async def test_a_handler_that_ignores_cancellation_is_named(stage: Stage) -> None:
+SWALLOWS = """
+    while True:
+        try:
+            await trio.sleep(1)
+        except BaseException:
+            pass
+"""
+SHIELDED = """
+    with trio.CancelScope(shield=True):
+        try:
+            await trio.sleep_forever()
+        finally:
+            Logger.write("let go")
+"""
+IN_A_TASK_OF_ITS_OWN = """
+    async def guard():
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guard)
+"""
+SWALLOWS_IN_A_SCOPE = "    with trio.CancelScope():" + SWALLOWS.replace("\n", "\n    ")
+
+
+@pytest.mark.parametrize(
+    ("body", "at_s"),
+    [(SWALLOWS, 0), (SWALLOWS_IN_A_SCOPE, 0), (SHIELDED, 5), (IN_A_TASK_OF_ITS_OWN, 5)],
+    ids=["swallows", "swallows in a scope", "shielded", "in a task of its own"],
+)
+async def test_a_handler_that_ignores_its_cancellation_is_abandoned(
+    stage: Stage, body: str, at_s: float
+) -> None:
+    play = await stage.play(
+        LAST_WORDS
+        + f"""
+@VoxEngine.on(AppEvents.Started)
+async def stubborn(event):
+    VoxEngine.terminate()
+{body}
+"""
+    )
+    warning = play.find("abandoned: it ignores its cancellation")
+    assert warning.t == at_s  # what spins on its cancellations goes at once
+    assert "stubborn" in str(warning.data["handler"])
+    assert play.session.abandoned == 1
+    assert play.log[-2:] == [f"{at_s} terminating None", f"{at_s} terminated None"]
+    assert play.session.errors == []
+
+
+@pytest.mark.parametrize("body", [SWALLOWS, SHIELDED], ids=["swallows", "shielded"])
+async def test_so_is_a_listener_of_the_last_events(stage: Stage, body: str) -> None:
+    play = await stage.play(
+        f"""
+set_timeout(VoxEngine.terminate, 1000)
+@VoxEngine.on(AppEvents.Terminating)
+async def stubborn(event):
+{body}
+@VoxEngine.on(AppEvents.Terminated)
+def terminated(event): Logger.write("terminated")
+"""
+    )
+    assert play.session.abandoned == 1
+    assert play.log[-1] in (
+        "6 terminated",
+        "11 terminated",
+    )  # the grace, and a grace for the shield
+
+
+async def test_cleaning_up_behind_a_shield_has_the_grace(stage: Stage) -> None:
     play = await stage.play(
         LAST_WORDS
         + """
 @VoxEngine.on(AppEvents.Started)
-async def stubborn(event):
+async def tidy(event):
     VoxEngine.terminate()
-    with trio.CancelScope(shield=True):
-        await trio.sleep(8)
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(3)
+        Logger.write("tidied")
 """
     )
-    warning = play.find("handlers ignore their cancellation")
-    assert warning.t == 5
-    assert "stubborn" in str(warning.data["handlers"])
-    assert play.log == ["8 terminating None", "8 terminated None"]
+    assert play.log == ["3 tidied", "3 terminating None", "3 terminated None"]
+    assert play.session.abandoned == 0
+
+
+async def test_globals_of_an_ended_session_are_freed_at_once(stage: Stage) -> None:
+    stage.write("class Prices: pass\nTABLE = Prices()\n", "prices.py")
+    alive: list[weakref.ref[object]] = []
+
+    async def look(session: Session) -> None:
+        await trio.sleep(1)
+        module = sys.modules[f"voxpy_scenarios_{session.session_id.replace('-', '_')}"]
+        alive.extend(weakref.ref(o) for o in (module.BIG, module.TABLE))
+
+    gc.disable()
+    try:
+        await stage.play(
+            """
+from .prices import TABLE
+class Big: pass
+BIG = Big()
+def use(): return BIG, TABLE
+@VoxEngine.on(AppEvents.Started)
+async def started(event):
+    use()
+    set_timeout(VoxEngine.terminate, 2000)
+""",
+            look,
+        )
+        assert [ref() for ref in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_terminating_has_a_grace_and_one_that_hangs_is_cut(stage: Stage) -> None:
@@ -174,8 +275,9 @@ async def test_late_events_are_traced_as_late(stage: Stage) -> None:
             await trio.lowlevel.checkpoint()
             session.post(session.listeners, Poke())
             session.post_untraced(session.listeners, Poke())
-            with pytest.raises(ScenarioError, match="reader cannot start"):
-                session.spawn("reader", trio.sleep_forever)
+            assert not session.spawn(
+                "reader", trio.sleep_forever
+            )  # what is made as the session ends does nothing
 
         session.add_closer("leg", bye)
         await trio.sleep(1)

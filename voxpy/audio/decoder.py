@@ -117,15 +117,15 @@ class Decoder:
         return _to_samples(np.concatenate(made)) if made else np.empty(0, np.int16)
 
     def again(self) -> None:
-        """Go back to the beginning."""
-        self._file.seek(0)
+        """Go back to the beginning. Raises SoundFailed for a file that is damaged there."""
+        self._seek(0)
         self._frames_read = 0
         self._ended = False
 
     def extend(self, data: bytes) -> None:
         """Go on with more of the file: ``data`` is all that is there, from its beginning.
 
-        Raises SoundFailed if the whole file turns out to be none that we play.
+        Raises SoundFailed if the whole file turns out to be none that we play, or to be damaged.
         """
         self._complete = len(data) >= self._size_bytes
         if self._growing is not None:
@@ -139,7 +139,7 @@ class Decoder:
             return  # cut where it cannot be read; the next part will be cut elsewhere
         self._file.close()
         self._file = file
-        self._file.seek(self._frames_read)
+        self._seek(self._frames_read)
 
     def close(self) -> None:
         """Free the decoder's memory."""
@@ -162,6 +162,15 @@ class Decoder:
             file.close()
             raise SoundFailed(f"{self._name}: {unfit}")
         return file
+
+    def _seek(self, frame: int) -> None:
+        import soundfile
+
+        try:
+            self._file.seek(frame)
+        except soundfile.SoundFileError as error:
+            at_s = frame / self._file.samplerate
+            raise SoundFailed(f"{self._name}: damaged at {at_s:.1f} s: {_told(error)}") from error
 
     def _block(self) -> Floats:
         import soundfile

@@ -75,6 +75,7 @@ class CallState:
         self.parts: CallParts | None = None
         self._allow_180_after_183 = allow_180_after_183
         self._audio_started = False
+        self._first_audio_came = False
         self._connected_at: float | None = None
         self._given_up: tuple[int, str] | None = None
         self._settled = trio.Event()
@@ -140,11 +141,16 @@ class CallState:
 
     @_on.register
     def _(self, event: FirstAudio) -> None:
+        if self._first_audio_came:  # channels report what came at least once
+            return
+        self._first_audio_came = True
         self._start_audio(OK, {})
         self.post(CallEvents.FirstAudioPacketReceived(call=self.call))
 
     @_on.register
     def _(self, event: LegConnected) -> None:
+        if self._connected_at is not None:
+            return
         self._connected_at = clock.now()
         self._settled.set()
         self._start_audio(OK, event.headers)

@@ -7,15 +7,20 @@ What comes after a first suspension is unordered against other handlers, but alw
 trio starts tasks in random order by design, so each async handler is started with ``nursery.start``
 and stepped inside its own task until its coroutine first yields to the run loop; only then does the
 dispatcher go on.
+
+A handler that swallows its cancellation would keep its session for ever. trio has no means against
+it; here each handler is stepped by hand, so that one that does not end can be left alone: its task
+returns, and its coroutine is thrown away.
 """
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import types
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
@@ -29,6 +34,11 @@ from voxpy.errors import LimitExceeded, NoSession
 __all__ = ["Dispatcher", "Reports", "until_suspended"]
 
 
+SWALLOWED_MOST = 100
+"""Cancellations that a handler may swallow. Each comes at once after the one before: a loop around
+``except BaseException`` takes all of the CPU from every other call until it is stopped."""
+
+
 @attrs.frozen(kw_only=True)
 class Reports:
     """Whom the dispatcher tells what it sees."""
@@ -36,6 +46,23 @@ class Reports:
     failed: Callable[[BaseException, str], None]
     slow: Callable[[str, float], None]
     exceeded: Callable[[LimitExceeded], None]
+    abandoned: Callable[[str], None] = lambda _: None
+
+
+@attrs.define(eq=False)
+class _Running:
+    """An async handler that has not returned yet."""
+
+    what: str
+    task: trio.lowlevel.Task | None = None
+    left: bool = False
+    swallowed: int = 0
+
+    def gives_up(self) -> bool:
+        """Note that it was cancelled; return whether it is left alone now."""
+        self.swallowed += 1
+        self.left = self.left or self.swallowed > SWALLOWED_MOST
+        return self.left
 
 
 @attrs.frozen
@@ -69,12 +96,22 @@ class Dispatcher:
         self._stopped = stopped
         self._reports = reports
         self._named_slow: set[str] = set()
-        self._live: Counter[str] = Counter()
+        self._live: set[_Running] = set()
 
     @property
     def live_handlers(self) -> Counter[str]:
         """The async handlers that have not returned yet, by name."""
-        return +self._live
+        return Counter(running.what for running in self._live)
+
+    def abandon(self) -> None:
+        """Leave the handlers alone that are cancelled and still at work.
+
+        What they shield from cancellation is shielded no longer.
+        """
+        for running in self._live:
+            running.left = True
+            if running.task is not None:
+                _unshield(running.task)
 
     def post(self, listeners: ListenerTable, event: Any, *, name: str = "") -> None:
         """Queue ``event`` for the listeners it has when its turn comes. Never blocks.
@@ -144,7 +181,7 @@ class Dispatcher:
         if not inspect.isawaitable(result):
             self._watch_speed(what, spent_s)
             return
-        if self._live.total() >= self._live_limit:
+        if len(self._live) >= self._live_limit:
             _discard(result)
             waiting = ", ".join(f"{n}x {name}" for name, n in self.live_handlers.most_common(5))
             self._reports.exceeded(
@@ -154,13 +191,14 @@ class Dispatcher:
                 )
             )
             return
-        self._live[what] += 1
-        await nursery.start(self._run_async, result, what, spent_s, last)
+        running = _Running(what)
+        self._live.add(running)
+        await nursery.start(self._run_async, result, running, spent_s, last)
 
     async def _run_async(
         self,
         awaitable: Awaitable[Any],
-        what: str,
+        running: _Running,
         spent_s: float,
         last: bool,
         *,
@@ -168,9 +206,10 @@ class Dispatcher:
     ) -> None:
         if self._stopped() and not last:  # while this task was on its way
             _discard(awaitable)
-            self._live[what] -= 1
+            self._live.discard(running)
             task_status.started()
             return
+        what, running.task = running.what, trio.lowlevel.current_task()
         # Counted from here: other tasks may have run since the dispatcher asked for this one.
         began = self._stopwatch() - spent_s
 
@@ -180,9 +219,11 @@ class Dispatcher:
 
         try:
             with self.contain(what, last=last):
-                await until_suspended(awaitable, suspended)
+                await until_suspended(awaitable, suspended, gives_up=running.gives_up)
         finally:
-            self._live[what] -= 1
+            self._live.discard(running)
+            if running.left:
+                self._reports.abandoned(what)
 
     def _watch_speed(self, what: str, took_s: float) -> None:
         if took_s > self._slow_s and what not in self._named_slow:
@@ -205,8 +246,16 @@ class Dispatcher:
             yield
 
 
-async def until_suspended(awaitable: Awaitable[Any], announce: Callable[[], None]) -> Any:
-    """Await ``awaitable``; call ``announce()`` when it first suspends, or when it has finished."""
+async def until_suspended(
+    awaitable: Awaitable[Any],
+    announce: Callable[[], None],
+    *,
+    gives_up: Callable[[], bool] = lambda: False,
+) -> Any:
+    """Await ``awaitable``; call ``announce()`` when it first suspends, or when it has finished.
+
+    ``gives_up`` is asked each time it is cancelled, whether to throw it away instead.
+    """
     coroutine = awaitable if inspect.iscoroutine(awaitable) else _as_coroutine(awaitable)
     announced = False
 
@@ -217,14 +266,16 @@ async def until_suspended(awaitable: Awaitable[Any], announce: Callable[[], None
             announce()
 
     try:
-        return await _relay(coroutine, once)
+        return await _relay(coroutine, once, gives_up)
     finally:
         once()
 
 
 @types.coroutine
 def _relay(
-    coroutine: Coroutine[Any, Any, Any], suspended: Callable[[], None]
+    coroutine: Coroutine[Any, Any, Any],
+    suspended: Callable[[], None],
+    gives_up: Callable[[], bool],
 ) -> Generator[Any, Any, Any]:
     """Step a coroutine by hand, forwarding every trap and every answer of the run loop."""
     answer: Any = None
@@ -243,6 +294,11 @@ def _relay(
             answer = yield trap
         except BaseException as error:  # it belongs to the coroutine
             thrown = error
+        # Cancellation comes as an answer, which trio's own frame inside the coroutine raises.
+        cancelled = getattr(answer, "error", None)
+        if isinstance(cancelled, trio.Cancelled) and gives_up():
+            _throw_away(coroutine)
+            raise cancelled
 
 
 async def _as_coroutine(awaitable: Awaitable[Any]) -> Any:
@@ -254,3 +310,31 @@ def _discard(awaitable: Any) -> None:
     close = getattr(awaitable, "close", None)
     if close is not None:
         close()
+
+
+def _throw_away(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run what a coroutine has to say at its end; one that ignores that, too, is kept for ever.
+
+    Python would close it again when its memory is freed, and outside of trio a loop around
+    ``except BaseException`` never comes to an await: the process could not even exit.
+    """
+    with suppress(Exception):
+        coroutine.close()
+    if getattr(coroutine, "cr_frame", None) is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
+
+
+def _unshield(task: trio.lowlevel.Task) -> None:
+    """Let cancellation reach a task and its children through the shields that it has put up.
+
+    The scopes are found by private attributes of trio: without them a handler that waits behind a
+    shield keeps its session, as it does everywhere on trio.
+    """
+    status: Any = getattr(task, "_cancel_status", None)
+    above = getattr(task.parent_nursery, "_cancel_status", None)
+    while status is not None and status is not above:
+        status._scope.shield = False
+        status = status.parent
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            _unshield(child)

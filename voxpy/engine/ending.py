@@ -86,11 +86,13 @@ class Presence:
     """The calls of one session, by id."""
 
     def __init__(self) -> None:
+        self.had_calls = False
         self._calls: set[str] = set()
         self._changed = trio.Event()
 
     def began(self, call_id: str) -> None:
         """Note that the session has this call."""
+        self.had_calls = True
         self._calls.add(call_id)
         self._note_change()
 

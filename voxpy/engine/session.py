@@ -120,6 +120,8 @@ class Session:
         self.custom_data = ""
         self.folders: tuple[Path, ...] = ()  # of its scenario files, once it runs
         self.ended: End | None = None
+        self.abandoned = 0
+        """Handlers that ignored their cancellation and were left alone."""
         self.afterwards: dict[str, Callable[[], Awaitable[None]]] = {}
         """Work that the host awaits when the session is over, before it closes the trace."""
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
@@ -143,6 +145,7 @@ class Session:
                 failed=self.troubles.handler_failed,
                 slow=self.troubles.handler_slow,
                 exceeded=self.troubles.exceeded,
+                abandoned=self._abandoned,
             ),
         )
         self._ending = trio.Event()
@@ -191,14 +194,19 @@ class Session:
                 self._handlers.cancel_scope.cancel()
             self.trace.write("session", "ending", reason=reason.value, detail=detail)
 
-    def spawn(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def spawn(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> bool:
         """Run a task of ours that outlives the handler which starts it; an error ends the session.
 
-        Raises NoSession if the session does not run.
+        When the session has ended nothing is started, and False returned: what a scenario makes in
+        that moment, which it cannot know of, does nothing. Raises NoSession before it has begun.
         """
-        if self._io is None or self.ended is not None:
-            raise NoSession(f"{name} cannot start: the session has ended or not begun")
+        if self.ended is not None:
+            self.trace.step("not started: the session has ended", task=name)
+            return False
+        if self._io is None:
+            raise NoSession(f"{name} cannot start: the session has not begun")
         self._io.start_soon(self._guard, name, task, *args, name=name)
+        return True
 
     def on_start(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run a task of ours among the handlers, at once if they run already; it ends with them."""
@@ -304,17 +312,9 @@ class Session:
         try:
             async with trio.open_nursery() as io:
                 self._io = io
-                async with trio.open_nursery() as handlers:
-                    self._handlers = handlers
-                    handlers.start_soon(self._guard, "dispatcher", self._work, program, handlers)
-                    handlers.start_soon(
-                        self._presence.watch, limits.session_without_calls_s, self._no_calls
-                    )
-                    for name, task, args in self._at_start:
-                        handlers.start_soon(self._guard, name, task, *args)
-                    io.start_soon(self._name_stuck_handlers)
-                    await self._ending.wait()
-                    handlers.cancel_scope.cancel()  # for an end that came before this nursery
+                io.start_soon(self._abandon_the_stuck, limits.terminating_grace_s)
+                with contained(lambda error: self.troubles.internal("handlers", error)):
+                    await self._handle(program)
                 self._handlers = None
                 await self._say(Terminating, limits.terminating_grace_s)
                 await self._closers.close_all(limits.close_s)
@@ -324,6 +324,18 @@ class Session:
             self._io = None
         await self._say(Terminated, limits.terminating_grace_s)
         self.trace.write("session", "ended")
+
+    async def _handle(self, program: Program) -> None:
+        """Run the handlers until the end. What an abandoned one leaves behind may raise."""
+        limit_s = self.context.settings.limits.session_without_calls_s
+        async with trio.open_nursery() as handlers:
+            self._handlers = handlers
+            handlers.start_soon(self._guard, "dispatcher", self._work, program, handlers)
+            handlers.start_soon(self._presence.watch, limit_s, self._no_calls)
+            for name, task, args in self._at_start:
+                handlers.start_soon(self._guard, name, task, *args)
+            await self._ending.wait()
+            handlers.cancel_scope.cancel()  # for an end that came before this nursery
 
     async def _work(self, program: Program, handlers: trio.Nursery) -> None:
         for file in program.files:
@@ -345,21 +357,35 @@ class Session:
         event = kind(system_error=self.ended.system_error())
         self.trace.event(event)
         self._last_word = trio.CancelScope(deadline=clock.now() + (0 if self._hurried else grace_s))
-        with self._last_word:
-            async with trio.open_nursery() as nursery:
-                await self._dispatcher.deliver(nursery, self.listeners, event, last=True)
+        async with trio.open_nursery() as outside:
+            outside.start_soon(self._abandon_the_stuck, 2 * grace_s)
+            with self._last_word, contained(lambda e: self.troubles.internal(event.name, e)):
+                async with trio.open_nursery() as nursery:
+                    await self._dispatcher.deliver(nursery, self.listeners, event, last=True)
+            outside.cancel_scope.cancel()
 
     def _no_calls(self) -> None:
         limit_s = self.context.settings.limits.session_without_calls_s
-        self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s")
+        advice = (
+            "; did you forget to call VoxEngine.terminate() in a listener of "
+            "CallEvents.Disconnected?"
+            if self._presence.had_calls
+            else ""
+        )
+        self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s{advice}")
 
-    async def _name_stuck_handlers(self) -> None:
-        """Name handlers that swallow cancellation: trio cannot end them, their author can."""
+    async def _abandon_the_stuck(self, grace_s: float) -> None:
+        """Leave the handlers alone that swallow their cancellation, or shield themselves from it.
+
+        ``grace_s`` seconds after the end; one that spins on its cancellations goes sooner.
+        """
         await self._ending.wait()
-        await trio.sleep(self.context.settings.limits.terminating_grace_s)
-        stuck = list(self._dispatcher.live_handlers) if self._handlers is not None else []
-        if stuck:
-            self.trace.warning("handlers ignore their cancellation", handlers=stuck)
+        await trio.sleep(grace_s)
+        self._dispatcher.abandon()
+
+    def _abandoned(self, what: str) -> None:
+        self.abandoned += 1
+        self.trace.warning("abandoned: it ignores its cancellation", handler=what)
 
     async def _guard(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Await a task of ours; its error ends the session, never the host."""

@@ -28,6 +28,7 @@ from voxpy.engine.session import Session
 from voxpy.engine.units import MediaSource, describe, fitted
 from voxpy.errors import (
     ConnectFailed,
+    NoSession,
     RemoteProtocolError,
     RequestFailed,
     ScenarioError,
@@ -225,7 +226,9 @@ class SpeechClient(MediaSource, Generic[W]):
         Raises ConnectFailed.
         """
         self._session.add_closer(self._id, self._aclose)
-        self._session.spawn(f"{self._id} connection", self._link.connection.run)
+        if not self._session.spawn(f"{self._id} connection", self._link.connection.run):
+            await trio.lowlevel.checkpoint()  # a handler that the end has found at work goes here
+            raise NoSession(f"{self._id} cannot connect: the session has ended")
         await self._link.connection.wait_open()
         self._session.spawn(f"{self._id} watch", self._watch)
         information = {
