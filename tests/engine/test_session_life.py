@@ -96,7 +96,7 @@ async def stubborn(event):
     warning = play.find("abandoned: it ignores its cancellation")
     assert warning.t == at_s  # what spins on its cancellations goes at once
     assert "stubborn" in str(warning.data["handler"])
-    assert play.session.abandoned == 1
+    assert play.session.troubles.abandoned == 1
     assert play.log[-2:] == [f"{at_s} terminating None", f"{at_s} terminated None"]
     assert play.session.errors == []
 
@@ -113,7 +113,7 @@ async def stubborn(event):
 def terminated(event): Logger.write("terminated")
 """
     )
-    assert play.session.abandoned == 1
+    assert play.session.troubles.abandoned == 1
     assert play.log[-1] in (
         "6 terminated",
         "11 terminated",
@@ -136,7 +136,7 @@ async def tidy(event):
 """
     )
     assert play.log == ["3 tidied", "3 terminating None", "3 terminated None"]
-    assert play.session.abandoned == 0
+    assert play.session.troubles.abandoned == 0
 
 
 async def test_globals_of_an_ended_session_are_freed_at_once(stage: Stage) -> None:

@@ -127,6 +127,7 @@ class Troubles:
 
     def __init__(self, *, trace: Trace, end: _End, on_handler_error: OnHandlerError) -> None:
         self.errors: list[BaseException] = []
+        self.abandoned = 0
         self.loaded = False
         self._failed_agents: dict[str, str] = {}
         self._trace = trace
@@ -185,6 +186,11 @@ class Troubles:
         # On virtual time the duration is real and would make two equal runs differ.
         fields = {} if clock.is_virtual() else {"took_ms": round(took_s * 1000)}
         self._trace.warning("handler blocks the loop", handler=what, **fields)
+
+    def handler_abandoned(self, what: str) -> None:
+        """Count and name a handler that ignored its cancellation and was left alone."""
+        self.abandoned += 1
+        self._trace.warning("abandoned: it ignores its cancellation", handler=what)
 
     def exceeded(self, error: LimitExceeded) -> None:
         """End the session at one of its bounds."""

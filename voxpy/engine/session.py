@@ -120,8 +120,6 @@ class Session:
         self.custom_data = ""
         self.folders: tuple[Path, ...] = ()  # of its scenario files, once it runs
         self.ended: End | None = None
-        self.abandoned = 0
-        """Handlers that ignored their cancellation and were left alone."""
         self.afterwards: dict[str, Callable[[], Awaitable[None]]] = {}
         """Work that the host awaits when the session is over, before it closes the trace."""
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
@@ -145,7 +143,7 @@ class Session:
                 failed=self.troubles.handler_failed,
                 slow=self.troubles.handler_slow,
                 exceeded=self.troubles.exceeded,
-                abandoned=self._abandoned,
+                abandoned=self.troubles.handler_abandoned,
             ),
         )
         self._ending = trio.Event()
@@ -382,10 +380,6 @@ class Session:
         await self._ending.wait()
         await trio.sleep(grace_s)
         self._dispatcher.abandon()
-
-    def _abandoned(self, what: str) -> None:
-        self.abandoned += 1
-        self.trace.warning("abandoned: it ignores its cancellation", handler=what)
 
     async def _guard(self, name: str, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Await a task of ours; its error ends the session, never the host."""
