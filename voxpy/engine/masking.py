@@ -49,7 +49,7 @@ class Masker:
             return text
         text = self._pattern.sub(MASK, text)
         if len(text) >= self._shortest_form:
-            # One search for each form: an alternation of so many costs ten times as much.
+            # One search for each form: an alternation of so many is tried at every character.
             for form in self._forms:
                 if form in text:
                     text = text.replace(form, MASK)
