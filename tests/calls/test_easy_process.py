@@ -230,6 +230,15 @@ def likeness(one: Samples, other: Samples) -> float:
     return float(cross.max() / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
+def test_an_answered_caller_is_established_when_its_own_leg_is_up(voxpy: CallKit) -> None:
+    answered = FORWARD.replace("    VoxEngine.easy", "    event.call.answer()\n    VoxEngine.easy")
+    steps = "- wait: answered\n- expect: this is mary\n- hang_up"
+    call = forward(
+        voxpy, "{rings_s: 2, steps: [{say: this is mary}, {wait: hung_up}]}", steps, answered
+    )
+    assert call.log == ["established CONNECTED PROGRESSING"]  # as published
+
+
 def test_an_async_on_established_may_take_its_time(voxpy: CallKit) -> None:
     source = FORWARD.replace("def talking", "async def talking").replace(
         'Logger.write(f"established', 'await trio.sleep(1)\n    Logger.write(f"established'

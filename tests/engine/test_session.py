@@ -304,3 +304,11 @@ async def test_keyboard_interrupt_in_a_handler_propagates_and_leaves_nothing(sta
     assert caught.group_contains(KeyboardInterrupt)
     assert play.session.errors == []
     assert not [name for name in sys.modules if name.startswith("voxpy_scenarios")]
+
+
+async def test_a_scenario_that_works_at_module_level_needs_no_listener(stage: Stage) -> None:
+    play = await stage.play(
+        "set_timeout(lambda: (Logger.write('worked'), VoxEngine.terminate()), 1000)"
+    )
+    assert play.log == ["1 worked"]
+    assert play.session.errors == []

@@ -118,8 +118,8 @@ def test_a_player_sent_into_a_call_fires_the_events_of_the_call(voxpy: CallKit) 
     )
     assert [n for n in call.names("event") if "Playback" in n or "Started" in n][1:] == [
         "Player.PlaybackReady",
-        "Call.PlaybackReady",
         "Player.Started",
+        "Call.PlaybackReady",
         "Call.PlaybackStarted",
         "Call.PlaybackFinished",
         "Player.PlaybackFinished",

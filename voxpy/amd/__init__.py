@@ -24,6 +24,7 @@ class _Model(metaclass=Namespace):
 
     BR = "br"
     CL = "cl"
+    CO = "colombia"
     COLOMBIA = "colombia"
     ES = "es"
     EU_GENERAL = "eu_general"

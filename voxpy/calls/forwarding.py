@@ -49,7 +49,8 @@ def easy_process(
 ) -> None:
     """Answer ``call1`` (incoming) when ``call2`` (outgoing) is answered, and join the two.
 
-    ``on_established(call1, call2)`` is called once when both are connected. The session ends with
+    ``on_established(call1, call2)`` is called once, when ``call1`` is connected; if it was before,
+    when ``call2`` is. The session ends with
     the first of the two. ``direct`` is traced: the media passes through voxpy all the same. Raises
     ScenarioError for calls in the wrong order and for what is no call.
     """
@@ -84,7 +85,7 @@ def _answer_together(call1: Call, call2: Call, on_established: Established | Non
 
     def established(_event: CallEvents.Connected) -> Awaitable[None] | None:
         nonlocal told
-        if told or on_established is None or {call1.state(), call2.state()} != {"CONNECTED"}:
+        if told or on_established is None:
             return None
         told = True
         done: Awaitable[None] | None = fitted(on_established, call1, call2)()
@@ -101,8 +102,10 @@ def _answer_together(call1: Call, call2: Call, on_established: Established | Non
         call2.add_event_listener(CallEvents.Connected, answered)
         call2.add_event_listener(CallEvents.Ringing, ringing)
         call2.add_event_listener(CallEvents.AudioStarted, audio_started)
-    call1.add_event_listener(CallEvents.Connected, established)
-    call2.add_event_listener(CallEvents.Connected, established)
+        # As published: when the caller's leg is up, be it before the callee answers.
+        call1.add_event_listener(CallEvents.Connected, established)
+    else:  # a moment that the published one never has
+        call2.add_event_listener(CallEvents.Connected, established)
 
 
 def _relay(source: Call, target: Call) -> None:

@@ -339,8 +339,10 @@ class Session:
         for file in program.files:
             self.trace.step("loading scenario", file=str(file.path))
         with self._dispatcher.contain("loading"):
+            before = len(self._ids), len(self.parts)
             program.execute(self.session_id)
-            if not self.listeners.kinds and self.ended is None:
+            at_work = (len(self._ids), len(self.parts)) != before  # it has dialled, set a timer ...
+            if not self.listeners.kinds and not at_work and self.ended is None:
                 names = ", ".join(str(f.path) for f in program.files)
                 raise ScenarioError(
                     f"{names}: registers no listener, so nothing would ever run; subscribe with "

@@ -140,12 +140,13 @@ class BasePlayer(MediaSource):
 
     def _ready(self) -> None:
         self._tell("PlaybackReady")
-        for hearer in hearers_of(self._session, self.media):
-            hearer.playback_ready()
 
     def _started(self, duration_ms: float) -> None:
         self._tell("Started", duration=round(duration_ms, 3))
-        for hearer in hearers_of(self._session, self.media):
+        for hearer in hearers_of(
+            self._session, self.media
+        ):  # both after the player's, as in VoxEngine
+            hearer.playback_ready()
             hearer.playback_started(duration_ms)
 
     def _finished(self, error: str | None) -> None:
