@@ -46,7 +46,7 @@ async def test_a_bad_edit_keeps_the_old_state_and_names_the_line(
         phone = await running.phone()
         await running.until(lambda: phone.received)
         (error,) = [e for e in running.log if e["level"] == "error"]
-        assert "routing.yaml:4: error: rule 'echo': pattern" in error["event"]
+        assert "routing.yaml:4: rule 'echo': pattern" in error["event"]
         (running.folder / "routing.yaml").write_text(ROUTING.replace("1555", "49"))
         await running.until(lambda: running.logged("reloaded"))
         other = await running.phone(to="+4930")
