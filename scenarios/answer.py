@@ -11,6 +11,7 @@ import traceback
 from typing import Any
 
 from voxpy import AppEvents, CallEvents, Inworld, Logger, Modules, VoxEngine, require
+from voxpy.errors import ConnectFailed
 
 require(Modules.Inworld)
 
@@ -209,6 +210,12 @@ async def answer(event: AppEvents.CallAlerting) -> None:
             client.add_event_listener(kind, log_event)
         client.add_event_listener(Inworld.Events.WebSocketMediaStarted, log_media)
         client.add_event_listener(Inworld.Events.WebSocketMediaEnded, log_media)
+
+    except ConnectFailed as failure:
+        Logger.write(f"===NO CONNECTION=== {failure}")
+        call.say("I am sorry, our assistant cannot be reached. Please call again later.")
+        await call.wait_event(CallEvents.PlaybackFinished)
+        terminate()
 
     except Exception as error:  # a demonstration ends the call whatever went wrong
         Logger.write("===UNHANDLED_ERROR===")

@@ -67,6 +67,8 @@ async def answer(event: AppEvents.CallAlerting) -> None:
         )
     except ConnectFailed as failure:
         Logger.write(f"===NO CONNECTION=== {failure}")
+        call.say("I am sorry, our assistant cannot be reached. Please call again later.")
+        await call.wait_event(CallEvents.PlaybackFinished)
         terminate()
         return
     bridged = False

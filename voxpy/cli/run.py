@@ -208,6 +208,7 @@ async def _run(call: Any, screen: Any) -> Any:
     async with trio.open_nursery() as nursery:
         person = call.sound if call.sound is not None and call.sound.microphone else None
         nursery.start_soon(_obey_signals, screen, nursery.cancel_scope, person)
+        nursery.start_soon(screen.remind)
         result = await run_local_call(call, screen)
         nursery.cancel_scope.cancel()
     return result
@@ -238,4 +239,5 @@ def _exit_code(result: Any) -> int:
         return EXIT_INTERRUPTED
     if result.end.reason is EndReason.LOAD_ERROR:
         return EXIT_WRONG_INPUT
-    return EXIT_FAILED if result.end.reason.is_error or result.failure else 0
+    forgotten = result.end.reason is EndReason.NO_CALLS
+    return EXIT_FAILED if result.end.reason.is_error or forgotten or result.failure else 0

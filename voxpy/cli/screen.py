@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import trio
 from rich.text import Text
 
 from voxpy.cli.printing import PlainConsole
+from voxpy.engine.ending import EndReason
 from voxpy.engine.trace import Entry
 from voxpy.history.timeline import ToolWords
 from voxpy.host.sessions import HostedSession
@@ -18,6 +20,7 @@ from voxpy.simulation.localcall import LocalCallResult
 
 __all__ = ["Screen"]
 
+REMINDED_AFTER_S = 3.0
 TIME_WIDTH = 8
 GAP = 3
 QUIET_EVENTS = frozenset(
@@ -44,12 +47,18 @@ EVENT_WORDS = {
     "Call.MessageReceived": "message",
     "Call.RecordStarted": "recording started",
     "Call.RecordStopped": "recording stopped",
-    "Inworld.RealtimeAPI.SessionUpdated": "agent is ready",
-    "Inworld.RealtimeAPI.InputAudioBufferSpeechStarted": "agent hears speech",
-    "Inworld.RealtimeAPI.Error": "agent reports an error",
-    "Inworld.RealtimeAPI.WebSocketError": "agent connection error",
-    "Inworld.RealtimeAPI.HTTPResponse": "agent refused the connection",
+    "RealtimeAPI.SessionUpdated": "agent is ready",
+    "RealtimeAPI.InputAudioBufferSpeechStarted": "agent hears speech",
+    "RealtimeAPI.Error": "agent reports an error",
+    "RealtimeAPI.WebSocketError": "agent connection error",
+    "RealtimeAPI.HTTPResponse": "agent refused the connection",
 }
+
+
+FORGOTTEN = (
+    "the call was over and nobody ended the session: did you forget VoxEngine.terminate() in a "
+    "listener for CallEvents.Disconnected?"
+)
 
 
 class Screen:
@@ -62,6 +71,8 @@ class Screen:
         self._verbose = verbose
         self._tools = ToolWords()
         self._dialled: dict[str, str] = {}  # other legs: unit -> number
+        self._calls: set[str] = set()
+        self._over_at_s: float | None = None  # when the last call was over
         self.hosted: HostedSession | None = None
 
     def progress(self, text: str) -> None:
@@ -71,6 +82,19 @@ class Screen:
     def note(self, text: str) -> None:
         """Say something that is no progress and no part of the call."""
         self.console.print(Text(text, style="yellow"))
+
+    async def remind(self) -> None:
+        """Say so when the call is over and the session is not: that may take a minute."""
+        while True:
+            await trio.sleep(REMINDED_AFTER_S)
+            session = self.hosted.session if self.hosted is not None else None
+            over_s = self._over_at_s
+            if session is None or over_s is None or session.ended is not None:
+                continue
+            if session.trace.elapsed_s() - over_s >= REMINDED_AFTER_S:
+                limit_s = session.context.settings.limits.session_without_calls_s
+                self.note(f"{FORGOTTEN} It ends by itself {limit_s:g} s after the last call.")
+                return
 
     def session_began(self, session: HostedSession) -> None:
         """Print the heading."""
@@ -110,9 +134,8 @@ class Screen:
             self._row(entry.t, "", str(payload.get("transcript") or ""), style="bold green")
         elif payload.get("type") == "response.backchannel.audio.done":
             self._row(entry.t, "", f"({payload.get('phrase')})", style="dim")
-        elif entry.name in EVENT_WORDS and not self._answered_at_once(entry):
-            words = EVENT_WORDS[entry.name] + self._detail(entry, payload)
-            self._note(entry, self._whose(entry) + words)
+        elif (words := _event_words(entry.name)) and not self._answered_at_once(entry):
+            self._note(entry, self._whose(entry) + words + self._detail(entry, payload))
         elif self._verbose and entry.name not in QUIET_EVENTS:
             self._note(entry, self._whose(entry) + entry.name)
 
@@ -150,6 +173,12 @@ class Screen:
     def _show_step(self, entry: Entry) -> None:
         text = entry.personal.get("text", "")
         match entry.name:
+            case "call began":
+                self._calls.add(entry.unit)
+                self._over_at_s = None
+            case "call over":
+                self._calls.discard(entry.unit)
+                self._over_at_s = None if self._calls else entry.t
             case "caller speaks":
                 self._row(entry.t, text or "(sound)", "", style="bold")
             case "caller presses":
@@ -211,8 +240,9 @@ class Screen:
         """Print how it ended and where everything is."""
         record, out = result.record, self.console
         out.print()
-        ended = f"{record.finish_reason} after {record.duration_s:.1f} s: {result.end.detail}"
-        out.print(Text(ended), soft_wrap=True)
+        cause = _cause(result)
+        ended = f"{record.finish_reason} after {record.duration_s:.1f} s"
+        out.print(Text(ended if cause else f"{ended}: {result.end.detail}"), soft_wrap=True)
         if result.end.frames:
             out.print(Text(result.end.frames.rstrip(), style="red"))
         if record.reply_ms:
@@ -241,7 +271,9 @@ class Screen:
         if result.failure:
             whose = "callee" if result.failure.startswith("callee ") else "caller"
             words = f"the {whose}'s script was not met: {result.failure}"
-            out.print(Text(words, style="bold red"), soft_wrap=True)
+            out.print(Text(words, style="dim" if cause else "bold red"), soft_wrap=True)
+        if cause:
+            out.print(Text(cause, style="bold red"), soft_wrap=True)
 
     def stopped(self) -> None:
         """Print what is left of a call that was stopped at once."""
@@ -272,6 +304,20 @@ class Screen:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_TOOL else text[: LONGEST_TOOL - 1] + "…"
+
+
+def _event_words(name: str) -> str | None:
+    """Return what an event is called; that of a realtime client is the same for every service."""
+    _, _, below = name.partition(".")
+    return EVENT_WORDS.get(name) or EVENT_WORDS.get(below)
+
+
+def _cause(result: LocalCallResult) -> str:
+    """Return why the call failed, where it is not only the caller's script that was not met."""
+    if result.end.reason is EndReason.NO_CALLS:
+        return FORGOTTEN
+    failed = result.end.reason.is_error and not result.interrupted
+    return f"{result.end.reason.value}: {result.end.detail}" if failed else ""
 
 
 def _short(path: Path) -> str:
