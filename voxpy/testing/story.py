@@ -18,6 +18,7 @@ from voxpy.engine.trace import Entry
 from voxpy.history.record import CallRecord
 from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession
+from voxpy.simulation.tones import SOUND
 
 __all__ = ["CallStory", "Happened", "Latency", "Said", "ToolCalled", "Truncated"]
 
@@ -199,7 +200,7 @@ def _transcript(entries: Sequence[Entry]) -> list[Said]:
         match entry.name:
             case "caller speaks" | "callee speaks":
                 people.append(Said(who=entry.name.split()[0], text=text, at_s=entry.t))
-            case "caller heard":
+            case "caller heard" if text != SOUND:  # music and ring-back are nobody's words
                 began_s = entry.t - UTTERANCE_GAP_S - entry.data["seconds"]
                 heard.append(Said(who="agent", text=text, at_s=round(began_s, 2), heard_text=text))
             case "agent heard as" if "item_id" in entry.data:

@@ -19,6 +19,7 @@ from voxpy.engine.clock import percentile
 from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
 from voxpy.lab.evaluation.words import WordErrors, word_errors
+from voxpy.simulation.tones import SOUND
 from voxpy.testing.story import CallStory, Said
 
 __all__ = [
@@ -295,7 +296,8 @@ def _heard(call: CallStory) -> WordErrors | None:
 
 
 def _texts(entries: Sequence[Entry]) -> str:
-    return " ".join(str(entry.personal.get("text", "")) for entry in entries)
+    texts = (str(entry.personal.get("text", "")) for entry in entries)
+    return " ".join(text for text in texts if text != SOUND)
 
 
 def _rate(errors: WordErrors | None) -> float | None:
