@@ -46,6 +46,13 @@ class _Fuzz(click.Command):
     "--ignore", "ignored", multiple=True, metavar="RULE", help="Leave a rule out; repeatable."
 )
 @click.option(
+    "--alone-s",
+    type=click.FloatRange(1),
+    default=10.0,
+    show_default=True,
+    help="How long a caller may hear nothing once its agent is gone.",
+)
+@click.option(
     "--replay",
     type=click.Path(path_type=Path),
     help="Make only the call of this caller's script, and judge it.",
@@ -66,7 +73,9 @@ def command(**options: Any) -> None:
     from voxpy.lab.fuzz.perform import Conditions
 
     conditions = Conditions(
-        scenario=tuple(options["scenarios"]), ignore=frozenset(_known(options["ignored"]))
+        scenario=tuple(options["scenarios"]),
+        ignore=frozenset(_known(options["ignored"])),
+        alone_s=options["alone_s"],
     )
     if options["replay"] is not None:
         _replay(options, conditions)

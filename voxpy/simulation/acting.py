@@ -14,8 +14,9 @@ from voxpy.simulation.script import CalleeScript, CallerScript, Script
 from voxpy.simulation.sounds import engine_ears, speech_for_line
 from voxpy.simulation.steps import Sounds, Step
 
-__all__ = ["act", "act_callee", "line_ears", "needs_ears", "needs_voice", "prepare_sounds"]
+__all__ = ["Stay", "act", "act_callee", "line_ears", "needs_ears", "needs_voice", "prepare_sounds"]
 
+Stay = Callable[[SimulatedCaller], Awaitable[None]]
 REASONS = {
     404: "Not Found",
     408: "Request Timeout",
@@ -61,14 +62,18 @@ async def prepare_sounds(script: Script, speech: Callable[[], Engines]) -> dict[
 # -- the acts --------------------------------------------------------------------------------------
 
 
-async def act(caller: SimulatedCaller, script: CallerScript, sounds: Sounds) -> None:
-    """Do every step and hang up.
+async def act(
+    caller: SimulatedCaller, script: CallerScript, sounds: Sounds, stay: Stay | None = None
+) -> None:
+    """Do every step and hang up; before that, ``stay`` may keep the caller on the line.
 
     Raises StepFailed, whose message names the script's file and line and what happened instead. A
     call that is over is a fine end when nothing but hanging up was left to do, or when it was
     refused and the script allows that.
     """
     await _perform(caller, script.steps, sounds, script.source, may_fail=script.may_be_refused)
+    if stay is not None:
+        await stay(caller)
     caller.hang_up()
 
 

@@ -102,6 +102,11 @@ class Listening:
         return bool(self._utterance)
 
     @property
+    def talking(self) -> bool:
+        """Whether the owner of the ear talks."""
+        return self._talking
+
+    @property
     def agent_spoke(self) -> bool:
         """Whether the agent has begun to speak since the caller's last turn."""
         return self.agent_turns > self._turn_mark

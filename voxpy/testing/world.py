@@ -44,7 +44,7 @@ from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.server import LOCAL_PATH
 from voxpy.project.secrets import Secrets
-from voxpy.simulation.acting import act, line_ears, prepare_sounds
+from voxpy.simulation.acting import Stay, act, line_ears, prepare_sounds
 from voxpy.simulation.callees import Voices
 from voxpy.simulation.caller import CallOver, SimulatedCaller
 from voxpy.simulation.localcall import LOCAL_KEY, SimulatedCall
@@ -180,13 +180,18 @@ class World(CallStory):
         )
 
     async def act(
-        self, script: CallerScript, *, watch: Callable[[WorldCall], None] = lambda _: None
+        self,
+        script: CallerScript,
+        *,
+        watch: Callable[[WorldCall], None] = lambda _: None,
+        stay: Stay | None = None,
     ) -> WorldCall:
         """Let a caller do what a script says, to the end of the session; return the call.
 
         Of its ``service`` and ``speech`` nothing counts here: those are the world's own.
-        ``watch`` gets the call before it begins. A script that was not met is told in the call's
-        ``result.failure``. Raises ConfigError for a sound that cannot be played.
+        ``watch`` gets the call before it begins, ``stay`` the caller before it hangs up. A script
+        that was not met is told in the call's ``result.failure``. Raises ConfigError for a sound
+        that cannot be played.
         """
 
         def speech() -> Engines:
@@ -197,7 +202,8 @@ class World(CallStory):
         await voices.make_ready(script.callees)
         simulated, call = self._incoming(script, voices)
         watch(call)
-        await self._run(call, partial(simulated.run, partial(act, script=script, sounds=sounds)))
+        perform = partial(act, script=script, sounds=sounds, stay=stay)
+        await self._run(call, partial(simulated.run, perform))
         return call
 
     async def wait_ended(self, *, within_s: float = 60.0) -> None:

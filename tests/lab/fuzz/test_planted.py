@@ -61,6 +61,21 @@ PLANTED = {
         breaks="no stale audio",
         changes=(("            client.output_audio_buffer_clear({})\n", ""),),
     ),
+    "nobody takes the place of an agent that is gone": Planted(
+        breaks="nobody is left alone",
+        changes=(("            on_web_socket_close=terminate,\n", ""),),
+    ),
+    "it hangs up two seconds into the call": Planted(
+        breaks="no goodbye is cut",
+        changes=(
+            (
+                "            VoxEngine.send_media_between(call, client)\n",
+                "            VoxEngine.send_media_between(call, client)\n"
+                "            set_timeout(call.hangup, 1000)\n",
+            ),
+            ("VoxEngine, require", "VoxEngine, require, set_timeout"),
+        ),
+    ),
     "no terminate on Disconnected": Planted(
         breaks="the session ends",
         changes=(("    call.add_event_listener(CallEvents.Disconnected, terminate)\n", ""),),

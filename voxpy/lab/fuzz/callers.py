@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Unpack
 
+from voxpy.lab.fuzz.alone import ALONE_S
 from voxpy.lab.fuzz.hunt import Failure, hunt
 from voxpy.lab.fuzz.perform import Conditions
 from voxpy.testing.world import Scenario, ScenarioOptions
@@ -23,6 +24,7 @@ def fuzz_callers(
     seconds: float = math.inf,
     seed: int = 0,
     ignore: Sequence[str] = (),
+    alone_s: float = ALONE_S,
     **options: Unpack[ScenarioOptions],
 ) -> Callable[[Test], Callable[[], None]]:
     """Make a test of random calls to a scenario; what it decorates asserts more about each call.
@@ -37,13 +39,16 @@ def fuzz_callers(
     seconds: stop after so many real seconds, however many calls that were.
     seed: which calls; the same ones every time.
     ignore: names of rules that need not hold; see docs/testing.md.
+    alone_s: how long a caller may hear nothing once its agent is gone.
     options: secrets, whose values must stand in no file of a session; http, without which the web
         answers with an empty object; settings.
 
     The test raises AssertionError with the call's timeline and the YAML of a caller that does it
     again.
     """
-    conditions = Conditions(scenario=scenario, options=options, ignore=frozenset(ignore))
+    conditions = Conditions(
+        scenario=scenario, options=options, ignore=frozenset(ignore), alone_s=alone_s
+    )
 
     def decorate(test: Test) -> Callable[[], None]:
         # Without functools.wraps: pytest would take the call for a fixture.

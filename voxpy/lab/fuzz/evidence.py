@@ -15,7 +15,7 @@ from voxpy.simulation.script import CallerScript
 from voxpy.testing.httpstub import Asked
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["CLEAR_WITHIN_S", "Evidence", "StaleAudio", "StaleWatch"]
+__all__ = ["CLEAR_WITHIN_S", "Evidence", "StaleAudio", "StaleWatch", "words_on_their_way"]
 
 CLEAR_WITHIN_S = 0.02
 """From ``speech_started`` to the last stale frame, as design and service want it: one frame."""
@@ -51,6 +51,10 @@ class Evidence:
     call_s: float
     left: str = ""
     cut_off: bool = False
+    alone: Sequence[tuple[float, float]] = ()
+    """When the caller was left alone, and for how many seconds."""
+    cut: Sequence[tuple[float, float]] = ()
+    """When the scenario hung up into its agent's words, and how many milliseconds were left."""
 
 
 @attrs.define
@@ -77,8 +81,7 @@ class StaleWatch:
     """
 
     def __init__(self, call: WorldCall) -> None:
-        self._session = call.hosted.session
-        self._leg = call.simulated.leg
+        self._call = call
         self._interruptible: dict[str, bool] = {}
         self._open: list[_Barge] = []
         self.found: list[StaleAudio] = []
@@ -93,7 +96,7 @@ class StaleWatch:
         if name == SESSION_UPDATED:
             self._interruptible[entry.unit] = _lets_interrupt(entry.personal.get("payload"))
         elif name == SPEECH_STARTED and self._interruptible.get(entry.unit):
-            playout = self._heard_now()
+            playout = words_on_their_way(self._call)
             if playout is not None and playout.buffered_bytes:
                 self._open.append(
                     _Barge(
@@ -104,13 +107,6 @@ class StaleWatch:
                         played_bytes=playout.played_bytes,
                     )
                 )
-
-    def _heard_now(self) -> Playout | None:
-        """Return the agent's words on their way to the caller, if it hears an agent directly."""
-        graph = self._session.graph
-        feed = graph.feed_of(self._leg.media) if self._leg.media in graph.attached else None
-        source = feed.source if feed is not None else None
-        return source.speech if isinstance(source, Voice) else None
 
     def _hear(self, said: bytes, heard: bytes) -> None:
         """Take a tick of the call: a media tap."""
@@ -136,6 +132,14 @@ class StaleWatch:
         if barge.stale_bytes:
             stale_ms = 1000 * barge.playout.format.duration_s(barge.stale_bytes)
             self.found.append(StaleAudio(at_s=barge.told_s, ms=round(stale_ms)))
+
+
+def words_on_their_way(call: WorldCall) -> Playout | None:
+    """Return the agent's words on their way to the caller, if it hears an agent directly."""
+    graph, media = call.hosted.session.graph, call.simulated.leg.media
+    feed = graph.feed_of(media) if media in graph.attached else None
+    source = feed.source if feed is not None else None
+    return source.speech if isinstance(source, Voice) else None
 
 
 def _gone(playout: Playout) -> int:

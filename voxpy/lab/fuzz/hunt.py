@@ -28,6 +28,7 @@ BATCH = 40
 """Calls per task of a process: some seconds of work."""
 SHRINK_S = 20.0
 """Real seconds for making a failure small."""
+ALONE = "nobody is left alone"
 AFTERWARDS = "the test's own assertions"
 
 PLAIN = CallerScript(
@@ -225,6 +226,9 @@ def _reduce(
     )
     if not smallest.steps:
         smallest = attrs.evolve(smallest, steps=(HangUp(),))
+    if rule == ALONE and not isinstance(smallest.steps[-1], HangUp):  # for `voxpy run`, too
+        waits = Pause(seconds=conditions.alone_s + 1)
+        smallest = attrs.evolve(smallest, steps=(*smallest.steps, waits))
     last = make(smallest)
     return Failure(
         violations=last.violations or first.violations,

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 RECORDING_SLACK_S = 0.1
+GOOD_CLOSES = (1000, 1001, 1005)
 SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -149,6 +150,36 @@ def _nothing_stale(evidence: Evidence) -> Found:
         yield f"{told}; clear its audio when InputAudioBufferSpeechStarted comes", stale.at_s
 
 
+def _not_alone(evidence: Evidence) -> Found:
+    for at_s, seconds in evidence.alone:
+        told = f"the agent was gone, and the caller heard nothing for {seconds:.0f} s"
+        yield f"{told}; when it fails or closes (on_web_socket_close), say so or hang up", at_s
+
+
+def _goodbye_is_heard(evidence: Evidence) -> Found:
+    for at_s, left_ms in evidence.cut:
+        told = f"the scenario hung up with {left_ms:.0f} ms of its agent's words still to be heard"
+        yield f"{told}; wait until they were (WebSocketMediaEnded)", at_s
+
+
+def _failures_are_told(evidence: Evidence) -> Found:
+    """What went wrong with an agent stands in the record, whatever the scenario made of it."""
+    try:
+        record = orjson.loads(evidence.files.get("record.json", ""))
+    except ValueError:
+        return  # that is another rule's
+    if record.get("agent_failures") or record.get("errors") or record.get("warnings"):
+        return
+    for entry in evidence.entries:
+        if entry.kind == "session" and entry.name == "ending":
+            return
+        lost = entry.name == "websocket closed" and entry.data.get("code") not in GOOD_CLOSES
+        if lost or (entry.kind == "event" and entry.name.endswith(".HTTPResponse")):
+            told = f"{entry.name} of {entry.unit} is in no error or warning of the record"
+            yield told, entry.t
+            return
+
+
 def _greets_once(evidence: Evidence) -> Found:
     for at_s, told in repeated_openings(evidence.entries):
         yield told, at_s
@@ -227,6 +258,9 @@ RULES: Mapping[str, Callable[[Evidence], Found]] = {
     "nothing happens after the end": _silent_afterwards,
     BLOCKS: _nothing_blocks,
     "no stale audio": _nothing_stale,
+    "nobody is left alone": _not_alone,
+    "no goodbye is cut": _goodbye_is_heard,
+    "failures are told": _failures_are_told,
     "one greeting": _greets_once,
     "one result per tool call": _tools_answered_once,
     "clients are closed": _clients_closed,

@@ -12,8 +12,10 @@ from typing import Any
 import attrs
 import trio
 
-from voxpy.lab.fuzz.evidence import Evidence, StaleWatch
+from voxpy.lab.fuzz.alone import ALONE_S, Watches
+from voxpy.lab.fuzz.evidence import Evidence
 from voxpy.lab.fuzz.invariants import BLOCKS, Violation, judge
+from voxpy.simulation.caller import SimulatedCaller
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.httpstub import Reply
@@ -41,11 +43,15 @@ def _with_defaults(options: ScenarioOptions) -> ScenarioOptions:
 
 @attrs.frozen(kw_only=True)
 class Conditions:
-    """What is the same in every call to a scenario."""
+    """What is the same in every call to a scenario.
+
+    ``alone_s``: how long a caller may hear nothing once its agent is gone.
+    """
 
     scenario: Scenario
     options: ScenarioOptions = attrs.field(factory=ScenarioOptions, converter=_with_defaults)
     ignore: frozenset[str] = frozenset()
+    alone_s: float = ALONE_S
 
 
 @attrs.frozen(kw_only=True)
@@ -91,13 +97,20 @@ async def _perform(plan: CallerScript, conditions: Conditions) -> Outcome:
             check_errors=False,
             **conditions.options,
         )
-        watches: list[StaleWatch] = []
+        watches: list[Watches] = []
+
+        def watch(call: WorldCall) -> None:
+            watches.append(Watches(call, alone_s=conditions.alone_s))
+
+        async def stay(caller: SimulatedCaller) -> None:
+            await watches[0].lonely.stay(caller)
+
         left = ""
         with trio.CancelScope() as scope:
             try:
                 async with world:
                     with trio.move_on_after(LIMIT_S) as scope:
-                        await world.act(plan, watch=lambda call: watches.append(StaleWatch(call)))
+                        await world.act(plan, watch=watch, stay=stay)
             except AssertionError as error:
                 left = str(error)
         evidence = _gather(plan, conditions, world, watches[0], left, scope.cancelled_caught)
@@ -111,16 +124,17 @@ def _gather(
     plan: CallerScript,
     conditions: Conditions,
     world: World,
-    watch: StaleWatch,
+    watches: Watches,
     left: str,
     cut_off: bool,
 ) -> Evidence:
     call = world.call
+    watches.lonely.finish()
     return Evidence(
         plan=plan,
         call=call,
         entries=call.entries,
-        stale=watch.finish(),
+        stale=watches.stale.finish(),
         requests=world.requests,
         files=_texts(call.folder),
         secrets=conditions.options.get("secrets") or {},
@@ -128,6 +142,8 @@ def _gather(
         call_s=_session_s(call),
         left=left,
         cut_off=cut_off,
+        alone=watches.lonely.found,
+        cut=watches.cut.found,
     )
 
 
