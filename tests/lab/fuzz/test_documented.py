@@ -19,7 +19,7 @@ WHOLE = ("AppEvents.CallAlerting", "import")
 
 def documented() -> dict[str, str]:
     """Return the scenarios by where they stand."""
-    found = {}
+    found: dict[str, str] = {}
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
         whole = [b for b in blocks if all(word in b for word in WHOLE) and "voxpy" in b]
