@@ -67,7 +67,9 @@ class Shell:
         """Run a scenario (source, or a path) on virtual time, with no need of speech."""
         path = scenario if isinstance(scenario, Path) else self.write("mine.py", scenario)
         steps = [] if caller is None else ["--caller", str(self.write("me.yaml", _whole(caller)))]
-        out = ["--out", str(self.folder / "out"), "--secrets", str(self.folder / "secrets.env")]
+        secrets = self.folder / "secrets.env"
+        secrets.touch()
+        out = ["--out", str(self.folder / "out"), "--secrets", str(secrets)]
         agent = [] if "--agent" in more else ["--agent", "ws://127.0.0.1:9/none"]
         arguments = ["run", str(path), "--fast", *steps, *out, *agent, *more]
         return CliRunner().invoke(main, arguments, catch_exceptions=False)

@@ -38,7 +38,7 @@ def test_two_calls(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     (point,) = told["points"]
     assert point["calls"] == 2
-    assert 0 <= point["lost"] <= 1
+    assert point["lost"] <= 1
     assert 0 < point["cpu_s_per_call_minute"] < 60
     assert point["up"]["p50"] > 0
     assert told["machine"]["workers"] == 1
