@@ -170,7 +170,7 @@ def test_a_folder_that_is_gone_is_told_and_the_call_goes_on(voxpy: CallKit) -> N
     body = """
     import shutil
     from voxpy.engine.context import current
-    folder = current("").context.files.root
+    folder = current("").context.files.folder.root
     folder.rename(folder.with_name("gone"))
     call.add_event_listener(CallEvents.RecordError, lambda e: Logger.write("error " + e.error))
     call.record()
