@@ -24,6 +24,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,6 +48,7 @@ __all__ = [
     "ToolError",
     "UnknownName",
     "VoxpyError",
+    "install_command",
     "nearest",
 ]
 
@@ -146,6 +149,36 @@ class EngineMissing(VoxpyError):
 
 class LimitExceeded(VoxpyError):
     """A documented bound was passed."""
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra here: of a clone, or of the installed package.
+
+    A virtual environment may be without pip (README makes it so): then another Python's is used.
+    """
+    from importlib.util import find_spec
+
+    python = sys.executable or "python3"
+    here = f"{os.getcwd()}{os.sep}"
+    python = python.removeprefix(here)
+    pip = f"{python} -m pip" if find_spec("pip") else f"python3 -m pip --python {python}"
+    return f"{pip} install {_package(here)}[{extra}]'"
+
+
+def _package(here: str) -> str:
+    # Slow to import, and only needed when something is missing.
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        told = json.loads(distribution("voxpy").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        told = {}
+    if told.get("dir_info", {}).get("editable"):
+        clone = unquote(urlsplit(told["url"]).path)
+        return "-e '." if f"{clone}{os.sep}" == here else f"-e '{clone}"
+    return "'voxpy"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,11 +6,11 @@ import sys
 import attrs
 import pytest
 
-from voxpy.errors import EngineMissing
+from voxpy.errors import EngineMissing, install_command
 from voxpy.localagent.ears import Ears
 from voxpy.localagent.vad import SileroGate
 from voxpy.localagent.voice import Voice
-from voxpy.localagent.weights import REMEDY, Weight, locate
+from voxpy.localagent.weights import Weight, locate
 
 EMPTY = Weight("the test engine", "voxpy", "py.typed", hashlib.sha256(b"").hexdigest())
 
@@ -33,7 +33,7 @@ def test_the_error_names_engine_file_and_remedy(changed: Weight, what: str) -> N
     message = str(caught.value)
     assert "the test engine" in message
     assert what in message
-    assert REMEDY in message
+    assert install_command("local") in message
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
-from voxpy.errors import ConnectFailed
+from voxpy.errors import ConnectFailed, install_command
 from voxpy.events import AppEvents
 
 SCENARIO = """
@@ -151,7 +151,8 @@ async def test_a_host_without_ears_records_the_sound(
     body = "call.record(transcribe=True)\n    await trio.sleep(1)\n    call.record()\n    await trio.sleep(1)"
     told = await play(body, tmp_path / "record.wav")
     assert told == [
-        "error no transcript of record.wav: this host has no speech engines; install them: pip install 'voxpy[local]'",
+        "error no transcript of record.wav: this host has no speech engines; install them: "
+        + install_command("local"),
         "stopped 0.98 Replaced by another recording",
         "CONNECTED",
     ]

@@ -143,3 +143,29 @@ def test_the_voice_of_the_caller_is_the_scripts(voxpy: CallKit) -> None:
     steps = "voice: tenor\nsteps:\n- wait: answered\n- say: hello you\n- hang_up"
     voxpy.call(agent(), steps, engines=attrs.evolve(engines, voice=Voice()))
     assert asked == [("hello you", "tenor", 1.0)]
+
+
+@pytest.mark.parametrize("noise_dbfs", [-60, -50, -42])
+def test_an_ear_follows_the_noise_of_its_line(voxpy: CallKit, noise_dbfs: int) -> None:
+    source = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    call = event.call
+    call.add_event_listener(CallEvents.Disconnected, lambda: VoxEngine.terminate())
+    call.answer()
+    await call.wait_event(CallEvents.Connected)
+    call.say("one two three four five six seven eight nine ten")
+"""
+    caller = f"""
+line: {{noise_dbfs: {noise_dbfs}}}
+steps:
+- wait: answered
+- wait: {{for: agent_finished, within_s: 6}}
+- expect: one two three four five six seven eight nine ten
+- hang_up
+"""
+    call = voxpy.call(source, caller)
+    assert call.result.failure == ""
+    assert len(call.find("agent audible")) == 1

@@ -160,7 +160,7 @@ def test_no_device_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("error", "help_text"),
-    [(ImportError("No module"), "voxpy\\[play\\]"), (OSError("PortAudio"), "libportaudio2")],
+    [(ImportError("No module"), "\\[play\\]"), (OSError("PortAudio"), "libportaudio2")],
 )
 def test_what_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch, error: Exception, help_text: str

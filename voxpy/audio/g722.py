@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from voxpy.audio.frame import Samples
-from voxpy.errors import EngineMissing
+from voxpy.errors import EngineMissing, install_command
 
 __all__ = ["FRAME_BYTES", "FRAME_UNITS", "RATE_HZ", "G722Decoder", "G722Encoder"]
 
@@ -34,7 +34,7 @@ def _codec() -> Any:
         library = importlib.import_module("G722")
     except ImportError as error:
         raise EngineMissing(
-            "G.722 needs the library libg722; install it: pip install 'voxpy[wideband]'"
+            f"G.722 needs the library libg722; install it: {install_command('wideband')}"
         ) from error
     return library.G722(RATE_HZ, _BITS_PER_SECOND)
 

@@ -70,8 +70,14 @@ def command(**options: Any) -> None:
     The calls run on virtual time and are judged by rules that hold for every scenario. The first
     that breaks one is made small, shown, and written as a caller's script.
     """
+    from importlib.util import find_spec
+
+    from voxpy.errors import EngineMissing, install_command
     from voxpy.lab.fuzz.perform import Conditions
 
+    if find_spec("hypothesis") is None:
+        told = f"random callers are invented by hypothesis: {install_command('test')}"
+        raise EngineMissing(told)
     conditions = Conditions(
         scenario=tuple(options["scenarios"]),
         ignore=frozenset(_known(options["ignored"])),

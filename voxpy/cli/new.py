@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from voxpy.cli.printing import say
-from voxpy.errors import ConfigError
+from voxpy.errors import ConfigError, install_command
 
 __all__ = ["command"]
 
@@ -70,7 +70,7 @@ def command(name: str | None, *, project: bool, folder: Path) -> None:
     if project:
         say("\nIn this folder:")
         say("  voxpy check                  what is wrong with the files")
-        say('  pytest                       the test (pip install "voxpy[test]")')
+        say(f"  pytest                       the test ({install_command('test')})")
     say("\nNext, with the local agent, then with Inworld (INWORLD_API_KEY in secrets.env):")
     say(f"  voxpy run {scenario} --caller {caller}")
     say(f"  voxpy run {scenario} --caller {caller} --agent inworld")

@@ -16,7 +16,7 @@ EXIT_DIFFERS = 1
 
 
 @click.command()
-@click.argument("session", type=click.Path(path_type=Path))
+@click.argument("session", metavar="SESSION", type=click.Path(path_type=Path))
 @click.option(
     "--scenario",
     "scenarios",
@@ -47,7 +47,7 @@ def command(
     base: Path,
     as_json: bool,
 ) -> None:
-    """Run SESSION again: a folder, or an id under .voxpy/sessions.
+    """Run SESSION again: its id, as `voxpy calls` lists it, or its beginning; `last`; a folder.
 
     Its scenario gets what the session got, on virtual time: the caller's sound, digits and
     messages, the far ends of its calls, the provider's events and audio, the answers of HTTP. The
@@ -65,7 +65,7 @@ def command(
     from voxpy.lab.replay.running import TOLERANCE_S
     from voxpy.simulation.virtual import run_virtual
 
-    recording = read_recording(session if session.is_dir() else base / "sessions" / session)
+    recording = read_recording(_folder(session, base))
     program = compile_scenarios(scenarios or recording.scenarios)
     run = functools.partial(
         replay,
@@ -80,6 +80,18 @@ def command(
     else:
         _show(outcome)
     raise SystemExit(0 if outcome.difference is None else EXIT_DIFFERS)
+
+
+def _folder(session: Path, base: Path) -> Path:
+    """Return the folder of a session: of its path, or as `voxpy show` finds it."""
+    named = base / "sessions" / session
+    if session.is_dir() or named.is_dir() or len(session.parts) > 1:
+        return named if named.is_dir() else session
+    from voxpy.history.history import History
+    from voxpy.history.search import find_one
+
+    History.settle_now(base)
+    return find_one(base, str(session)).folder
 
 
 def _engines() -> Any:

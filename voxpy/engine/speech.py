@@ -11,7 +11,7 @@ import numpy.typing as npt
 import trio
 
 from voxpy.engine import clock
-from voxpy.errors import EngineMissing
+from voxpy.errors import EngineMissing, install_command
 
 __all__ = [
     "Recognised",
@@ -114,4 +114,5 @@ async def load_engines(speech: Callable[[], SpeechEngines]) -> SpeechEngines:
 
 def no_speech() -> SpeechEngines:
     """Raise EngineMissing: the host gave the session nothing to hear and speak with."""
-    raise EngineMissing("this host has no speech engines; install them: pip install 'voxpy[local]'")
+    told = f"this host has no speech engines; install them: {install_command('local')}"
+    raise EngineMissing(told)

@@ -14,21 +14,19 @@ from pathlib import Path
 
 import attrs
 
-from voxpy.errors import EngineMissing
+from voxpy.errors import EngineMissing, install_command
 
 __all__ = [
     "HIBARI_MODEL",
     "MOONSHINE_DECODER",
     "MOONSHINE_ENCODER",
     "MOONSHINE_TOKENIZER",
-    "REMEDY",
     "SILERO_MODEL",
     "Weight",
     "locate",
     "missing",
 ]
 
-REMEDY = "pip install 'voxpy[local]'"
 """The command that installs every engine of the local agent."""
 
 
@@ -80,7 +78,9 @@ SILERO_MODEL = Weight(
 
 def missing(engine: str, what: str) -> EngineMissing:
     """Return the error for an absent ``engine``; ``what`` says which file or package is wrong."""
-    return EngineMissing(f"{engine} is not usable: {what}; install it with: {REMEDY}")
+    return EngineMissing(
+        f"{engine} is not usable: {what}; install it with: {install_command('local')}"
+    )
 
 
 def locate(weight: Weight) -> Path:

@@ -6,6 +6,7 @@ recogniser turns them into words. Everything is noted as it happens.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ import trio
 
 from voxpy.audio.convert import decode
 from voxpy.audio.frame import FRAME_S, PCMU
-from voxpy.audio.mix import audible
+from voxpy.audio.mix import SILENCE_DBFS, rms_dbfs
 from voxpy.engine import clock
 
 __all__ = ["Ears", "Heard", "Listening", "Note"]
@@ -31,6 +32,12 @@ MURMUR_GAP_S = 0.2
 FELL_SILENT_AFTER_S = 0.2
 """Silence after which an interrupted agent has given way."""
 UTTERANCES_WAITING = 64
+FLOOR_FRAMES, EVERY_FRAMES = 500, 25
+"""The noise of a line is that of its last 10 s, looked at every half second."""
+LEAST_DBFS = -50.0
+ABOVE_FLOOR_DB = 8.0
+QUIET_SPEECH_DBFS = -36.0
+"""However loud the line is, what is louder counts: it may be somebody who never pauses."""
 
 
 class Ears(Protocol):
@@ -69,6 +76,7 @@ class Listening:
         self._ears = ears
         self._note = note
         self._changed = changed
+        self._threshold = _Threshold()
         self._utterance: list[bytes] = []
         self._began_at = 0.0
         self._last_audible_at: float | None = None
@@ -144,7 +152,7 @@ class Listening:
     def hear(self, frame: bytes) -> None:
         """Listen to 20 ms of mu-law."""
         now = clock.now()
-        if audible(frame, PCMU):
+        if self._threshold.passes(frame):
             paused_s = now - (self._last_audible_at or 0.0)
             self._last_audible_at = now
             if not self._utterance:
@@ -191,3 +199,27 @@ class Listening:
     def _reply(self, now: float) -> dict[str, Any]:
         self._awaiting_reply = False
         return {"reply_ms": round((now - (self._talked_until or now)) * 1000)}
+
+
+class _Threshold:
+    """What an ear takes for a sound: what stands out of the line's own noise.
+
+    The noise is what the quietest tenth of the last frames had. Whoever talks all the time would
+    raise it, so the threshold never goes where speech could be.
+    """
+
+    def __init__(self) -> None:
+        self._levels: deque[float] = deque(maxlen=FLOOR_FRAMES)
+        self._threshold_dbfs = SILENCE_DBFS
+        self._frames = 0
+
+    def passes(self, frame: bytes) -> bool:
+        quiet = frame.count(PCMU.silence[0]) == len(frame)
+        level = SILENCE_DBFS if quiet else rms_dbfs(decode(frame, PCMU))
+        self._levels.append(level)
+        self._frames += 1
+        if len(self._levels) < EVERY_FRAMES or self._frames % EVERY_FRAMES == 0:
+            floor = sorted(self._levels)[len(self._levels) // 10]
+            above = min(floor + ABOVE_FLOOR_DB, QUIET_SPEECH_DBFS)
+            self._threshold_dbfs = max(above, LEAST_DBFS)
+        return level > self._threshold_dbfs

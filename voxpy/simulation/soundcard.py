@@ -13,7 +13,7 @@ from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCM16_RATES_HZ, PCMU, Format, pcm16
 from voxpy.audio.mix import mix
 from voxpy.audio.resample import Resampler
-from voxpy.errors import EngineMissing
+from voxpy.errors import EngineMissing, install_command
 from voxpy.media.graph import Tap
 from voxpy.media.playout import Playout
 
@@ -23,7 +23,6 @@ LEAD_S = 0.06
 """Audio gathered before playing starts: three frames cover the jitter between two clocks."""
 MOST_S = 0.3
 """Audio kept at most on either side; what is older is dropped rather than heard late."""
-EXTRA = "pip install 'voxpy[play]'"
 
 
 class SoundCard:
@@ -127,7 +126,9 @@ def open_sound_card(*, microphone: bool) -> SoundCard:
     try:
         import sounddevice
     except ImportError as error:
-        raise EngineMissing(f"sound needs the sounddevice package: {EXTRA}") from error
+        raise EngineMissing(
+            f"sound needs the sounddevice package: {install_command('play')}"
+        ) from error
     except OSError as error:
         raise EngineMissing(
             "sound needs the PortAudio library, which sounddevice brings along except on Linux; "

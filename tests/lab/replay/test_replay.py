@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from click.testing import CliRunner, Result
 
 from voxpy.cli import main
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.settings import Settings
+from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError
-from voxpy.lab.replay import Replayed, read_recording, replay
+from voxpy.lab.replay import Replayed, first_difference, read_recording, replay
+from voxpy.localagent.engines import Engines
+from voxpy.players.speech import find_speaker
+from voxpy.simulation.callerfile import parse_script
+from voxpy.simulation.service import ScriptedResponder
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import CallKit, Reply
 
 SCENARIO = """
@@ -240,6 +247,9 @@ async def test_what_is_missing_is_said(
 # -- the command -----------------------------------------------------------------------------------
 
 
+ECHO = Path(__file__).parents[3] / "scenarios" / "echo.py"
+
+
 def command(*words: str | Path) -> Result:
     return CliRunner().invoke(main, ["replay", *map(str, words)])
 
@@ -276,6 +286,9 @@ def test_the_command_shows_the_difference(recorded: Path, tmp_path: Path) -> Non
 def test_the_command_refuses_what_is_no_session(tmp_path: Path) -> None:
     result = command("nobody", "--base", tmp_path)
     assert result.exit_code == 2
+    assert "there is no call history yet" in result.stderr
+    result = command(tmp_path)
+    assert result.exit_code == 2
     assert "there is no trace.jsonl" in result.stderr
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "trace.jsonl").write_text("no json\n{}\n")
@@ -283,3 +296,65 @@ def test_the_command_refuses_what_is_no_session(tmp_path: Path) -> None:
     result = command(tmp_path / "torn")
     assert result.exit_code == 2
     assert "trace.jsonl:1: is no line of JSON" in result.stderr
+
+
+# -- what runs in real life ------------------------------------------------------------------------
+
+
+def test_lengths_and_places_of_a_run_are_no_difference() -> None:
+    def log(text: str) -> Entry:
+        return Entry(t=1.0, kind="log", name="log", personal={"text": text})
+
+    recorded = [log('{"duration":31.981,"url":"file:///a/.voxpy/sessions/local-1/record.mp3"}')]
+    replayed = [log('{"duration":31.98,"url":"file:///tmp/x/sessions/local-1/record.mp3"}')]
+    assert first_difference(recorded, replayed, tolerance_s=0.25) is None
+    one, two = (
+        [log(f"{seconds} s in file:///{folder}/sessions/1/record.mp3")]
+        for seconds, folder in ((0.94, "a"), (0.9, "b"))
+    )
+    assert first_difference(one, two, tolerance_s=0.25) is None
+    dear, dearer = [log("the price is 3.5")], [log("the price is 4.5")]
+    assert first_difference(dear, dearer, tolerance_s=0.25) is not None
+
+
+def test_a_session_is_found_by_last_and_by_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "caller.yaml").write_text("speech: tones\nsteps: [{wait: answered}, {wait: 1}]")
+    caller, out = str(tmp_path / "caller.yaml"), str(tmp_path / "out")
+    ran = CliRunner().invoke(main, ["run", str(ECHO), "--fast", "--caller", caller, "--out", out])
+    assert ran.exit_code == 0
+    (folder,) = (tmp_path / "out" / "sessions").iterdir()
+    for name in ("last", folder.name[:9], folder.name):
+        assert command(name, "--base", out).output.startswith("the same for ")
+
+
+async def test_speech_takes_as_long_as_it_did(
+    voxpy: CallKit, tmp_path: Path, autojump_clock: object
+) -> None:
+    """In real life a text is made into sound in a while; on virtual time in none."""
+
+    class Slow(Engines):
+        async def run(self, work: Any, *args: Any) -> Any:
+            await trio.sleep(0.6 if work is find_speaker else 0)
+            return await super().run(work, *args)
+
+    plain = scripted_engines(ScriptedResponder([]))
+    slow = Slow(gate=plain.gate, ears=plain.ears, voice=plain.voice, responder=plain.responder)
+    source = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    call = event.call
+    call.answer()
+    await call.wait_event(CallEvents.Connected)
+    call.say("Welcome to the museum.")
+    await call.wait_event(CallEvents.PlaybackFinished)
+    VoxEngine.terminate()
+"""
+    script = parse_script("steps: [{wait: answered}, {wait: hung_up}]", file="", folder=tmp_path)
+    async with voxpy.world(source, engines=slow) as world:
+        call = await world.act(script)
+    recording = read_recording(call.folder)
+    program = compile_scenarios([Path(f) for f in recording.scenarios])
+    outcome = await replay(recording, program, speech=lambda: plain)
+    assert outcome.difference is None

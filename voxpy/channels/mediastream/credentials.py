@@ -30,7 +30,7 @@ from voxpy.channels.providers.http import (
 from voxpy.channels.providers.provider import Provider
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
-from voxpy.errors import ConfigError
+from voxpy.errors import ConfigError, install_command
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch, HttpRequestResult
@@ -117,7 +117,7 @@ class Guard:
             named = " or ".join(ways)
             yield f"{name}: anybody may open a stream; to check it give the secret {named}"
         if signature is not None and not signs_streams and not key and not self.token(provider):
-            missing = "" if _is_installed(signature) else " and pip install 'voxpy[providers]'"
+            missing = "" if _is_installed(signature) else f" and {install_command('providers')}"
             yield f"{name}: webhooks are not checked; give the secret {signature.secret}{missing}"
 
     def stream_query(self, provider: Provider) -> str:

@@ -40,7 +40,7 @@ from voxpy.channels.providers.http import (
 )
 from voxpy.channels.providers.jsonstream import as_json
 from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
-from voxpy.errors import ConfigError
+from voxpy.errors import ConfigError, install_command
 from voxpy.text import json
 
 __all__ = ["PROVIDER", "VonageCarrier", "VonageStream"]
@@ -207,7 +207,7 @@ def _application_token(context: RestContext) -> str:
     try:
         return jwt.encode(claims, key, "RS256")
     except NotImplementedError as error:  # PyJWT's word for "cryptography is not installed"
-        problem = "signing for Vonage needs another library: pip install 'voxpy[providers]'"
+        problem = f"signing for Vonage needs another library: {install_command('providers')}"
         raise ConfigError(problem) from error
     except (jwt.InvalidKeyError, ValueError, TypeError) as error:
         raise ConfigError(f"VONAGE_PRIVATE_KEY is no RSA private key in PEM: {error}") from error

@@ -29,6 +29,12 @@ ANEW = re.compile(
     r"|(?<![\d+.])(?:1[5-9]|94668)\d{8}(?:\.\d+|\d{3}|\d{6})?(?!\d)"  # since 1970, or virtual
     r"|\b20\d\d-\d\d-\d\d[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d)?"
 )
+LENGTH_IN_TEXT = re.compile(
+    r"(\b(?:\w*duration|\w*seconds|\w+_m?s)\b\W{1,4})\d+(?:\.\d+)?"  # "duration":31.98
+    r"|\d+(?:\.\d+)?(?= ?(?:m?s|seconds?|minutes?)\b)"  # 0.9 s
+)
+SESSION_FOLDER = re.compile(r"(?:file://)?/[^\s\"']*/sessions/[^/\s\"']+")
+"""A replay keeps its files elsewhere."""
 PLACE = re.compile(r" ?\([^()]*\.py:\d+\)")
 UNIX_S = (1.5e9, 2.0e9)
 LENGTHS = ("duration", "seconds")
@@ -242,7 +248,8 @@ def _equal(old: Any, new: Any, path: str) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return PLACE.sub("", ANEW.sub("#", value))
+        value = ANEW.sub("#", SESSION_FOLDER.sub("#", value))
+        return PLACE.sub("", LENGTH_IN_TEXT.sub(r"\g<1>#", value))
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

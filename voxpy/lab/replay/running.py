@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -22,13 +23,17 @@ from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.replay.comparing import Difference, first_difference
 from voxpy.lab.replay.outside import ReplayedDialer, ReplayedLeg, ReplayedNetwork, ReplayedWeb
 from voxpy.lab.replay.recording import Recording
+from voxpy.players.speech import find_speaker
 from voxpy.project.secrets import Secrets
 
 __all__ = ["TOLERANCE_S", "Replayed", "replay"]
 
+T = TypeVar("T")
 TOLERANCE_S = 0.25
 """Between a time in a recording of real life and its replay: timers, threads and a busy machine."""
 
+SPEAKING = ("Call.say", "VoxEngine.create_tts_player")
+READY = (".PlaybackReady", ".PlaybackFinished", ".Started")
 BEYOND_S = 10.0
 """How long a replay may go on behind the end of its recording."""
 
@@ -112,7 +117,7 @@ async def _run(
             realtime=RealtimeEndpoint(
                 url=realtime["url"], api_key=_stand_in("KEY") if realtime["has_key"] else None
             ),
-            speech=cache(speech),
+            speech=cache(partial(_as_slow_as_then, speech, recording.entries)),
             dialer=ReplayedDialer(recording, elapsed, tolerance_s),
             fetch=web.fetch,
         )
@@ -123,6 +128,36 @@ async def _run(
             end = await hosted.run()
         nursery.cancel_scope.cancel()
     return end
+
+
+class _AsSlowAsThen:
+    """Engines that take as long to make speech as they did, though virtual time has no work."""
+
+    def __init__(self, engines: SpeechEngines, making_s: Iterable[float]) -> None:
+        self.gate, self.ears, self.voice = engines.gate, engines.ears, engines.voice
+        self.ask = engines.ask
+        self._engines = engines
+        self._making_s = iter(making_s)
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        if work is find_speaker:  # what every speech begins with
+            await trio.sleep(next(self._making_s, 0.0))
+        return await self._engines.run(work, *args)
+
+
+def _as_slow_as_then(
+    speech: Callable[[], SpeechEngines], entries: Sequence[Entry]
+) -> SpeechEngines:
+    return _AsSlowAsThen(speech(), _making_s(entries))
+
+
+def _making_s(entries: Sequence[Entry]) -> Iterator[float]:
+    """Yield how long each speech took from the scenario's word to its first sound."""
+    for n, entry in enumerate(entries):
+        if entry.kind == "command" and entry.name in SPEAKING:
+            later = (e for e in entries[n:] if e.kind == "event" and e.unit == entry.unit)
+            ready = next((e for e in later if e.name.endswith(READY)), entry)
+            yield ready.t - entry.t
 
 
 def _since(began_s: float) -> float:
