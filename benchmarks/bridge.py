@@ -74,6 +74,9 @@ class Run:
             part.order("begin")
 
 
+PROGRAMS = {"floor": "voxpy.lab.bench.floor", "hosted": "bridge_parts.hosted"}
+
+
 @contextmanager
 def running(program: str) -> Iterator[Run]:
     """Start the processes, and end them."""
@@ -81,7 +84,7 @@ def running(program: str) -> Iterator[Run]:
         Part("voxpy.lab.bench.model", cores=[HARNESS_CORE]) as model,
         Part("voxpy.lab.bench.callers", cores=[HARNESS_CORE]) as callers,
         Part(
-            f"bridge_parts.{program}", str(model.ready["port"]), cores=[PROGRAM_CORE], paths=PATHS
+            PROGRAMS[program], str(model.ready["port"]), cores=[PROGRAM_CORE], paths=PATHS
         ) as under_test,
     ):
         time.sleep(WARM_UP_S)

@@ -79,6 +79,7 @@ NURSERIES = {
     "host/workers.py": "the workers, and around them what they are told of each other",
     "simulation/dialin.py": "a provider's clock beside its socket",
     "testing/conformance/realtime.py": "the reader of a session that is being checked",
+    "lab/bench/floor.py": "a task per call and two per bridge, with nothing around them",
     "lab/replay/running.py": "a replayed session beside its media clock and far sides",
     "testing/service.py": "both directions of a scripted service's connection",
     "testing/grounds.py": "the sessions of a world, and around them its clock and its service",

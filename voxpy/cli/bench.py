@@ -11,7 +11,7 @@ __all__ = ["command"]
 
 EXIT_FAILED = 1
 HEAD = (
-    "calls", "CPU s per call-min", "cores", "up p50 / p99 ms", "down p50 / p99 ms",
+    "calls", "CPU s per call-min", "to floor", "cores", "up p50 / p99 ms", "down p50 / p99 ms",
     "late p50 / p99 ms", "clock p99 ms", "MB per call", "clean",
 )  # fmt: skip
 
@@ -63,7 +63,8 @@ def command(**options: Any) -> None:
     """
     from rich.console import Console
 
-    from voxpy.lab.bench.capacity import capacity, machine, most_calls
+    from voxpy.engine import clock
+    from voxpy.lab.bench.capacity import capacity, floor_cpu_s, machine, most_calls
     from voxpy.lab.bench.picture import lateness_svg
 
     described = machine(options["workers"])
@@ -74,29 +75,40 @@ def command(**options: Any) -> None:
     )  # fmt: skip
     if described.cores <= options["workers"]:
         console.print("callers and host share a core here: the figures will be worse than they are")
+    fewest = min(options["calls"])
+    floor_s = floor_cpu_s(fewest, options["seconds"])
+    console.print(
+        f"the floor, bare trio that only passes audio on: {floor_s:.2f} CPU s per call-minute with "
+        f"{fewest} calls", soft_wrap=True
+    )  # fmt: skip
     console.print(" | ".join(HEAD), soft_wrap=True)
     points = capacity(
         options["calls"],
         seconds=options["seconds"],
         workers=options["workers"],
-        told=lambda point: console.print(_row(point), soft_wrap=True),
+        told=lambda point: console.print(_row(point, floor_s), soft_wrap=True),
     )
     picture = options["picture"]
     title = "How late a frame reaches the caller, against its call's best (p99)"
     lines = {"voxpy serve, p99": [(p.calls, p.late.p99) for p in points]}
-    picture.write_text(lateness_svg(lines, title=title), encoding="utf-8")
     most = most_calls(points)
+    notes = [
+        f"{described.cpu}, {described.cores} cores, {described.python}; {clock.wall():%Y-%m-%d}",
+        _verdict(points, most),
+    ]
+    picture.write_text(lateness_svg(lines, title=title, notes=notes), encoding="utf-8")
     if options["as_json"]:
-        _print_json(described, points, most)
+        _print_json(described, points, most, floor_s)
     else:
         _say(console, points, most, picture)
     raise SystemExit(0 if most else EXIT_FAILED)
 
 
-def _row(point: Any) -> str:
+def _row(point: Any, floor_s: float) -> str:
     cells = [
         f"{point.calls}",
         f"{point.cpu_s_per_call_minute:.2f}",
+        f"{point.cpu_s_per_call_minute / floor_s:.2f} x",
         f"{point.cores:.2f}",
         f"{point.up}",
         f"{point.down}",
@@ -115,19 +127,22 @@ def _row(point: Any) -> str:
     return row + "".join(f"  {trouble}" for trouble in troubles if trouble)
 
 
-def _say(console: Any, points: Any, most: int, picture: Path) -> None:
+def _verdict(points: Any, most: int) -> str:
     if most == points[-1].calls:
-        console.print(f"{most} calls went well, the most that were tried; --calls takes more")
-    elif most:
-        console.print(f"{most} calls went well; {points[-1].calls} were too many")
-    else:
-        console.print(f"{points[0].calls} calls were too many already")
+        return f"{most} calls went well, the most that were tried; --calls takes more"
+    if most:
+        return f"{most} calls went well; {points[-1].calls} were too many"
+    return f"{points[0].calls} calls were too many already"
+
+
+def _say(console: Any, points: Any, most: int, picture: Path) -> None:
+    console.print(_verdict(points, most))
     if any(point.clean < 0.5 for point in points):
         console.print("the machine was busy with other things: try again when it is not")
     console.print(f"picture: {picture}", soft_wrap=True)
 
 
-def _print_json(described: Any, points: Any, most: int) -> None:
+def _print_json(described: Any, points: Any, most: int, floor_s: float) -> None:
     import attrs
 
     value = {
@@ -135,6 +150,7 @@ def _print_json(described: Any, points: Any, most: int) -> None:
         "machine": attrs.asdict(described),
         "points": [attrs.asdict(point) for point in points],
         "most_calls": most,
+        "floor_cpu_s_per_call_minute": floor_s,
     }
     from voxpy.cli.printing import print_json
 

@@ -125,6 +125,8 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
 
     url, name = _where(options)
     script = _script(options)
+    if ours := _without_meaning(script):
+        screen.note(f"not for a host that is called: {', '.join(ours)} of the caller's script")
     call_id = f"call-{secrets.token_hex(6)}"
     try:
         provider = find_provider(name)
@@ -199,6 +201,19 @@ def _script(options: dict[str, Any]) -> Any:
     if "://" not in options["target"]:
         given.setdefault("destination", options["target"])
     return attrs.evolve(script, **given)
+
+
+def _without_meaning(script: Any) -> list[str]:
+    """Return the sections that play what a running host has itself: its agent, whom it calls."""
+    from voxpy.simulation.service import ServiceScript
+
+    written = {
+        "callees": bool(script.callees),
+        "service": script.service != ServiceScript(),
+        "moments": bool(script.moments),
+        "speech: tones": script.speech == "tones",
+    }
+    return [name for name, is_there in written.items() if is_there]
 
 
 def _format(codec: str | None, provider: Provider) -> Any:

@@ -74,6 +74,16 @@ def test_the_picture_is_well_formed_and_names_every_line() -> None:
     assert sum(element.tag.endswith("polyline") for element in root.iter()) == 2
 
 
+def test_the_picture_shows_where_a_point_is_and_what_it_was_measured_on() -> None:
+    line = [(20, 5.0), (60, 221.0), (100, 334.0)]
+    svg = lateness_svg({"p99": line}, title="Late", notes=["AMD <EPYC>", "20 went well"])
+    root = ElementTree.fromstring(svg)
+    told = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert {"AMD <EPYC>", "20 went well", "1000 ms", "60", "100"} <= set(told)
+    heights = [float(e.attrib["cy"]) for e in root.iter() if e.tag.endswith("circle")]
+    assert heights[0] > heights[1] > heights[2], "221 and 334 ms are not the same"
+
+
 # -- the harness's own WebSocket, against the real one ---------------------------------------------
 
 

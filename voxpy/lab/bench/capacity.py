@@ -33,6 +33,7 @@ __all__ = [
     "Spread",
     "Window",
     "capacity",
+    "floor_cpu_s",
     "lateness",
     "machine",
     "measure",
@@ -148,14 +149,36 @@ def capacity(
     return points
 
 
-def measure(
-    host: Served, callers: Part, model: Part, calls: int, seconds: int, idle_mb: float
-) -> Point:
-    """Look at ``calls`` calls that have been dialled."""
+def floor_cpu_s(calls: int, seconds: int) -> float:
+    """Return the CPU seconds of a call-minute if nothing is done but pass audio on, over bare trio.
+
+    What a machine can do at best: figures of two machines compare only as ratios to it.
+    """
+    with (
+        Part("voxpy.lab.bench.model", cores=[-1]) as model,
+        Part("voxpy.lab.bench.callers", cores=[-1]) as callers,
+        Part("voxpy.lab.bench.floor", str(model.ready["port"]), cores=[0]) as floor,
+    ):
+        _dial(callers, floor.ready["port"], range(1, calls + 1))
+        _wait_answered(callers, calls)
+        window = Window(floor, seconds)
+        window.judge([*callers.order("report")["late"], *model.order("report")["late"]])
+        _hang_up(callers, range(1, calls + 1))
+        return window.core_share * 60 / calls
+
+
+def _wait_answered(callers: Part, calls: int) -> None:
     deadline_s = now() + ANSWERED_S
     while callers.order("answered") < calls and now() < deadline_s:
         pause(0.1)
     pause(SETTLE_S)
+
+
+def measure(
+    host: Served, callers: Part, model: Part, calls: int, seconds: int, idle_mb: float
+) -> Point:
+    """Look at ``calls`` calls that have been dialled."""
+    _wait_answered(callers, calls)
     callers.order("begin")
     model.order("begin")
     skipped_before = _sum(SKIPPED, host.port)

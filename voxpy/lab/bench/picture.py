@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from xml.sax.saxutils import escape
 
 __all__ = ["lateness_svg"]
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 56, 150, 24, 44
-LEAST_MS, MOST_MS = 0.1, 100.0
+WIDTH, HEIGHT = 720, 400
+LEFT, RIGHT, TOP, BOTTOM = 56, 150, 62, 44
+LEAST_MS = 0.1
 COLOURS = ("#1f6feb", "#8b949e", "#d29922", "#2da44e")
 
 Line = Sequence[tuple[int, float]]
 """Points of calls and milliseconds."""
 
 
-def lateness_svg(lines: Mapping[str, Line], *, title: str) -> str:
-    """Return the picture; milliseconds on a logarithmic axis, one frame marked."""
+def lateness_svg(lines: Mapping[str, Line], *, title: str, notes: Sequence[str] = ()) -> str:
+    """Return the picture; milliseconds on a logarithmic axis, one frame marked.
+
+    The axis reaches as far as what was measured. ``notes`` are lines below the title: the machine,
+    the date, what it comes to.
+    """
     most_calls = max(calls for line in lines.values() for calls, _ in line)
+    measured_ms = [ms for line in lines.values() for _, ms in line if math.isfinite(ms)]
+    decades = max(3, math.ceil(math.log10(max(measured_ms, default=1.0) / LEAST_MS)))
+    most_ms = LEAST_MS * 10**decades
 
     def x(calls: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * calls / most_calls
 
     def y(ms: float) -> float:
-        share = math.log(min(max(ms, LEAST_MS), MOST_MS) / LEAST_MS) / math.log(MOST_MS / LEAST_MS)
+        share = math.log(max(ms, LEAST_MS) / LEAST_MS) / math.log(most_ms / LEAST_MS)
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 
     parts = [
@@ -33,14 +41,15 @@ def lateness_svg(lines: Mapping[str, Line], *, title: str) -> str:
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="14" fill="#24292f">{title}</text>',
     ]
-    for ms in (0.1, 1, 10, 20, 100):
+    parts += [_text(LEFT, 30 + 14 * n, escape(note)) for n, note in enumerate(notes)]
+    for ms in (*(LEAST_MS * 10**n for n in range(decades + 1)), 20):
         dash = ' stroke-dasharray="4 3"' if ms == 20 else ""
         parts.append(_rule(LEFT, y(ms), WIDTH - RIGHT, y(ms), dash))
         label = f"{ms:g} ms" if ms != 20 else "1 frame"
         parts.append(_text(LEFT - 6, y(ms) + 4, label, anchor="end"))
     parts += [
         _text(x(calls), HEIGHT - BOTTOM + 18, str(calls), anchor="middle")
-        for calls in range(0, most_calls + 1, 20)
+        for calls in sorted({0, *(calls for line in lines.values() for calls, _ in line)})
     ]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "calls", anchor="middle"))
     for (name, line), colour in zip(lines.items(), COLOURS, strict=False):

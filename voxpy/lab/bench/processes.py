@@ -72,6 +72,7 @@ class Part(Watched):
             [sys.executable, "-m", module, *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is ours: we end it in order, without its traceback
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))},
         )
         super().__init__(process)
@@ -131,6 +132,7 @@ class Served(Watched):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=given,
+                start_new_session=True,
             )
         super().__init__(process)
         _pin(process, cores)
