@@ -387,7 +387,7 @@ class Conversation(RuleBasedStateMachine):
     def filler(self, pcm: bytes) -> None:
         for response_id in sorted(self.filling):
             taken = self.server.filler_audio(response_id, pcm, self.now)
-            assert not taken or response_id in self.responding
+            assert not taken or response_id == self.active, "it may wait for words, but it is there"
             if taken:
                 self.audio_in[response_id] += len(pcm)
         self.filling.clear()
