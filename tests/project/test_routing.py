@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.channels.mediastream.listener import ProviderListener
+from voxpy.channels.sip.settings import User
 from voxpy.engine.settings import Settings, Watchdogs
 from voxpy.engine.userfile import load
 from voxpy.errors import ConfigError
@@ -40,8 +41,8 @@ rules:
 settings:
   on_handler_error: continue
 channels: {audiosocket: {port: 9092}}
-trunks: {main: {host: sip.example.com}}
-users: {alice: {}}
+trunks: {main: {sip: sip.example.com}}
+users: {alice: ALICE_PASSWORD}
 """
 
 
@@ -71,8 +72,9 @@ def test_a_good_file() -> None:
     (channel,) = routing.channels
     assert isinstance(channel, ProviderListener)
     assert (channel.name, channel.port) == ("audiosocket", 9092)
-    assert routing.trunks == {"main": {"host": "sip.example.com"}}
-    assert routing.users == {"alice": {}}
+    (trunk,) = routing.trunks
+    assert (trunk.name, str(trunk.uri)) == ("main", "sip:sip.example.com")
+    assert routing.users == {"alice": User("alice", "ALICE_PASSWORD")}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxpy.channels.providers.http import Answer, Outcome, Request
-from voxpy.engine.ports import Leg, Secrets
+from voxpy.engine.ports import Dialer, Leg, Secrets
 from voxpy.engine.trace import Trace
 from voxpy.sockets.accepting import Upgrade
 
@@ -72,6 +72,9 @@ class ListenerHost(Protocol):
 
     def count(self, metric: str, *labels: str) -> None:
         """Count one of the host's metrics."""
+
+    def dials(self, dialer: Dialer) -> None:
+        """Let scenarios call out by this channel from now on."""
 
     def refused(self, cause: str, problem: str, address: str, **fields: object) -> None:
         """Note a connection of which no call came."""

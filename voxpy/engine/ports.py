@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SERVICE_UNAVAILABLE",
+    "ChannelDialer",
     "DialKind",
     "Dialer",
     "EarlyMedia",
@@ -299,6 +300,17 @@ class NoDialer:
         """Return a leg that ends with 503 and names what is missing."""
         reason = f"this host has {_MISSING[call.kind]}, so it cannot make this call"
         return RefusedLeg(call, SERVICE_UNAVAILABLE, reason)
+
+
+@attrs.define
+class ChannelDialer:
+    """Implements ``Dialer`` by the channel that is there by now; sessions are given it before."""
+
+    channel: Dialer = attrs.field(factory=NoDialer)
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        """Return the leg of a call that is being set up."""
+        return self.channel.dial(call)
 
 
 class RefusedLeg:

@@ -19,7 +19,7 @@ from voxpy.channels.mediastream.serving import LIMITS
 from voxpy.channels.providers.http import Request, as_websocket
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.http import Fetch
-from voxpy.engine.ports import Secrets
+from voxpy.engine.ports import ChannelDialer, Dialer, Secrets
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
 from voxpy.host.listening import Acceptor, ConnectionLimits, Connections, Sockets
@@ -62,6 +62,7 @@ class ConnectionHandler:
     public_url: str = ""
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None
+    outgoing: ChannelDialer = attrs.field(factory=ChannelDialer)
     connections: Connections = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _refusals: dict[str, int] = attrs.field(factory=dict, init=False)
@@ -74,6 +75,10 @@ class ConnectionHandler:
     def start_s(self) -> float:
         """Within which an open connection must become a call."""
         return self.limits.start_s
+
+    def dials(self, dialer: Dialer) -> None:
+        """Let scenarios call out by a channel."""
+        self.outgoing.channel = dialer
 
     def count(self, metric: str, *labels: str) -> None:
         """Count one of the host's metrics."""

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from voxpy.channels.providers.http import public_address
+from voxpy.engine.ports import ChannelDialer
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
@@ -68,9 +69,10 @@ class Host:
         )
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
+        outgoing = ChannelDialer()
         self.router = CallRouter(
             files=files,
-            context=context,
+            context=attrs.evolve(context, dialer=outgoing),
             keeping=Keeping(base=options.base, history=history, needed=False),
             admission=self.admission,
             metrics=metrics,
@@ -99,6 +101,7 @@ class Host:
             public_url=options.public_url,
             tls=options.tls,
             fetch=context.fetch,
+            outgoing=outgoing,
         )
         self._name = name
         self._elsewhere = elsewhere

@@ -26,18 +26,19 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
 from voxpy.channels.listener import Listener
 from voxpy.channels.mediastream.listener import ProviderListener, default_listeners
 from voxpy.channels.sip.listener import SipListener
+from voxpy.channels.sip.settings import Trunk, User, read_trunks, read_users
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
 from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError
-from voxpy.project.patterns import compile_pattern, matches_everything
 from voxpy.project.problem import Problem, first_error
+from voxpy.text.patterns import compile_pattern, matches_everything
 
 __all__ = [
     "SETTINGS_KEYS",
@@ -126,18 +127,15 @@ class NoMatch:
 
 @attrs.frozen(kw_only=True)
 class Routing:
-    """A whole routing file. ``trunks`` and ``users`` are as written.
-
-    ``keep_days`` is how long calls are kept in the history; None is for ever.
-    """
+    """A whole routing file. ``keep_days`` is how long calls stay in the history; None: for ever."""
 
     file: str
     rules: tuple[Rule, ...]
     settings: Settings = attrs.field(factory=Settings)
     channels: tuple[Listener, ...] = attrs.field(factory=default_listeners)
     keep_days: float | None = None
-    trunks: Mapping[str, Any] = attrs.field(factory=dict)
-    users: Mapping[str, Any] = attrs.field(factory=dict)
+    trunks: tuple[Trunk, ...] = ()
+    users: Mapping[str, User] = attrs.field(factory=dict)
 
     def match(self, destination: str) -> Match | NoMatch:
         """Return the first rule that takes ``destination``, and what was tried on the way."""
@@ -199,15 +197,17 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     settings = read_settings(top.section("settings").fields(SETTINGS_KEYS), Settings())
     rules = tuple(_rules(top.section("rules"), settings))
     usual: tuple[Listener, ...] = default_listeners()
+    users: Mapping[str, User] = top.get("users", read_users, {})
+    trunks: tuple[Trunk, ...] = top.get("trunks", read_trunks, ())
     problems += _unreachable(rules, document.file)
     routing = Routing(
         file=document.file,
         rules=rules,
         settings=settings,
-        channels=top.get("channels", _channels, usual),
+        channels=_with_callers(top.get("channels", _channels, usual), users, trunks),
         keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
-        trunks=top.get("trunks", _as_written, {}),
-        users=top.get("users", _as_written, {}),
+        trunks=trunks,
+        users=users,
     )
     return routing, sorted(problems, key=lambda p: p.line or 0)
 
@@ -227,8 +227,14 @@ def missing_scenarios(routing: Routing, base: Path) -> list[Problem]:
     ]
 
 
-def _as_written(given: Given) -> Mapping[str, Any]:
-    return {key: below.value for key, below in given.mapping().items()}
+def _with_callers(
+    channels: tuple[Listener, ...], users: Mapping[str, User], trunks: tuple[Trunk, ...]
+) -> tuple[Listener, ...]:
+    """Tell the SIP channel who may call by it, and be called."""
+    return tuple(
+        attrs.evolve(c, users=users, trunks=trunks) if isinstance(c, SipListener) else c
+        for c in channels
+    )
 
 
 def _days(given: Given) -> float:

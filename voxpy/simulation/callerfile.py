@@ -11,11 +11,11 @@ import yaml
 
 from voxpy.engine.userfile import Given, load
 from voxpy.errors import ConfigError
-from voxpy.project.patterns import compile_pattern
 from voxpy.simulation.moments import read_moments, written_moment
 from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions, Speech
 from voxpy.simulation.service import ServiceScript, read_service, written_service
 from voxpy.simulation.steps import HangUp, Pause, Play, Say, StayOn, Wait, read_steps
+from voxpy.text.patterns import compile_pattern
 
 __all__ = [
     "ANYBODY",

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-import trio
-
 from voxpy.audio.frame import Format
 from voxpy.channels.sip.media import DIGITS, FORMATS, SPOKEN, RtpMedia
 from voxpy.engine import clock
@@ -48,8 +46,6 @@ from voxpy.wire.sip.message import Request, Response
 __all__ = ["MediaMaker", "SipLeg", "agreed_format", "offer_of", "receive_invited"]
 
 Headers = Mapping[str, str]
-GOODBYE_S = 1.0
-"""How long a BYE or CANCEL of ours is waited for when a session ends."""
 DTMF_RELAY = ("application/dtmf-relay", "application/dtmf")
 
 
@@ -126,7 +122,8 @@ class SipLeg:
         self.media = media.media
         self.state = "alerting"
         self.wants_tones = False
-        self.over = trio.Event()
+        self.otherwise: Callable[[], bool] = lambda: False
+        """Tries the next way there; False if there is none."""
         self._call = call
         self._maker = maker
         self._wake = wake
@@ -136,6 +133,7 @@ class SipLeg:
         self._local = b""
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
+        media.on_tick = self.tick
         media.on_first = partial(self._tell, FirstAudio())
         media.on_digit = self._digit
 
@@ -226,6 +224,8 @@ class SipLeg:
                 self._progress(event)
             case Connected():
                 self._connected(event)
+            case Failed() if self.state == "alerting" and _is_the_ways(event) and self.otherwise():
+                pass
             case Failed():
                 self._end(
                     LegEnded(code=event.status, reason=event.reason, headers=_own(event.response))
@@ -261,6 +261,10 @@ class SipLeg:
         """Tell what was not told yet; the media calls it each 20 ms."""
         while self._early:
             self._report(self._early.pop(0))
+
+    def call_is(self, call: SipCall) -> None:
+        """Go on with another call: the way before led nowhere."""
+        self._call = call
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -378,7 +382,6 @@ class SipLeg:
             return
         self.state = "ended"
         self.rtp.speaks = self.rtp.hears = False
-        self.over.set()
         counts = {
             name: number
             for name, number in (
@@ -405,6 +408,11 @@ def _in_order(audio: Stream, fmt: Format) -> Stream:
         rtcp_port=audio.rtcp_port,
         rtcp_mux=audio.rtcp_mux,
     )
+
+
+def _is_the_ways(event: Failed) -> bool:
+    """Return whether a failure is of the way there, not of the one who is called."""
+    return event.status == 408 or 500 <= event.status < 600
 
 
 def _own(message: Request | Response | None) -> dict[str, str]:

@@ -22,7 +22,7 @@ import re
 import secrets as random_words
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,9 +32,11 @@ import trio
 from voxpy.audio.frame import Format
 from voxpy.channels.listener import ListenerHost
 from voxpy.channels.providers.http import Answer, Request
+from voxpy.channels.sip.dialer import SipDialer, stay_registered
 from voxpy.channels.sip.leg import SipLeg, agreed_format, receive_invited
 from voxpy.channels.sip.media import FORMATS, PortRange, RtpMedia
 from voxpy.channels.sip.network import SipNetwork, SipSockets
+from voxpy.channels.sip.settings import Trunk, User
 from voxpy.engine import clock
 from voxpy.engine.faults import explain
 from voxpy.engine.ports import Secrets
@@ -44,8 +46,10 @@ from voxpy.sockets.accepting import Upgrade
 from voxpy.sockets.listening import listen
 from voxpy.wire.sip.agent import Asked, Event, UserAgent
 from voxpy.wire.sip.call import SipCall
-from voxpy.wire.sip.events import CallEvent, Invited
+from voxpy.wire.sip.digest import Verifier
+from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
+from voxpy.wire.sip.registrar import Registrar, prove
 
 __all__ = ["SipEndpoint", "SipListener"]
 
@@ -66,6 +70,8 @@ class SipListener:
     address: str = ""
     rtp_ports: tuple[int, int] = (20000, 20999)
     to: str = ""
+    users: Mapping[str, User] = attrs.field(factory=dict)
+    trunks: tuple[Trunk, ...] = ()
     draining: list[bool] = attrs.field(factory=list, eq=False)
 
     @classmethod
@@ -122,6 +128,12 @@ class SipListener:
         """Take calls until cancelled."""
         async with trio.open_nursery() as calls:
             endpoint = SipEndpoint(self, sockets, host, calls)
+            host.dials(SipDialer(endpoint, host.secrets))
+            for trunk in self.trunks:
+                if trunk.register:
+                    calls.start_soon(
+                        stay_registered, endpoint, trunk, host.secrets, endpoint.registered
+                    )
             await endpoint.network.run()
 
     def drain(self) -> None:
@@ -147,8 +159,16 @@ class SipListener:
 
     def lacks(self, secrets: Secrets) -> Iterator[str]:
         """Yield what a stranger could do."""
-        if not _is_local(self.host):
-            yield f"{self.name}: anybody who reaches {self.host}:{self.port} can call a rule"
+        if not _is_local(self.host) and not self.users and not self.trunks:
+            yield (
+                f"{self.name}: anybody who reaches {self.host}:{self.port} can call; "
+                "with users: or trunks: in routing.yaml only those can"
+            )
+        names = [user.secret for user in self.users.values()]
+        names += [trunk.secret for trunk in self.trunks if trunk.secret]
+        for name in names:
+            if secrets.get(name) is None:
+                yield f"{self.name}: {secrets.missing(name)}"
 
 
 class SipEndpoint:
@@ -178,6 +198,9 @@ class SipEndpoint:
             jitter=self._random.random,
         )
         self.agent = UserAgent(us, invited=SipCall.invited)
+        self._verifier = Verifier("voxpy", random_words.token_bytes(16))
+        self._passwords = _Passwords(listener.users, host.secrets)
+        self.registrar = Registrar(self._verifier, self._passwords)
         self.legs: dict[SipCall, SipLeg] = {}
         self.network = SipNetwork(
             self.agent,
@@ -195,17 +218,18 @@ class SipEndpoint:
 
     def open(self, name: str, fmt: Format) -> RtpMedia:
         """Open the ports of a call. Raises ConnectFailed."""
-        found: list[SipLeg] = []
-        media = RtpMedia(
+        return RtpMedia(
             name,
             fmt,
             self._ports.bind(self.listener.host),
             ssrc=self.new_number(),
             cname=f"voxpy@{self.address}",
-            on_tick=lambda: found[0].tick() if found else None,
         )
-        self._pending = found
-        return media
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the @ of our users."""
+        return _bracketed(self.address)
 
     def new_number(self) -> int:
         """Return 31 random bits."""
@@ -221,6 +245,9 @@ class SipEndpoint:
             leg = self.legs.get(event.call)
             if leg is not None:
                 leg.handle(event)
+                over = isinstance(event, (Cancelled, Ended, Failed))
+                if over and not event.call.incoming and self.legs.get(event.call) is leg:
+                    del self.legs[event.call]
         elif isinstance(event, Asked):
             self._asked(event)
 
@@ -228,6 +255,9 @@ class SipEndpoint:
         now, call = clock.now(), event.call
         if self.listener.draining:
             call.reject(503, now, headers={"Retry-After": "5"})
+            return
+        client_type = self._admit(event)
+        if not client_type:
             return
         try:
             chosen = agreed_format(event.sdp)
@@ -255,11 +285,45 @@ class SipEndpoint:
             destination=destination or self.listener.to,
             display_name=name,
             headers=headers,
+            client_type=client_type,
             offered=event.sdp,
         )
-        self._pending.append(leg)
         self.legs[call] = leg
         self._calls.start_soon(self._serve, call, leg)
+
+    def _admit(self, event: Invited) -> str:
+        """Return as what a caller may call in; nothing if the call has been refused."""
+        listener, request, call = self.listener, event.request, event.call
+        if any(trunk.is_from(event.flow.host) for trunk in listener.trunks):
+            return "pstn"
+        if not listener.users and not listener.trunks:
+            return "sip"
+        user, refusal = prove(
+            request, self._verifier, self._passwords, now=clock.now(), to_tag=call.tag
+        )
+        if refusal is None and user == request.from_.uri.user_text:
+            return "user"
+        call.refuse(refusal or request.response(403, to_tag=call.tag), clock.now())
+        if refusal is None or refusal.status == 403:
+            self._refused("not proven", "the caller is no user and no trunk", event)
+        return ""
+
+    def follow(self, leg: SipLeg, call: SipCall | None) -> bool:
+        """Let a leg have the events of a call of ours; False for none."""
+        if call is None:
+            return False
+        for old in [c for c, other in self.legs.items() if other is leg]:
+            del self.legs[old]
+        leg.call_is(call)
+        self.legs[call] = leg
+        return True
+
+    def registered(self, trunk: str, status: int) -> None:
+        """Note how a registration of ours went."""
+        if status == 200:
+            self._host.log.step("registered", trunk=trunk)
+        else:
+            self._host.log.warning("not registered", trunk=trunk, status=status)
 
     async def _serve(self, call: SipCall, leg: SipLeg) -> None:
         try:
@@ -270,6 +334,13 @@ class SipEndpoint:
 
     def _asked(self, event: Asked) -> None:
         request = event.request
+        if request.method == "REGISTER" and self.listener.users:
+            tag, wall_s = self.agent.us.new_id(), clock.wall().timestamp()
+            answer = self.registrar.register(
+                request, event.flow, now=clock.now(), wall_s=wall_s, to_tag=tag
+            )
+            event.respond(answer, clock.now())
+            return
         status = 405
         if request.method == "OPTIONS":
             status = 503 if self.listener.draining else 200
@@ -297,6 +368,26 @@ class SipEndpoint:
     def _contact(self, transport: str) -> str:
         kind = "" if transport.upper() == "UDP" else f";transport={transport.lower()}"
         return f"sip:voxpy@{self._sent_by(transport.upper())}{kind}"
+
+
+class _Passwords(Mapping[str, str]):
+    """The passwords of users, as the secrets have them now."""
+
+    def __init__(self, users: Mapping[str, User], secrets: Secrets) -> None:
+        self._users = users
+        self._secrets = secrets
+
+    def __getitem__(self, name: str) -> str:
+        password = self._secrets.get(self._users[name].secret)
+        if password is None:
+            raise KeyError(name)
+        return password
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._users)
+
+    def __len__(self) -> int:
+        return len(self._users)
 
 
 def _server_context(listener: SipListener) -> ssl.SSLContext:

@@ -120,18 +120,17 @@ class RtpMedia:
         *,
         ssrc: int,
         cname: str,
-        on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.format = fmt
         self.counts = MediaCounts()
         self.digits = DigitQueue(fmt)
         self.media = MediaPort(name=name, source=_Hears(self), sink=_Speaks(self))
+        self.on_tick: Callable[[], None] = lambda: None
         self.on_digit: Callable[[str], None] = lambda digit: None
         self.on_first: Callable[[], None] = lambda: None
         self.on_silence: Callable[[bool], None] = lambda silent: None
         self.speaks = self.hears = False
         """Which ways are open, as the calls' state and the descriptions say."""
-        self._on_tick = on_tick
         self._rtp, self._rtcp = sockets
         self._cname = cname
         self._receiver = self._new_receiver()
@@ -155,7 +154,11 @@ class RtpMedia:
 
     def agree(self, theirs: Stream) -> None:
         """Take what the other end said of itself: where, which numbers, which ways."""
-        self._payload_type = theirs.formats[0].payload_type
+        spoken = next(f for f in theirs.formats if f.name in FORMATS)
+        self._payload_type = spoken.payload_type
+        if FORMATS[spoken.name] != self.format:
+            self.format = self.digits.format = FORMATS[spoken.name]
+            self._receiver = self._new_receiver()
         digits = theirs.format_named("telephone-event")
         self._digit_type = digits.payload_type if digits is not None else None
         target = (theirs.address, theirs.port)
@@ -192,7 +195,7 @@ class RtpMedia:
 
     def pull(self) -> bytes | None:
         """Read what has come, and return the 20 ms that are due."""
-        self._on_tick()
+        self.on_tick()
         if self._rtp.fileno() < 0:
             return None
         now = clock.now()
@@ -386,16 +389,24 @@ class _Hears:
     """The media Source of a call."""
 
     def __init__(self, media: RtpMedia) -> None:
-        self.format = media.format
+        self._media = media
         self.pull = media.pull
+
+    @property
+    def format(self) -> Format:
+        return self._media.format
 
 
 class _Speaks:
     """The media Sink of a call."""
 
     def __init__(self, media: RtpMedia) -> None:
-        self.format = media.format
+        self._media = media
         self.push = media.push
+
+    @property
+    def format(self) -> Format:
+        return self._media.format
 
 
 def _waiting(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:

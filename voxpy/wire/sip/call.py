@@ -145,6 +145,10 @@ class SipCall:
         called = self._called
         called.reject(called.response(status, reason, b"", headers), now)
 
+    def refuse(self, response: Response, now: float) -> None:
+        """Refuse the call with a response that was made elsewhere: a challenge."""
+        self._called.reject(response, now)
+
     def cancelled(self, cancel: Request, now: float) -> None:
         """Take the CANCEL of the INVITE."""
         self._called.cancelled(cancel, now)

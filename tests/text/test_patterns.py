@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.project.patterns import compile_pattern, matches_everything
+from voxpy.text.patterns import compile_pattern, matches_everything
 
 
 @pytest.mark.parametrize(

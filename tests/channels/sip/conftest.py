@@ -1,0 +1,113 @@
+"""A production host with a SIP channel on a port of this machine, and phones that call it."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+import trio
+import trio.lowlevel
+
+from voxpy.channels.sip.listener import SipListener
+from voxpy.engine import clock
+from voxpy.engine.ports import RealtimeEndpoint
+from voxpy.engine.session import SessionContext
+from voxpy.history.history import History
+from voxpy.host.hostlog import host_log
+from voxpy.host.listening import Sockets
+from voxpy.host.serve import Host, HostOptions
+from voxpy.project.project import ProjectFiles, load_project
+from voxpy.project.secrets import Secrets
+from voxpy.sockets.listening import listen
+from voxpy.sockets.memory import MemoryDialer
+
+ECHO = Path(__file__).parents[3] / "scenarios" / "echo.py"
+
+
+@attrs.define
+class SipHost:
+    host: Host
+    port: int
+    folder: Path
+    output: io.StringIO
+
+    @property
+    def server(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def uri(self, user: str) -> str:
+        return f"sip:{user}@{self.server}"
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = [orjson.loads(line) for line in self.output.getvalue().splitlines()]
+        return [entry for entry in lines if entry["event"] == event]
+
+    async def until(self, condition: Callable[[], Any], within_s: float = 20) -> None:
+        with trio.fail_after(within_s):
+            while not condition():  # noqa: ASYNC110  the host's figures set no Event
+                await trio.sleep(0.01)
+
+
+SipHosting = Callable[..., AbstractAsyncContextManager[SipHost]]
+
+
+@pytest.fixture
+def sip_host(tmp_path: Path) -> SipHosting:
+    return partial(hosted, tmp_path)
+
+
+@asynccontextmanager
+async def hosted(
+    folder: Path,
+    *,
+    scenario: str | None = None,
+    routing: str = "",
+    pattern: str = ".*",
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[SipHost]:
+    text = ECHO.read_text() if scenario is None else scenario
+    (folder / "main.py").write_text(text)
+    (folder / "routing.yaml").write_text(
+        f"rules: [{{name: all, pattern: '{pattern}', scenarios: [main.py]}}]\n"
+        "channels: {sip: {port: 0, rtp_ports: 41000-48999}}\n" + routing
+    )
+    secrets = Secrets(folder / "secrets.env", environ=dict(environ or {}))
+    loaded = load_project(folder / "routing.yaml", secrets)
+    project = loaded.project
+    assert project is not None, loaded.problems
+    (channel,) = project.routing.channels
+    assert isinstance(channel, SipListener)
+    output = io.StringIO()
+    log = host_log(output, secrets.values, as_lines_of_json=True)
+    sockets = Sockets(listen("127.0.0.1", 0, setting="http"), {"sip": list(channel.open())})
+    try:
+        with closing(History(folder)) as history:
+            async with trio.open_nursery() as nursery:
+                context = SessionContext(
+                    secrets=secrets,
+                    media_clock=clock.MediaClock(),
+                    open_stream=MemoryDialer(nursery, trio.aclose_forcefully),
+                    realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="x"),
+                )
+                options = HostOptions(base=folder, late_s=math.inf)
+                files = ProjectFiles(project, log=log)
+                host = Host(options, files, context, history=history, log=log)
+                started = trio.Event()
+                nursery.start_soon(partial(host.run, sockets, started=started.set))
+                await started.wait()
+                await trio.lowlevel.checkpoint()
+                port = sockets.own["sip"][0].getsockname()[1]
+                try:
+                    yield SipHost(host, port, folder, output)
+                finally:
+                    host.hurry()
+    finally:
+        sockets.close()

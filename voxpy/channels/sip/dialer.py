@@ -1,0 +1,220 @@
+"""Calls out over SIP: to an address, to a user who is registered here, to a number by a trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import attrs
+import trio
+
+from voxpy.audio.frame import PCMU
+from voxpy.channels.sip.leg import SipLeg, offer_of
+from voxpy.channels.sip.media import SPOKEN
+from voxpy.engine import clock
+from voxpy.engine.ports import Leg, OutgoingCall, RefusedLeg, Secrets
+from voxpy.errors import ConnectFailed, RemoteProtocolError
+from voxpy.wire.sip.agent import Account, Flow, authorized, transport_of
+from voxpy.wire.sip.call import SipCall
+from voxpy.wire.sip.message import Request, Response
+from voxpy.wire.sip.values import Address, Uri, parse_uri
+
+if TYPE_CHECKING:
+    from voxpy.channels.sip.listener import SipEndpoint
+    from voxpy.channels.sip.settings import Trunk
+
+__all__ = ["SipDialer", "stay_registered"]
+
+NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
+REGISTER_S = 600
+RETRY_S = 30.0
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Where a call is tried. ``to`` is the next hop where that is not the URI."""
+
+    uri: Uri
+    to: Uri | Flow | None = None
+    account: Account | None = None
+    callerid: str = ""
+
+
+class SipDialer:
+    """Implements ``voxpy.engine.ports.Dialer`` for one endpoint."""
+
+    def __init__(self, endpoint: SipEndpoint, secrets: Secrets) -> None:
+        self._endpoint = endpoint
+        self._secrets = secrets
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        """Return at once the leg of a call that is being set up."""
+        found = self._targets(call)
+        if isinstance(found, RefusedLeg):
+            return found
+        endpoint = self._endpoint
+        try:
+            media = endpoint.open(call.leg_id, PCMU)
+        except ConnectFailed as error:
+            return RefusedLeg(call, NO_ROUTE, str(error))
+        sdp = offer_of(media, endpoint.address, endpoint.new_number(), 0, SPOKEN)
+        targets = iter(found)
+
+        def next_call() -> SipCall | None:
+            target = next(targets, None)
+            if target is None:
+                return None
+            number = target.callerid or call.callerid
+            caller = Uri(user=_escaped(number) or None, host=endpoint.domain)
+            return SipCall.dial(
+                endpoint.agent,
+                target.uri,
+                from_=Address(uri=caller, display_name=call.display_name),
+                sdp=sdp,
+                now=clock.now(),
+                to=target.to,
+                headers=call.headers,
+                account=target.account,
+            )
+
+        first = next_call()
+        assert first is not None
+        leg = SipLeg(
+            first,
+            media,
+            endpoint,
+            wake=endpoint.network.wake,
+            leg_id=call.leg_id,
+            callerid=call.callerid,
+            destination=call.destination,
+            display_name=call.display_name,
+            client_type=call.client_type,
+        )
+        leg.otherwise = lambda: endpoint.follow(leg, next_call())
+        endpoint.follow(leg, first)
+        endpoint.network.wake()
+        return leg
+
+    def _targets(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+        match call.kind:
+            case "sip":
+                return self._address(call)
+            case "user" | "user_direct":
+                return self._user(call)
+            case "pstn" | "whatsapp":
+                return self._number(call)
+        return RefusedLeg(call, NO_ROUTE, "SIP makes no calls to conferences")
+
+    def _address(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+        try:
+            uri = parse_uri(_as_uri(call.destination))
+            to = parse_uri(_as_uri(call.out_proxy)) if call.out_proxy else None
+        except RemoteProtocolError as error:
+            return RefusedLeg(call, BAD_REQUEST, str(error))
+        account = Account(call.auth_user, call.password) if call.auth_user else None
+        return [Target(uri=uri, to=to, account=account)]
+
+    def _user(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+        name = call.destination.partition("@")[0].removeprefix("sip:")
+        if name not in self._endpoint.listener.users:
+            return RefusedLeg(call, NOT_FOUND, f"there is no user {name!r} under users:")
+        found = self._endpoint.registrar.contacts(name, clock.now())
+        if not found:
+            return RefusedLeg(call, UNAVAILABLE, f"the user {name!r} is not registered now")
+        return [Target(uri=binding.contact, to=binding.flow) for binding in found]
+
+    def _number(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+        trunks = [t for t in self._endpoint.listener.trunks if t.carries(call.destination)]
+        if not trunks:
+            return RefusedLeg(call, NO_ROUTE, f"no trunk carries {call.destination}")
+        return [
+            Target(
+                uri=attrs.evolve(trunk.uri, user=_escaped(call.destination)),
+                account=trunk_account(trunk, self._secrets),
+                callerid=trunk.callerid,
+            )
+            for trunk in trunks
+        ]
+
+
+def trunk_account(trunk: Trunk, secrets: Secrets) -> Account | None:
+    """Return what a trunk is shown where it asks."""
+    password = secrets.get(trunk.secret) if trunk.secret else None
+    return Account(trunk.user, password) if trunk.user and password is not None else None
+
+
+async def stay_registered(
+    endpoint: SipEndpoint, trunk: Trunk, secrets: Secrets, told: Callable[[str, int], None]
+) -> None:
+    """Register at a trunk, and again before that is over, until cancelled.
+
+    ``told`` gets the trunk's name and the last status whenever it changes.
+    """
+    us, user = endpoint.agent.us, trunk.user or "voxpy"
+    home = attrs.evolve(trunk.uri, user=_escaped(user))
+    transport = transport_of(trunk.uri)
+    call_id, number, last = us.new_id(), 0, 0
+    while True:
+        number += 1
+        request = Request(method="REGISTER", uri=attrs.evolve(trunk.uri, user=None))
+        contact = us.contact(transport).replace("sip:voxpy@", f"sip:{_escaped(user)}@", 1)
+        request.headers.extend(
+            {
+                "Via": us.via(transport),
+                "Max-Forwards": "70",
+                "From": f"<{home}>;tag={us.new_id()}",
+                "To": f"<{home}>",
+                "Call-ID": call_id,
+                "CSeq": f"{number} REGISTER",
+                "Contact": f"<{contact}>",
+                "Expires": str(REGISTER_S),
+            }
+        )
+        response = await _asked(endpoint, us.sign(request), trunk.uri)
+        account = trunk_account(trunk, secrets)
+        if response is not None and response.status in (401, 407):
+            number += 1
+            again = us.again(request, number)
+            if authorized(again, response, account, cnonce=us.new_id()):
+                response = await _asked(endpoint, again, trunk.uri)
+        status = 408 if response is None else response.status
+        if status != last:
+            last = status
+            told(trunk.name, status)
+        granted = _granted_s(response) if status == 200 else 0
+        await trio.sleep(max(RETRY_S, granted * 0.8) if granted else RETRY_S)
+
+
+async def _asked(endpoint: SipEndpoint, request: Request, to: Uri) -> Response | None:
+    """Send a request and return its final response."""
+    got: list[Response | None] = []
+    done = trio.Event()
+
+    def answered(response: Response | None, now: float) -> None:
+        if response is None or response.is_final:
+            got.append(response)
+            done.set()
+
+    endpoint.agent.send(request, to, answered, clock.now())
+    endpoint.network.wake()
+    await done.wait()
+    return got[0]
+
+
+def _granted_s(response: Response | None) -> float:
+    if response is None:
+        return 0
+    contact = response.contact
+    text = (contact.params.get("expires") if contact is not None else None) or (
+        response.headers.get("Expires") or str(REGISTER_S)
+    )
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else REGISTER_S
+
+
+def _as_uri(text: str) -> str:
+    return text if text.startswith(("sip:", "sips:")) else f"sip:{text}"
+
+
+def _escaped(user: str) -> str:
+    return quote(user, safe="-_.!~*'()+&=$,;?/")

@@ -1,0 +1,127 @@
+"""``users:`` and ``trunks:`` of ``routing.yaml``: who can be called by name, and who carries calls.
+
+::
+
+    users:
+      anna: ANNA_PASSWORD          # the secret that has her password
+    trunks:
+      carrier:
+        sip: sip.example.com;transport=tls
+        numbers: '\\+1[0-9]{10}'    # what it carries, as a whole; without it everything
+        user: "4711"
+        secret: CARRIER_PASSWORD
+        callerid: "+15550100"      # in place of the scenario's
+        register: true             # so that it sends calls here
+        from: [198.51.100.0/24]    # whose calls are the carrier's
+
+A call to a number tries the trunks whose ``numbers`` match, from the top; the next one when one
+fails for a reason of its own (5xx, 408).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from voxpy.engine.userfile import Given
+from voxpy.errors import RemoteProtocolError
+from voxpy.text.patterns import compile_pattern
+from voxpy.wire.sip.values import Uri, parse_uri
+
+__all__ = ["Trunk", "User", "read_trunks", "read_users"]
+
+TRUNK_KEYS = ("sip", "numbers", "user", "secret", "callerid", "register", "from")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@attrs.frozen
+class User:
+    """Somebody with a phone that registers here. ``secret`` names the secret with the password."""
+
+    name: str
+    secret: str
+
+
+@attrs.frozen(kw_only=True)
+class Trunk:
+    """A way to the telephone network."""
+
+    name: str
+    uri: Uri
+    numbers: re.Pattern[str]
+    user: str = ""
+    secret: str = ""
+    callerid: str = ""
+    register: bool = False
+    networks: tuple[Network, ...] = ()
+
+    def carries(self, number: str) -> bool:
+        """Return whether it takes calls to a number."""
+        return self.numbers.fullmatch(number) is not None
+
+    def is_from(self, address: str) -> bool:
+        """Return whether a call from this address is the carrier's."""
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
+
+
+def read_users(given: Given) -> Mapping[str, User]:
+    """Read the section. Raises ConfigError."""
+    return {
+        str(name): User(str(name), below.named(f"user {str(name)!r}").words())
+        for name, below in given.mapping().items()
+    }
+
+
+def read_trunks(given: Given) -> tuple[Trunk, ...]:
+    """Read the section. Raises ConfigError."""
+    return tuple(
+        _trunk(str(name), below.named(f"trunk {str(name)!r}"))
+        for name, below in given.mapping().items()
+    )
+
+
+def _trunk(name: str, given: Given) -> Trunk:
+    fields = given.fields(TRUNK_KEYS)
+    return Trunk(
+        name=name,
+        uri=_uri(fields.need("sip")),
+        numbers=fields.get("numbers", _pattern, re.compile(".*")),
+        user=fields.get("user", Given.words, ""),
+        secret=fields.get("secret", Given.words, ""),
+        callerid=fields.get("callerid", Given.words, ""),
+        register=fields.get("register", Given.flag, False),
+        networks=fields.get("from", _networks, ()),
+    )
+
+
+def _uri(given: Given) -> Uri:
+    text = given.words().strip()
+    try:
+        found = parse_uri(text if text.startswith(("sip:", "sips:")) else f"sip:{text}")
+    except RemoteProtocolError as error:
+        raise given.expected(f"a host, as in sip.example.com;transport=tls ({error})") from error
+    return found
+
+
+def _pattern(given: Given) -> re.Pattern[str]:
+    try:
+        return compile_pattern(given.words())
+    except ValueError as error:
+        raise given.error(f"{given.label} {error}") from error
+
+
+def _networks(given: Given) -> tuple[Network, ...]:
+    found = []
+    for item in given.items():
+        try:
+            found.append(ipaddress.ip_network(str(item.value)))
+        except ValueError as error:
+            raise item.expected(f"a network, as in 198.51.100.0/24 ({error})") from error
+    return tuple(found)

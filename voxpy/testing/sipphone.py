@@ -1,0 +1,283 @@
+"""A SIP phone for tests: it registers, calls and is called, over real sockets on this machine.
+
+::
+
+    async with sip_phone(user="anna", password="secret", server="127.0.0.1:5060") as phone:
+        await phone.register()
+        call = await phone.call("sip:echo@127.0.0.1:5060")
+        await call.answered.wait()
+        call.says(samples)                # mu-law, 20 ms a frame
+        ...
+        call.hang_up()
+
+What it hears is kept in ``call.heard``. Media runs by the wall's clock, so such tests are few.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import attrs
+import trio
+
+from voxpy.audio.frame import FRAME_S, PCMU, Format
+from voxpy.channels.sip.leg import SipLeg, agreed_format, offer_of
+from voxpy.channels.sip.media import FORMATS, SPOKEN, PortRange, RtpMedia
+from voxpy.channels.sip.network import SipNetwork, SipSockets
+from voxpy.engine import clock
+from voxpy.engine.ports import (
+    EarlyMedia,
+    LegConnected,
+    LegEnded,
+    LegEvent,
+    LegInfo,
+    LegMessage,
+    LegTone,
+    Ringing,
+)
+from voxpy.errors import CallFailed
+from voxpy.wire.sip.agent import Account, Event, UserAgent, authorized, transport_of
+from voxpy.wire.sip.call import SipCall
+from voxpy.wire.sip.events import CallEvent, Invited
+from voxpy.wire.sip.identity import Identity
+from voxpy.wire.sip.message import Request, Response
+from voxpy.wire.sip.values import Address, Uri, parse_uri
+
+__all__ = ["PhoneCall", "SipPhone", "sip_phone"]
+
+PORTS = PortRange(30000, 39999)
+
+
+@attrs.define(eq=False)
+class PhoneCall:
+    """One call of a phone. ``events`` has what happened, in order."""
+
+    leg: SipLeg
+    sip: SipCall
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    over: trio.Event = attrs.field(factory=trio.Event)
+    ringing: trio.Event = attrs.field(factory=trio.Event)
+    events: list[LegEvent] = attrs.field(factory=list)
+    heard: list[bytes] = attrs.field(factory=list)
+    digits: str = ""
+    end: LegEnded | None = None
+    _mouth: deque[bytes] = attrs.field(factory=deque)
+
+    def says(self, audio: bytes) -> None:
+        """Say mu-law audio, after what is being said."""
+        size = PCMU.frame_bytes
+        self._mouth += [audio[n : n + size] for n in range(0, len(audio) - size + 1, size)]
+
+    def hang_up(self) -> None:
+        """End the call, or give it up."""
+        self.leg.hangup({})
+
+    def report(self, event: LegEvent) -> None:
+        """Take what the leg reports."""
+        self.events.append(event)
+        match event:
+            case Ringing() | EarlyMedia():
+                self.ringing.set()
+            case LegConnected():
+                self.answered.set()
+            case LegTone():
+                self.digits += event.tone
+            case LegEnded():
+                self.end = event
+                self.over.set()
+            case LegInfo() | LegMessage():
+                pass
+
+    def tick(self) -> None:
+        """Hear and say 20 ms."""
+        source, sink = self.leg.media.source, self.leg.media.sink
+        assert source is not None
+        assert sink is not None
+        frame = source.pull()
+        if frame is not None:
+            self.heard.append(frame)
+        sink.push(self._mouth.popleft() if self._mouth else self.leg.rtp.format.silence)
+
+
+class SipPhone:
+    """The phone. Use ``sip_phone``."""
+
+    def __init__(
+        self, user: str, password: str, server: str, transport: str, udp: socket.socket
+    ) -> None:
+        self.user = user
+        self.account = Account(user, password)
+        self.calls: list[PhoneCall] = []
+        self.answers: Callable[[PhoneCall], None] = lambda call: call.leg.answer({})
+        """What is done with a call that comes in."""
+        self.address = "127.0.0.1"
+        self._server = parse_uri(f"sip:{server};transport={transport}")
+        self._port = udp.getsockname()[1]
+        self._random = random.SystemRandom()
+        us = Identity(
+            product="voxpy-phone",
+            sent_by=lambda transport: f"127.0.0.1:{self._port}",
+            contact=lambda transport: (
+                f"sip:{user}@127.0.0.1:{self._port};transport={transport.lower()}"
+            ),
+            new_id=partial(secrets.token_hex, 8),
+            jitter=self._random.random,
+        )
+        self.agent = UserAgent(us, invited=SipCall.invited)
+        self.network = SipNetwork(
+            self.agent, SipSockets(udp=udp), take=self._take, failed=self._failed
+        )
+        self._number = 0
+        self._call_id = us.new_id()
+
+    async def run(self) -> None:
+        """Live until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.network.run)
+            nursery.start_soon(self._speak_and_hear)
+
+    async def register(self, expires_s: int = 300) -> int:
+        """Register; return the last status."""
+        self._number += 1
+        home = f"<sip:{self.user}@{self._server.host}>"
+        request = Request(method="REGISTER", uri=attrs.evolve(self._server, user=None))
+        us, transport = self.agent.us, transport_of(self._server)
+        request.headers.extend(
+            {
+                "Via": us.via(transport),
+                "Max-Forwards": "70",
+                "From": f"{home};tag={us.new_id()}",
+                "To": home,
+                "Call-ID": self._call_id,
+                "CSeq": f"{self._number} REGISTER",
+                "Contact": f"<{us.contact(transport)}>",
+                "Expires": str(expires_s),
+            }
+        )
+        response = await self._ask(request)
+        if response is not None and response.status == 401:
+            self._number += 1
+            again = us.again(request, self._number)
+            authorized(again, response, self.account, cnonce=us.new_id())
+            response = await self._ask(again)
+        return 408 if response is None else response.status
+
+    async def call(self, uri: str, headers: dict[str, str] | None = None) -> PhoneCall:
+        """Call; return at once."""
+        media = self.open(f"phone {self.user}", PCMU)
+        sdp = offer_of(media, self.address, self.new_number(), 0, SPOKEN)
+        target = parse_uri(uri)
+        sip = SipCall.dial(
+            self.agent,
+            target,
+            from_=Address(uri=Uri(user=self.user, host=self._server.host)),
+            sdp=sdp,
+            now=clock.now(),
+            headers=headers,
+            account=self.account,
+        )
+        found = self._new_call(sip, media)
+        self.network.wake()
+        await trio.lowlevel.checkpoint()
+        return found
+
+    async def connect(self, uri: str, within_s: float = 10) -> PhoneCall:
+        """Call and wait for the answer. Raises CallFailed."""
+        call = await self.call(uri)
+        with trio.fail_after(within_s):
+            while not call.answered.is_set() and call.end is None:  # noqa: ASYNC110  two events
+                await trio.sleep(0.01)
+        if call.end is not None:
+            raise CallFailed(call.end.code, call.end.reason)
+        return call
+
+    # -- what MediaMaker is for -------------------------------------------------------------------
+
+    def open(self, name: str, fmt: Format) -> RtpMedia:
+        """Open the ports of a call."""
+        pair = PORTS.bind(self.address)
+        return RtpMedia(name, fmt, pair, ssrc=self.new_number(), cname=self.user)
+
+    def new_number(self) -> int:
+        """Return 31 random bits."""
+        return self._random.getrandbits(31)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    async def _ask(self, request: Request) -> Response | None:
+        got: list[Response | None] = []
+        done = trio.Event()
+
+        def answered(response: Response | None, now: float) -> None:
+            if response is None or response.is_final:
+                got.append(response)
+                done.set()
+
+        self.agent.send(self.agent.us.sign(request), self._server, answered, clock.now())
+        self.network.wake()
+        await done.wait()
+        return got[0]
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Invited):
+            self._invited(event)
+        elif isinstance(event, CallEvent):
+            for call in self.calls:
+                if call.sip is event.call:
+                    call.leg.handle(event)
+
+    def _invited(self, event: Invited) -> None:
+        chosen = agreed_format(event.sdp)
+        if chosen is None:
+            event.call.reject(488, clock.now())
+            return
+        media = self.open(f"phone {self.user}", FORMATS[chosen.name])
+        call = self._new_call(event.call, media, offered=event.sdp)
+        call.leg.handle_tones(True)
+        self.answers(call)
+
+    def _new_call(self, sip: SipCall, media: RtpMedia, offered: bytes = b"") -> PhoneCall:
+        leg = SipLeg(sip, media, self, wake=self.network.wake, offered=offered)
+        call = PhoneCall(leg, sip)
+        leg.bind(call.report)
+        self.calls.append(call)
+        return call
+
+    async def _speak_and_hear(self) -> None:
+        due = clock.now()
+        while True:
+            for call in self.calls:
+                if call.end is None:
+                    call.tick()
+                else:
+                    call.leg.rtp.close()
+            due += FRAME_S
+            await trio.sleep_until(due)
+
+    def _failed(self, error: BaseException) -> None:
+        raise error
+
+
+@asynccontextmanager
+async def sip_phone(
+    *, user: str = "anna", password: str = "", server: str, transport: str = "udp"
+) -> AsyncIterator[SipPhone]:
+    """Switch a phone on for as long as the block."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        async with trio.open_nursery() as nursery:
+            phone = SipPhone(user, password, server, transport, udp)
+            nursery.start_soon(phone.run)
+            try:
+                yield phone
+            finally:
+                for call in phone.calls:
+                    call.leg.rtp.close()
+                nursery.cancel_scope.cancel()
