@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def command(**options: Any) -> None:
     behaviour = _behaviour(options)
     tls = tls_context(options["tls_cert"], options["tls_key"])
     trio.run(functools.partial(_serve, options, _engines(options), behaviour, tls))
+    raise KeyboardInterrupt  # nothing but a signal ends it
 
 
 def _behaviour(options: dict[str, Any]) -> Any:
@@ -102,12 +104,22 @@ async def _serve(options: dict[str, Any], engines: Any, behaviour: Any, tls: Any
             behaviour=behaviour,
             tls=tls,
         )
+        nursery.start_soon(_obey_signals, nursery.cancel_scope)
         port = await nursery.start(serve)  # first: a taken port need not wait for the models
         say("loading the voice and the recogniser …")
         await engines.run(engines.voice.warm_up)
         await engines.run(engines.ears.warm_up)
         for line in _told(options, port):
             say(line)
+
+
+async def _obey_signals(everything: Any) -> None:
+    """End at the first signal. Python's own KeyboardInterrupt can strike where nobody hears it."""
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        await anext(received)
+        everything.cancel()
 
 
 def _told(options: dict[str, Any], port: int) -> list[str]:

@@ -47,7 +47,8 @@ from voxpy import AppEvents, CallEvents, VoxEngine
 @VoxEngine.on(AppEvents.CallAlerting)
 def alerting(event):
     if event.destination == "bert":
-        VoxEngine.easy_process(event.call, VoxEngine.call_user(username="bert", callerid=event.callerid))
+        bert = VoxEngine.call_user(username="bert", callerid=event.callerid)
+        VoxEngine.easy_process(event.call, bert)
     else:
         event.call.add_event_listener(CallEvents.Failed, VoxEngine.terminate)
         event.call.reject(486)
