@@ -29,6 +29,7 @@ from voxpy.project.secrets import Secrets
 from voxpy.sockets.listening import listen
 from voxpy.sockets.memory import MemoryDialer
 
+POLL_S = 0.01
 ECHO = Path(__file__).parents[3] / "scenarios" / "echo.py"
 
 
@@ -53,7 +54,7 @@ class SipHost:
     async def until(self, condition: Callable[[], Any], within_s: float = 20) -> None:
         with trio.fail_after(within_s):
             while not condition():  # noqa: ASYNC110  the host's figures set no Event
-                await trio.sleep(0.01)
+                await trio.sleep(POLL_S)
 
 
 SipHosting = Callable[..., AbstractAsyncContextManager[SipHost]]

@@ -32,7 +32,7 @@ RETRY_S = 30.0
 
 
 @attrs.frozen(kw_only=True)
-class Target:
+class _Target:
     """Where a call is tried. ``to`` is the next hop where that is not the URI."""
 
     uri: Uri
@@ -96,7 +96,7 @@ class SipDialer:
         endpoint.network.wake()
         return leg
 
-    def _targets(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+    def _targets(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         match call.kind:
             case "sip":
                 return self._address(call)
@@ -106,39 +106,39 @@ class SipDialer:
                 return self._number(call)
         return RefusedLeg(call, NO_ROUTE, "SIP makes no calls to conferences")
 
-    def _address(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+    def _address(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         try:
             uri = parse_uri(_as_uri(call.destination))
             to = parse_uri(_as_uri(call.out_proxy)) if call.out_proxy else None
         except RemoteProtocolError as error:
             return RefusedLeg(call, BAD_REQUEST, str(error))
         account = Account(call.auth_user, call.password) if call.auth_user else None
-        return [Target(uri=uri, to=to, account=account)]
+        return [_Target(uri=uri, to=to, account=account)]
 
-    def _user(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+    def _user(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         name = call.destination.partition("@")[0].removeprefix("sip:")
         if name not in self._endpoint.listener.users:
             return RefusedLeg(call, NOT_FOUND, f"there is no user {name!r} under users:")
         found = self._endpoint.registrar.contacts(name, clock.now())
         if not found:
             return RefusedLeg(call, UNAVAILABLE, f"the user {name!r} is not registered now")
-        return [Target(uri=binding.contact, to=binding.flow) for binding in found]
+        return [_Target(uri=binding.contact, to=binding.flow) for binding in found]
 
-    def _number(self, call: OutgoingCall) -> list[Target] | RefusedLeg:
+    def _number(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         trunks = [t for t in self._endpoint.listener.trunks if t.carries(call.destination)]
         if not trunks:
             return RefusedLeg(call, NO_ROUTE, f"no trunk carries {call.destination}")
         return [
-            Target(
+            _Target(
                 uri=attrs.evolve(trunk.uri, user=_escaped(call.destination)),
-                account=trunk_account(trunk, self._secrets),
+                account=_trunk_account(trunk, self._secrets),
                 callerid=trunk.callerid,
             )
             for trunk in trunks
         ]
 
 
-def trunk_account(trunk: Trunk, secrets: Secrets) -> Account | None:
+def _trunk_account(trunk: Trunk, secrets: Secrets) -> Account | None:
     """Return what a trunk is shown where it asks."""
     password = secrets.get(trunk.secret) if trunk.secret else None
     return Account(trunk.user, password) if trunk.user and password is not None else None
@@ -172,7 +172,7 @@ async def stay_registered(
             }
         )
         response = await _asked(endpoint, us.sign(request), trunk.uri)
-        account = trunk_account(trunk, secrets)
+        account = _trunk_account(trunk, secrets)
         if response is not None and response.status in (401, 407):
             number += 1
             again = us.again(request, number)

@@ -303,7 +303,7 @@ class SipEndpoint:
         )
         if refusal is None and user == request.from_.uri.user_text:
             return "user"
-        call.refuse(refusal or request.response(403, to_tag=call.tag), clock.now())
+        call.reject(403, clock.now(), response=refusal)
         if refusal is None or refusal.status == 403:
             self._refused("not proven", "the caller is no user and no trunk", event)
         return ""

@@ -139,15 +139,17 @@ class SipCall:
         self._accept(called.server, response, now)
 
     def reject(
-        self, status: int, now: float, *, reason: str | None = None, headers: Extra | None = None
+        self,
+        status: int,
+        now: float,
+        *,
+        reason: str | None = None,
+        headers: Extra | None = None,
+        response: Response | None = None,
     ) -> None:
-        """Refuse the call with a status of 300 to 699."""
+        """Refuse the call with a status of 300 to 699, or a ``response`` made elsewhere."""
         called = self._called
-        called.reject(called.response(status, reason, b"", headers), now)
-
-    def refuse(self, response: Response, now: float) -> None:
-        """Refuse the call with a response that was made elsewhere: a challenge."""
-        self._called.reject(response, now)
+        called.reject(response or called.response(status, reason, b"", headers), now)
 
     def cancelled(self, cancel: Request, now: float) -> None:
         """Take the CANCEL of the INVITE."""
