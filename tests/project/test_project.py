@@ -173,8 +173,15 @@ def answer(event):
 def test_calls_that_no_trunk_carries_are_told_of(tmp_path: Path) -> None:
     write(tmp_path, routing="rules:\n" + rule("dials.py"), dials=DIALS)
     assert found_in(tmp_path) == [
-        "dials.py:5: warning: call_pstn, call_sip: routing.yaml has no trunk to carry it; on a "
-        "host such a call fails with 503 (voxpy run and tests play whoever is called)"
+        "dials.py:5: warning: call_pstn, call_sip: routing.yaml has no sip: channel to carry it; "
+        "on a host such a call fails with 503 (voxpy run and tests play whoever is called)"
     ]
-    write(tmp_path, routing="rules:\n" + rule("dials.py") + "trunks: {main: {host: sip.test}}\n")
+    sip = "channels: {sip: {}}\n"
+    write(tmp_path, routing="rules:\n" + rule("dials.py") + sip)
+    assert found_in(tmp_path) == [
+        "dials.py:5: warning: call_pstn: routing.yaml has no trunk to carry it; on a host such a "
+        "call fails with 503 (voxpy run and tests play whoever is called)"
+    ]
+    trunk = "trunks: {main: {sip: sip.test}}\n"
+    write(tmp_path, routing="rules:\n" + rule("dials.py") + sip + trunk)
     assert found_in(tmp_path) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from voxpy.channels.sip.listener import SipListener
 from voxpy.engine.clock import off_loop
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.loader import Program
@@ -64,8 +65,7 @@ def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
     paths = {path: None for rule in routing.rules for path in rule.paths(base) if path.is_file()}
     readings = {path: read_scenario(path, known) for path in paths}
     problems += _idle_rules(routing, base, readings)
-    if not routing.trunks:
-        problems += _untrunked(readings)
+    problems += _untrunked(routing, readings)
     for reading in readings.values():
         problems += reading.problems
     secrets_path = secrets if isinstance(secrets, Path) else secrets.path
@@ -120,14 +120,24 @@ def _idle_rules(
             yield Problem(routing.file, rule.line, "warning", problem)
 
 
-def _untrunked(readings: Mapping[Path, Reading]) -> Iterable[Problem]:
+BY_NUMBER = ("call_pstn", "call_whatsapp_user", "forward_call_to_pstn")
+
+
+def _untrunked(routing: Routing, readings: Mapping[Path, Reading]) -> Iterable[Problem]:
     """Yield a warning for each scenario whose own calls nothing would carry."""
+    has_sip = any(isinstance(channel, SipListener) for channel in routing.channels)
     for path, reading in readings.items():
-        if reading.dials:
-            what = ", ".join(dict.fromkeys(use.name for use in reading.dials))
-            told = f"{what}: routing.yaml has no trunk to carry it; on a host such a call fails"
+        lost = [
+            use
+            for use in reading.dials
+            if not has_sip or (not routing.trunks and use.name in BY_NUMBER)
+        ]
+        if lost:
+            what = ", ".join(dict.fromkeys(use.name for use in lost))
+            missing = "no trunk to carry it" if has_sip else "no sip: channel to carry it"
+            told = f"{what}: routing.yaml has {missing}; on a host such a call fails"
             hint = "with 503 (voxpy run and tests play whoever is called)"
-            yield Problem(str(path), reading.dials[0].line, "warning", f"{told} {hint}")
+            yield Problem(str(path), lost[0].line, "warning", f"{told} {hint}")
 
 
 # -- while calls run -------------------------------------------------------------------------------
