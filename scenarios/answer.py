@@ -49,7 +49,7 @@ How to sound:
 If you are not sure of a product detail, say that you would look it up in the current documentation.
 """
 
-SESSION_CONFIG = {
+SESSION_CONFIG: Inworld.SessionParameters = {
     "session": {
         "type": "realtime",  # keeps the call's audio stream connected to the agent
         "model": "claude-sonnet-4-6",  # some models need a payment method on file

@@ -14,7 +14,7 @@ from voxpy.errors import ConnectFailed
 
 require(Modules.Inworld)
 
-SESSION_CONFIG = {
+SESSION_CONFIG: Inworld.SessionParameters = {
     "session": {
         "type": "realtime",
         "instructions": "You are Voxi from Voximplant, on a live phone call. Listen well. "

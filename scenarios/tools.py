@@ -32,7 +32,7 @@ For the weather somewhere, call get_weather; never guess it.
 When the caller says goodbye or wants to end the call, call hang_up, and say goodbye to its result.
 """
 
-SESSION_CONFIG = {
+SESSION_CONFIG: Inworld.SessionParameters = {
     "session": {
         "type": "realtime",
         "instructions": SYSTEM_PROMPT,

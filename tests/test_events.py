@@ -319,7 +319,9 @@ def spoke(event: RealtimeAPIEvents.InputAudioBufferSpeechStarted) -> None:
 WRONG = """
 from voxpy.call import Call
 from voxpy.events import AppEvents, CallEvents
-from voxpy.inworld import RealtimeAPIEvents
+from voxpy.inworld import Inworld, RealtimeAPIEvents
+
+S: Inworld.SessionParameters = {"session": {"instrctions": ""}}  # error: typeddict-unknown-key
 
 def failed(event: CallEvents.Failed) -> None: ...
 def said(event: RealtimeAPIEvents.ResponseOutputAudioTranscriptDone) -> None:
@@ -367,5 +369,5 @@ def test_mypy_accepts_a_right_scenario_and_rejects_a_wrong_one(tmp_path: Path) -
         for number, line in enumerate(WRONG.splitlines(), 1)
         if "# error: " in line
     }
-    assert len(expected) == 8
+    assert len(expected) == 9
     assert found == expected, output

@@ -18,6 +18,8 @@ import numpy as np
 class Hum:
     """Every word is a tenth of a second of 300 Hz, for joe, or 600 Hz."""
 
+    speakers = {"joe", "ann"}
+
     def warm_up(self): ...
 
     def speak(self, text, *, speaker, speed):
@@ -95,3 +97,14 @@ def test_the_pace(options: dict[str, object] | None, speed: float) -> None:
 def test_a_pace_that_is_none(options: dict[str, object]) -> None:
     with pytest.raises(ScenarioError, match="speed and rate are factors above 0"):
         check_spoken("say", "x", voice=None, progressive=False, tts_options=options, request=None)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(("voice", "warned"), [("acme/Joe", False), ("acme/jo", True)])
+def test_a_speaker_that_a_voice_does_not_have_is_told_of(
+    voxpy: CallKit, voice: str, warned: bool
+) -> None:
+    scenario = SCENARIO.replace("acme/joe", voice) % False
+    call = voxpy.call(scenario, "- wait: answered\n- wait: {for: hung_up}")
+    told = [entry.data for entry in call.find("the voice has no such speaker")]
+    assert [data["speaker"] for data in told] == (["jo"] if warned else [])

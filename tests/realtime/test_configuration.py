@@ -9,6 +9,7 @@ import pytest
 
 from voxpy.audio.frame import PCMA, PCMU, pcm16
 from voxpy.realtime.configuration import AudioChoice, Configuration, carried, with_formats
+from voxpy.realtime.session import misspelt
 from voxpy.testing.calls import CallKit
 from voxpy.testing.service import Service, Talk
 
@@ -200,3 +201,15 @@ def test_wrong_parameters_are_named(voxpy: CallKit, option: str, message: str) -
     call = voxpy.call(SOURCE.replace("OPTIONS", option), CALLER, serve=service)
     assert message in call.log[0]
     assert service.talks == []
+
+
+def test_what_is_probably_misspelt_is_told_and_what_is_only_unknown_is_not() -> None:
+    session = {
+        "instuctions": "Be brief.",
+        "somethingElse": 1,
+        "audio": {"input": {"turn_detecton": {}}, "output": {"voice": "Ashley"}},
+    }
+    assert list(misspelt({"session": session})) == [
+        "there is no session.instuctions; did you mean 'instructions'?",
+        "there is no session.audio.input.turn_detecton; did you mean 'turn_detection'?",
+    ]

@@ -10,7 +10,7 @@ import attrs
 
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
-from voxpy.realtime import client, events, tools
+from voxpy.realtime import client, events, session, tools
 from voxpy.realtime.events import EventNamespace
 from voxpy.realtime.options import ClientParameters, CloseEvent
 from voxpy.realtime.service import Habits, Service
@@ -114,6 +114,7 @@ class Inworld(metaclass=_Names):
     RealtimeAPIClient: TypeAlias = client.RealtimeAPIClient
     RealtimeAPIEvents: TypeAlias = RealtimeAPIEvents
     Events: TypeAlias = Events
+    SessionParameters: TypeAlias = session.SessionParameters
     ToolSet: TypeAlias = tools.ToolSet
     Silent: TypeAlias = tools.Silent
     if TYPE_CHECKING:

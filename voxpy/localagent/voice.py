@@ -68,6 +68,8 @@ class Voice:
     Raises EngineMissing when the package or its weight file is absent or not the expected one.
     """
 
+    speakers = frozenset(name.lower() for name in SPEAKERS)
+
     def __init__(self) -> None:
         model = locate(HIBARI_MODEL)
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -126,6 +126,14 @@ class SpeechSound:
             self._session.trace.step("options that the voice has no use for", names=spoken.unused)
         self._engines = await load_engines(self._session.context.speech)
         speaker: Speaker = await self._run(find_speaker, spoken.voice, self._engines)
+        # Voices that know their speakers have a set of them; a package's need not.
+        known: Collection[str] = getattr(speaker.voice, "speakers", ())
+        if known and speaker.name.lower() not in known:
+            self._session.trace.warning(
+                "the voice has no such speaker",
+                speaker=speaker.name,
+                known=", ".join(sorted(known)),
+            )
         self._sentences = speaker.voice.speak(spoken.text, speaker=speaker.name, speed=spoken.speed)
         if spoken.progressive:
             self._made.extend(await self._run(_next, self._sentences))

@@ -15,6 +15,7 @@ from voxpy.realtime.options import ClientOptions
 from voxpy.realtime.protocol import RealtimeWire
 from voxpy.realtime.renewal import Candidate, Renewal
 from voxpy.realtime.service import Access, Service
+from voxpy.realtime.session import SessionParameters, misspelt
 from voxpy.realtime.speech import SpeechClient
 from voxpy.realtime.tools import Tools
 from voxpy.realtime.wire import Happening, Told
@@ -52,8 +53,13 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
             make_wire=partial(self._make_wire, queue=options.queue),
         )
 
-    def session_update(self, parameters: Fields) -> None:
-        """Send ``session.update``; ``parameters`` is ``{"session": {...}}``."""
+    def session_update(self, parameters: SessionParameters | Fields) -> None:
+        """Send ``session.update``; ``parameters`` is ``{"session": {...}}``.
+
+        It goes out as it is; a name that looks misspelt is a warning in the trace.
+        """
+        for problem in misspelt(parameters):
+            self._warn(f"session_update: {problem}")
         self._send("session.update", parameters)
 
     def conversation_item_create(self, parameters: Fields) -> None:
