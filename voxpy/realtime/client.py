@@ -58,9 +58,9 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
 
         It goes out as it is; a name that looks misspelt is a warning in the trace.
         """
+        self._send("session.update", parameters)  # it refuses what is no object
         for problem in misspelt(parameters):
             self._warn(f"session_update: {problem}")
-        self._send("session.update", parameters)
 
     def conversation_item_create(self, parameters: Fields) -> None:
         """Send ``conversation.item.create``; ``{"item": {...}}``."""
