@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from voxpy.errors import EngineMissing
+from voxpy.lab.replay import read_recording
 from voxpy.localagent.engines import Engines, local_engines
 from voxpy.simulation.service import ScriptedResponder
 from voxpy.testing.calls import CallKit
@@ -45,6 +46,7 @@ def test_the_patient_is_reminded(
     assert call.log[0].startswith(f"+15550188: {result}")
     (heard,) = [e for e in call.find("caller heard") if e.personal["text"]]
     assert report in heard.personal["text"]
+    assert read_recording(call.hosted.folder.root).gaps == (), "a replay hears the callee too"
     beeped = [e.t for e in call.find("Call.BeepDetectionComplete")]
     spoken = [e.t for e in call.find("Call.PlaybackStarted")]
     if result == "VOICEMAIL":

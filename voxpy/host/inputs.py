@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import attrs
 import trio
 
+from voxpy.audio.frame import Format
 from voxpy.engine.clock import off_loop_together
 from voxpy.engine.inputs import INPUTS_VERSION, Inputs, Line
 from voxpy.engine.ports import Dialer, Headers, Leg, LegEvent, OutgoingCall, RealtimeEndpoint
 from voxpy.engine.settings import Settings
+from voxpy.media.unit import Source
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch, HttpRequest, HttpRequestResult, OnPart
@@ -144,10 +146,49 @@ def _plain(value: Any) -> Any:
     return "inf" if value == math.inf else value
 
 
-class RecordedLeg:
-    """A Leg whose every command and event is taken down on the way."""
+SOUND_TICKS = 25
+"""Half a second of sound to a line."""
 
-    def __init__(self, leg: Leg, inputs: Inputs) -> None:
+
+class _Sound:
+    """A media Source that takes down what another says. ``close`` writes what is left."""
+
+    def __init__(self, source: Source, leg_id: str, inputs: Inputs) -> None:
+        self._source = source
+        self._leg_id = leg_id
+        self._inputs = inputs
+        self._format = source.format
+        self._frames: list[bytes | None] = []
+
+    @property
+    def format(self) -> Format:
+        return self._source.format
+
+    def pull(self) -> bytes | None:
+        frame = self._source.pull()
+        if len(self._frames) >= SOUND_TICKS or self._source.format != self._format:
+            self.close()
+        self._frames.append(frame)
+        return frame
+
+    def close(self) -> None:
+        if self._frames:
+            there = "".join("0" if frame is None else "1" for frame in self._frames)
+            said = base64.b64encode(b"".join(f for f in self._frames if f is not None)).decode()
+            self._inputs.note(
+                "leg sound", of=self._leg_id, format=str(self._format), there=there, personal=said
+            )
+        self._frames.clear()
+        self._format = self._source.format
+
+
+class RecordedLeg:
+    """A Leg whose every command and event is taken down on the way.
+
+    With ``sound`` so is what its far end says: the recording of a call has only the first leg's.
+    """
+
+    def __init__(self, leg: Leg, inputs: Inputs, *, sound: bool = False) -> None:
         self._leg = leg
         self._inputs = inputs
         self.leg_id = leg.leg_id
@@ -159,6 +200,10 @@ class RecordedLeg:
         self.display_name = leg.display_name
         self.headers = leg.headers
         self.media = leg.media
+        self._sound: _Sound | None = None
+        if sound and leg.media.source is not None:
+            self._sound = _Sound(leg.media.source, leg.leg_id, inputs)
+            self.media = attrs.evolve(leg.media, source=self._sound)
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
         """Report every event to ``report``, and take it down."""
@@ -222,6 +267,8 @@ class RecordedLeg:
     async def aclose(self) -> None:
         """Pass it on."""
         self._told("aclose")
+        if self._sound is not None:
+            self._sound.close()
         await self._leg.aclose()
 
     def _told(self, command: str) -> None:
@@ -239,7 +286,7 @@ class RecordedDialer:
         """Return the other's leg, recorded."""
         leg = self.dialer.dial(call)
         _describe(self.inputs, leg)
-        return RecordedLeg(leg, self.inputs)
+        return RecordedLeg(leg, self.inputs, sound=True)
 
 
 def recorded(fetch: Fetch | None, inputs: Inputs) -> Fetch:

@@ -8,7 +8,8 @@ our side's, and where a prompt comes later than then, so does what followed it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,6 +118,7 @@ class Prompts:
 
 SAME_MOMENT_S = 0.001
 ENDS = ("hangup", "reject", "aclose")
+SOUND = "leg sound"
 
 
 class ReplayedLeg:
@@ -136,7 +138,7 @@ class ReplayedLeg:
         fades: bool = False,
     ) -> None:
         inputs = recording.about(leg_id)
-        head, *rest = inputs
+        head, *rest = [i for i in inputs if i.kind != SOUND]
         self.leg_id = leg_id
         self.channel: str = head.data["channel"]
         self.client_type: str = head.data["client_type"]
@@ -146,14 +148,13 @@ class ReplayedLeg:
         self.display_name: str = head.personal["display_name"]
         self.headers: Headers = head.personal["headers"]
         self._format = _format(head.data["format"])
-        self.media = MediaPort(
-            name=leg_id, source=_Said(self, self._format), sink=_Unheard(self._format)
-        )
+        self.media = MediaPort(name=leg_id, source=_Said(self), sink=_Unheard(self._format))
         self._elapsed = elapsed
         self._commands = [i.name for i in rest if i.kind == "leg command"]
         self._cues, times = cues_of(rest, lambda i: i.kind == "leg command")
         self._prompts = Prompts(times, tolerance_s=tolerance_s)
         self._samples = None if said is None else said(self._format)
+        self._sound = deque(_sound(i for i in inputs if i.kind == SOUND))
         self._fades = fades
         self._position = 0
         self._flows = False
@@ -209,14 +210,17 @@ class ReplayedLeg:
         self._play(self._elapsed())
         start, size = self._position, self._format.frame_samples
         self._position += size
+        if self._sound:
+            self._format, frame = self._sound.popleft()
+            return None if self._over else frame
         if not self._flows or self._over:
             return None
         if self._samples is None or start >= len(self._samples):
             return None if self._fades else self._format.silence
-        frame = self._samples[start : start + size]
-        if self._fades and not frame.any():
+        said = self._samples[start : start + size]
+        if self._fades and not said.any():
             return None
-        return (encode(frame, self._format) + self._format.silence)[: self._format.frame_bytes]
+        return (encode(said, self._format) + self._format.silence)[: self._format.frame_bytes]
 
     def _told(self, command: str, end: LegEnded | None = None) -> None:
         index = self._prompts.count
@@ -245,9 +249,13 @@ class ReplayedLeg:
 
 
 class _Said:
-    def __init__(self, leg: ReplayedLeg, fmt: Format) -> None:
-        self.format = fmt
+    def __init__(self, leg: ReplayedLeg) -> None:
+        self._leg = leg
         self.pull = leg.pull
+
+    @property
+    def format(self) -> Format:
+        return self._leg._format
 
 
 class _Unheard:
@@ -256,6 +264,19 @@ class _Unheard:
 
     def push(self, frame: bytes) -> None:
         """Nobody listens any more."""
+
+
+def _sound(kept: Iterable[Input]) -> Iterator[tuple[Format, bytes | None]]:
+    """Yield the frames that were kept of a far end, None for ticks in which nothing came."""
+    for each in kept:
+        fmt, data = _format(each.data["format"]), base64.b64decode(each.personal)
+        at = 0
+        for there in each.data["there"]:
+            if there == "1":
+                yield fmt, data[at : at + fmt.frame_bytes]
+                at += fmt.frame_bytes
+            else:
+                yield fmt, None
 
 
 def _format(told: str | None) -> Format:

@@ -204,8 +204,10 @@ def _gaps(entries: Iterable[Entry], inputs: Sequence[Input], wav: Wav | None) ->
     legs = [i for i in inputs if i.kind == "leg"]
     if legs[0].data["format"] not in ("pcmu/8000", "pcma/8000", "pcm16/8000"):
         yield f"the caller spoke {legs[0].data['format']}; {RECORDING} has telephone quality of it"
+    kept = {i.of for i in inputs if i.kind == "leg sound"}
     for leg in legs[1:]:
-        yield f"the sound of {leg.of} was not kept: it is silent"
+        if leg.of not in kept:
+            yield f"the sound of {leg.of} was not kept: it is silent"
     if any(i.kind == "socket" and i.name == "private" for i in inputs):
         yield "a connection ran with privacy=True and was not kept"
     for entry in entries:
