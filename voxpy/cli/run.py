@@ -81,6 +81,11 @@ def command(**options: Any) -> None:
 
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
     call = _plan(options, screen)
+    if call.agent == "local" and _answers_are_canned(options, call.script):
+        screen.hint(
+            "the local agent's answers are canned: its topics, and plain facts of your "
+            "instructions; --topics FILE or --llm URL brings others"
+        )
     run = functools.partial(_run, call, screen)
     try:
         if options["fast"]:
@@ -142,6 +147,12 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         sound=_sound(options, screen),
         history=History(options["out"]),
     )
+
+
+def _answers_are_canned(options: dict[str, Any], script: Any) -> bool:
+    """Whether nobody brought answers: no model, no topics, no script."""
+    scripted = script.service is not None and script.service.says
+    return script.speech == "real" and not (scripted or options["llm"] or options["topics"])
 
 
 def _callees(options: dict[str, Any]) -> list[Any]:

@@ -79,6 +79,10 @@ class Screen:
         """Say what takes a while."""
         self.console.print(Text(f"· {text} …", style="dim"))
 
+    def hint(self, text: str) -> None:
+        """Say something that is good to know and needs no action."""
+        self.console.print(Text(text, style="dim"))
+
     def note(self, text: str) -> None:
         """Say something that is no progress and no part of the call."""
         self.console.print(Text(text, style="yellow"))
