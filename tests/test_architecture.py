@@ -379,16 +379,18 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # -- public names ----------------------------------------------------------------------------------
 
 
-THROUGH_A_NAMESPACE = {
-    "inworld/voice/events.py": "its event classes are members of VoiceEvents, the public name",
-    "realtime/events.py": "the bodies are members of each connector's namespaces",
-}
-"""Modules whose classes are reached as members of one exported class."""
-WITHOUT_A_LIST = {
+CALLED_BY_OTHERS = {"testing/plugin.py": "pytest finds its hooks by name"}
+"""Modules whose functions are called from outside by name."""
+TABLES = {
     "wire/realtime/events/client_events.py",
     "wire/realtime/events/server_events.py",
 }
-"""Tables made of their classes: a list of names would be a second place for each event."""
+"""Tables made of their classes: nothing else has to name one."""
+
+
+def is_public(file: str) -> bool:
+    """Whether scenarios and tests import from it: the top level, and each package's front."""
+    return "/" not in file or file.endswith("/__init__.py")
 
 
 def exported(tree: ast.Module) -> list[str] | None:
@@ -405,40 +407,40 @@ def public_definitions(tree: ast.Module) -> set[str]:
     return {name for name in found if not name.startswith("_")}
 
 
-def test_every_module_with_public_names_has_a_sorted_all() -> None:
+def names_in(tree: ast.Module) -> set[str]:
+    return (
+        {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        | {n.name for n in ast.walk(tree) if isinstance(n, ast.alias)}
+    )
+
+
+def test_public_modules_list_their_names_and_inner_ones_need_no_list() -> None:
     wrong = []
     for file, tree in sources().items():
-        if file in WITHOUT_A_LIST:
-            continue
         names, defined = exported(tree), public_definitions(tree)
-        if names is None:
+        if not is_public(file):
+            wrong += [f"{file}: an inner module needs no __all__"] if names is not None else []
+        elif names is None:
             wrong += [f"{file}: no __all__"] if defined else []
-        elif names != sorted(names, key=_ruffs_order) and names != sorted(names):
-            wrong.append(f"{file}: __all__ is not sorted")
+        else:
+            wrong += [f"{file}: {n} is not in __all__" for n in sorted(defined - set(names))]
+            if file != "__init__.py":  # its names come when asked for
+                missing = sorted(set(names) - names_in(tree) - defined)
+                wrong += [f"{file}: {n} is in __all__ and nowhere else" for n in missing]
     assert wrong == []
 
 
-def _ruffs_order(name: str) -> tuple[int, str]:
-    """Constants, then classes, then the rest: what RUF022 writes."""
-    kind = 0 if name.isupper() else 1 if name.lstrip("_")[:1].isupper() else 2
-    return kind, name
-
-
-def test_every_public_definition_is_exported_and_the_other_way_round() -> None:
-    wrong = []
-    for file, tree in sources().items():
-        if file in WITHOUT_A_LIST:
-            continue
-        names = set(exported(tree) or ())
-        if file not in THROUGH_A_NAMESPACE:
-            wrong += [f"{file}: {n} is not in __all__" for n in public_definitions(tree) - names]
-        if file != "__init__.py":  # its names come when asked for
-            bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-            bound |= {a.asname or a.name for n in ast.walk(tree) for a in getattr(n, "names", [])
-                      if isinstance(a, ast.alias)}  # fmt: skip
-            missing = names - bound - public_definitions(tree)
-            wrong += [f"{file}: {n} is in __all__ and nowhere else" for n in missing]
-    assert sorted(wrong) == []
+def test_nothing_public_is_left_unused() -> None:
+    tests = [ast.parse(p.read_text(encoding="utf-8")) for p in (ROOT / "tests").rglob("*.py")]
+    used = set().union(*map(names_in, [*sources().values(), *tests]))
+    unused = [
+        f"{file}: {name} is used nowhere"
+        for file, tree in sources().items()
+        if not is_public(file) and file not in TABLES and file not in CALLED_BY_OTHERS
+        for name in sorted(public_definitions(tree) - used)
+    ]
+    assert unused == []
 
 
 # -- tests -----------------------------------------------------------------------------------------

@@ -27,8 +27,6 @@ import re
 
 import attrs
 
-__all__ = ["BOUNDARIES_S", "ENGLISH", "Decider", "Thresholds", "Verdict", "said_by"]
-
 BOUNDARIES_S = {
     "br": 1.6, "cl": 1.6, "colombia": 1.6, "es": 1.6, "eu_general": 1.7, "kz": 1.5, "mx": 1.6,
     "pe": 1.6, "ph": 1.7, "ru": 1.5, "us": 1.7,

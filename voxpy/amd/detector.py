@@ -25,8 +25,6 @@ from voxpy.events import CallEvents
 from voxpy.media.memory import SpeechMemory
 from voxpy.media.vad import FRAME_MS, RATE_HZ
 
-__all__ = ["AnsweringMachineDetector"]
-
 LOUD_DBFS = -35.0
 """A beep is louder, and the noise of a line is not."""
 MEMORY_S = 12.0

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from voxpy.amd.detector import AnsweringMachineDetector
     from voxpy.call import Call
 
-__all__ = ["AMDEvent", "Events"]
-
 
 @event_class
 class AMDEvent(Event):

@@ -27,8 +27,6 @@ from voxpy.media.turns import Pause, SpeechStarted, SpeechStopped, TurnEvent
 from voxpy.media.unit import MediaPort
 from voxpy.media.vad import RATE_HZ
 
-__all__ = ["ASR", "ASROptions", "create_asr"]
-
 LONGEST_S = 22.0
 """Speech without a pause is recognised in parts of at most this: the recogniser takes 24 s."""
 SEARCH_S = 6.0

@@ -9,8 +9,6 @@ from voxpy.engine.events import Event, Namespace, event_class
 if TYPE_CHECKING:
     from voxpy.asr.asr import ASR
 
-__all__ = ["ASREvent", "ASREvents"]
-
 
 @event_class
 class ASREvent(Event):

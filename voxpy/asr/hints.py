@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["apply_hints", "without_profanity"]
-
 NEAR = 0.75
 """How alike, from 0 to 1, what was heard must be to a hint, in letters and in sound together."""
 SHORTEST = 4

@@ -12,8 +12,6 @@ import re
 from voxpy.engine.events import Namespace
 from voxpy.errors import UnknownName
 
-__all__ = ["ASRModelList", "ASRProfileList", "language_of"]
-
 _TAG = re.compile(r"(?<![A-Za-z])([a-z]{2,3})(?:[-_]([A-Za-z]{2}|\d{3}))?$")
 
 

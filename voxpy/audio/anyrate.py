@@ -13,8 +13,6 @@ from math import gcd
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AnyRate", "Floats"]
-
 Floats = npt.NDArray[np.float32]
 
 _ZERO_CROSSINGS = 24

@@ -25,15 +25,6 @@ import numpy.typing as npt
 
 from voxpy.audio.frame import Samples
 
-__all__ = [
-    "BEEP_RATES_HZ",
-    "DEFAULT_RANGE_HZ",
-    "HIGHEST_HZ",
-    "LOWEST_HZ",
-    "Beep",
-    "BeepDetector",
-]
-
 BEEP_RATES_HZ = (8000, 16000)
 """Rates a detector works at; resample others to 8 kHz."""
 DEFAULT_RANGE_HZ = (550.0, 2000.0)

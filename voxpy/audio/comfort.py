@@ -15,8 +15,6 @@ from voxpy.audio.convert import encode
 from voxpy.audio.frame import Format
 from voxpy.audio.mix import amplitude
 
-__all__ = ["ComfortNoise", "silence_descriptor"]
-
 _SOFTEST_DB = 127
 _MOST_COEFFICIENTS = 12  # more shape than noise has; a descriptor may be as long as a packet
 _RESPONSE_SAMPLES = 64

@@ -21,8 +21,6 @@ import numpy.typing as npt
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import Format
 
-__all__ = ["Concealer"]
-
 _Floats = npt.NDArray[np.float32]
 
 _HISTORY_FRAMES = 2  # what is compared, and the longest period before it

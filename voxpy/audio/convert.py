@@ -10,8 +10,6 @@ from voxpy.audio.frame import Format, Samples
 from voxpy.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
 from voxpy.audio.resample import Resampler
 
-__all__ = ["Converter", "decode", "encode", "float32_of_pcm16", "pcm16_of_float32"]
-
 
 def _decode_pcm16(data: bytes) -> Samples:
     return np.frombuffer(data, "<i2").astype(np.int16, copy=False)  # copies on big-endian only

@@ -25,8 +25,6 @@ from voxpy.errors import SoundFailed
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["KINDS", "Decoder", "Description"]
-
 KINDS = "mp3, ogg, flac or wav"
 
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"})

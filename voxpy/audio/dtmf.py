@@ -29,8 +29,6 @@ import numpy.typing as npt
 from voxpy.audio.frame import Samples
 from voxpy.audio.tones import DTMF_HZ
 
-__all__ = ["DTMF_RATES_HZ", "DigitBegan", "DigitEnded", "DtmfDetector"]
-
 DTMF_RATES_HZ = (8000, 16000)
 """Rates a detector works at; resample others to 8 kHz, where the whole keypad is."""
 

@@ -13,18 +13,6 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "FRAME_MS",
-    "FRAME_S",
-    "PCM16_RATES_HZ",
-    "PCMA",
-    "PCMU",
-    "Encoding",
-    "Format",
-    "Samples",
-    "pcm16",
-]
-
 FRAME_MS = 20
 """Length of a frame: what SIP phones and media streams send by default (RFC 3551 section 4.2)."""
 FRAME_S = 0.02

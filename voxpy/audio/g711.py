@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from voxpy.audio.frame import Samples
 
-__all__ = ["decode_alaw", "decode_ulaw", "encode_alaw", "encode_ulaw"]
-
 _Bytes = npt.NDArray[np.uint8]
 
 _ULAW_BIAS = 33  # shifts the segment edges to powers of two

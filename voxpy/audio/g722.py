@@ -18,8 +18,6 @@ import numpy as np
 from voxpy.audio.frame import Samples
 from voxpy.errors import EngineMissing, install_command
 
-__all__ = ["FRAME_BYTES", "FRAME_UNITS", "RATE_HZ", "G722Decoder", "G722Encoder"]
-
 RATE_HZ = 16000
 FRAME_BYTES = 160
 """20 ms of payload."""

@@ -19,8 +19,6 @@ from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU, Format
 from voxpy.audio.mix import amplitude, mix
 
-__all__ = ["Arrival", "Line"]
-
 
 @attrs.frozen(order=True)
 class Arrival:

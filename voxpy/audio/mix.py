@@ -14,8 +14,6 @@ import numpy.typing as npt
 from voxpy.audio.convert import decode
 from voxpy.audio.frame import PCMA, PCMU, Format, Samples
 
-__all__ = ["SILENCE_DBFS", "amplitude", "audible", "gain", "gain_db", "mix", "peak", "rms_dbfs"]
-
 SILENCE_DBFS = -120.0
 _FULL_SCALE = 32768.0
 _FEW = 3

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["RINGING", "ringing"]
-
 _EUROPE = "425@-19;*(1/4/1)"
 _NORTH_AMERICA = "440@-22,480@-22;*(2/4/1+2)"
 _BRITAIN = "400@-22,450@-22;*(.4/.2/1+2,.4/2/1+2)"

@@ -23,8 +23,6 @@ import numpy.typing as npt
 
 from voxpy.audio.frame import PCM16_RATES_HZ, Samples, pcm16
 
-__all__ = ["Resampler"]
-
 _DELAY_S = 0.002
 _DELAYS_PER_SECOND = 500
 # Measured over all 30 pairs: 7.4 leaves < 0.001 dB of ripple and -74.0 dB of worst rejection with

@@ -6,8 +6,6 @@ import numpy as np
 
 from voxpy.audio.frame import Samples
 
-__all__ = ["DTMF_HZ", "PAUSE_MS", "dtmf"]
-
 _ROWS_HZ = (697, 770, 852, 941)
 _COLUMNS_HZ = (1209, 1336, 1477, 1633)
 _KEYPAD = ("123A", "456B", "789C", "*0#D")

@@ -29,8 +29,6 @@ import numpy.typing as npt
 
 from voxpy.audio.frame import Samples
 
-__all__ = ["RATE_HZ", "Section", "Segment", "Tone", "ToneGenerator", "ToneScript", "parse"]
-
 RATE_HZ = 8000
 """Tones of the telephone need no more, and reach G.711 without resampling."""
 

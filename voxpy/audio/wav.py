@@ -19,8 +19,6 @@ from voxpy.audio.frame import PCM16_RATES_HZ, PCMA, PCMU, Format, Samples, pcm16
 from voxpy.audio.resample import Resampler
 from voxpy.errors import ConfigError
 
-__all__ = ["Wav", "WavWriter", "read_wav", "to_mono"]
-
 _TAG = {"pcm16": 1, "pcma": 6, "pcmu": 7}
 _EXTENSIBLE = 0xFFFE
 # What follows the two bytes of the real tag in the GUID of an extensible file.

@@ -9,18 +9,6 @@ from typing import Any
 from voxpy.engine.events import Namespace
 from voxpy.errors import LimitExceeded, ScenarioError, nearest
 
-__all__ = [
-    "MESSAGE_BYTES",
-    "DTMFType",
-    "Headers",
-    "bounded_text",
-    "check_headers",
-    "checked_digits",
-    "checked_dtmf_type",
-    "is_positive",
-    "reject_code",
-]
-
 Headers = Mapping[str, str]
 
 # VoxEngine: limits of sendMessage and sendInfo.

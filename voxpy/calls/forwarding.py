@@ -25,16 +25,6 @@ from voxpy.errors import ScenarioError
 from voxpy.events import AppEvents, CallEvents
 from voxpy.players.request import read_request
 
-__all__ = [
-    "Established",
-    "custom_headers",
-    "easy_process",
-    "forward_to_number",
-    "forward_to_sip",
-    "forward_to_user",
-    "play_sound_and_hangup",
-]
-
 OK = 200
 Established = Callable[[Call, Call], Awaitable[None] | None]
 

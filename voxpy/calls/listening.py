@@ -26,8 +26,6 @@ from voxpy.media.narrow import Narrow
 from voxpy.media.turns import SpeechStarted, SpeechStopped, TurnDetector
 from voxpy.media.vad import FRAME_MS
 
-__all__ = ["Beep", "Mic", "Tones"]
-
 # -- digits: from three ways of sending them to one event each -------------------------------------
 
 IN_BAND = "2"

@@ -14,8 +14,6 @@ from voxpy.engine.ports import DialKind, Leg, OutgoingCall, RefusedLeg
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError
 
-__all__ = ["AnsweringMachineDetector", "place_call", "push_timeout_s"]
-
 TIMEOUT_HEADER = "vi-calltimeout"
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 10, 400
 """VoxEngine: the VI-CallTimeout header."""

@@ -21,8 +21,6 @@ from voxpy.players.request import read_request
 from voxpy.players.sounds import Sound
 from voxpy.players.speech import SpeechSound, check_spoken
 
-__all__ = ["Playback"]
-
 
 class Playback:
     """What one call plays; it hears for its listeners what players send to the call, too."""

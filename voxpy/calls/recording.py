@@ -10,8 +10,6 @@ from voxpy.recording.job import Job, JobOptions, JobReports, Saved
 from voxpy.recording.saving import file_name
 from voxpy.recording.transcript import TranscriptOptions
 
-__all__ = ["Recordings"]
-
 
 class Recordings:
     """What a call records: one file at a time, as many as it likes one after another."""

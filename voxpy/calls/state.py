@@ -41,8 +41,6 @@ from voxpy.events import CallEvent, CallEvents
 if TYPE_CHECKING:
     from voxpy.call import Call
 
-__all__ = ["CallParts", "CallState"]
-
 Headers = Mapping[str, str]
 
 EARLY, OK = 183, 200

@@ -21,8 +21,6 @@ from voxpy.events import CallEvents, WatchdogEvents
 if TYPE_CHECKING:
     from voxpy.call import Call
 
-__all__ = ["wait_silence", "watch_call", "watch_outgoing_call"]
-
 LOOK_EVERY_S = 1.0
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from voxpy.engine.http import Fetch
 
-__all__ = ["CallRouter", "Listener", "ListenerHost", "Runs"]
-
 
 class Runs(Protocol):
     """What a call gets: a session, or an answer that says why there is none."""

@@ -32,8 +32,6 @@ from voxpy.media.playout import Playout
 from voxpy.media.receiver import Receiver
 from voxpy.media.unit import MediaPort
 
-__all__ = ["CalleeSide", "FarEnd", "PressedAs", "SimulatedLeg", "Transmission"]
-
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 

@@ -11,8 +11,6 @@ import click
 
 from voxpy.cli.printing import say
 
-__all__ = ["command"]
-
 
 def _listed(cls: type) -> str:
     from voxpy.wire.realtime.server.quirks import describe

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-__all__ = ["command"]
-
 EXIT_FAILED = 1
 HEAD = (
     "calls", "CPU s per call-min", "to floor", "cores", "up p50 / p99 ms", "down p50 / p99 ms",

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 from voxpy.cli.options import secrets_option
 
-__all__ = ["command"]
-
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 HOST = "127.0.0.1:8080"

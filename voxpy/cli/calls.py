@@ -17,8 +17,6 @@ from voxpy.text.plain import plain
 if TYPE_CHECKING:
     from voxpy.history.search import SessionRow
 
-__all__ = ["command", "parse_since"]
-
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 GAP = 2
 STYLES = {"running": "green", "interrupted": "red"}

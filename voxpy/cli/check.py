@@ -14,8 +14,6 @@ from voxpy.cli.printing import print_json, say
 from voxpy.project.problem import Problem
 from voxpy.project.project import load_project
 
-__all__ = ["command"]
-
 
 @click.command("check")
 @click.option(

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from voxpy.lab.fuzz.invariants import Violation
     from voxpy.lab.fuzz.perform import Conditions
 
-__all__ = ["command"]
-
 EXIT_FAILED = 1
 CASES = Path(".voxpy") / "fuzz"
 

@@ -12,9 +12,6 @@ import click
 from voxpy.cli.printing import say
 from voxpy.errors import ConfigError, install_command
 
-__all__ = ["command"]
-
-
 FIRST = "front_desk"
 PROJECT = {
     "routing.yaml": "routing.yaml.tmpl",

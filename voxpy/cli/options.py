@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-__all__ = ["secrets_option"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -13,8 +13,6 @@ from rich.segment import Segment
 
 from voxpy.text.plain import plain
 
-__all__ = ["PlainConsole", "print_json", "say"]
-
 PIPE_WIDTH = 160
 """Where nobody looks at a terminal the lines may be as long as they are."""
 

@@ -10,8 +10,6 @@ import click
 
 from voxpy.cli.printing import say
 
-__all__ = ["command"]
-
 EXIT_DIFFERS = 1
 
 

@@ -11,8 +11,6 @@ import click
 from voxpy.cli.printing import print_json, say
 from voxpy.project.routing import Match, NoMatch, Routing, read_routing
 
-__all__ = ["command"]
-
 
 @click.command("route")
 @click.argument("destination")

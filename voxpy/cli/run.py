@@ -14,8 +14,6 @@ import click
 
 from voxpy.cli.options import secrets_option
 
-__all__ = ["command"]
-
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -18,8 +18,6 @@ from voxpy.history.timeline import ToolWords
 from voxpy.host.sessions import HostedSession
 from voxpy.simulation.localcall import LocalCallResult
 
-__all__ = ["Screen"]
-
 REMINDED_AFTER_S = 3.0
 TIME_WIDTH = 8
 GAP = 3

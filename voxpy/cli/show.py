@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from voxpy.history.search import CallRow, SessionRow
     from voxpy.history.timeline import Line
 
-__all__ = ["command"]
-
 LABEL_WIDTH = 12
 DETAILS = (
     "Application.",

@@ -11,8 +11,6 @@ import click
 from voxpy.cli.options import secrets_option
 from voxpy.cli.printing import print_json, say
 
-__all__ = ["command"]
-
 EXIT_FAILED = 1
 DEFAULT_FOLDER = Path("scenarios/callers")
 

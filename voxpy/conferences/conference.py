@@ -12,8 +12,6 @@ from voxpy.errors import NotSupported, ScenarioError
 from voxpy.media.conference import MixMinus
 from voxpy.media.unit import MediaPort
 
-__all__ = ["LARGEST", "Conference"]
-
 STANDARD_HZ = 8000
 HD_HZ = 48000
 LARGEST = 100

@@ -10,8 +10,6 @@ from voxpy.errors import NotSupported
 if TYPE_CHECKING:
     from voxpy.conferences.conference import Conference
 
-__all__ = ["ConferenceEvent", "ConferenceEvents"]
-
 _OF_VIDEO = frozenset("EndpointAdded EndpointUpdated EndpointRemoved EndpointManaged".split())
 
 

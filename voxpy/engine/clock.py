@@ -20,23 +20,6 @@ import trio
 
 from voxpy.audio.frame import FRAME_S
 
-__all__ = [
-    "Load",
-    "LoadMeter",
-    "MediaClock",
-    "TickStatistics",
-    "busy_s",
-    "calendar",
-    "cpu_s",
-    "is_virtual",
-    "now",
-    "off_loop",
-    "off_loop_together",
-    "percentile",
-    "stopwatch",
-    "wall",
-]
-
 T = TypeVar("T")
 
 VIRTUAL_EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)  # noqa: UP017

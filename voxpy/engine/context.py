@@ -9,8 +9,6 @@ from contextvars import ContextVar
 from voxpy.engine.session import Session
 from voxpy.errors import NoSession
 
-__all__ = ["current", "current_or_none", "running"]
-
 _current: ContextVar[Session | None] = ContextVar("voxpy_session", default=None)
 
 

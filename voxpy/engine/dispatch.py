@@ -31,9 +31,6 @@ from voxpy.engine.faults import contained
 from voxpy.engine.units import ListenerTable, describe, fitted
 from voxpy.errors import LimitExceeded, NoSession
 
-__all__ = ["Dispatcher", "Reports", "until_suspended"]
-
-
 SWALLOWED_MOST = 100
 """Cancellations that a handler may swallow. Each comes at once after the one before: a loop around
 ``except BaseException`` takes all of the CPU from every other call until it is stopped."""

@@ -20,8 +20,6 @@ from voxpy.engine.settings import OnHandlerError
 from voxpy.engine.trace import Trace
 from voxpy.errors import LimitExceeded, ScenarioError
 
-__all__ = ["Closers", "End", "EndReason", "Presence", "Troubles"]
-
 
 class EndReason(enum.Enum):
     """Every way a session can end. ``finish_reason`` is the word of VoxEngine's call history."""

@@ -12,8 +12,6 @@ import attrs
 
 from voxpy.errors import HelpsWithNames, UnknownName, nearest
 
-__all__ = ["Event", "Namespace", "Started", "Terminated", "Terminating", "event_class"]
-
 C = TypeVar("C", bound=type)
 
 

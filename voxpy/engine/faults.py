@@ -14,8 +14,6 @@ from pathlib import Path
 import attrs
 import trio
 
-__all__ = ["Fault", "contained", "explain", "is_machinery"]
-
 
 def _folder(file: str) -> str:
     return os.path.dirname(os.path.realpath(file)) + os.sep

@@ -20,8 +20,6 @@ from voxpy.media.vad import FRAME_MS, RATE_HZ, GateFraming
 if TYPE_CHECKING:
     from voxpy.engine.session import Session
 
-__all__ = ["MEMORY_S", "GateTask", "Hearing", "Intake"]
-
 MEMORY_S = 60
 """A turn longer than this is transcribed from its last minute."""
 

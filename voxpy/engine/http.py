@@ -19,18 +19,6 @@ import trio
 from voxpy.engine import clock
 from voxpy.errors import HelpsWithNames
 
-__all__ = [
-    "LIMIT_EXCEEDED",
-    "MALFORMED_URL",
-    "RESPONSE_BYTES",
-    "BodyPart",
-    "Fetch",
-    "HttpHeader",
-    "HttpRequest",
-    "HttpRequestResult",
-    "fetch",
-]
-
 RESPONSE_BYTES = 2 * 1024 * 1024
 """VoxEngine: platform/voxengine/limits."""
 

@@ -22,8 +22,6 @@ import orjson
 from voxpy.engine.trace import Masking, as_json
 from voxpy.text import json
 
-__all__ = ["APPEND", "INPUTS_VERSION", "Inputs", "Line", "SocketInputs"]
-
 INPUTS_VERSION = 1
 
 APPEND = "input_audio_buffer.append"

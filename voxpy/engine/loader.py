@@ -18,8 +18,6 @@ import attrs
 
 from voxpy.errors import ScenarioError
 
-__all__ = ["Program", "ScenarioFile", "compile_scenarios"]
-
 PACKAGE = "voxpy_scenarios"
 
 

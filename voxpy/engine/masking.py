@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-__all__ = ["MASK", "SHORTEST_SECRET_CHARACTERS", "Masker"]
-
 MASK = "***"
 
 SHORTEST_SECRET_CHARACTERS = 6

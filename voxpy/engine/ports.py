@@ -14,32 +14,6 @@ from voxpy.media.unit import MediaPort
 if TYPE_CHECKING:
     import trio
 
-__all__ = [
-    "SERVICE_UNAVAILABLE",
-    "ChannelDialer",
-    "DialKind",
-    "Dialer",
-    "EarlyMedia",
-    "Endpoint",
-    "FirstAudio",
-    "Leg",
-    "LegConnected",
-    "LegEnded",
-    "LegEvent",
-    "LegInfo",
-    "LegMessage",
-    "LegTone",
-    "LegTrouble",
-    "NoDialer",
-    "OpenStream",
-    "OutgoingCall",
-    "RealtimeEndpoint",
-    "RefusedLeg",
-    "Ringing",
-    "Secrets",
-    "SessionFiles",
-]
-
 Headers = Mapping[str, str]
 
 

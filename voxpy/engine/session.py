@@ -52,8 +52,6 @@ from voxpy.media.graph import MediaGraph
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch
 
-__all__ = ["Session", "SessionContext"]
-
 E = TypeVar("E", bound=Event)
 
 VIRTUAL_SLOW_S = 0.5

@@ -13,8 +13,6 @@ import attrs
 
 from voxpy.audio.frame import FRAME_MS
 
-__all__ = ["Limits", "OnHandlerError", "Settings", "Watchdogs", "may_be_off"]
-
 OnHandlerError = Literal["terminate", "continue"]
 
 

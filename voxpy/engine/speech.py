@@ -13,16 +13,6 @@ import trio
 from voxpy.engine import clock
 from voxpy.errors import EngineMissing, install_command
 
-__all__ = [
-    "Recognised",
-    "Speaks",
-    "SpeechEngines",
-    "SpeechGate",
-    "Transcribes",
-    "load_engines",
-    "no_speech",
-]
-
 T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
 

@@ -9,8 +9,6 @@ import trio
 from voxpy.engine.ports import Endpoint
 from voxpy.errors import ConnectFailed
 
-__all__ = ["open_tcp"]
-
 
 async def open_tcp(endpoint: Endpoint) -> trio.abc.Stream:
     """Open a TCP stream, with TLS if the endpoint wants it. Raises ConnectFailed."""

@@ -18,8 +18,6 @@ import orjson
 from voxpy.engine.events import Event
 from voxpy.text.plain import plain
 
-__all__ = ["Entry", "FileSink", "LogSink", "Masking", "Trace", "as_json", "event_fields"]
-
 VERSION = 1
 
 PERSONAL_KEYS = frozenset(

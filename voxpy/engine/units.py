@@ -21,23 +21,6 @@ from voxpy.media.unit import MediaPort
 if TYPE_CHECKING:
     from voxpy.engine.session import Session
 
-__all__ = [
-    "BareHandler",
-    "Catalog",
-    "Handler",
-    "ListenerTable",
-    "MediaSource",
-    "MediaUnit",
-    "Unit",
-    "Waiter",
-    "check_handler",
-    "check_kind",
-    "describe",
-    "fitted",
-    "media_ports",
-    "ways_between",
-]
-
 E = TypeVar("E", bound=Event)
 Handler = Callable[[E], Awaitable[None] | None]
 BareHandler = Callable[[], Awaitable[None] | None]

@@ -28,8 +28,6 @@ import yaml
 
 from voxpy.errors import ConfigError, nearest
 
-__all__ = ["Document", "Fields", "Given", "YamlPath", "load"]
-
 T = TypeVar("T")
 YamlPath = tuple[Any, ...]
 """Keys and list indices from the root: ``("rules", 0, "pattern")``."""

@@ -30,8 +30,6 @@ from voxpy.history.tracefile import read_record, read_trace, record_of
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["INTERRUPTED", "History", "Presence", "Pruned", "is_gone"]
-
 T = TypeVar("T")
 
 INTERRUPTED = "Interrupted"

@@ -10,8 +10,6 @@ import attrs
 from voxpy.engine.ending import End
 from voxpy.engine.trace import Entry
 
-__all__ = ["RECORDING", "CallRecord", "RecordKeeper"]
-
 VERSION = 1
 RECORDING = "call.wav"
 """The recording of the whole call, in its folder."""

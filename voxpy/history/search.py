@@ -14,8 +14,6 @@ import orjson
 from voxpy.errors import ConfigError
 from voxpy.history.store import FILE_NAME, reading
 
-__all__ = ["CallRow", "Filter", "SessionRow", "find_one", "find_sessions"]
-
 NEWEST = ("last", "latest")
 MOST_NAMED = 5
 

@@ -19,8 +19,6 @@ from voxpy.engine.ending import EndReason
 from voxpy.errors import ConfigError
 from voxpy.history.record import CallRecord
 
-__all__ = ["FILE_NAME", "LOCK_S", "State", "make_base", "opened", "reading", "write_record"]
-
 FILE_NAME = "history.db"
 USUAL = ".voxpy"
 LOCK_S = 5.0

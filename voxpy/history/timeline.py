@@ -20,8 +20,6 @@ import attrs
 
 from voxpy.engine.trace import Entry, as_json
 
-__all__ = ["Line", "ToolWords", "render", "timeline"]
-
 TIME_WIDTH = 11
 WHO_WIDTH = 10
 VALUE_CHARACTERS = 85

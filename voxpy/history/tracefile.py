@@ -11,8 +11,6 @@ from voxpy.engine.trace import Entry
 from voxpy.history.record import CallRecord, RecordKeeper
 from voxpy.text import json
 
-__all__ = ["read_record", "read_trace", "record_of"]
-
 
 def read_trace(path: Path) -> list[Entry]:
     """Return the entries of a trace; no file is an empty one.

@@ -11,8 +11,6 @@ import trio
 
 from voxpy.engine.clock import Load
 
-__all__ = ["Admission", "Busy", "Refusal"]
-
 ENOUGH_TICKS = 250
 """Five seconds: less says nothing about a percentile."""
 

@@ -35,8 +35,6 @@ from voxpy.host.requesthead import (
 from voxpy.host.web import Web
 from voxpy.sockets.accepting import receive_upgrade
 
-__all__ = ["ConnectionHandler"]
-
 LOG_FIRST = 20
 LOG_EVERY = 100
 """Of refusals for one cause the first are logged and then each hundredth: a flood fills no disk."""

@@ -11,8 +11,6 @@ from voxpy.engine.masking import Masker
 from voxpy.engine.trace import Entry, Trace, as_json
 from voxpy.text.plain import plain
 
-__all__ = ["host_log"]
-
 LEVELS = {"warning": "WARNING", "error": "ERROR"}
 
 

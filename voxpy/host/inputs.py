@@ -22,8 +22,6 @@ from voxpy.media.unit import Source
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch, HttpRequest, HttpRequestResult, OnPart
 
-__all__ = ["INPUTS", "InputsFile", "RecordedDialer", "RecordedLeg", "begin_inputs", "recorded"]
-
 INPUTS = "inputs.jsonl"
 
 PERSONAL = frozenset({"headers", "text", "tone", "body"})

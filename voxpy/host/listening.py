@@ -23,10 +23,6 @@ from voxpy.engine.trace import Trace
 from voxpy.errors import ConfigError
 from voxpy.sockets.listening import BACKLOG, listen
 
-__all__ = [
-    "Acceptor", "ConnectionLimits", "Connections", "Sockets", "open_sockets", "tls_context",
-]  # fmt: skip
-
 LOOK_AGAIN_S = 0.25
 PAUSE_S = 0.1
 """After the system has run out of descriptors: some calls will end."""

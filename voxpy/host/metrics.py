@@ -10,8 +10,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-__all__ = ["CONTENT_TYPE", "METRICS", "Metrics", "Snapshot", "exposition", "total"]
-
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 Snapshot = list[list[Any]]

@@ -11,8 +11,6 @@ import trio
 
 from voxpy.wire.websocket.handshake import ServerHandshake
 
-__all__ = ["BadHead", "Head", "ReplayStream", "called_base", "read_head", "refuse_plainly"]
-
 END = b"\r\n\r\n"
 READ_BYTES = 4096
 LAST_WORDS_S = 1.0

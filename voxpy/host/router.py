@@ -21,8 +21,6 @@ from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.project.project import ProjectFiles
 from voxpy.project.routing import Match, NoMatch
 
-__all__ = ["NOT_FOUND", "CallRouter"]
-
 NOT_FOUND = 404
 SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.DRAINING: 503}
 

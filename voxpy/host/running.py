@@ -31,9 +31,6 @@ from voxpy.project.secrets import Secrets
 if TYPE_CHECKING:
     from voxpy.localagent.engines import Engines
 
-__all__ = ["Agent", "run_host", "run_workers", "warm_up", "welcome"]
-
-
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )

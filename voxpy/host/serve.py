@@ -23,8 +23,6 @@ from voxpy.host.sessions import Keeping
 from voxpy.host.web import Web
 from voxpy.project.project import ProjectFiles
 
-__all__ = ["Host", "HostOptions"]
-
 FINISH_S = 15.0
 """For sessions that are being ended: their last words, goodbyes and files."""
 

@@ -39,8 +39,6 @@ from voxpy.media.recorder import both_sides
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 
-__all__ = ["HostedSession", "Keeping", "SessionFolder"]
-
 T = TypeVar("T")
 LOSSES = {
     "the trace loses a sink that cannot write": "the trace or the log",

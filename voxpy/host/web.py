@@ -30,8 +30,6 @@ from voxpy.host.requesthead import ReplayStream, called_base
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["Web"]
-
 BODY_BYTES = 64 * 1024
 """A webhook's form has some hundred bytes, its JSON a few thousand."""
 READ_S = 10

@@ -28,8 +28,6 @@ from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.serve import Host
 
-__all__ = ["Handover", "WorkerLink", "Workers"]
-
 FIGURES_EVERY_S = 1.0
 FIGURES_APART_S = 0.05
 """Calls that come in a burst are told of together."""

@@ -18,8 +18,6 @@ from voxpy.localagent.responder import Act, CallTool, Item, Say, Turn, text_of
 from voxpy.localagent.voice import sentences
 from voxpy.text import json
 
-__all__ = ["ChatResponder", "chat_messages", "chat_tools"]
-
 _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 30.0  # between two pieces; a model that is loading may take this long
 _QUOTED_BODY_CHARS = 300

@@ -50,8 +50,6 @@ from voxpy.wire.realtime.server.faults import Close, Deliver, FaultFilter, Fault
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 from voxpy.wire.realtime.server.quirks import Quirks
 
-__all__ = ["AgentConnection", "Behaviour"]
-
 Report = Callable[[str], None]
 
 MOST_HELD_BYTES = 64 * 1024 * 1024

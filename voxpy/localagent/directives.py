@@ -9,18 +9,6 @@ import re
 
 import attrs
 
-__all__ = [
-    "Condition",
-    "Persona",
-    "conditions",
-    "directed_speech",
-    "fact_about",
-    "facts",
-    "keywords",
-    "overlap",
-    "persona_of",
-]
-
 _NAME = r"[A-Z][\w&'-]*(?: (?:[A-Z][\w&'-]*|of|and(?= [A-Z])))*"
 
 

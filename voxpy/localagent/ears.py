@@ -29,15 +29,6 @@ from voxpy.localagent.weights import (
 )
 from voxpy.media.memory import quietest_cut
 
-__all__ = [
-    "RATE_HZ",
-    "Ears",
-    "normalise_digits",
-    "parse_tokenizer",
-    "split_long",
-    "without_invented",
-]
-
 RATE_HZ = 16_000
 """What ``Ears.transcribe`` expects."""
 

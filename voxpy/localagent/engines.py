@@ -15,8 +15,6 @@ from voxpy.engine import clock
 from voxpy.engine.speech import Speaks, SpeechGate, Transcribes
 from voxpy.localagent.responder import Responder
 
-__all__ = ["Engines", "local_engines"]
-
 T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
 

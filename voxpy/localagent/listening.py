@@ -42,9 +42,6 @@ from voxpy.wire.realtime.server.effects import (
 )
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 
-__all__ = ["MOST_WAITING_BYTES", "Listening", "configure", "looks_unfinished", "silence_ms_for"]
-
-
 UNFINISHED_WAIT_MS = 700
 LIKELY_OVER = 0.85
 """The probability told with a turn suggestion; the ears only know finished from unfinished."""

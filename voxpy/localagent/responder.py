@@ -15,19 +15,6 @@ from typing import Any, Protocol
 
 import attrs
 
-__all__ = [
-    "Act",
-    "CallTool",
-    "Responder",
-    "Say",
-    "Turn",
-    "instructions_with_memory",
-    "last_message",
-    "recollect",
-    "text_of",
-]
-
-
 Item = Mapping[str, Any]
 
 _TEXT_KINDS = frozenset({"input_text", "output_text", "text"})

@@ -37,8 +37,6 @@ from voxpy.localagent.responder import Act, CallTool, Item, Say, Turn, last_mess
 from voxpy.localagent.topics import Topic, Topics, load_topics
 from voxpy.text import json
 
-__all__ = ["RuleResponder", "canonical", "read_out"]
-
 _ENOUGH_OVERLAP = 0.6  # two words of three, both of two
 _LONGEST_ECHO_WORDS = 12
 _REPEAT_INPUT = re.compile(

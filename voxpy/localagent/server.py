@@ -19,8 +19,6 @@ from voxpy.sockets import SocketLimits, Upgrade, receive_upgrade
 from voxpy.wire.realtime.endpoint import check_request, requested_model
 from voxpy.wire.realtime.server.requests import MAX_APPEND_BYTES
 
-__all__ = ["LOCAL_PATH", "serve_stream", "serve_tcp"]
-
 LOCAL_PATH = "/api/v1/realtime/session"
 
 LIMITS = SocketLimits(message_bytes=MAX_APPEND_BYTES * 4 // 3 + 64 * 1024)

@@ -25,8 +25,6 @@ from voxpy.wire.realtime.events.types import item_text
 from voxpy.wire.realtime.server.effects import ConsiderBackchannel, Fill, Respond, Summarise
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 
-__all__ = ["FILLERS", "PHRASES", "Budget", "Speaking"]
-
 PHRASES = ("mm-hmm", "uh-huh", "right")
 """Back-channels, where the session does not say which."""
 

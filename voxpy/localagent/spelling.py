@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["normalise_digits", "speakable"]
-
 _DIGITS = {
     "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4",
     "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",

@@ -17,8 +17,6 @@ from cattrs.gen import make_dict_structure_fn
 from voxpy.engine.userfile import YamlPath, load
 from voxpy.errors import ConfigError
 
-__all__ = ["Topic", "Topics", "load_topics"]
-
 
 @attrs.frozen(kw_only=True)
 class Topic:

@@ -16,8 +16,6 @@ import numpy.typing as npt
 from voxpy.localagent.weights import SILERO_MODEL, locate, missing
 from voxpy.media.vad import FRAME_SAMPLES
 
-__all__ = ["EnergyGate", "SileroGate"]
-
 _SILENT_PEAK = 33  # -60 dBFS, see SileroGate
 _FRAMES_TO_FORGET = 10  # 320 ms
 

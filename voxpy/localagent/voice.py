@@ -23,8 +23,6 @@ import numpy.typing as npt
 from voxpy.localagent.spelling import speakable
 from voxpy.localagent.weights import HIBARI_MODEL, locate, missing
 
-__all__ = ["RATE_HZ", "SPEAKERS", "Voice", "clauses", "pitch_factor", "sentences", "without_tags"]
-
 RATE_HZ = 24_000
 """The rate of everything ``Voice.speak`` yields."""
 

@@ -16,17 +16,6 @@ import attrs
 
 from voxpy.errors import EngineMissing, install_command
 
-__all__ = [
-    "HIBARI_MODEL",
-    "MOONSHINE_DECODER",
-    "MOONSHINE_ENCODER",
-    "MOONSHINE_TOKENIZER",
-    "SILERO_MODEL",
-    "Weight",
-    "locate",
-    "missing",
-]
-
 """The command that installs every engine of the local agent."""
 
 

@@ -11,8 +11,6 @@ import numpy as np
 from voxpy.audio.convert import Converter, encode, float32_of_pcm16, pcm16_of_float32
 from voxpy.audio.frame import FRAME_S, Format, Samples, pcm16
 
-__all__ = ["CHUNK_S", "VOICE_FORMAT", "Speech", "linear"]
-
 VOICE_FORMAT = pcm16(24000)
 CHUNK_S = 0.1
 """Audio in one delta: short enough to be cut well, long enough not to be mostly envelope."""

@@ -17,8 +17,6 @@ from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import Format, Samples
 from voxpy.media.unit import MediaPort
 
-__all__ = ["FADE_S", "MixMinus"]
-
 FADE_S = 0.005
 """Long enough for no click (a step of 1/40 of the level at 8 kHz), short enough for no lost sound.
 """

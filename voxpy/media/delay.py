@@ -13,8 +13,6 @@ from collections import deque
 
 from voxpy.audio.frame import FRAME_S
 
-__all__ = ["Advice", "PlayoutDelay"]
-
 _WINDOW = 250  # 5 s of packets: a sender 200 ppm off moves 1 ms in it
 _FEW, _ENOUGH = 10, 50  # packets that show that the delay is too short, and too long
 _RARE = 100  # one packet in a hundred may be late without all others waiting for it

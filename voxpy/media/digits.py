@@ -14,8 +14,6 @@ from voxpy.audio.tones import PAUSE_MS, dtmf
 from voxpy.errors import LimitExceeded
 from voxpy.media.narrow import Narrow
 
-__all__ = ["DigitFilter", "DigitQueue"]
-
 TONE_MS, GAP_MS = 100, 100
 """How long a digit we send sounds, and the silence after it: more than twice what Q.24 asks for."""
 LONGEST_QUEUE_S = 120.0

@@ -26,8 +26,6 @@ from voxpy.audio.mix import audible
 from voxpy.errors import ScenarioError
 from voxpy.media.unit import Carrier, MediaPort, Mixer, Source
 
-__all__ = ["Flow", "MediaGraph", "Stage", "Tap"]
-
 Tap = Callable[[bytes, bytes], None]
 """Called each tick with the frame from a port and the frame to it, in the port's formats."""
 

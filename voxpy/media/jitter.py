@@ -31,8 +31,6 @@ from voxpy.audio.frame import FRAME_S
 from voxpy.media.delay import Advice, PlayoutDelay
 from voxpy.media.sequence import MISORDER, Place, SequenceTracker, extended
 
-__all__ = ["Frame", "Gap", "JitterBuffer", "JitterSettings", "JitterStatistics", "Packet"]
-
 _DECIDE_EVERY_TICKS = 10  # at most one frame in 200 ms is left out, which in a pause nobody hears
 _PATIENCE_TICKS = 100
 _UNEXPLAINED_TICKS = 3  # nothing is heard of a concealment after 60 ms

@@ -6,8 +6,6 @@ import numpy as np
 
 from voxpy.audio.frame import Samples
 
-__all__ = ["SpeechMemory", "quietest_cut"]
-
 ROOM_S = 15
 """Space that is added at once, so that copying is rare."""
 

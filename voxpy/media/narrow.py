@@ -5,8 +5,6 @@ from __future__ import annotations
 from voxpy.audio.convert import Converter, decode
 from voxpy.audio.frame import Format, Samples, pcm16
 
-__all__ = ["Narrow"]
-
 _RATES_HZ = (8000, 16000)
 
 

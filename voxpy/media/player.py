@@ -20,8 +20,6 @@ import attrs
 
 from voxpy.audio.frame import Format, pcm16
 
-__all__ = ["PlayerReports", "PlayerSource", "PlayerState"]
-
 TAIL_S = 0.002
 """Silence behind the last sample: what a change of rate on the way to the listener holds back."""
 

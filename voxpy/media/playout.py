@@ -13,8 +13,6 @@ import attrs
 
 from voxpy.audio.frame import Format
 
-__all__ = ["Cleared", "Playout"]
-
 
 @attrs.define
 class _Chunk:

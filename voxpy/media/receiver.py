@@ -17,8 +17,6 @@ from voxpy.media.jitter import (
     Packet,
 )
 
-__all__ = ["Receiver", "frame_settings"]
-
 
 def frame_settings(fmt: Format, *, min_delay_s: float = 0.0) -> JitterSettings:
     """Return the settings for ``fmt`` with an RTP clock at its own rate."""

@@ -16,8 +16,6 @@ from voxpy.audio.frame import FRAME_S, Format, Samples, pcm16
 from voxpy.audio.mix import mix
 from voxpy.media.unit import MediaPort
 
-__all__ = ["BLOCK_S", "Block", "Frame", "Tape", "TapeTrack", "Tracks", "both_sides"]
-
 BLOCK_S = 0.5
 """How much is handed over at a time: what a killed process loses of its recording."""
 LONGEST_TAPE_S = 60.0

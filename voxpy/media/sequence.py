@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Place", "SequenceTracker", "extended"]
-
 MISORDER = 100
 DROPOUT = 3000
 """How far numbers may jump back and ahead within a stream (RFC 3550 appendix A.1)."""

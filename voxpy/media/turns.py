@@ -16,17 +16,6 @@ from typing import TypeAlias
 
 import attrs
 
-__all__ = [
-    "DEFAULT_SILENCE_MS",
-    "PAUSE_MS",
-    "Pause",
-    "SpeechResumed",
-    "SpeechStarted",
-    "SpeechStopped",
-    "TurnDetector",
-    "TurnEvent",
-]
-
 PAUSE_MS = 200
 """Silence after which an early transcript is worth its 70 ms."""
 

@@ -9,8 +9,6 @@ import attrs
 
 from voxpy.audio.frame import Format
 
-__all__ = ["AheadSource", "Carrier", "MediaPort", "Mixer", "Sink", "Source"]
-
 
 class Source(Protocol):
     """Gives one frame per tick."""

@@ -11,8 +11,6 @@ import numpy as np
 from voxpy.audio.convert import Converter, decode
 from voxpy.audio.frame import Format, Samples, pcm16
 
-__all__ = ["FRAME_MS", "FRAME_SAMPLES", "RATE_HZ", "GateFraming"]
-
 RATE_HZ = 16_000
 FRAME_SAMPLES = 512
 """What a gate takes at a time; Silero's network knows no other size at this rate."""

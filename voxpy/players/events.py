@@ -13,8 +13,6 @@ from voxpy.engine.events import Event, Namespace, event_class
 if TYPE_CHECKING:
     from voxpy.players.player import Player, SequencePlayer
 
-__all__ = ["PlayerEvent", "PlayerEvents", "SequencePlayerEvent", "SequencePlayerEvents"]
-
 
 @event_class
 class PlayerEvent(Event):

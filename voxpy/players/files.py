@@ -39,18 +39,6 @@ from voxpy.errors import SoundFailed
 from voxpy.players.request import SoundRequest
 from voxpy.text.product import product
 
-__all__ = [
-    "CACHE_BYTES",
-    "DOWNLOAD_S",
-    "LIMIT_BYTES",
-    "Cached",
-    "SoundCache",
-    "download",
-    "is_local",
-    "read_local",
-    "shared_cache",
-]
-
 LIMIT_BYTES = 10 * 1024 * 1024
 DOWNLOAD_S = 12.0
 """VoxEngine: createURLPlayer."""

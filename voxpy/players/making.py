@@ -23,8 +23,6 @@ from voxpy.players.speech import SpeechSound, Spoken, check_spoken
 if TYPE_CHECKING:
     from voxpy.players.recorded import RecordedSound
 
-__all__ = ["PlayerFunctions", "recorded_sound", "tone_sound"]
-
 URL_PLAYER = "VoxEngine.create_url_player"
 TTS_PLAYER = "VoxEngine.create_tts_player"
 TONE_PLAYER = "VoxEngine.create_tone_script_player"

@@ -20,15 +20,6 @@ from voxpy.players.events import PlayerEvents, SequencePlayerEvents
 from voxpy.players.playing import Playing, PlayingReports, hearers_of
 from voxpy.players.sounds import Sound
 
-__all__ = [
-    "BasePlayer",
-    "Player",
-    "SequencePlayer",
-    "TTSPlayerSegment",
-    "URLPlayerSegment",
-    "check_limit",
-]
-
 
 @attrs.frozen(kw_only=True)
 class TTSPlayerSegment:

@@ -16,8 +16,6 @@ from voxpy.media.unit import MediaPort
 from voxpy.players.sounds import Sound
 from voxpy.players.speech import VOICE_HZ
 
-__all__ = ["Hearer", "Playing", "PlayingReports", "add_hearer", "hearers_of", "remove_hearer"]
-
 LOW_S = 2.0
 """Less than this waiting, and the next second is made: enough for a busy disk or a slow voice."""
 

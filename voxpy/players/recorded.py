@@ -17,8 +17,6 @@ from voxpy.errors import SoundFailed, VoxpyError
 from voxpy.players.files import SoundCache, download, is_local, read_local
 from voxpy.players.request import SoundRequest
 
-__all__ = ["RecordedSound"]
-
 PIECE_S = 1.0
 
 

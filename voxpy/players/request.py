@@ -12,8 +12,6 @@ import attrs
 
 from voxpy.errors import ScenarioError, nearest
 
-__all__ = ["SoundRequest", "read_request"]
-
 METHODS = ("GET", "POST")
 _FIELDS = ("url", "method", "headers", "body")
 

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from voxpy.audio.tonescript import RATE_HZ, ToneGenerator, ToneScript
 
-__all__ = ["Sound", "ToneSound"]
-
 
 class Sound(Protocol):
     """Something to play, from its beginning to its end; in a loop, again from its beginning.

@@ -23,18 +23,6 @@ from voxpy.engine.session import Session
 from voxpy.engine.speech import Speaks, SpeechEngines, load_engines
 from voxpy.errors import ScenarioError, SoundFailed, VoxpyError, nearest
 
-__all__ = [
-    "DEFAULT_SPEAKER",
-    "ENTRY_POINT_GROUP",
-    "LONGEST_TEXT",
-    "VOICE_HZ",
-    "Speaker",
-    "SpeechSound",
-    "Spoken",
-    "check_spoken",
-    "find_speaker",
-]
-
 LONGEST_TEXT = 1500
 """Characters. VoxEngine: createTTSPlayer, Call.say."""
 VOICE_HZ = 24_000

@@ -9,8 +9,6 @@ import attrs
 
 from voxpy.errors import ConfigError
 
-__all__ = ["Level", "Problem", "first_error"]
-
 Level = Literal["error", "warning"]
 
 

@@ -24,8 +24,6 @@ from voxpy.project.routing import Routing, inspect_routing, missing_scenarios, r
 from voxpy.project.scenario import Reading, read_scenario
 from voxpy.project.secrets import Secrets
 
-__all__ = ["Loaded", "Project", "ProjectFiles", "load_project"]
-
 LOOK_EVERY_S = 1.0
 """A look is some ``stat`` calls; whoever saves a file waits as long to see it work."""
 

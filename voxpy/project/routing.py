@@ -40,21 +40,6 @@ from voxpy.errors import ConfigError
 from voxpy.project.problem import Problem, first_error
 from voxpy.text.patterns import compile_pattern, matches_everything
 
-__all__ = [
-    "SETTINGS_KEYS",
-    "Match",
-    "NoMatch",
-    "Routing",
-    "Rule",
-    "Tried",
-    "inspect_routing",
-    "missing_scenarios",
-    "parse_routing",
-    "read_document",
-    "read_routing",
-    "read_settings",
-]
-
 TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users")
 MOST_KEEP_DAYS = 36500
 MOST_BYTES = 1_000_000

@@ -24,8 +24,6 @@ from voxpy.errors import VoxpyError, nearest
 from voxpy.project.problem import Problem
 from voxpy.project.secrets import Secrets
 
-__all__ = ["Reading", "Use", "examine", "read_scenario"]
-
 PACKAGE = "voxpy"
 MOST_BYTES = 250_000
 """25 times the usual. A compiler holds the interpreter, 1 s for each MB: nobody is heard then."""

@@ -15,8 +15,6 @@ from voxpy.engine.masking import SHORTEST_SECRET_CHARACTERS
 from voxpy.errors import ConfigError
 from voxpy.project.problem import Problem
 
-__all__ = ["Secrets", "SecretsFile", "parse_secrets"]
-
 
 @attrs.frozen(kw_only=True)
 class SecretsFile:

@@ -20,8 +20,6 @@ from voxpy.realtime.speech import SpeechClient
 from voxpy.realtime.tools import Tools
 from voxpy.realtime.wire import Happening, Told
 
-__all__ = ["RealtimeAPIClient"]
-
 Fields = Mapping[str, Any]
 
 

@@ -14,8 +14,6 @@ from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
 from voxpy.realtime.service import FORMATS
 from voxpy.wire.realtime.events.session import laid_over
 
-__all__ = ["AUDIO_FORMATS", "AudioChoice", "Configuration", "carried", "with_formats"]
-
 AudioChoice = Literal["auto", "pcm16", "pcmu", "pcma"]
 
 AUDIO_FORMATS: tuple[AudioChoice, ...] = ("auto", "pcm16", "pcmu", "pcma")

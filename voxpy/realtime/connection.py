@@ -19,8 +19,6 @@ from voxpy.errors import ConnectFailed, HandshakeRefused, LimitExceeded
 from voxpy.sockets import FrameSocket, SocketLimits, SocketStatistics, connect
 from voxpy.wire.realtime.endpoint import refusal_reason
 
-__all__ = ["ConnectionReports", "ConnectionStatistics", "RealtimeConnection"]
-
 CONNECT_S = 10.0
 OUTBOX_MESSAGES = 1024
 OUTBOX_AUDIO = 50

@@ -31,8 +31,6 @@ from voxpy.engine.events import Event, Namespace, event_class
 if TYPE_CHECKING:
     from voxpy.realtime.client import RealtimeAPIClient
 
-__all__ = ["EventData", "EventNamespace", "MediaInfo", "RealtimeAPIEvent"]
-
 _T = TypeVar("_T")
 
 

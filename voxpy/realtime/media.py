@@ -18,8 +18,6 @@ from voxpy.media.playout import Cleared, Playout
 if TYPE_CHECKING:
     from voxpy.realtime.wire import Wire
 
-__all__ = ["Ear", "Heard", "ItemOrder", "Voice", "VoiceReports"]
-
 RECENT_FRAMES = 15
 """What a new session is told of the audio before it: as much as speech takes to be noticed."""
 ENDED_AFTER_S = 1.0

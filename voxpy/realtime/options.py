@@ -10,8 +10,6 @@ import attrs
 from voxpy.errors import ScenarioError, UnknownName, nearest
 from voxpy.realtime.configuration import AUDIO_FORMATS, AudioChoice
 
-__all__ = ["ClientOptions", "ClientParameters", "CloseEvent"]
-
 
 @attrs.frozen(kw_only=True)
 class CloseEvent:

@@ -31,8 +31,6 @@ from voxpy.wire.realtime.events.codec import encode_append, load
 from voxpy.wire.realtime.events.formats import WholeSamples, audio_format
 from voxpy.wire.realtime.events.types import ServerEvent
 
-__all__ = ["DEFAULT_FORMAT", "RealtimeWire"]
-
 DEFAULT_FORMAT = pcm16(24000)
 FORMAT_CODE = "unsupported_audio_format"
 

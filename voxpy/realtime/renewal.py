@@ -26,8 +26,6 @@ from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import ConversationItemCreate, SessionUpdate
 from voxpy.wire.realtime.events.types import ClientEvent, ServerEvent
 
-__all__ = ["Candidate", "Renewal"]
-
 PREPARE_S = 15.0
 REPLAY_S = 5.0
 RETRY_S = 15.0

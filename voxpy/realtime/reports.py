@@ -14,8 +14,6 @@ from voxpy.realtime.connection import ConnectionStatistics
 from voxpy.realtime.events import EventData, MediaInfo
 from voxpy.realtime.service import Service
 
-__all__ = ["Announcements", "FrameLog"]
-
 
 class Announcements:
     """Posts the events of one client. ``private`` keeps their content out of the trace."""

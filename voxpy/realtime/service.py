@@ -30,8 +30,6 @@ import attrs
 from voxpy.realtime.events import EventNamespace
 from voxpy.wire.realtime.endpoint import authorization
 
-__all__ = ["Access", "Authentication", "Habits", "Service", "bearer"]
-
 Headers = list[tuple[str, str]]
 
 Authentication = Callable[[str], Headers]

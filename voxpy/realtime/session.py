@@ -12,18 +12,6 @@ from typing import Any, Literal, TypedDict
 
 from voxpy.errors import nearest
 
-__all__ = [
-    "AudioFormat",
-    "AudioInput",
-    "AudioOutput",
-    "AudioParameters",
-    "SessionObject",
-    "SessionParameters",
-    "Transcription",
-    "TurnDetection",
-    "misspelt",
-]
-
 
 class AudioFormat(TypedDict, total=False):
     """``audio/pcm`` with a rate, ``audio/pcmu`` or ``audio/pcma``."""

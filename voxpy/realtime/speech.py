@@ -62,8 +62,6 @@ from voxpy.text.product import product
 from voxpy.wire.realtime.endpoint import closing_reason
 from voxpy.wire.realtime.events.types import FunctionCall
 
-__all__ = ["SpeechClient", "open_client"]
-
 E = TypeVar("E", bound=Event)
 
 NORMAL_CLOSURE = 1000

@@ -18,8 +18,6 @@ from typing import Any, Literal
 import attrs
 import orjson
 
-__all__ = ["BadArgument", "Shape", "documentation", "fields_shape", "shape_of"]
-
 SUPPORTED = (
     "str, int, float, bool, Any, list[T], dict[str, T], Literal, Enum, T | None and attrs classes"
 )

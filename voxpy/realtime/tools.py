@@ -29,16 +29,6 @@ from voxpy.realtime.tool_shapes import BadArgument, Shape, documentation, fields
 from voxpy.text.json import loads
 from voxpy.wire.realtime.events.types import FunctionCall
 
-__all__ = [
-    "DESCRIPTION_CHARACTERS",
-    "Silent",
-    "Tool",
-    "ToolOutcome",
-    "ToolRunner",
-    "ToolSet",
-    "Tools",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 DESCRIPTION_CHARACTERS = 1024

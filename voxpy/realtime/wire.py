@@ -36,24 +36,8 @@ from voxpy.audio.frame import Format
 from voxpy.errors import RemoteProtocolError
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
 from voxpy.wire.realtime.client.playback import Playback
-from voxpy.wire.realtime.client.protocol import Audio
+from voxpy.wire.realtime.client.protocol import Audio as Audio  # the seam's own word
 from voxpy.wire.realtime.events.types import FunctionCall
-
-__all__ = [
-    "Audio",
-    "AudioOver",
-    "CallerSpoke",
-    "Configured",
-    "Failed",
-    "Happening",
-    "Link",
-    "LinkReports",
-    "Sent",
-    "Told",
-    "ToolsCalled",
-    "Wire",
-    "Works",
-]
 
 
 @attrs.frozen

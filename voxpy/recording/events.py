@@ -9,8 +9,6 @@ from voxpy.engine.events import Event, Namespace, event_class
 if TYPE_CHECKING:
     from voxpy.recording.recorder import Recorder
 
-__all__ = ["RecorderEvent", "RecorderEvents"]
-
 
 @event_class
 class RecorderEvent(Event):

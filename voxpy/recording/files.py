@@ -19,8 +19,6 @@ from voxpy.audio.frame import Samples, pcm16
 from voxpy.audio.wav import WavWriter
 from voxpy.errors import ScenarioError, nearest
 
-__all__ = ["FileKind", "SoundWriter", "choose_file_kind"]
-
 Container = Literal["flac", "mp3", "wav"]
 
 STANDARD_HZ = 8000

@@ -15,8 +15,6 @@ from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 from voxpy.recording.transcript import Transcription, TranscriptOptions
 
-__all__ = ["Job", "JobOptions", "JobReports", "Saved"]
-
 
 @attrs.frozen(kw_only=True)
 class JobOptions:

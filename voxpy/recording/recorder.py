@@ -22,8 +22,6 @@ from voxpy.recording.job import Job, JobOptions, JobReports, Saved
 from voxpy.recording.saving import file_name
 from voxpy.recording.transcript import TranscriptOptions
 
-__all__ = ["Recorder", "RecorderOptions", "create_recorder"]
-
 TAPE = "tape"
 """The key of the one member of a mix that listens; units of a session are called otherwise."""
 

@@ -15,8 +15,6 @@ from voxpy.engine.clock import off_loop, off_loop_together
 from voxpy.media.recorder import Block, Tape, Tracks
 from voxpy.recording.files import FileKind, SoundWriter
 
-__all__ = ["Saving", "file_name"]
-
 LONGEST_NAME = 80
 
 

@@ -30,8 +30,6 @@ from voxpy.media.turns import Pause, SpeechResumed, SpeechStarted, SpeechStopped
 from voxpy.media.vad import RATE_HZ
 from voxpy.recording.files import FileKind
 
-__all__ = ["TranscriptOptions", "Transcription", "Utterance"]
-
 VERSION = 1
 SUFFIX = ".transcript.json"
 

@@ -12,8 +12,6 @@ from voxpy.errors import HelpsWithNames
 if TYPE_CHECKING:
     from voxpy.silero.vad import VAD
 
-__all__ = ["VADData", "VADEvent", "VADEvents"]
-
 
 @attrs.frozen(kw_only=True)
 class VADData(HelpsWithNames):

@@ -17,8 +17,6 @@ from voxpy.media.unit import MediaPort
 from voxpy.media.vad import FRAME_MS
 from voxpy.silero.events import VADData, VADEvent, VADEvents
 
-__all__ = ["VAD"]
-
 MODEL = "Silero VAD v6.2"
 
 

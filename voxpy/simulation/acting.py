@@ -14,8 +14,6 @@ from voxpy.simulation.script import CalleeScript, CallerScript, Script
 from voxpy.simulation.sounds import engine_ears, speech_for_line
 from voxpy.simulation.steps import Sounds, Step
 
-__all__ = ["Stay", "act", "act_callee", "line_ears", "needs_ears", "needs_voice", "prepare_sounds"]
-
 Stay = Callable[[SimulatedCaller], Awaitable[None]]
 REASONS = {
     404: "Not Found",

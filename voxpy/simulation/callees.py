@@ -19,8 +19,6 @@ from voxpy.simulation.listening import Ears
 from voxpy.simulation.script import CalleeScript, Script
 from voxpy.simulation.steps import Sounds
 
-__all__ = ["Callees", "Voices"]
-
 
 @attrs.frozen
 class Voices:

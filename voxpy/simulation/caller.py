@@ -20,8 +20,6 @@ from voxpy.channels.simulated import FarEnd, PressedAs
 from voxpy.media.playout import Playout
 from voxpy.simulation.listening import Ears, Heard, Listening, Note, Samples
 
-__all__ = ["CallOver", "PersonsLine", "SimulatedCaller", "StepFailed"]
-
 FINISHED_AFTER_S = 0.8
 """Silence after which the caller takes the agent to have finished."""
 

@@ -17,17 +17,6 @@ from voxpy.simulation.service import ServiceScript, read_service, written_servic
 from voxpy.simulation.steps import HangUp, Pause, Play, Say, StayOn, Wait, read_steps
 from voxpy.text.patterns import compile_pattern
 
-__all__ = [
-    "ANYBODY",
-    "default_script",
-    "parse_script",
-    "polite_script",
-    "read_callee",
-    "read_script",
-    "wav_script",
-    "write_script",
-]
-
 TOP_KEYS = (
     "from", "to", "display_name", "voice", "line", "steps", "may_be_refused", "callees", "service",
     "moments", "speech",

@@ -40,8 +40,6 @@ from voxpy.media.playout import Playout
 from voxpy.simulation.caller import StepFailed
 from voxpy.sockets import CloseInfo, connect
 
-__all__ = ["BufferStatistics", "CarrierBuffer", "ProviderPhone", "dial_host"]
-
 NORMAL, PROTOCOL_ERROR = 1000, 1002
 ENDS_A_CALL = (1000, 1001, 1005)
 """Close codes of a host that is done; any other says what is wrong (RFC 6455 section 7.4.1)."""

@@ -36,8 +36,6 @@ from voxpy.simulation.script import CallerScript
 from voxpy.simulation.soundcard import SoundCard
 from voxpy.simulation.sounds import engine_ears
 
-__all__ = ["DialledCall", "DialledCallPlan", "DialledCallResult", "Watcher"]
-
 SETTLE_S = 10.0
 """After the call, for the recogniser to understand what was heard last."""
 LEG = "call-1"

@@ -20,8 +20,6 @@ from voxpy.audio.frame import FRAME_S, PCMU
 from voxpy.audio.mix import SILENCE_DBFS, rms_dbfs
 from voxpy.engine import clock
 
-__all__ = ["Ears", "Heard", "Listening", "Note"]
-
 Samples = npt.NDArray[np.int16]
 Note = Callable[..., None]
 

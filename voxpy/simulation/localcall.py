@@ -43,15 +43,6 @@ from voxpy.sockets.memory import MemoryDialer
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch
 
-__all__ = [
-    "LOCAL_KEY",
-    "LocalCall",
-    "LocalCallResult",
-    "Observer",
-    "SimulatedCall",
-    "run_local_call",
-]
-
 LOCAL_KEY = "local-agent-needs-no-key"
 SETTLE_S = 10.0
 """After the end of a call, for the caller's recogniser to understand what it heard last."""

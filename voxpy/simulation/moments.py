@@ -20,8 +20,6 @@ from voxpy.errors import nearest
 from voxpy.localagent.connection import AgentConnection
 from voxpy.wire.realtime.server.faults import Close, Stall
 
-__all__ = ["DEEDS", "Deed", "Moment", "Moments", "Stage", "read_moments", "written_moment"]
-
 HIGHEST_CODE = 4999
 
 

@@ -17,8 +17,6 @@ from voxpy.simulation.moments import Moment
 from voxpy.simulation.service import ServiceScript
 from voxpy.simulation.steps import Step
 
-__all__ = ["CalleeScript", "CallerScript", "LineOptions", "Script", "Speech"]
-
 Speech = Literal["real", "tones"]
 """Whether people speak, or sound a tone for each text, which needs no models and no time."""
 

@@ -17,15 +17,6 @@ from voxpy.localagent.responder import Act, CallTool, Say, Turn
 from voxpy.wire.realtime.server.faults import Faults
 from voxpy.wire.realtime.server.quirks import parse_switches
 
-__all__ = [
-    "AgentScript",
-    "ScriptedResponder",
-    "ServiceScript",
-    "TurnScript",
-    "read_service",
-    "written_service",
-]
-
 TurnScript = str | Act | Sequence[str | Act]
 """What an agent does in one turn: a text to say, a tool to call, or several of these."""
 

@@ -17,8 +17,6 @@ from voxpy.errors import EngineMissing, install_command
 from voxpy.media.graph import Tap
 from voxpy.media.playout import Playout
 
-__all__ = ["SoundCard", "open_sound_card"]
-
 LEAD_S = 0.06
 """Audio gathered before playing starts: three frames cover the jitter between two clocks."""
 MOST_S = 0.3

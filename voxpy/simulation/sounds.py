@@ -13,8 +13,6 @@ from voxpy.errors import ConfigError
 from voxpy.localagent.engines import Engines
 from voxpy.simulation.listening import Ears
 
-__all__ = ["beep", "engine_ears", "read_sound", "speech_for_line"]
-
 LINE_HZ = 8000
 VOICE_HZ = 24000
 EAR_HZ = 16000

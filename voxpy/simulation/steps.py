@@ -40,30 +40,6 @@ from voxpy.simulation.sounds import beep, read_sound
 if TYPE_CHECKING:
     from voxpy.simulation.caller import SimulatedCaller
 
-__all__ = [
-    "STEPS",
-    "Beep",
-    "Expect",
-    "HangUp",
-    "Info",
-    "Interrupt",
-    "Message",
-    "Part",
-    "Pause",
-    "Play",
-    "Press",
-    "Say",
-    "Sounds",
-    "Speak",
-    "StayOn",
-    "Step",
-    "Wait",
-    "number",
-    "part",
-    "read_steps",
-    "words",
-]
-
 AGENT_WITHIN_S = 30.0
 HEARD_WITHIN_S = 15.0
 HIGHEST_BEEP_HZ = 3400

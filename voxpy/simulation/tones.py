@@ -24,8 +24,6 @@ from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Responder
 from voxpy.localagent.vad import EnergyGate
 
-__all__ = ["GROUPS_HZ", "SOUND", "TONES", "Airwaves", "ToneEars", "ToneVoice", "scripted_engines"]
-
 Samples = npt.NDArray[np.int16]
 
 SOUND = "(sound)"

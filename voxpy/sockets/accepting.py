@@ -13,8 +13,6 @@ from voxpy.sockets.terms import SocketLimits
 from voxpy.wire.websocket.handshake import Headers, ServerHandshake, UpgradeRequest
 from voxpy.wire.websocket.protocol import WebSocketProtocol
 
-__all__ = ["Upgrade", "receive_upgrade"]
-
 READ_BYTES = 65536
 
 

@@ -16,8 +16,6 @@ from voxpy.sockets.terms import SocketLimits
 from voxpy.wire.websocket.handshake import Accepted, ClientHandshake
 from voxpy.wire.websocket.protocol import WebSocketProtocol
 
-__all__ = ["connect"]
-
 READ_BYTES = 65536
 BODY_S = 1.0
 """For the rest of a refusal: its status is what counts."""

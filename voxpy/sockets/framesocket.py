@@ -20,8 +20,6 @@ from voxpy.wire.websocket.protocol import (
     WebSocketProtocol,
 )
 
-__all__ = ["FrameSocket", "Message"]
-
 Message = str | bytes
 LOST = "connection lost"
 

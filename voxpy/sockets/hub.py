@@ -14,8 +14,6 @@ from collections.abc import Callable
 
 import trio
 
-__all__ = ["EPOLLIN", "EPOLLOUT", "Hub", "current_hub"]
-
 ROUNDS = 4
 """How often we look again before others get their turn: under load more has come meanwhile, and to
 be woken costs ten times a look."""

@@ -7,8 +7,6 @@ import socket
 
 from voxpy.errors import VoxpyError
 
-__all__ = ["BACKLOG", "listen"]
-
 BACKLOG = 512
 LAST_PORT = 65535
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 
 from voxpy.wire.websocket.protocol import MASK_BYTES
 
-__all__ = ["new_mask"]
-
 POOL_BYTES = 4096
 """Asking the system for four bytes at a time costs as much as masking a frame with them."""
 

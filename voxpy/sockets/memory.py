@@ -10,8 +10,6 @@ import trio
 
 from voxpy.engine.ports import Endpoint
 
-__all__ = ["MemoryDialer", "MemoryStream", "memory_pair"]
-
 
 class MemoryStream(trio.abc.Stream):
     """One end of a pair; see ``memory_pair``. One task may send while another receives.

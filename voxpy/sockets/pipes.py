@@ -21,8 +21,6 @@ import trio
 from voxpy.sockets.hub import EPOLLOUT, Hub, current_hub
 from voxpy.sockets.memory import MemoryStream
 
-__all__ = ["KernelPipe", "MemoryPipe", "Pipe", "PipeReports", "StreamPipe", "pipe_over"]
-
 READ_BYTES = 65536
 """What one socket may have per round, so that a flood on one does not starve the others."""
 

@@ -6,8 +6,6 @@ import math
 
 import attrs
 
-__all__ = ["CloseInfo", "SocketLimits", "SocketStatistics"]
-
 
 @attrs.frozen(kw_only=True)
 class SocketLimits:

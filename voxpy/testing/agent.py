@@ -19,8 +19,6 @@ from voxpy.wire.realtime.server.faults import Close, Stall
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["ScriptedAgent"]
-
 
 class ScriptedAgent:
     """The real realtime server with a scripted brain: it listens, takes turns, can be interrupted.

@@ -13,8 +13,6 @@ from voxpy.simulation.caller import CallOver, SimulatedCaller
 from voxpy.simulation.sounds import speech_for_line
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["Caller"]
-
 ANSWER_WITHIN_S = 30.0
 HEARS_WITHIN_S = 15.0
 AGENT_WITHIN_S = 30.0

@@ -13,8 +13,6 @@ from voxpy.simulation.virtual import run_virtual
 from voxpy.testing.world import Scenario, World, WorldOptions
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["CallKit"]
-
 WORLDS_SHOWN = 3
 """The timelines of a failed test are those of its last worlds."""
 

@@ -15,8 +15,6 @@ from voxpy.engine import clock
 from voxpy.simulation.dialin import ProviderPhone
 from voxpy.sockets import FrameSocket
 
-__all__ = ["CarrierPhone", "Played"]
-
 
 @attrs.frozen
 class Played:

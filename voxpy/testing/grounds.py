@@ -13,8 +13,6 @@ from voxpy.engine import clock
 from voxpy.errors import VoxpyError
 from voxpy.sockets.memory import MemoryDialer
 
-__all__ = ["Grounds", "Serve", "system_tasks", "tasks_of"]
-
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 """The far side of one connection: speaks over the stream, and closes it in the end."""
 

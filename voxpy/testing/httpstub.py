@@ -31,8 +31,6 @@ from voxpy.engine.http import (
 )
 from voxpy.errors import ScenarioError, nearest
 
-__all__ = ["Asked", "HttpStub", "Reply", "Web"]
-
 
 @attrs.frozen(kw_only=True)
 class Asked:

@@ -17,8 +17,6 @@ from voxpy.wire.realtime.server import effects as fx
 from voxpy.wire.realtime.server.protocol import RealtimeServer
 from voxpy.wire.realtime.server.quirks import Quirks
 
-__all__ = ["PLAIN", "Talk"]
-
 PLAIN = Quirks(end_padding=False)
 SHOWN = ("item_id", "delta", "transcript", "phrase", "reason", "probability", "utterance_index")
 WRAPPING = {

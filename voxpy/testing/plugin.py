@@ -11,8 +11,6 @@ import pytest
 if TYPE_CHECKING:
     from voxpy.testing.calls import CallKit
 
-__all__ = ["pytest_runtest_makereport", "voxpy"]
-
 
 @pytest.fixture
 def voxpy(tmp_path: Path) -> CallKit:

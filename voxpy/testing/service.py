@@ -30,8 +30,6 @@ from trio_websocket import (
 
 from voxpy.engine import clock
 
-__all__ = ["Play", "Refusing", "Service", "Talk"]
-
 QUEUE = 64
 AUDIO = "input_audio_buffer.append"
 

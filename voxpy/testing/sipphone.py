@@ -49,8 +49,6 @@ from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.message import Request, Response
 from voxpy.wire.sip.values import Address, Uri, parse_uri
 
-__all__ = ["PhoneCall", "SipPhone", "sip_phone"]
-
 PORTS = PortRange(30000, 39999)
 
 

@@ -20,8 +20,6 @@ from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession
 from voxpy.simulation.tones import SOUND
 
-__all__ = ["CallStory", "Happened", "Latency", "Said", "ToolCalled", "Truncated"]
-
 UTTERANCE_GAP_S = 0.5
 """Silence after which a simulated person takes an utterance to be over."""
 CUT_MS = 40

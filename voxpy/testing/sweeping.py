@@ -14,8 +14,6 @@ from voxpy.simulation.moments import DEEDS, Moment
 from voxpy.simulation.script import CallerScript
 from voxpy.testing.world import Scenario, ScenarioOptions
 
-__all__ = ["ENDINGS", "Swept", "sweep"]
-
 ENDINGS: tuple[str, ...] = ("hang_up", "drain", "drop")
 """The caller hangs up, the host ends the session, the provider's connection breaks."""
 

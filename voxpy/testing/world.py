@@ -59,8 +59,6 @@ from voxpy.testing.httpstub import Asked, HttpStub, Web
 from voxpy.testing.story import CallStory
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["Scenario", "ScenarioOptions", "World", "WorldOptions", "readable"]
-
 Scenario = str | Path | Sequence[Path]
 """A path, several of one rule, or Python source; a line that ends with ``.py`` is a path."""
 

@@ -13,8 +13,6 @@ from voxpy.localagent.responder import Turn
 from voxpy.simulation.localcall import LocalCallResult, SimulatedCall
 from voxpy.testing.story import CallStory, Happened
 
-__all__ = ["WorldCall"]
-
 
 class WorldCall(CallStory):
     """One call of a world, while it lasts and afterwards."""

@@ -13,8 +13,6 @@ from typing import Any
 
 import orjson
 
-__all__ = ["MAX_DEPTH", "JSONDecodeError", "TooDeep", "loads"]
-
 MAX_DEPTH = 64
 """Deepest nesting accepted: events stay below ten, tool schemas below thirty."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 
-__all__ = ["compile_pattern", "matches_everything"]
-
 _EVERYTHING = frozenset({".*", ".+", ".*?", ".+?"})
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["plain"]
-
 JOINERS = "\u200c\u200d"
 """Scripts and emoji need them, and nothing obeys them."""
 

@@ -17,8 +17,6 @@ import attrs
 
 from voxpy.errors import RemoteProtocolError
 
-__all__ = ["Crypto", "Description", "Direction", "MediaFormat", "Stream", "answer", "parse_sdp"]
-
 MOST_LINES = 512
 MOST_STREAMS = 16
 MOST_FORMATS = 64

@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.wire.realtime.events.formats import audio_format
-from voxpy.wire.realtime.events.session import (
-    InvalidValue,
-    default_session,
-    merge,
-    response_overrides,
-)
+from voxpy.wire.realtime.events.problems import InvalidValue
+from voxpy.wire.realtime.events.session import default_session, merge, response_overrides
 
 DEFAULT = default_session("sess_1")
 

@@ -20,9 +20,6 @@ from voxpy.channels.mediastream.line import Line
 from voxpy.channels.providers.provider import MediaStream
 from voxpy.media.digits import DigitQueue
 
-__all__ = ["Inbound", "InboundStatistics", "Outbound", "OutboundStatistics"]
-
-
 # -- from the caller -------------------------------------------------------------------------------
 
 LIMIT_FRAMES = 10

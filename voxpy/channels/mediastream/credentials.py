@@ -35,8 +35,6 @@ from voxpy.errors import ConfigError, install_command
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch, HttpRequestResult
 
-__all__ = ["MOST_SEEN", "Guard", "LineRelease", "Released", "SeenRequests"]
-
 RETRY_S = 60.0
 """Within which a provider may ask again because our answer was lost on its way."""
 MOST_SEEN = 20_000

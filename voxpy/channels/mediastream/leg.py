@@ -28,8 +28,6 @@ from voxpy.errors import NotSupported
 from voxpy.media.unit import MediaPort
 from voxpy.sockets.terms import CloseInfo
 
-__all__ = ["MediaStreamLeg", "Release"]
-
 Headers = Mapping[str, str]
 
 Release = Callable[[ev.Start], None]

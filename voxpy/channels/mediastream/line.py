@@ -12,8 +12,6 @@ from voxpy.channels.providers.provider import Message
 from voxpy.sockets.pipes import Pipe, PipeReports, pipe_over
 from voxpy.sockets.terms import CloseInfo
 
-__all__ = ["ByteLine", "Line"]
-
 READ_BYTES_WAITING = 320
 """About one frame of slin at 8 kHz: how bytes that wait are counted as messages."""
 LAST_BYTES_S = 2.0

@@ -27,8 +27,6 @@ from voxpy.sockets.listening import listen
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["ProviderListener", "default_listeners"]
-
 WEBSOCKET_KEYS = ("provider", "path", "webhook", "to")
 TCP_KEYS = ("provider", "port", "host", "to")
 POLICY = 1008

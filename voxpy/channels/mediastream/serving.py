@@ -17,15 +17,6 @@ from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import Upgrade, receive_upgrade
 from voxpy.sockets.terms import SocketLimits
 
-__all__ = [
-    "LIMITS",
-    "MakeSession",
-    "ReleaseLine",
-    "accept",
-    "serve_line",
-    "serve_media_stream",
-]
-
 START_S = 10.0
 """From the open socket to the start of the stream; providers take milliseconds."""
 PROTOCOL_ERROR = 1002

@@ -29,8 +29,6 @@ from voxpy.channels.providers.events import (
 from voxpy.channels.providers.jsonstream import as_json
 from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
 
-__all__ = ["PROVIDER", "AsteriskCarrier", "AsteriskStream"]
-
 SLIN = re.compile(r"slin(\d*)")
 RATES_HZ = {"": 8000, "16": 16000, "24": 24000, "32": 32000, "44": 44100, "48": 48000}
 

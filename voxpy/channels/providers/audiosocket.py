@@ -27,8 +27,6 @@ from voxpy.channels.providers.provider import (
 )
 from voxpy.errors import RemoteProtocolError
 
-__all__ = ["PROVIDER", "AudioSocketCarrier", "AudioSocketStream"]
-
 HANG_UP, IDENTIFIER, DIGIT, ERROR = 0x00, 0x01, 0x03, 0xFF
 AUDIO_HZ = {0x10: 8000, 0x12: 16000, 0x13: 24000, 0x14: 32000, 0x15: 44100, 0x16: 48000}
 HEADER_BYTES = 3

@@ -9,26 +9,6 @@ import attrs
 
 from voxpy.audio.frame import Format
 
-__all__ = [
-    "Audio",
-    "Clear",
-    "Dtmf",
-    "Flow",
-    "HangUp",
-    "HostEvent",
-    "Ignored",
-    "Mark",
-    "MarkPlayed",
-    "Odd",
-    "Play",
-    "PlayDigits",
-    "Problem",
-    "Start",
-    "Stop",
-    "StreamEvent",
-    "Unknown",
-]
-
 
 def _size(data: bytes) -> str:
     return f"<{len(data)} bytes>"

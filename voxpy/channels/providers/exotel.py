@@ -15,8 +15,6 @@ from voxpy.channels.providers.http import Answer, Asked, Outcome, json_answer
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
 from voxpy.channels.providers.provider import Message, PhoneCall, Provider
 
-__all__ = ["PROVIDER", "ExotelCarrier", "ExotelStream"]
-
 MESSAGE_FRAMES = 5
 """Messages of 100 ms are the smallest it plays well."""
 

@@ -23,35 +23,6 @@ from voxpy.channels.providers.events import Start
 from voxpy.errors import ConfigError
 from voxpy.text import json
 
-__all__ = [
-    "TOKEN_SECRET",
-    "TOLERANCE_S",
-    "UNSIGNED_BODY",
-    "Answer",
-    "Asked",
-    "Outcome",
-    "Request",
-    "RestApi",
-    "RestContext",
-    "RestRequest",
-    "Signature",
-    "as_websocket",
-    "asked",
-    "basic",
-    "bears_token",
-    "derived_token",
-    "json_answer",
-    "misfit",
-    "public_address",
-    "query_of",
-    "same",
-    "segment",
-    "spellings",
-    "twiml_parameters",
-    "twiml_reject",
-    "xml_answer",
-]
-
 TOKEN_SECRET = "MEDIA_TOKEN"  # noqa: S105  the name of a secret
 TOLERANCE_S = 300.0
 """How old a signed time may be: what Telnyx and Vonage recommend."""

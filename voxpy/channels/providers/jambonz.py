@@ -27,8 +27,6 @@ from voxpy.channels.providers.http import Answer, Asked, Outcome, json_answer
 from voxpy.channels.providers.jsonstream import as_json
 from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
 
-__all__ = ["PROVIDER", "JambonzCarrier", "JambonzStream"]
-
 CLEAR = '{"type":"killAudio"}'
 RATE = "rate"
 """Parameter of the stream's address."""

@@ -25,8 +25,6 @@ from voxpy.channels.providers.events import (
 )
 from voxpy.channels.providers.provider import Carrier, MediaStream, Message, PhoneCall, Provider
 
-__all__ = ["JsonCarrier", "JsonStream", "as_json"]
-
 
 def as_json(**fields: object) -> str:
     """Return a message."""

@@ -45,9 +45,6 @@ from voxpy.channels.providers.http import (
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream, as_json
 from voxpy.channels.providers.provider import Message, Provider
 
-__all__ = ["PROVIDER", "PlivoCarrier", "PlivoStream", "plivo_signature"]
-
-
 MOST_SIGNATURES = 8
 """In one header: while a token is being changed there are two."""
 

@@ -41,15 +41,6 @@ from voxpy.channels.providers.http import (
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 from voxpy.text import json
 
-__all__ = [
-    "Carrier",
-    "MediaStream",
-    "Message",
-    "PhoneCall",
-    "Provider",
-    "UnusableStream",
-]
-
 Message = str | bytes
 """A WebSocket message: text or binary. Of a provider on TCP, any piece of the byte stream."""
 

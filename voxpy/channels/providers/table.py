@@ -9,8 +9,6 @@ from voxpy.channels.providers import NAMES
 from voxpy.channels.providers.provider import Provider
 from voxpy.errors import ScenarioError, nearest
 
-__all__ = ["PROVIDERS", "find_provider"]
-
 PROVIDERS: Mapping[str, Provider] = {
     name: import_module(f"voxpy.channels.providers.{name}").PROVIDER for name in NAMES
 }

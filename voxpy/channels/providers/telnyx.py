@@ -39,8 +39,6 @@ from voxpy.channels.providers.http import (
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
 from voxpy.channels.providers.provider import Message, PhoneCall, Provider
 
-__all__ = ["PROVIDER", "TelnyxCarrier", "TelnyxStream"]
-
 LONGEST_NUMBER = 18
 ENCODINGS = {"pcmu": "PCMU", "pcma": "PCMA", "pcm16": "L16"}
 CODEC, RATE = "codec", "rate"

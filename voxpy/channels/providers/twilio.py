@@ -38,8 +38,6 @@ from voxpy.channels.providers.http import (
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
 from voxpy.channels.providers.provider import Message, Provider
 
-__all__ = ["PROVIDER", "TwilioCarrier", "TwilioStream", "twilio_signature"]
-
 
 class TwilioStream(JsonStream):
     """Always mu-law at 8 kHz."""

@@ -43,8 +43,6 @@ from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Pro
 from voxpy.errors import ConfigError, install_command
 from voxpy.text import json
 
-__all__ = ["PROVIDER", "VonageCarrier", "VonageStream"]
-
 CLEAR = '{"action":"clear"}'
 MARK = "mark"
 TOKEN_S = 60

@@ -22,8 +22,6 @@ from voxpy.channels.providers.events import (
 from voxpy.channels.providers.jsonstream import JsonCarrier, as_json
 from voxpy.channels.providers.provider import MediaStream, Message, PhoneCall, Provider
 
-__all__ = ["PROVIDER", "VoximplantCarrier", "VoximplantStream"]
-
 ENCODINGS = {"pcm16": "PCM16", "pcmu": "ULAW", "pcma": "ALAW"}
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from voxpy.channels.sip.listener import SipEndpoint
     from voxpy.channels.sip.settings import Trunk
 
-__all__ = ["SipDialer", "stay_registered"]
-
 NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
 REGISTER_S = 600
 RETRY_S = 30.0

@@ -43,8 +43,6 @@ from voxpy.wire.sip.events import (
 from voxpy.wire.sip.message import Headers as MessageHeaders
 from voxpy.wire.sip.message import Request, Response
 
-__all__ = ["MediaMaker", "SipLeg", "agreed_format", "offer_of", "receive_invited"]
-
 Headers = Mapping[str, str]
 DTMF_RELAY = ("application/dtmf-relay", "application/dtmf")
 

@@ -51,8 +51,6 @@ from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.registrar import Registrar, prove
 
-__all__ = ["SipEndpoint", "SipListener"]
-
 KEYS = ("host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to")
 _RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
 

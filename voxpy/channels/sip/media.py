@@ -32,8 +32,6 @@ from voxpy.wire.rtp.telephone_event import (
 )
 from voxpy.wire.sdp import MediaFormat, Stream
 
-__all__ = ["DIGITS", "FORMATS", "SPOKEN", "MediaCounts", "PortRange", "RtpMedia", "media_format"]
-
 FORMATS: dict[str, Format] = {"PCMU": PCMU, "PCMA": PCMA}
 """What we speak, by its name in SDP."""
 SPOKEN = (
@@ -86,11 +84,6 @@ def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     rtp.setblocking(False)
     rtcp.setblocking(False)
     return rtp, rtcp
-
-
-def media_format(stream: Stream) -> Format:
-    """Return the format of an agreed stream."""
-    return FORMATS[stream.formats[0].name]
 
 
 @attrs.define(kw_only=True)

@@ -22,8 +22,6 @@ from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent, transport_of
 from voxpy.wire.sip.message import BadMessage, StreamReader, parse_message
 from voxpy.wire.sip.values import Uri
 
-__all__ = ["SipNetwork", "SipSockets"]
-
 MOST_DATAGRAMS = 64
 """Read in one go; then the calls of this process have their turn."""
 MOST_DATAGRAM_BYTES = 65_535

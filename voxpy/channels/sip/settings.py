@@ -31,8 +31,6 @@ from voxpy.errors import RemoteProtocolError
 from voxpy.text.patterns import compile_pattern
 from voxpy.wire.sip.values import Uri, parse_uri
 
-__all__ = ["Trunk", "User", "read_trunks", "read_users"]
-
 TRUNK_KEYS = ("sip", "numbers", "user", "secret", "callerid", "register", "from")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

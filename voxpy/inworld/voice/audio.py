@@ -12,8 +12,6 @@ import trio
 
 from voxpy.errors import ScenarioError
 
-__all__ = ["AudioStream", "Sound", "pieces_of"]
-
 Sound: TypeAlias = bytes | npt.NDArray[np.int16]
 
 

@@ -21,8 +21,6 @@ from voxpy.errors import ScenarioError, UnknownName, nearest
 from voxpy.inworld.voice.events import VoiceEvents
 from voxpy.wire.realtime.events.server_events import SERVER_EVENTS
 
-__all__ = ["Block", "event_kind"]
-
 _KINDS: dict[str, type[Any]] = {
     **SERVER_EVENTS,
     **{kind.name: kind for kind in VoiceEvents.members().values()},

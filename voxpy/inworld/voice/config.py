@@ -8,14 +8,6 @@ from typing import Any
 from voxpy.errors import ScenarioError
 from voxpy.wire.realtime.events.session import laid_over
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "DEFAULT_SPEAKER",
-    "SPEAKERS",
-    "interrupts",
-    "opening_session",
-]
-
 DEFAULT_MODEL = "inworld/models/gemma-4-26b-a4b-it"
 DEFAULT_SPEAKER = "Sarah"
 SPEAKERS = (

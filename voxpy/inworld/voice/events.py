@@ -15,8 +15,6 @@ from voxpy.engine.events import Namespace
 from voxpy.inworld.voice.audio import AudioStream
 from voxpy.wire.realtime.events.types import Error
 
-__all__ = ["VoiceEvent", "VoiceEvents"]
-
 
 @attrs.frozen(kw_only=True)
 class VoiceEvent:

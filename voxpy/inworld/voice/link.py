@@ -31,8 +31,6 @@ from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.types import ClientEvent, Error, FunctionCall
 
-__all__ = ["VoiceLink"]
-
 WAITING_AUDIO = 50
 """Messages of audio that may wait to be written before ``room`` makes the sender wait."""
 LOOK_EVERY_S = 0.02

@@ -19,8 +19,6 @@ from voxpy.wire.realtime.client.protocol import Audio
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.types import ServerEvent
 
-__all__ = ["Cancel", "Reading"]
-
 
 @attrs.frozen
 class Cancel:

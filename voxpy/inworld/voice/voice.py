@@ -39,8 +39,6 @@ from voxpy.wire.realtime.events.codec import base64_text
 from voxpy.wire.realtime.events.session import laid_over
 from voxpy.wire.realtime.events.types import ClientEvent, item_text
 
-__all__ = ["RealtimeVoice"]
-
 CONNECT_S = 15.0
 CLOSE_S = 3.0
 

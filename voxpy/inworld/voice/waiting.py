@@ -14,8 +14,6 @@ from voxpy.wire.realtime.client.sequencer import is_active_race
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.types import Error, end_reason
 
-__all__ = ["ResponseWait"]
-
 
 class ResponseWait:
     """From the request's frames to the end of the response.

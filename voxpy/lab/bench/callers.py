@@ -23,8 +23,6 @@ from voxpy.lab.bench.framing import (
 )
 from voxpy.lab.bench.pacing import Loop, Samples, now
 
-__all__ = ["Call", "Callers"]
-
 MEDIA = b'{"event":"media"'
 PAYLOAD = b'"payload":"'
 PERIOD_FRAMES, SPEECH_FRAMES = 250, 200

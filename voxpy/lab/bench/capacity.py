@@ -26,20 +26,6 @@ from voxpy.lab.bench.framing import FRAME_S
 from voxpy.lab.bench.pacing import now, pause
 from voxpy.lab.bench.processes import Part, Served, Watched, stolen_s
 
-__all__ = [
-    "Machine",
-    "Point",
-    "Second",
-    "Spread",
-    "Window",
-    "capacity",
-    "floor_cpu_s",
-    "lateness",
-    "machine",
-    "measure",
-    "most_calls",
-]
-
 ANSWERED_S = 15.0
 SETTLE_S = 1.5
 RAMP_CALLS, RAMP_S = 4, 0.1

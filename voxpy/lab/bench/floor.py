@@ -16,8 +16,6 @@ import trio
 from voxpy.lab.bench.framing import TEXT, Frames, text_frame, upgrade_answer, upgrade_request
 from voxpy.lab.bench.pacing import answer
 
-__all__ = ["Bridge", "cut", "main", "read", "serve"]
-
 DELTA = b'{"type":"response.output_audio.delta"'
 MEDIA = b'{"event":"media"'
 APPEND = b'{"type":"input_audio_buffer.append","audio":"%b"}'

@@ -11,22 +11,6 @@ import hashlib
 import struct
 from collections.abc import Iterator
 
-__all__ = [
-    "CLOSE",
-    "FRAME_BYTES",
-    "FRAME_S",
-    "PING",
-    "PONG",
-    "STAMP",
-    "TEXT",
-    "Frames",
-    "read_stamp",
-    "stamped",
-    "text_frame",
-    "upgrade_answer",
-    "upgrade_request",
-]
-
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 NO_MASK = bytes(4)
 """A mask that changes nothing: it costs the sender nothing, and the receiver as much as any."""

@@ -27,8 +27,6 @@ from voxpy.lab.bench.framing import (
 )
 from voxpy.lab.bench.pacing import Loop, Samples, now
 
-__all__ = ["Model", "Session"]
-
 PERIOD_FRAMES, SPEECH_FRAMES = 250, 230
 """It pauses for 0.4 s in five, as between two sentences."""
 APPEND = b'{"type":"input_audio_buffer.append"'

@@ -16,8 +16,6 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Handler", "Loop", "Samples", "answer", "now", "pause"]
-
 Handler = Callable[[], None]
 
 now = time.perf_counter

@@ -17,8 +17,6 @@ from typing import Any, Self
 from voxpy.errors import ConnectFailed
 from voxpy.lab.bench.pacing import now, pause
 
-__all__ = ["Part", "Rows", "Served", "Watched", "stolen_s"]
-
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 ENDS_WITHIN_S = 15.0

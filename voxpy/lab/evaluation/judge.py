@@ -19,8 +19,6 @@ from voxpy.errors import ConnectFailed, RemoteProtocolError
 from voxpy.testing.story import CallStory
 from voxpy.testing.transcript.lines import TranscriptLine, lines_of
 
-__all__ = ["Judge", "Verdict"]
-
 TIMEOUT_S = 30.0
 """A small model that is loaded on a laptop needs ten."""
 QUOTED_CHARACTERS = 300

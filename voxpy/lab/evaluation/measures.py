@@ -22,20 +22,6 @@ from voxpy.lab.evaluation.words import WordErrors, word_errors
 from voxpy.simulation.tones import SOUND
 from voxpy.testing.story import CallStory, Said
 
-__all__ = [
-    "Evaluation",
-    "Interruption",
-    "Reply",
-    "Span",
-    "audible_spans",
-    "dead_air",
-    "evaluate",
-    "interruptions",
-    "joined",
-    "overlaps",
-    "replies",
-]
-
 Samples = npt.NDArray[np.int16]
 
 WINDOW_S = 0.02

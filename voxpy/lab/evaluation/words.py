@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-__all__ = ["Recall", "WordErrors", "keyword_recall", "normalised_words", "word_errors"]
-
 _WORD = re.compile(r"[^\W_]+")
 _APOSTROPHES = re.compile("['’ʼ]")
 

@@ -15,8 +15,6 @@ from voxpy.lab.fuzz.evidence import StaleWatch, words_on_their_way
 from voxpy.simulation.caller import CallOver, SimulatedCaller
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["ALONE_S", "CutWatch", "LonelyWatch", "Watches"]
-
 ALONE_S = 10.0
 """How long a caller may hear nothing once its agent is gone."""
 MOVES_ON = ("VoxEngine.call_", "VoxEngine.forward_call_", "VoxEngine.easy_process")

@@ -12,8 +12,6 @@ from voxpy.lab.fuzz.perform import Conditions
 from voxpy.testing.world import Scenario, ScenarioOptions
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["fuzz_callers"]
-
 Test = Callable[[WorldCall], None]
 
 

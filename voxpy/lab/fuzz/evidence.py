@@ -15,8 +15,6 @@ from voxpy.simulation.script import CallerScript
 from voxpy.testing.httpstub import Asked
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["CLEAR_WITHIN_S", "Evidence", "StaleAudio", "StaleWatch", "words_on_their_way"]
-
 CLEAR_WITHIN_S = 0.02
 """From ``speech_started`` to the last stale frame, as design and service want it: one frame."""
 SPEECH_STARTED = "InputAudioBufferSpeechStarted"

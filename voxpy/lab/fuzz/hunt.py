@@ -22,8 +22,6 @@ from voxpy.simulation.service import ServiceScript
 from voxpy.simulation.steps import HangUp, Pause, Say, Wait
 from voxpy.wire.realtime.server.faults import Faults
 
-__all__ = ["Failure", "Hunted", "examine", "hunt", "shrink"]
-
 BATCH = 40
 """Calls per task of a process: some seconds of work."""
 SHRINK_S = 20.0

@@ -19,16 +19,6 @@ from voxpy.engine.masking import MASK
 from voxpy.engine.trace import Entry, as_json
 from voxpy.lab.fuzz.evidence import Evidence
 
-__all__ = [
-    "BLOCKS",
-    "RULES",
-    "Violation",
-    "judge",
-    "repeated_openings",
-    "twice_answered",
-    "unclosed_clients",
-]
-
 RECORDING_SLACK_S = 0.1
 GOOD_CLOSES = (1000, 1001, 1005)
 SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -22,8 +22,6 @@ from voxpy.testing.httpstub import Reply
 from voxpy.testing.world import Scenario, ScenarioOptions, World
 from voxpy.testing.worldcall import WorldCall
 
-__all__ = ["CANARIES", "Conditions", "Outcome", "perform"]
-
 CANARIES: Mapping[str, str] = {"INWORLD_API_KEY": "canary.5f81d0c7e2.zq9x"}
 """Secrets that stand nowhere else, so that a trace of them is a leak."""
 WEB_S = 0.3

@@ -19,8 +19,6 @@ from voxpy.simulation.service import ServiceScript
 from voxpy.simulation.steps import STEPS, Pause, Step, Wait
 from voxpy.wire.realtime.server.faults import Faults
 
-__all__ = ["ScenarioFacts", "plans"]
-
 REPLIES = ("Hello.", "It is a fine day.", "There is a great deal that I could tell you of that.")
 MOST_EVENTS = 60
 EVENTS = (

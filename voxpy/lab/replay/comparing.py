@@ -21,8 +21,6 @@ import attrs
 from voxpy.engine.trace import Entry
 from voxpy.history.timeline import Line, render, timeline
 
-__all__ = ["Difference", "compared", "content", "excerpt", "first_difference"]
-
 ANEW = re.compile(
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # a UUID
     r"|\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{16,}\b"

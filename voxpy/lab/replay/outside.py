@@ -45,16 +45,6 @@ from voxpy.media.unit import MediaPort
 from voxpy.sockets import FrameSocket, SocketLimits, receive_upgrade
 from voxpy.sockets.memory import memory_pair
 
-__all__ = [
-    "Cue",
-    "Prompts",
-    "ReplayedDialer",
-    "ReplayedLeg",
-    "ReplayedNetwork",
-    "ReplayedWeb",
-    "cues_of",
-]
-
 PATIENCE_S = 2.0
 """How long something waits for what provoked it. If that never comes, it comes all the same: the
 difference has been found by then, and what follows shows where it led.

@@ -20,8 +20,6 @@ from voxpy.errors import ConfigError
 from voxpy.history.record import RECORDING
 from voxpy.host.inputs import INPUTS
 
-__all__ = ["Input", "Recording", "read_recording"]
-
 TRACE = "trace.jsonl"
 
 

@@ -26,8 +26,6 @@ from voxpy.lab.replay.recording import Recording
 from voxpy.players.speech import find_speaker
 from voxpy.project.secrets import Secrets
 
-__all__ = ["TOLERANCE_S", "Replayed", "replay"]
-
 T = TypeVar("T")
 TOLERANCE_S = 0.25
 """Between a time in a recording of real life and its replay: timers, threads and a busy machine."""

@@ -22,15 +22,6 @@ from voxpy.testing.story import CallStory
 from voxpy.testing.transcript.asserting import updated_transcript
 from voxpy.testing.transcript.expected import Expected
 
-__all__ = [
-    "CallCase",
-    "find_cases",
-    "parse_case",
-    "read_case",
-    "update_script",
-    "with_transcript",
-]
-
 SUFFIXES = (".yaml", ".yml")
 TRANSCRIPT = "transcript"
 REPLY_KEYS = ("status", "body", "headers", "after_s", "fails")

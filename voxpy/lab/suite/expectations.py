@@ -22,15 +22,6 @@ from voxpy.testing.story import CallStory, ToolCalled
 from voxpy.testing.transcript.asserting import describe_difference
 from voxpy.testing.transcript.expected import Expected, parse_transcript
 
-__all__ = [
-    "EXPECT_KEYS",
-    "Expectations",
-    "ExpectedTool",
-    "judgements",
-    "problems",
-    "read_expectations",
-]
-
 EXPECT_KEYS = (
     "transcript", "events", "tools", "log", "recording_s", "end", "latency_ms", "dead_air_s",
     "talk_over_s", "interrupted_within_ms", "keywords", "word_error_rate", "judge",

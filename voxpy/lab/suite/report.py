@@ -20,18 +20,6 @@ from voxpy.lab.evaluation.words import WordErrors
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = [
-    "CallReport",
-    "Outcome",
-    "Rate",
-    "ScriptSummary",
-    "junit_xml",
-    "show_failure",
-    "show_summary",
-    "suite_json",
-    "summarised",
-]
-
 Outcome = Literal["passed", "failed", "error"]
 """``failed``: not as expected. ``error``: there was no call."""
 

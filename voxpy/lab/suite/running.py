@@ -36,8 +36,6 @@ from voxpy.testing.httpstub import HttpStub
 from voxpy.testing.story import CallStory
 from voxpy.testing.world import World, readable
 
-__all__ = ["RunOptions", "run_case", "run_cases", "update_case"]
-
 TIMELINE = "timeline.txt"
 
 

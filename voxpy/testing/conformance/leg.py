@@ -15,8 +15,6 @@ from voxpy.errors import NotSupported
 from voxpy.media.graph import MediaGraph
 from voxpy.testing.conformance.rules import Check, check_all, rule
 
-__all__ = ["LEG_CHECKS", "LegBench", "MakeLeg", "check_leg"]
-
 SETTLE_TICKS = 10
 CLOSE_S = 5.0
 OK, REQUEST_TERMINATED = 200, 487

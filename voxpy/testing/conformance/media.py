@@ -13,15 +13,6 @@ from voxpy.engine import clock
 from voxpy.media.unit import AheadSource, Sink, Source
 from voxpy.testing.conformance.rules import Check, check_all, rule
 
-__all__ = [
-    "SINK_CHECKS",
-    "SOURCE_CHECKS",
-    "MakeSink",
-    "MakeSource",
-    "check_sink",
-    "check_source",
-]
-
 MakeSource = Callable[[], Source]
 """Returns a new source that has at least three frames to give within ten seconds of ticks."""
 MakeSink = Callable[[], Sink]

@@ -13,8 +13,6 @@ import trio
 from voxpy.sockets import FrameSocket
 from voxpy.testing.conformance.rules import Check, check_all, rule
 
-__all__ = ["REALTIME_SERVER_CHECKS", "Connect", "check_realtime_server"]
-
 Connect = Callable[[], Awaitable[FrameSocket]]
 """Opens a WebSocket to the server, with key and all: ``partial(voxpy.sockets.connect, ...)``."""
 

@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 import attrs
 
-__all__ = ["Check", "Nonconforming", "RuleBroken", "check_all", "rule"]
-
 M = TypeVar("M")
 
 

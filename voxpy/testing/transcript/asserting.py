@@ -19,15 +19,6 @@ from voxpy.testing.transcript.expected import (
 )
 from voxpy.testing.transcript.lines import TranscriptLine, lines_of, source_of
 
-__all__ = [
-    "Matched",
-    "assert_transcript",
-    "describe_difference",
-    "match",
-    "transcript_text",
-    "updated_transcript",
-]
-
 AROUND_S = 2.0
 """The timeline is shown this long before and after the first difference."""
 WHEN_WIDTH = 8

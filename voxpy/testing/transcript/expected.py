@@ -31,15 +31,6 @@ import attrs
 from voxpy.errors import ConfigError, nearest
 from voxpy.testing.transcript.lines import CUT_OFF, WHO, TranscriptLine, canonical
 
-__all__ = [
-    "Anything",
-    "Expected",
-    "ExpectedGroup",
-    "ExpectedItem",
-    "ExpectedLine",
-    "parse_transcript",
-]
-
 DEFAULT_TOLERANCE_S = 0.25
 GROUP = "any order:"
 REST = "..."

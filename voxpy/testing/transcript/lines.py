@@ -12,8 +12,6 @@ import attrs
 
 from voxpy.testing.story import CallStory, Said
 
-__all__ = ["CUT_OFF", "WHO", "TranscriptLine", "canonical", "lines_of", "source_of"]
-
 WHO = ("caller", "agent", "callee", "keys", "tool", "event", "log", "end")
 """People, digits pressed, tools called; and, only where they are expected: events, log, the end."""
 CUT_OFF = "—"

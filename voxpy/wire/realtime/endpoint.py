@@ -16,17 +16,6 @@ import orjson
 from voxpy.errors import LocalProtocolError
 from voxpy.text import json
 
-__all__ = [
-    "Refusal",
-    "authorization",
-    "check_request",
-    "closing_reason",
-    "refusal_reason",
-    "requested_model",
-    "session_url",
-    "socket_url",
-]
-
 EXCERPT_CHARS = 200
 """How much of a refusal's body is shown when it is not the JSON we know."""
 

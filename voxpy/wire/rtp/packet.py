@@ -19,19 +19,6 @@ import attrs
 
 from voxpy.errors import RemoteProtocolError
 
-__all__ = [
-    "HEADER_BYTES",
-    "MOST_PACKET_BYTES",
-    "RELOCK_S",
-    "Reception",
-    "RtpPacket",
-    "Sender",
-    "Source",
-    "is_rtcp",
-    "pack_rtp",
-    "unpack_rtp",
-]
-
 HEADER_BYTES = 12
 MOST_PACKET_BYTES = 1500
 RELOCK_S = 1.0

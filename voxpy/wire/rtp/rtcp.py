@@ -14,8 +14,6 @@ import attrs
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.rtp.packet import Reception, Sender
 
-__all__ = ["INTERVAL_S", "Goodbye", "PeerReport", "ntp_middle", "pack_report", "unpack_rtcp"]
-
 INTERVAL_S = 5.0
 SENDER_REPORT, RECEIVER_REPORT, DESCRIPTION, GOODBYE = 200, 201, 202, 203
 NTP_EPOCH_S = 2_208_988_800

@@ -18,19 +18,6 @@ import attrs
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = [
-    "DIGITS",
-    "LONGEST_DURATION",
-    "EventBegan",
-    "EventEnded",
-    "EventPacket",
-    "EventReceiver",
-    "EventSender",
-    "TelephoneEvent",
-    "pack",
-    "unpack",
-]
-
 DIGITS = "0123456789*#ABCD"
 """The DTMF events; a digit's code is its position (RFC 4733 table 3)."""
 LONGEST_DURATION = 0xFFFF

@@ -35,19 +35,6 @@ from voxpy.wire.sip.transactions import (
 )
 from voxpy.wire.sip.values import Uri, parse_via
 
-__all__ = [
-    "Account",
-    "Asked",
-    "Dispatch",
-    "Event",
-    "Flow",
-    "Transmit",
-    "UserAgent",
-    "authorized",
-    "note_source",
-    "transport_of",
-]
-
 RELIABLE = frozenset({"TCP", "TLS", "WS", "WSS"})
 METHODS = frozenset({*ALLOW.split(", "), "REGISTER", "SUBSCRIBE"})
 

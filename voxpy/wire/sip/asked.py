@@ -20,8 +20,6 @@ from voxpy.wire.sip.values import parse_address
 if TYPE_CHECKING:
     from voxpy.wire.sip.call import SipCall
 
-__all__ = ["HANDLERS", "Handler", "not_allowed"]
-
 Handler = Callable[["SipCall", Request, ServerTransaction, float], None]
 
 

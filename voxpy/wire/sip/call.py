@@ -31,8 +31,6 @@ from voxpy.wire.sip.session_timer import LEAST_S, SessionTimer, read_expires
 from voxpy.wire.sip.transactions import InviteServer, ServerTransaction
 from voxpy.wire.sip.values import Address, Uri
 
-__all__ = ["SipCall"]
-
 
 class SipCall:
     """One call. ``dial`` makes an outgoing one; ``invited`` is what a UserAgent makes of an INVITE.

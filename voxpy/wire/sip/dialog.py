@@ -12,8 +12,6 @@ from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip.message import Headers, Request, Response
 from voxpy.wire.sip.values import Address, CSeq, Uri, parse_address
 
-__all__ = ["Dialog", "DialogId", "dialog_id"]
-
 REFRESHES_TARGET = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 """Requests whose Contact is from then on where the other end is (RFC 6665 section 4.4.1 too)."""
 

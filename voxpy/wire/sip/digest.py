@@ -20,19 +20,6 @@ import attrs
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip.values import TOKEN, quoted
 
-__all__ = [
-    "NONCE_S",
-    "Challenge",
-    "Credentials",
-    "Verdict",
-    "Verifier",
-    "answer",
-    "best_challenge",
-    "hashed_password",
-    "parse_challenge",
-    "parse_credentials",
-]
-
 NONCE_S = 300.0
 """How long a nonce is good. A stale one is answered with ``stale=true`` and a fresh one."""
 MOST_NONCES = 10_000

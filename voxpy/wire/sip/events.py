@@ -15,24 +15,6 @@ from voxpy.wire.sip.values import Address
 if TYPE_CHECKING:
     from voxpy.wire.sip.call import SipCall
 
-__all__ = [
-    "CallEvent",
-    "Cancelled",
-    "Connected",
-    "Done",
-    "Ended",
-    "Failed",
-    "InfoReceived",
-    "Invited",
-    "MessageReceived",
-    "Offer",
-    "OfferAnswered",
-    "OfferRefused",
-    "Progress",
-    "Referral",
-    "ReferralProgress",
-]
-
 
 @attrs.frozen(kw_only=True, eq=False)
 class CallEvent(Event):

@@ -9,8 +9,6 @@ import attrs
 from voxpy.wire.sip.message import Request, Response
 from voxpy.wire.sip.values import CSeq
 
-__all__ = ["ALLOW", "SUPPORTED", "UNDERSTOOD", "Identity"]
-
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, NOTIFY, UPDATE, PRACK"
 SUPPORTED = "replaces, timer"
 UNDERSTOOD = frozenset({"replaces", "timer", "100rel"})

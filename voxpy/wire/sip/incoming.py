@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from voxpy.wire.sip.call import SipCall
     from voxpy.wire.sip.requests import Extra
 
-__all__ = ["Incoming"]
-
 
 class Incoming:
     """The callee's half of a call, until it is answered."""

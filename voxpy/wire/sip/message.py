@@ -29,22 +29,6 @@ from voxpy.wire.sip.values import (
     split_list,
 )
 
-__all__ = [
-    "MOST_BODY_BYTES",
-    "MOST_HEADERS",
-    "MOST_HEAD_BYTES",
-    "REASONS",
-    "SDP",
-    "BadMessage",
-    "Headers",
-    "Message",
-    "Request",
-    "Response",
-    "StreamReader",
-    "parse_message",
-    "told",
-]
-
 MOST_HEAD_BYTES = 32_768
 MOST_BODY_BYTES = 65_536
 MOST_HEADERS = 256

@@ -18,8 +18,6 @@ from voxpy.wire.sip.transactions import T1_S, ServerTransaction
 if TYPE_CHECKING:
     from voxpy.wire.sip.call import SipCall
 
-__all__ = ["Offers"]
-
 
 class Offers:
     """The offers of one call. ``sdp`` is what we said last of ourselves."""

@@ -22,8 +22,6 @@ from voxpy.wire.sip.values import Address, Uri
 if TYPE_CHECKING:
     from voxpy.wire.sip.call import SipCall
 
-__all__ = ["Outgoing"]
-
 
 class Outgoing:
     """The caller's half of a call, until it is answered; later 2xx and their ACKs too."""

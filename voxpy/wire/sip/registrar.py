@@ -17,8 +17,6 @@ from voxpy.wire.sip.digest import Verdict, Verifier, parse_credentials
 from voxpy.wire.sip.message import Request, Response
 from voxpy.wire.sip.values import Address, Uri, parse_address
 
-__all__ = ["Binding", "Registrar", "prove"]
-
 USUAL_S, LEAST_S, MOST_S = 600, 60, 3600
 MOST_CONTACTS = 10
 """Of one user; the oldest makes room."""

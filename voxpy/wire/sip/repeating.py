@@ -7,8 +7,6 @@ import math
 from voxpy.wire.sip.message import Response
 from voxpy.wire.sip.transactions import GIVE_UP_S, T1_S, T2_S, ServerTransaction
 
-__all__ = ["Repeating"]
-
 
 class Repeating:
     """One answer and its timer. ``message`` is None when nothing is repeated."""

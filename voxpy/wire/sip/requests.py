@@ -16,8 +16,6 @@ from voxpy.wire.sip.values import Uri
 if TYPE_CHECKING:
     from voxpy.wire.sip.call import SipCall
 
-__all__ = ["MOST_TRIES", "Answered", "DialogRequests", "Extra"]
-
 MOST_TRIES = 3
 """How often a request is sent anew because credentials were asked for, or the timer was short."""
 

@@ -13,8 +13,6 @@ import attrs
 
 from voxpy.wire.sip.message import Request, Response
 
-__all__ = ["LEAST_S", "SessionTimer", "read_expires"]
-
 LEAST_S = 90
 """Section 4: no shorter interval is allowed. Whoever asks for one gets a 422."""
 _EXPIRES = re.compile(r"\s*([0-9]{1,9})\s*(?:;\s*refresher\s*=\s*(uac|uas))?.*", re.IGNORECASE)

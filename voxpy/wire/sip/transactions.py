@@ -35,26 +35,6 @@ import attrs
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 from voxpy.wire.sip.message import Headers, Message, Request, Response
 
-__all__ = [
-    "T1_S",
-    "T2_S",
-    "T4_S",
-    "ClientTransaction",
-    "Deliver",
-    "Ended",
-    "InviteClient",
-    "InviteServer",
-    "Output",
-    "RequestClient",
-    "RequestServer",
-    "Send",
-    "ServerTransaction",
-    "State",
-    "TimedOut",
-    "Transactions",
-    "ack_for_failure",
-]
-
 T1_S = 0.5
 """An estimate of the round trip; RFC 3261 section 17.1.1.1."""
 T2_S = 4.0

@@ -19,21 +19,6 @@ import attrs
 
 from voxpy.errors import RemoteProtocolError
 
-__all__ = [
-    "Address",
-    "CSeq",
-    "Params",
-    "Uri",
-    "Via",
-    "parse_address",
-    "parse_cseq",
-    "parse_params",
-    "parse_uri",
-    "parse_via",
-    "quoted",
-    "split_list",
-]
-
 TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105  the grammar's word
 _TOKEN = re.compile(TOKEN)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)

@@ -14,8 +14,6 @@ import h11
 
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["Accepted", "ClientHandshake", "Headers", "Refused", "ServerHandshake", "UpgradeRequest"]
-
 Headers = tuple[tuple[str, str], ...]
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3

@@ -16,29 +16,6 @@ import numpy as np
 
 from voxpy.errors import LocalProtocolError
 
-__all__ = [
-    "ABNORMAL",
-    "BAD_TEXT",
-    "INTERNAL_ERROR",
-    "MASK_BYTES",
-    "NORMAL",
-    "NO_CODE",
-    "PROTOCOL_ERROR",
-    "TOO_BIG",
-    "Closed",
-    "Event",
-    "Failed",
-    "Ping",
-    "Pong",
-    "Role",
-    "Violation",
-    "WebSocketProtocol",
-    "apply_mask",
-    "close_body",
-    "read_close_body",
-]
-
-
 NORMAL = 1000
 PROTOCOL_ERROR = 1002
 NO_CODE = 1005

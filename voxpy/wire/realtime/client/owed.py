@@ -24,8 +24,6 @@ from typing import Any
 from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.types import Error, Response, ServerEvent, end_reason
 
-__all__ = ["Owed"]
-
 
 class Owed:
     """Follows both directions of a session."""

@@ -24,9 +24,6 @@ from voxpy.wire.realtime.events.client_events import (
 from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE
 from voxpy.wire.realtime.events.types import ServerEvent
 
-__all__ = ["AudioRate", "Playback", "Transcripts"]
-
-
 KEPT_ITEMS = 64
 """Items whose length is remembered. Only the last few can still be playing."""
 

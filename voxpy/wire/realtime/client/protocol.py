@@ -47,8 +47,6 @@ from voxpy.wire.realtime.events.types import (
     item_text,
 )
 
-__all__ = ["Audio", "RealtimeClient", "is_benign"]
-
 KEPT_RESPONSES = 16
 """Ended responses whose late audio is recognised."""
 

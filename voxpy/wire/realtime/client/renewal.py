@@ -18,9 +18,6 @@ from voxpy.wire.realtime.events import server_events as se
 from voxpy.wire.realtime.events.client_events import ConversationItemCreate
 from voxpy.wire.realtime.events.types import ServerEvent, item_text
 
-__all__ = ["Floor", "History"]
-
-
 ANSWER_WITHIN_S = 8.0
 """A turn that got no response by then gets none (``create_response`` false, or a manual commit)."""
 

@@ -48,8 +48,6 @@ from voxpy.wire.realtime.events.types import (
     function_calls,
 )
 
-__all__ = ["ResponseSequencer", "is_active_race", "is_outside"]
-
 KEPT_BATCHES = 16
 """Responses whose calls may still be answered."""
 

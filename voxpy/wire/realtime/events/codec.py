@@ -39,20 +39,6 @@ from voxpy.wire.realtime.events.client_events import CLIENT_EVENTS, InputAudioBu
 from voxpy.wire.realtime.events.problems import InvalidValue, MalformedEvent, excerpt
 from voxpy.wire.realtime.events.types import ClientEvent, Error, ServerEvent, Unknown, WireEvent
 
-__all__ = [
-    "AUDIO_DELTAS",
-    "LEGACY_NAMES",
-    "base64_text",
-    "decode_audio",
-    "encode",
-    "encode_append",
-    "encode_audio_delta",
-    "load",
-    "parse_client",
-    "parse_server",
-    "server_event",
-]
-
 LEGACY_NAMES: Mapping[str, type[ServerEvent]] = {
     "response.audio.delta": se.ResponseOutputAudioDelta,
     "response.audio.done": se.ResponseOutputAudioDone,

@@ -14,17 +14,6 @@ import attrs
 from voxpy.wire.realtime.events.problems import InvalidValue, excerpt
 from voxpy.wire.realtime.events.rules import json_object
 
-__all__ = [
-    "BYTES_PER_SAMPLE",
-    "DEFAULT_HZ",
-    "PCM_RATES_HZ",
-    "TICKS_PER_S",
-    "AudioLength",
-    "WholeSamples",
-    "audio_format",
-    "format_rule",
-]
-
 PCM_RATES_HZ = (8000, 16000, 24000, 32000, 44100, 48000)
 """Rates Inworld takes for PCM; OpenAI takes 24000 only."""
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from voxpy.errors import RemoteProtocolError
 
-__all__ = ["InvalidValue", "MalformedEvent", "Rejected", "excerpt"]
-
 EXCERPT_CHARS = 60
 """Enough to recognise a value in a log line; audio frames are thousands of characters."""
 

@@ -22,8 +22,6 @@ from voxpy.wire.realtime.events.rules import (
     string,
 )
 
-__all__ = ["BACKCHANNEL_DEFAULTS", "MEMORY_DEFAULTS", "RESPONSIVENESS_DEFAULTS", "provider_data"]
-
 _SHARE = number(0, 1)
 _COUNT = integer(0)
 _MS = number(0)

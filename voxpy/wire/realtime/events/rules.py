@@ -16,28 +16,6 @@ from typing import Any
 
 from voxpy.wire.realtime.events.problems import InvalidValue, excerpt
 
-__all__ = [
-    "Rule",
-    "any_integer",
-    "any_number",
-    "boolean",
-    "either",
-    "integer",
-    "item",
-    "json_object",
-    "list_of",
-    "nullable",
-    "number",
-    "objects",
-    "one_of",
-    "open_object",
-    "part",
-    "partial",
-    "response",
-    "string",
-    "text",
-]
-
 Rule = Callable[[Any, Any, str], Any]
 
 

@@ -28,19 +28,6 @@ from voxpy.wire.realtime.events.rules import (
     text,
 )
 
-__all__ = [
-    "DEFAULT_STT_MODEL",
-    "STT_MODELS",
-    "InvalidValue",
-    "default_session",
-    "flat_voice",
-    "from_beta",
-    "ignored",
-    "laid_over",
-    "merge",
-    "response_overrides",
-]
-
 DEFAULT_STT_MODEL = "inworld/inworld-stt-1"
 STT_MODELS = (
     DEFAULT_STT_MODEL,

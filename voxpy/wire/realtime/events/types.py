@@ -14,27 +14,6 @@ import attrs
 from voxpy.wire.realtime.events import rules
 from voxpy.wire.realtime.events.problems import excerpt
 
-__all__ = [
-    "ClientEvent",
-    "Error",
-    "FunctionCall",
-    "Item",
-    "JsonObject",
-    "JsonObjects",
-    "Part",
-    "Response",
-    "ServerEvent",
-    "Unknown",
-    "WireEvent",
-    "end_reason",
-    "events_among",
-    "function_calls",
-    "heard_part",
-    "item_text",
-    "nulls",
-    "wire_event",
-]
-
 JsonObject = Annotated[dict[str, Any], rules.json_object]
 JsonObjects = Annotated[list[dict[str, Any]], rules.objects]
 Item = Annotated[dict[str, Any], rules.item]

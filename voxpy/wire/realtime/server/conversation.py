@@ -24,8 +24,6 @@ from voxpy.wire.realtime.events.formats import BYTES_PER_SAMPLE, DEFAULT_HZ, Aud
 from voxpy.wire.realtime.events.problems import InvalidValue, Rejected, excerpt
 from voxpy.wire.realtime.events.types import heard_part
 
-__all__ = ["Conversation", "Entry"]
-
 ROOT = "root"
 """``previous_item_id`` of an item that goes to the head."""
 

@@ -7,22 +7,6 @@ from typing import Any
 
 import attrs
 
-__all__ = [
-    "AudioReceived",
-    "ConsiderBackchannel",
-    "Effect",
-    "Fill",
-    "Ignored",
-    "InputCleared",
-    "InputCommitted",
-    "ItemAudio",
-    "OutputCleared",
-    "Respond",
-    "SessionChanged",
-    "Stop",
-    "Summarise",
-]
-
 
 @attrs.frozen
 class SessionChanged:

@@ -18,8 +18,6 @@ import orjson
 from voxpy.wire.realtime.endpoint import Refusal
 from voxpy.wire.realtime.server.quirks import switch
 
-__all__ = ["Close", "Deliver", "FaultFilter", "Faults", "Outcome", "Stall"]
-
 
 @attrs.frozen(kw_only=True)
 class Faults:

@@ -22,8 +22,6 @@ from voxpy.wire.realtime.events.server_events import Ping, SessionUpdated
 from voxpy.wire.realtime.server.effects import InputCleared, SessionChanged, Summarise
 from voxpy.wire.realtime.server.state import Feature, ServerState
 
-__all__ = ["IdleTimeout", "Keepalive", "Memory"]
-
 
 class IdleTimeout(Feature):
     """Runs only where the session's turn detection has an ``idle_timeout_ms``."""

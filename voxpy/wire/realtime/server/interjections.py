@@ -30,9 +30,6 @@ from voxpy.wire.realtime.events.server_events import (
 from voxpy.wire.realtime.server.effects import ConsiderBackchannel, Fill
 from voxpy.wire.realtime.server.state import Feature, ServerState
 
-__all__ = ["DEFAULT_PHRASES", "Backchannel", "Filler"]
-
-
 DEFAULT_PHRASES = ("mm-hmm", "uh-huh", "right")
 """What the rule decider chooses from where the session allows anything."""
 

@@ -20,9 +20,6 @@ from voxpy.wire.realtime.events.server_events import (
 )
 from voxpy.wire.realtime.events.types import ServerEvent
 
-__all__ = ["Outbox", "OutputBuffer"]
-
-
 _Told = OutputAudioBufferStarted | OutputAudioBufferStopped | OutputAudioBufferCleared
 _BETA_NAMES = {cls.type.encode(): name.encode() for name, cls in LEGACY_NAMES.items()}
 

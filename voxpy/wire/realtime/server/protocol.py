@@ -28,8 +28,6 @@ from voxpy.wire.realtime.server.reports import ServerEars, ServerVoice
 from voxpy.wire.realtime.server.requests import HANDLERS
 from voxpy.wire.realtime.server.state import ServerState
 
-__all__ = ["RealtimeServer"]
-
 
 class RealtimeServer(ServerEars, ServerVoice):
     """One session. ``new_id("item")`` must give ids like ``item_…`` that never repeat.

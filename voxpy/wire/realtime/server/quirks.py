@@ -19,9 +19,6 @@ import attrs
 
 from voxpy.errors import nearest
 
-__all__ = ["LIKE", "Quirks", "describe", "parse_switches", "switch"]
-
-
 T = TypeVar("T")
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

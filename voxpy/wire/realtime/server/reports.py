@@ -17,8 +17,6 @@ from voxpy.wire.realtime.server.interjections import Backchannel, Filler
 from voxpy.wire.realtime.server.response_writer import ResponseWriter
 from voxpy.wire.realtime.server.state import ServerState
 
-__all__ = ["ServerEars", "ServerVoice"]
-
 
 class ServerEars:
     """The part of a RealtimeServer that is called by whoever listens to the caller.

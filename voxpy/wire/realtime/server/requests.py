@@ -33,8 +33,6 @@ from voxpy.wire.realtime.server.effects import (
 )
 from voxpy.wire.realtime.server.state import Awaited, ServerState
 
-__all__ = ["HANDLERS", "MAX_APPEND_BYTES", "MIN_COMMIT_S", "Handler"]
-
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 """OpenAI's limit for the audio of one append; no number of Inworld's is known."""
 

@@ -23,8 +23,6 @@ from voxpy.wire.realtime.server.conversation import Conversation, Entry
 from voxpy.wire.realtime.server.output import Outbox, OutputBuffer
 from voxpy.wire.realtime.server.quirks import Quirks
 
-__all__ = ["ResponseWriter"]
-
 _FILLER_CHUNKS_PER_S = 10
 _PADDINGS_PER_S = 2000  # half a millisecond: 24 bytes at 24 kHz, of the "under 80" that were seen
 _SILENT_SAMPLE = {"pcm16": b"\0\0", "pcmu": b"\xff", "pcma": b"\xd5", "float32": b"\0\0\0\0"}

@@ -44,8 +44,6 @@ from voxpy.wire.realtime.server.output import Outbox, OutputBuffer
 from voxpy.wire.realtime.server.quirks import Quirks
 from voxpy.wire.realtime.server.response_writer import ResponseWriter
 
-__all__ = ["Awaited", "Feature", "InputTurns", "RecentAudio", "ServerState"]
-
 
 class ServerState:
     """Everything a session holds; its parts say what they mean. ``now`` is that of the last call.
