@@ -74,6 +74,12 @@ class ListenerHost(Protocol):
     def dials(self, dialer: Dialer) -> None:
         """Let scenarios call out by this channel from now on."""
 
+    def keep(self) -> None:
+        """Let the connection that this task serves be none of those that make room for others.
+
+        To be called when it has proven its worth: a call began, a user is known.
+        """
+
     def refused(self, cause: str, problem: str, address: str, **fields: object) -> None:
         """Note a connection of which no call came."""
 

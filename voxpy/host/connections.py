@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 
 import attrs
@@ -17,27 +19,24 @@ import trio
 from voxpy.channels.listener import CallRouter, Listener
 from voxpy.channels.mediastream.serving import LIMITS
 from voxpy.channels.providers.http import Request, as_websocket
+from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.http import Fetch
 from voxpy.engine.ports import ChannelDialer, Dialer, Secrets
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
-from voxpy.host.listening import Acceptor, ConnectionLimits, Connections, Sockets
+from voxpy.host.exchange import Exchange
+from voxpy.host.listening import Acceptor, Connection, ConnectionLimits, Connections, Sockets
 from voxpy.host.metrics import Metrics
-from voxpy.host.requesthead import (
-    BadHead,
-    Head,
-    ReplayStream,
-    called_base,
-    read_head,
-    refuse_plainly,
-)
+from voxpy.host.requesthead import BadHead, Head, called_base, read_head, refuse_plainly
 from voxpy.host.web import Web
-from voxpy.sockets.accepting import receive_upgrade
+from voxpy.sockets.accepting import judge_upgrade
 
 LOG_FIRST = 20
 LOG_EVERY = 100
 """Of refusals for one cause the first are logged and then each hundredth: a flood fills no disk."""
+
+_served: ContextVar[Connection | None] = ContextVar("voxpy.host.connections.served", default=None)
 
 Serve = Callable[[trio.SocketStream, str], Awaitable[None]]
 
@@ -56,18 +55,22 @@ class ConnectionHandler:
     limits: ConnectionLimits
     metrics: Metrics
     log: Trace
-    acceptor: Acceptor
+    leave_to_others: Callable[[], bool]
     public_url: str = ""
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None
     outgoing: ChannelDialer = attrs.field(factory=ChannelDialer)
     connections: Connections = attrs.field(init=False)
+    acceptor: Acceptor = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _refusals: dict[str, int] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin to count."""
         self.connections = Connections(self.limits)
+        self.acceptor = Acceptor(
+            self.leave_to_others, make_room=self.connections.make_room, log=self.log
+        )
 
     @property
     def start_s(self) -> float:
@@ -94,25 +97,40 @@ class ConnectionHandler:
         """Serve every connection to ``bound`` until cancelled."""
         await self.acceptor.run(bound, partial(self._serve, serve), self._nursery)
 
+    def keep(self) -> None:
+        """Let the connection that this task serves be none of those that make room for others."""
+        if (served := _served.get()) is not None:
+            self.connections.keep(served)
+
     async def _serve(self, serve: Serve, stream: trio.SocketStream) -> None:
         address = _address(stream)
-        with self.connections.one(address) as refusal, contained(partial(self._failed, address)):
+        scope = trio.CancelScope()
+        with (
+            self.connections.one(address, partial(_show_out, stream, scope)) as served,
+            contained(partial(self._failed, address)),
+        ):
             try:
-                if refusal:
-                    self.refused("too many", refusal, address)
-                else:
+                if served is None:
+                    self.refused("too many", "too many connections", address)
+                    return
+                _served.set(served)
+                with scope:
                     await serve(stream, address)
+                if scope.cancelled_caught:
+                    self.refused("too many", "it made room for others", address)
             finally:
                 with trio.CancelScope(shield=True):  # closing by force does not wait
                     await trio.aclose_forcefully(stream)
 
     async def _http(self, plain: trio.SocketStream, address: str) -> None:
+        began, limits = clock.now(), self.limits
         stream: trio.abc.Stream = plain
         try:
             if self.tls is not None:
-                stream = await self._secure(plain)
-            limits = self.limits
-            head = await read_head(stream, most_bytes=limits.head_bytes, within_s=limits.head_s)
+                stream = await self._secure(plain, until=began + limits.head_s)
+            head = await read_head(
+                stream, most_bytes=limits.head_bytes, until=began + limits.head_s
+            )
         except BadHead as error:
             if error.problem:
                 self.refused("no request", error.problem, address)
@@ -120,23 +138,31 @@ class ConnectionHandler:
             return
         if head.is_upgrade:
             await self._upgrade(stream, head, address)
-        else:
-            await self.web.serve(ReplayStream(stream, head.raw, plain.socket))
+            return
+        exchange = Exchange(
+            stream,
+            head,
+            tls=self.tls is not None,
+            address=address,
+            patience_s=limits.exchange_s - (clock.now() - began),
+            whole=self.keep,
+        )
+        await exchange.serve(self.web.application)
 
-    async def _secure(self, plain: trio.SocketStream) -> trio.abc.Stream:
+    async def _secure(self, plain: trio.SocketStream, *, until: float) -> trio.abc.Stream:
         assert self.tls is not None
         secure = trio.SSLStream(plain, self.tls, server_side=True, https_compatible=True)
         try:
-            with trio.move_on_after(self.limits.head_s):
+            with trio.move_on_at(until):
                 await secure.do_handshake()
                 return secure
         except trio.BrokenResourceError as error:
             raise BadHead(0, f"no TLS handshake: {error.__cause__ or error}") from error
-        raise BadHead(0, f"no TLS handshake within {self.limits.head_s:g} s")
+        raise BadHead(0, "no TLS handshake in time")
 
     async def _upgrade(self, stream: trio.abc.Stream, head: Head, address: str) -> None:
         try:
-            upgrade = await receive_upgrade(stream, limits=LIMITS, first=head.raw)
+            upgrade = await judge_upgrade(stream, head.http, head.request, limits=LIMITS)
         except RemoteProtocolError as error:
             self.refused("no handshake", str(error), address)
             return
@@ -173,6 +199,13 @@ def _address(stream: trio.SocketStream) -> str:
         return str(stream.socket.getpeername()[0])
     except (OSError, IndexError):
         return ""  # it has left already
+
+
+def _show_out(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    scope.cancel()
+    with suppress(OSError):  # it has left
+        # Whoever would say a long goodbye learns that nobody listens.
+        stream.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _only_lost(error: BaseException) -> bool:

@@ -8,9 +8,9 @@ here. When nobody has room, everybody takes them and says so.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,11 +83,15 @@ def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | 
 class Acceptor:
     """Accepts for a host. ``leave_to_others`` says whether a connection is better off elsewhere.
 
-    Call ``look`` whenever the answer may have changed.
+    Call ``look`` whenever the answer may have changed. ``make_room`` is called when the system has
+    no descriptor for another connection.
     """
 
-    def __init__(self, leave_to_others: Callable[[], bool], *, log: Trace) -> None:
+    def __init__(
+        self, leave_to_others: Callable[[], bool], *, make_room: Callable[[], object], log: Trace
+    ) -> None:
         self._leave_to_others = leave_to_others
+        self._make_room = make_room
         self._log = log
         self._waiting: set[trio.CancelScope] = set()
 
@@ -121,6 +125,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in EXHAUSTED:
                     raise
+                self._make_room()
                 self._log.write("error", "no connection can be taken", error=str(error))
                 await trio.sleep(PAUSE_S)
             finally:
@@ -132,42 +137,86 @@ class Acceptor:
 class ConnectionLimits:
     """Bounds of what strangers may do to the port.
 
-    ``head_bytes`` and ``head_s`` are for a request's first lines, TLS included; ``start_s`` from an
-    open WebSocket to the start of its stream. A provider calls from a handful of addresses, and
-    behind a proxy there is one: hence the generous ``per_address``.
+    ``head_bytes`` and ``head_s`` are for a request's first lines, TLS included; ``exchange_s`` is
+    how long a client may keep an HTTP exchange waiting, head, body and answer together;
+    ``start_s`` from an open WebSocket to the start of its stream. ``per_address`` counts those that
+    have proven nothing: behind a proxy all come from one address.
     """
 
     head_bytes: int = 16 * 1024
     head_s: float = 5.0
+    exchange_s: float = 15.0
     start_s: float = 10.0
     connections: int = 2048
     per_address: int = 512
 
 
+@attrs.frozen(eq=False)
+class Connection:
+    """One that is open. ``show_out`` ends it; it may go on for a moment."""
+
+    place: str
+    show_out: Callable[[], None]
+
+
 class Connections:
-    """Counts what is open."""
+    """What is open. When all is taken, the oldest that has proven nothing makes room.
+
+    So nobody can hold the door shut by standing in it: who comes has a moment to say what he wants,
+    which is all that a balancer, a provider or a caller needs.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.open = 0
         self._limits = limits
-        self._by_address: Counter[str] = Counter()
+        self._strangers: dict[Connection, None] = {}  # oldest first
+        self._by_place: dict[str, dict[Connection, None]] = {}
 
     @contextmanager
-    def one(self, address: str) -> Iterator[str]:
-        """Count a connection for as long as it is open; gives why it must be closed, or nothing."""
+    def one(self, address: str, show_out: Callable[[], None]) -> Iterator[Connection | None]:
+        """Count a connection for as long as it is open; gives None if there is no room at all."""
+        limits, place = self._limits, _place(address)
+        room = self.open < limits.connections or self.make_room()
+        connection = Connection(place, show_out)
         self.open += 1
-        self._by_address[address] += 1
+        if room:
+            here = self._by_place.setdefault(place, {})
+            if len(here) >= limits.per_address:
+                self._show_out(next(iter(here)))
+            self._strangers[connection] = self._by_place.setdefault(place, {})[connection] = None
         try:
-            yield self._refusal(address)
+            yield connection if room else None
         finally:
             self.open -= 1
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+            self.keep(connection)
 
-    def _refusal(self, address: str) -> str:
-        if self.open > self._limits.connections:
-            return "too many connections"
-        if self._by_address[address] > self._limits.per_address:
-            return "too many connections of one address"
-        return ""
+    def keep(self, connection: Connection) -> None:
+        """Let it be none of those that make room."""
+        if connection in self._strangers:
+            del self._strangers[connection]
+            here = self._by_place[connection.place]
+            del here[connection]
+            if not here:
+                del self._by_place[connection.place]
+
+    def make_room(self) -> bool:
+        """Close the oldest stranger; return whether there was one."""
+        oldest = next(iter(self._strangers), None)
+        if oldest is not None:
+            self._show_out(oldest)
+        return oldest is not None
+
+    def _show_out(self, connection: Connection) -> None:
+        self.keep(connection)
+        connection.show_out()
+
+
+def _place(address: str) -> str:
+    """Return where an address is: one subscriber has a whole /64 of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4 or found.ipv4_mapped:
+        return str(found.ipv4_mapped or found) if found.version == 6 else address
+    return str(ipaddress.ip_network((found, 64), strict=False))

@@ -1,4 +1,4 @@
-"""The first lines of an HTTP request, read once, and a stream that has them still before it."""
+"""The first lines of an HTTP request, read and judged once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from voxpy.wire.websocket.handshake import ServerHandshake
 
 END = b"\r\n\r\n"
 READ_BYTES = 4096
+MOST_LINES = 128
+"""Each costs as much as a hundred bytes of one; browsers and providers send thirty."""
 LAST_WORDS_S = 1.0
+VERSIONS = (b"1.1", b"1.0")
+NOT_HERE = "HTTP/1.1 is spoken here"
 
 
 class BadHead(Exception):
@@ -27,23 +31,27 @@ class BadHead(Exception):
 
 @attrs.frozen
 class Head:
-    """``raw`` is everything that was read, perhaps more than the head."""
+    """``http`` has read the request; what came behind it is still in there."""
 
-    raw: bytes
-    target: str
+    http: h11.Connection
+    request: h11.Request
     is_upgrade: bool
 
 
-async def read_head(stream: trio.abc.Stream, *, most_bytes: int, within_s: float) -> Head:
+async def read_head(stream: trio.abc.Stream, *, most_bytes: int, until: float) -> Head:
     """Read until the head of a request is whole. Raises BadHead."""
-    raw = b""
-    with trio.move_on_after(within_s):
-        while END not in raw:
+    raw = bytearray()
+    looked_at = 0
+    with trio.move_on_at(until):
+        while (end := raw.find(END, looked_at)) < 0:
             if len(raw) > most_bytes:
                 raise BadHead(431, f"a request head of over {most_bytes} bytes")
+            looked_at = max(0, len(raw) - len(END))
             raw += await _more(stream, bool(raw))
-        return _parsed(raw, most_bytes)
-    raise BadHead(408 if raw else 0, f"no request within {within_s:g} s")
+        if end > most_bytes or raw.count(b"\n", 0, end) > MOST_LINES:
+            raise BadHead(431, f"a request head of over {most_bytes} bytes or {MOST_LINES} lines")
+        return _parsed(bytes(raw), most_bytes)
+    raise BadHead(408 if raw else 0, "no request in time")
 
 
 async def _more(stream: trio.abc.Stream, begun: bool) -> bytes:
@@ -65,8 +73,13 @@ def _parsed(raw: bytes, most_bytes: int) -> Head:
         raise BadHead(error.error_status_hint, f"no HTTP request: {error}") from error
     if not isinstance(event, h11.Request):
         raise BadHead(400, "no HTTP request")
-    upgrades = [v.lower() for name, v in event.headers if name == b"upgrade"]
-    return Head(raw, event.target.decode("latin-1"), b"websocket" in upgrades)
+    if event.http_version not in VERSIONS:
+        raise BadHead(505, NOT_HERE)
+    wanted = b",".join(value.lower() for name, value in event.headers if name == b"upgrade")
+    upgrades = [each.strip() for each in wanted.split(b",")]
+    if b"h2c" in upgrades:
+        raise BadHead(505, NOT_HERE)
+    return Head(http, event, b"websocket" in upgrades)
 
 
 def called_base(headers: Mapping[str, str], *, public_url: str, tls: bool) -> str:
@@ -110,35 +123,3 @@ async def refuse_plainly(stream: trio.abc.Stream, status: int, text: str) -> Non
     finally:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)
-
-
-class ReplayStream(trio.abc.Stream):
-    """A stream whose first bytes were read already. ``socket`` is that of the connection."""
-
-    def __init__(
-        self, stream: trio.abc.Stream, first: bytes, socket: trio.socket.SocketType
-    ) -> None:
-        self.socket = socket
-        self._stream = stream
-        self._first = first
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return what was read before, then what comes."""
-        if self._first:
-            await trio.lowlevel.checkpoint()
-            data = self._first[:max_bytes]
-            self._first = self._first[len(data) :]
-            return data
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait for room."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()

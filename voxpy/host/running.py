@@ -62,7 +62,11 @@ async def run_host(
     worker: Handover | None = None,
 ) -> bool:
     """Serve calls in this process until told to stop. Returns whether that was in order."""
-    _raise_descriptor_limit()
+    limits = options.limits
+    connections = _connections(limits.connections, options.most_calls)
+    if connections < limits.connections:
+        log.warning("few file descriptors; raise ulimit -n", connections=connections)
+        options = attrs.evolve(options, limits=attrs.evolve(limits, connections=connections))
     link = None
     history = History(options.base)
     orderly = True
@@ -204,15 +208,25 @@ def _shortcomings(listeners: Sequence[Listener], secrets: Secrets) -> list[str]:
     return [f"no secrets to check requests or to release lines of {named}; {hint}"] if named else []
 
 
-def _raise_descriptor_limit() -> None:
-    """Use every file descriptor we may have: a call needs eight or so."""
+DESCRIPTORS_OF_A_CALL = 10
+DESCRIPTORS_OF_US = 100
+FEWEST_CONNECTIONS = 64
+
+
+def _connections(most: int, calls: int) -> int:
+    """Use every descriptor we may have; return how many connections leave enough of them to calls.
+
+    Otherwise those who only knock would keep a call from its trace and from its agent.
+    """
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return
+        return most
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    left = hard - DESCRIPTORS_OF_US - DESCRIPTORS_OF_A_CALL * calls
+    return most if hard < 0 else max(FEWEST_CONNECTIONS, min(most, left))
 
 
 async def _agent(

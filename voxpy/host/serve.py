@@ -16,7 +16,7 @@ from voxpy.engine.trace import Trace
 from voxpy.history.history import History
 from voxpy.host.admission import Admission, Busy
 from voxpy.host.connections import ConnectionHandler
-from voxpy.host.listening import Acceptor, ConnectionLimits, Sockets
+from voxpy.host.listening import ConnectionLimits, Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.router import CallRouter
 from voxpy.host.sessions import Keeping
@@ -77,7 +77,6 @@ class Host:
             log=log,
         )
         self.listeners = project.routing.channels
-        acceptor = Acceptor(self._is_for_others, log=log)
         self.handler = ConnectionHandler(
             router=self.router,
             web=Web(
@@ -95,7 +94,7 @@ class Host:
             limits=options.limits,
             metrics=metrics,
             log=log,
-            acceptor=acceptor,
+            leave_to_others=self._is_for_others,
             public_url=options.public_url,
             tls=options.tls,
             fetch=context.fetch,
@@ -103,7 +102,7 @@ class Host:
         )
         self._name = name
         self._elsewhere = elsewhere
-        self.admission.changed = acceptor.look
+        self.admission.changed = self.handler.acceptor.look
         self._connections = trio.CancelScope()
         self._stopping = trio.Event()
 

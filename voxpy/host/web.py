@@ -1,7 +1,6 @@
 """The HTTP side of a host: health, metrics, and what providers ask before a call.
 
-An ASGI application (Starlette) on Hypercorn's trio server. Media sockets do not come through here:
-Hypercorn's WebSocket costs several times what ``voxpy.sockets`` does per frame.
+An ASGI application (Starlette); ``voxpy.host.exchange`` reads requests and writes answers.
 """
 
 from __future__ import annotations
@@ -13,10 +12,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import orjson
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,20 +20,19 @@ from voxpy.channels.listener import Listener, ListenerHost
 from voxpy.channels.providers import http
 from voxpy.host.admission import Admission
 from voxpy.host.metrics import CONTENT_TYPE, Metrics, Snapshot, exposition
-from voxpy.host.requesthead import ReplayStream, called_base
+from voxpy.host.requesthead import called_base
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 BODY_BYTES = 64 * 1024
 """A webhook's form has some hundred bytes, its JSON a few thousand."""
-READ_S = 10
 JSON = "application/json"
 
 
 @attrs.frozen(kw_only=True)
 class Web:
-    """Serves HTTP connections. ``public_url`` is how providers reach us, if that is known.
+    """``application`` answers. ``public_url`` is how providers reach us, if that is known.
 
     ``figures`` gives the metrics of the whole host, all workers included; ``unkept`` what
     the disk did not take; ``listening`` what the listeners work with.
@@ -52,23 +46,9 @@ class Web:
     listening: Callable[[], ListenerHost]
     public_url: str
     tls: bool
-    _server: tuple[ASGIWrapper, Config] = attrs.field(init=False)
+    application: Starlette = attrs.field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Build the application."""
-        config = Config()
-        config.accesslog = config.errorlog = None
-        config.include_server_header = False
-        config.keep_alive_max_requests = 1  # a proxy may want to upgrade its next one
-        config.read_timeout = READ_S
-        object.__setattr__(self, "_server", (_wrapped(self._application()), config))
-
-    async def serve(self, stream: ReplayStream) -> None:
-        """Serve one connection to its end."""
-        app, config = self._server
-        context = WorkerContext(None)
-        await TCPServer(app, config, context, {}, stream)  # type: ignore[arg-type]
-
+    @application.default
     def _application(self) -> Starlette:
         routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
         for listener in self.listeners:
@@ -112,10 +92,6 @@ class Web:
         path = request.scope["path"]
         self.metrics.add("voxpy_http_requests", path, str(response.status_code))
         return response
-
-
-def _wrapped(app: Any) -> ASGIWrapper:
-    return ASGIWrapper(app)  # both type ASGI, each in words of its own
 
 
 def _json(value: Any, status: int) -> Response:

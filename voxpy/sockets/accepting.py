@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,6 +13,9 @@ from voxpy.sockets.masks import new_mask
 from voxpy.sockets.terms import SocketLimits
 from voxpy.wire.websocket.handshake import Headers, ServerHandshake, UpgradeRequest
 from voxpy.wire.websocket.protocol import WebSocketProtocol
+
+if TYPE_CHECKING:
+    import h11
 
 READ_BYTES = 65536
 
@@ -79,9 +83,9 @@ class Upgrade:
 
 
 async def receive_upgrade(
-    stream: trio.abc.Stream, *, limits: SocketLimits | None = None, first: bytes = b""
+    stream: trio.abc.Stream, *, limits: SocketLimits | None = None
 ) -> Upgrade:
-    """Read a client's request from a fresh stream, of which ``first`` was read already.
+    """Read a client's request from a fresh stream.
 
     A client that sends something else, or nothing for ``limits.handshake_s``, is told so in HTTP
     where that is possible and its stream is closed; RemoteProtocolError is raised then.
@@ -90,11 +94,23 @@ async def receive_upgrade(
     handshake = ServerHandshake()
     try:
         with trio.move_on_after(limits.handshake_s):
-            request = handshake.receive(first) if first else None
+            request = None
             while request is None:
                 request = handshake.receive(await _read(stream))
             return Upgrade(stream, handshake, request, limits=limits)
         raise RemoteProtocolError(f"no request within {limits.handshake_s:g} s")
+    except RemoteProtocolError:
+        await _say_and_close(stream, handshake.answer)
+        raise
+
+
+async def judge_upgrade(
+    stream: trio.abc.Stream, http: h11.Connection, request: h11.Request, *, limits: SocketLimits
+) -> Upgrade:
+    """Do as ``receive_upgrade`` with a request that ``http`` has read from the stream."""
+    handshake = ServerHandshake(http)
+    try:
+        return Upgrade(stream, handshake, handshake.judge(request), limits=limits)
     except RemoteProtocolError:
         await _say_and_close(stream, handshake.answer)
         raise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.engine.clock import Load
 from voxpy.host.admission import Admission, Busy, Refusal
-from voxpy.host.listening import ConnectionLimits, Connections
+from voxpy.host.listening import Connection, ConnectionLimits, Connections
 from voxpy.host.metrics import METRICS, Metrics, exposition, total
 
 
@@ -55,18 +58,71 @@ async def test_draining_comes_before_everything_else() -> None:
     assert refusal.cause is Busy.DRAINING
 
 
-@given(st.lists(st.sampled_from("abc"), max_size=12))
-def test_connections_are_counted_by_address(addresses: list[str]) -> None:
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["come", "leave", "prove"]), st.sampled_from("abc")), max_size=60
+)
+
+
+@given(STEPS)
+def test_the_oldest_stranger_makes_room(steps: list[tuple[str, str]]) -> None:
+    """Against a model: the list of who is there, oldest first."""
     connections = Connections(ConnectionLimits(connections=8, per_address=3))
-    opened = [connections.one(address) for address in addresses]
-    for n, (address, one) in enumerate(zip(addresses, opened, strict=True), 1):
-        refusal = one.__enter__()
-        too_many = n > 8 or addresses[:n].count(address) > 3
-        assert bool(refusal) == too_many
-    for one in opened:
-        one.__exit__(None, None, None)
+    there: list[tuple[str, Connection, AbstractContextManager[Connection | None]]] = []
+    strangers: list[tuple[str, Connection]] = []
+    shown_out: list[int] = []
+    expected: list[int] = []
+    numbers: dict[Connection, int] = {}
+    for n, (step, address) in enumerate(steps):
+        of_it = [connection for place, connection, _ in there if place == address]
+        if step == "come":
+            gone = strangers[:1] if len(there) >= 8 else []
+            neighbours = [each for each in strangers if each[0] == address and each not in gone]
+            gone += neighbours[:1] if len(neighbours) >= 3 else []
+            opening: AbstractContextManager[Connection | None] = connections.one(
+                address, partial(shown_out.append, n)
+            )
+            one = opening.__enter__()
+            assert (one is None) == (len(there) >= 8 and not strangers)
+            if one is None:
+                opening.__exit__(None, None, None)
+                continue
+            numbers[one] = n
+            expected += [numbers[each] for _, each in gone]
+            there.append((address, one, opening))
+            strangers = [each for each in strangers if each not in gone] + [(address, one)]
+        elif step == "leave" and of_it:
+            (found,) = [each for each in there if each[1] is of_it[0]]
+            there.remove(found)
+            found[2].__exit__(None, None, None)
+            strangers = [each for each in strangers if each[1] is not of_it[0]]
+        elif step == "prove" and of_it:
+            connections.keep(of_it[-1])
+            strangers = [each for each in strangers if each[1] is not of_it[-1]]
+        assert connections.open == len(there)
+        assert shown_out == expected
+    for _, _, opening in there:
+        opening.__exit__(None, None, None)
     assert connections.open == 0
-    assert connections._by_address == {}
+    assert not connections.make_room()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "", True),
+    ],
+)
+def test_one_subscriber_is_one_place(one: str, other: str, together: bool) -> None:
+    connections = Connections(ConnectionLimits(per_address=1))
+    shown_out: list[str] = []
+    show_out = partial(shown_out.append, one)
+    with connections.one(one, show_out), connections.one(other, show_out):
+        assert bool(shown_out) == together
 
 
 def test_metrics_of_workers_are_added_and_counters_outlive_them() -> None:

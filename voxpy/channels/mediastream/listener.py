@@ -132,6 +132,7 @@ class ProviderListener:
                 host.refused("twice", TWICE, address, channel=self.name)
                 return _Dismissed(leg)
             leg.destination = leg.destination or self.to
+            host.keep()
             return host.router.receive(leg, self.name)
 
         release = LineRelease(

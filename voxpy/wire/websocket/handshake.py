@@ -160,10 +160,13 @@ class ClientHandshake:
 
 
 class ServerHandshake:
-    """Reads an upgrade request and answers it."""
+    """Reads an upgrade request and answers it.
 
-    def __init__(self) -> None:
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
+    Where somebody has read the request already, ``http`` is what read it, and ``judge`` takes it.
+    """
+
+    def __init__(self, http: h11.Connection | None = None) -> None:
+        self._http = http or h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
         self._key = b""
         self.answer = b""
         """What to send before closing when ``receive`` has raised; may be empty."""
@@ -181,7 +184,7 @@ class ServerHandshake:
             raise self._bad(error.error_status_hint, why) from error
         if isinstance(event, h11.ConnectionClosed):
             raise RemoteProtocolError("left before a request")
-        return self._judge(event) if isinstance(event, h11.Request) else None
+        return self.judge(event) if isinstance(event, h11.Request) else None
 
     @property
     def rest(self) -> bytes:
@@ -221,7 +224,8 @@ class ServerHandshake:
             ]
             return b"".join(self._http.send(event) or b"" for event in events)
 
-    def _judge(self, event: h11.Request) -> UpgradeRequest:
+    def judge(self, event: h11.Request) -> UpgradeRequest:
+        """Return what the request asks for. Raises RemoteProtocolError as ``receive`` does."""
         headers = _decoded(event.headers)
         if event.method != b"GET" or event.http_version < b"1.1":
             raise self._bad(400, "a WebSocket is opened by GET of HTTP/1.1")
