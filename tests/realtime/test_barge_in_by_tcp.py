@@ -85,6 +85,7 @@ class Watch:
         if entry.name == "playout cleared":  # written in the call that read the frame
             self.read_at.append(clock.now())
         if entry.name.endswith("CallAlerting") and self._hosted is not None:
+            assert self._hosted.leg is not None
             self._hosted.session.graph.tap(self._hosted.leg.media, self._tap)
             self._hosted = None
 

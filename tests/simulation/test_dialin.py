@@ -193,6 +193,7 @@ async def test_a_whole_call_over_each_provider(
     assert len(result.record.barge_in_ms) == 1
     assert site.hosted is not None
     if provider != "audiosocket":
+        assert site.hosted.leg is not None
         assert site.hosted.leg.callerid == "+15550100"
         assert site.hosted.leg.destination == "+15550199"
     ahead_ms = 20 * result.buffer.most_waiting_frames

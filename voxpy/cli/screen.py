@@ -102,9 +102,10 @@ class Screen:
         """Print the heading."""
         self.hosted = session
         leg = session.leg
+        who = "started without a call" if leg is None else f"{leg.callerid} calls {leg.destination}"
         names = ", ".join(Path(f).name for f in session.record.scenarios)
         self.heading(
-            f"{leg.callerid} calls {leg.destination} · {names} · "
+            f"{who} · {names} · "
             f"{session.context.realtime.url or 'the service that the scenario names'}"
         )
 

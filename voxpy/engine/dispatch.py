@@ -46,12 +46,52 @@ class Reports:
     abandoned: Callable[[str], None] = lambda _: None
 
 
+class Reply:
+    """What the listeners of one event return, for whoever waits for an answer.
+
+    ``value`` is the first that is not None. ``heard`` is whether anybody listened, once the event's
+    turn has come. ``failed``: one of them raised, or was cut off.
+    """
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.heard = False
+        self.failed = False
+        self._left = 0
+        self._settled = trio.Event()
+
+    def expect(self, handlers: int, *, heard: bool) -> None:
+        """Learn how many are called now."""
+        self.heard = heard
+        self._left = handlers
+        if not handlers:
+            self._settled.set()
+
+    def take(self, value: Any, *, failed: bool) -> None:
+        """Learn what one of them returned."""
+        self._left -= 1
+        self.failed = self.failed or failed
+        if self.value is None:
+            self.value = value
+        if self.value is not None or self._left <= 0:
+            self._settled.set()
+
+    def cut(self) -> None:
+        """Let whoever waits have what there is: the session has ended."""
+        self._settled.set()
+
+    async def wait(self) -> None:
+        """Wait for a value, or until nobody can give one any more."""
+        await self._settled.wait()
+
+
 @attrs.define(eq=False)
 class _Running:
     """An async handler that has not returned yet."""
 
     what: str
     task: trio.lowlevel.Task | None = None
+    reply: Reply | None = None
     left: bool = False
     swallowed: int = 0
 
@@ -70,6 +110,7 @@ class _Delivery:
     event: Any = None
     listeners: ListenerTable | None = None
     callback: Callable[[], Any] | None = None
+    reply: Reply | None = None
 
 
 class Dispatcher:
@@ -110,12 +151,15 @@ class Dispatcher:
             if running.task is not None:
                 _unshield(running.task)
 
-    def post(self, listeners: ListenerTable, event: Any, *, name: str = "") -> None:
+    def post(
+        self, listeners: ListenerTable, event: Any, *, name: str = "", reply: Reply | None = None
+    ) -> None:
         """Queue ``event`` for the listeners it has when its turn comes. Never blocks.
 
         ``name`` is for what has none of its own: a voice delivers the wire's events as well.
+        ``reply`` gets what they return.
         """
-        self._put(_Delivery(name or event.name, event=event, listeners=listeners))
+        self._put(_Delivery(name or event.name, event=event, listeners=listeners, reply=reply))
 
     def post_callback(self, title: str, callback: Callable[[], Any]) -> None:
         """Queue a single call, such as a timer's; it may return an awaitable."""
@@ -142,7 +186,13 @@ class Dispatcher:
             if delivery.callback is not None:
                 await self._call(nursery, delivery.callback, delivery.title)
             elif delivery.event is not None and delivery.listeners is not None:
-                await self._hand_over(nursery, delivery.listeners, delivery.event, delivery.title)
+                await self._hand_over(
+                    nursery,
+                    delivery.listeners,
+                    delivery.event,
+                    delivery.title,
+                    reply=delivery.reply,
+                )
 
     async def deliver(
         self, nursery: trio.Nursery, listeners: ListenerTable, event: Event, *, last: bool = False
@@ -158,25 +208,40 @@ class Dispatcher:
         name: str,
         *,
         last: bool = False,
+        reply: Reply | None = None,
     ) -> None:
-        for waiter in listeners.take_waiters(type(event)):
+        waiters = listeners.take_waiters(type(event))
+        for waiter in waiters:
             waiter.deliver(event)
-        for handler in listeners.snapshot(type(event)):
+        handlers = listeners.snapshot(type(event))
+        if reply is not None:
+            reply.expect(len(handlers), heard=bool(waiters or handlers))
+        for handler in handlers:
             if self._stopped() and not last:
                 return
             what = f"{name} handler {describe(handler)}"
-            await self._call(nursery, fitted(handler, event), what, last=last)
+            await self._call(nursery, fitted(handler, event), what, last=last, reply=reply)
 
     async def _call(
-        self, nursery: trio.Nursery, call: Callable[[], Any], what: str, *, last: bool = False
+        self,
+        nursery: trio.Nursery,
+        call: Callable[[], Any],
+        what: str,
+        *,
+        last: bool = False,
+        reply: Reply | None = None,
     ) -> None:
         result: Any = None
+        failed = True
         began = self._stopwatch()
         with self.contain(what, last=last):
             result = call()
+            failed = False
         spent_s = self._stopwatch() - began
         if not inspect.isawaitable(result):
             self._watch_speed(what, spent_s)
+            if reply is not None:
+                reply.take(result, failed=failed)
             return
         if len(self._live) >= self._live_limit:
             _discard(result)
@@ -188,7 +253,7 @@ class Dispatcher:
                 )
             )
             return
-        running = _Running(what)
+        running = _Running(what, reply=reply)
         self._live.add(running)
         await nursery.start(self._run_async, result, running, spent_s, last)
 
@@ -214,10 +279,14 @@ class Dispatcher:
             self._watch_speed(what, self._stopwatch() - began)
             task_status.started()
 
+        value, failed = None, True
         try:
             with self.contain(what, last=last):
-                await until_suspended(awaitable, suspended, gives_up=running.gives_up)
+                value = await until_suspended(awaitable, suspended, gives_up=running.gives_up)
+                failed = False
         finally:
+            if running.reply is not None:
+                running.reply.take(value, failed=failed)
             self._live.discard(running)
             if running.left:
                 self._reports.abandoned(what)

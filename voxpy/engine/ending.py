@@ -32,6 +32,7 @@ class EndReason(enum.Enum):
     WATCHDOG = "watchdog"
     AGENT_FAILED = "agent failed"
     HOST_SHUTDOWN = "host shutdown"
+    OPERATOR = "ended by an operator"
     INTERNAL_ERROR = "internal error"
 
     @property
@@ -63,6 +64,7 @@ _FINISH_REASONS = {
     EndReason.WATCHDOG: "Timeout",
     EndReason.AGENT_FAILED: "Session error",
     EndReason.HOST_SHUTDOWN: "Terminated administratively",
+    EndReason.OPERATOR: "Terminated administratively",
     EndReason.INTERNAL_ERROR: "Internal error",
 }
 

@@ -27,7 +27,7 @@ import attrs
 import trio
 
 from voxpy.engine import clock
-from voxpy.engine.dispatch import Dispatcher, Reports
+from voxpy.engine.dispatch import Dispatcher, Reply, Reports
 from voxpy.engine.ending import Closers, End, EndReason, Presence, Troubles
 from voxpy.engine.events import Event, Terminated, Terminating
 from voxpy.engine.faults import contained
@@ -99,6 +99,11 @@ class SessionContext:
     rule_name: str = ""
     program: Program = attrs.field(default=Program(()))
     settings: Settings = attrs.field(factory=Settings)
+    # of who started it
+    custom_data: str = ""
+    access_url: str = attrs.field(default="", repr=False)
+    """Where requests to this session go, with the token that lets them in; empty: nowhere."""
+    log_url: str = ""
     # of whoever keeps the session
     trace: Trace = attrs.field(factory=_silent_trace)
     files: SessionFiles = attrs.field(factory=_NoFolder)
@@ -115,11 +120,12 @@ class Session:
         self.trace = context.trace
         self.listeners = ListenerTable()
         self.graph = MediaGraph()
-        self.custom_data = ""
+        self.custom_data = context.custom_data
         self.folders: tuple[Path, ...] = ()  # of its scenario files, once it runs
         self.ended: End | None = None
         self.afterwards: dict[str, Callable[[], Awaitable[None]]] = {}
         """Work that the host awaits when the session is over, before it closes the trace."""
+        self._replies: set[Reply] = set()
         self.parts: dict[str, Any] = {}  # what a module of the vocabulary keeps for this session
         limits = context.settings.limits
         self.troubles = Troubles(
@@ -163,6 +169,19 @@ class Session:
         else:
             self.trace.step("late event dropped", event=event.name)
 
+    async def ask(self, listeners: ListenerTable, event: Event) -> Reply:
+        """Post an event and wait for what its listeners return, or for the end of the session."""
+        reply = Reply()
+        if self.ended is None:
+            self._replies.add(reply)
+            try:
+                self.trace.event(event)
+                self._dispatcher.post(listeners, event, reply=reply)
+                await reply.wait()
+            finally:
+                self._replies.discard(reply)
+        return reply
+
     def post_untraced(self, listeners: ListenerTable, event: Event) -> None:
         """Queue ``event`` without a word of its content in the trace (``privacy=True``)."""
         if self.ended is None:
@@ -186,6 +205,8 @@ class Session:
             reason, detail = self.troubles.cause(reason, detail)
             self.ended = End(reason, detail, frames)
             self._ending.set()
+            for reply in self._replies:
+                reply.cut()
             if self._handlers is not None:  # at once: whoever says this runs to its next await
                 self._handlers.cancel_scope.cancel()
             self.trace.write("session", "ending", reason=reason.value, detail=detail)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import attrs
 import orjson
 
 from voxpy.errors import ConfigError
-from voxpy.history.store import FILE_NAME, reading
+from voxpy.history.record import CallRecord
+from voxpy.history.store import FILE_NAME, begin_tables, reading, write_record
 
 NEWEST = ("last", "latest")
 MOST_NAMED = 5
@@ -81,10 +83,15 @@ class Filter:
 
     ``caller`` and ``destination`` may stand anywhere in a number of any leg, ``reason`` in a finish
     or end reason, ``custom_data`` in the session's or a leg's; letter case does not count.
-    ``errors`` wants those that failed, were interrupted, or had errors. ``since`` is included.
+    ``errors`` wants those that failed, were interrupted, or had errors. ``since`` is included,
+    ``before`` is not. ``rules`` are those that whoever asks may see at all.
     """
 
     since: datetime.datetime | None = None
+    before: datetime.datetime | None = None
+    state: str | None = None
+    session_id: str | None = None
+    rules: Collection[str] | None = None
     rule: str | None = None
     caller: str | None = None
     destination: str | None = None
@@ -112,6 +119,23 @@ def find_sessions(base: Path, wanted: Filter | None = None) -> list[SessionRow]:
     with reading(path) as connection:
         rows = connection.execute(statement, values).fetchall()
         return [_session(connection, row, base) for row in rows]
+
+
+def row_of(record: CallRecord, folder: Path) -> SessionRow:
+    """Return the row that a session will have in the history, before it is there."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        begin_tables(connection)
+        connection.row_factory = sqlite3.Row
+        write_record(
+            connection,
+            record,
+            state="running",
+            host_id="",
+            start_date=record.started_at,
+            folder=folder,
+        )
+        (row,) = connection.execute("SELECT * FROM sessions").fetchall()
+        return _session(connection, row, folder.parent)
 
 
 def find_one(base: Path, name: str) -> SessionRow:
@@ -152,6 +176,16 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     if wanted.since is not None:
         since = wanted.since.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
         yield "start_date >= :since", {"since": since}
+    if wanted.before is not None:
+        before = wanted.before.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+        yield "start_date < :before", {"before": before}
+    if wanted.state is not None:
+        yield "state = :state", {"state": wanted.state}
+    if wanted.session_id is not None:
+        yield "session_id = :session_id", {"session_id": wanted.session_id}
+    if wanted.rules is not None:
+        names = {f"rule_{n}": name for n, name in enumerate(wanted.rules)}
+        yield f"rule_name IN ({', '.join(f':{name}' for name in names)})", names
     if wanted.rule is not None:
         yield "rule_name = :rule", {"rule": wanted.rule}
     if wanted.caller is not None:

@@ -127,7 +127,12 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         with _alone(path):
             if connection.execute("PRAGMA user_version").fetchone() == (0,):
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(_TABLES + f"PRAGMA user_version={VERSION};")
+                begin_tables(connection)
+
+
+def begin_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of an empty history."""
+    connection.executescript(_TABLES + f"PRAGMA user_version={VERSION};")
 
 
 @contextmanager

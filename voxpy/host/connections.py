@@ -25,12 +25,14 @@ from voxpy.engine.http import Fetch
 from voxpy.engine.ports import ChannelDialer, Dialer, Secrets
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
+from voxpy.host.doors import ANYBODY, SocketDoor, Visitor
 from voxpy.host.exchange import Exchange
+from voxpy.host.guard import LOCAL, Refused
 from voxpy.host.listening import Acceptor, Connection, ConnectionLimits, Connections, Sockets
 from voxpy.host.metrics import Metrics
 from voxpy.host.requesthead import BadHead, Head, called_base, read_head, refuse_plainly
 from voxpy.host.web import Web
-from voxpy.sockets.accepting import judge_upgrade
+from voxpy.sockets.accepting import Upgrade, judge_upgrade
 
 LOG_FIRST = 20
 LOG_EVERY = 100
@@ -60,6 +62,7 @@ class ConnectionHandler:
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None
     outgoing: ChannelDialer = attrs.field(factory=ChannelDialer)
+    sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)
     acceptor: Acceptor = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
@@ -168,6 +171,8 @@ class ConnectionHandler:
             return
         path = upgrade.path.partition("?")[0]
         listener = next((each for each in self.listeners if path in each.paths), None)
+        if listener is None and await self._at_a_door(upgrade, path, address):
+            return
         if listener is None:
             self.refused("no channel", f"no channel at {path[:100]!r}", address)
             known = ", ".join(place for each in self.listeners for place in each.paths)
@@ -177,6 +182,22 @@ class ConnectionHandler:
         base = called_base(headers, public_url=self.public_url, tls=self.tls is not None)
         request = Request(url=as_websocket(base) + upgrade.path, headers=headers)
         await listener.on_upgrade(upgrade, request, address, self)
+
+    async def _at_a_door(self, upgrade: Upgrade, path: str, address: str) -> bool:
+        """Serve a WebSocket that is no channel's; return whether there is a door for it."""
+        for door in self.sockets:
+            given = door.given(path)
+            if given is None:
+                continue
+            guard = self.web.guard
+            who = ANYBODY if door.open else guard.who(dict(upgrade.headers), address)
+            if isinstance(who, Refused):
+                self.refused("not allowed", f"{door.path}: {who.problem}", address)
+                await upgrade.refuse(who.status, body=who.problem.encode())
+            else:
+                await door.serve(upgrade, Visitor(who=who, address=address, given=given))
+            return True
+        return False
 
     def refused(self, cause: str, problem: str, address: str, **fields: object) -> None:
         self.metrics.add("voxpy_connections_refused", cause)
@@ -195,9 +216,11 @@ class ConnectionHandler:
 
 
 def _address(stream: trio.SocketStream) -> str:
+    if stream.socket.family == getattr(socket, "AF_UNIX", None):
+        return LOCAL
     try:
         return str(stream.socket.getpeername()[0])
-    except (OSError, IndexError):
+    except OSError:
         return ""  # it has left already
 
 

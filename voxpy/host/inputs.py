@@ -104,7 +104,12 @@ class InputsFile:
 
 
 def begin_inputs(
-    inputs: Inputs, leg: Leg, *, settings: Settings, realtime: RealtimeEndpoint, files: list[str]
+    inputs: Inputs,
+    leg: Leg | None,
+    *,
+    settings: Settings,
+    realtime: RealtimeEndpoint,
+    files: list[str],
 ) -> None:
     """Write the head: what the session was made of."""
     inputs.note(
@@ -115,7 +120,8 @@ def begin_inputs(
         settings=_plain(attrs.asdict(settings)),
         realtime={"url": realtime.url, "has_key": realtime.api_key is not None},
     )
-    _describe(inputs, leg)
+    if leg is not None:
+        _describe(inputs, leg)
 
 
 def _describe(inputs: Inputs, leg: Leg) -> None:

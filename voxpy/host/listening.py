@@ -41,6 +41,15 @@ class Sockets:
         """The HTTP port, now that the system has chosen one."""
         return int(self.http.getsockname()[1])
 
+    def address(self, tls: ssl.SSLContext | None) -> str:
+        """Return how programs on this computer reach the HTTP port: ``http://127.0.0.1:8080``."""
+        scheme = "http" if tls is None else "https"
+        bound = self.http.getsockname()
+        if isinstance(bound, str):  # a socket in the file system
+            return f"{scheme}://localhost"
+        host = "127.0.0.1" if bound[0] in ("0.0.0.0", "::") else bound[0]  # noqa: S104
+        return f"{scheme}://[{host}]:{bound[1]}" if ":" in host else f"{scheme}://{host}:{bound[1]}"
+
     def all(self) -> tuple[socket.socket, ...]:
         """Return every socket."""
         return (self.http, *(each for sockets in self.own.values() for each in sockets))

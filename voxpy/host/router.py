@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import partial
 
 import attrs
 
 from voxpy.channels.listener import Runs
-from voxpy.channels.providers.http import Outcome
+from voxpy.channels.providers.http import Outcome, same
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import Leg
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
+from voxpy.errors import nearest
 from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.metrics import Metrics
-from voxpy.host.sessions import HostedSession, Keeping
+from voxpy.host.sessions import STARTED, HostedSession, Keeping
 from voxpy.project.project import ProjectFiles
-from voxpy.project.routing import Match, NoMatch
+from voxpy.project.routing import Match, NoMatch, Rule
 
 NOT_FOUND = 404
+REQUESTS = "/request"
+"""Where the access URLs of all sessions are."""
+TOKEN_BYTES = 24
+"""192 bits."""
 SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.DRAINING: 503}
+
+
+class CannotStart(Exception):
+    """A session that was asked for and does not begin; ``status`` is HTTP's."""
+
+    def __init__(self, status: int, problem: str) -> None:
+        self.status = status
+        self.problem = problem
+        super().__init__(problem)
+
+
+def _not_running(*_: object) -> None:
+    raise RuntimeError("the host does not run yet")
 
 
 class CallRouter:
     """Implements ``voxpy.channels.listener.CallRouter``; knows the sessions that run.
 
-    ``context`` is what they share.
+    ``context`` is what they share. ``worker`` is the number of this process among its like, and
+    stands in the id of each session: whoever asks for a session finds its process by that.
     """
 
     def __init__(
@@ -40,8 +60,13 @@ class CallRouter:
         admission: Admission,
         metrics: Metrics,
         log: Trace,
+        worker: int = 0,
     ) -> None:
         self.running: dict[str, HostedSession] = {}
+        self.base = ""
+        """How the host is called: ``https://host``; access URLs begin so."""
+        self.spawn: Callable[..., None] = _not_running
+        """Runs what outlives the request that started it; set while the host runs."""
         self.admission = admission
         self.unkept = ""
         """What of the last call that ended could not be kept; empty once one is kept whole."""
@@ -50,6 +75,7 @@ class CallRouter:
         self._keeping = keeping
         self._metrics = metrics
         self._log = log
+        self._worker = worker
 
     def refusal(self, channel: str) -> str:
         """Return why no call at all is taken now, or nothing; log and count it."""
@@ -85,15 +111,56 @@ class CallRouter:
             return _Refused(leg, SIP_CODES[verdict.cause])
         if isinstance(verdict, NoMatch):
             return _Refused(leg, NOT_FOUND)
-        rule = verdict.rule
+        return _Call(self._session(verdict.rule, leg), channel, self)
+
+    def _session(
+        self, rule: Rule, leg: Leg | None, *, custom_data: str = "", base: str = ""
+    ) -> HostedSession:
+        base = base or self.base
+        session_id = f"{clock.wall():%Y%m%d-%H%M%S}-{self._worker:02x}{secrets.token_hex(4)}"
+        token = secrets.token_urlsafe(TOKEN_BYTES)
         context = attrs.evolve(
             self._context,
-            session_id=f"{clock.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
+            session_id=session_id,
             rule_name=rule.name,
             program=self._files.project.programs[rule.name],
             settings=rule.settings,
+            custom_data=custom_data,
+            access_url=f"{base}{REQUESTS}/{session_id}/{token}" if base else "",
+            log_url=f"{base}/api/sessions/{session_id}/log" if base else "",
         )
-        return _Call(HostedSession(context, leg, self._keeping), channel, self)
+        return HostedSession(context, leg, self._keeping)
+
+    def start(self, rule_name: str, *, custom_data: str = "", base: str = "") -> HostedSession:
+        """Begin a session without a call; it runs by itself from now on.
+
+        ``base`` is how whoever asks has called this host. Raises CannotStart.
+        """
+        refusal = self.admission.refusal()
+        if refusal is not None:
+            self._refused(refusal.cause.value, STARTED, rule=rule_name, detail=refusal.detail)
+            raise CannotStart(503, refusal.detail)
+        rules = {rule.name: rule for rule in self._files.project.routing.rules}
+        if rule_name not in rules:
+            raise CannotStart(404, f"there is no rule {rule_name!r}{nearest(rule_name, rules)}")
+        rule = rules[rule_name]
+        limit = rule.settings.limits.custom_data_bytes
+        if (size := len(custom_data.encode())) > limit:
+            raise CannotStart(413, f"custom data holds {limit} bytes, not {size}")
+        try:
+            hosted = self._session(rule, None, custom_data=custom_data, base=base)
+        except OSError as error:
+            raise CannotStart(500, f"no folder for the session: {error.strerror}") from error
+        self.running[hosted.context.session_id] = hosted  # its access URL counts at once
+        self.spawn(self.run, hosted, STARTED)
+        return hosted
+
+    def find(self, session_id: str, token: str) -> HostedSession | None:
+        """Return the running session that an access URL is of."""
+        hosted = self.running.get(session_id)
+        if hosted is None or hosted.session.ended is not None:
+            return None
+        return hosted if same(token, hosted.context.access_url.rpartition("/")[2]) else None
 
     def not_proven(self, channel: str, problem: str) -> None:
         """Log and count a webhook that did not come from the provider."""
@@ -109,14 +176,15 @@ class CallRouter:
         """Run one session to its end, counted and logged. An error of it ends only that call."""
         session_id, began_at = hosted.context.session_id, clock.now()
         self.running[session_id] = hosted
-        self._metrics.add("voxpy_calls", hosted.leg.channel)
+        record = hosted.record
+        self._metrics.add("voxpy_calls", record.channel)
         self._log.step(
             "call began",
             session=session_id,
             rule=hosted.context.rule_name,
             channel=channel,
-            callerid=hosted.leg.callerid,
-            destination=hosted.leg.destination,
+            callerid=record.personal["callerid"],
+            destination=record.personal["destination"],
         )
         try:
             with self.admission.call(), contained(partial(self._failed, session_id)):

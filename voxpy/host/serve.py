@@ -15,7 +15,9 @@ from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
 from voxpy.host.admission import Admission, Busy
+from voxpy.host.api import Api
 from voxpy.host.connections import ConnectionHandler
+from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.router import CallRouter
@@ -75,6 +77,13 @@ class Host:
             admission=self.admission,
             metrics=metrics,
             log=log,
+            worker=int(name),
+        )
+        api = Api(
+            router=self.router,
+            base=options.base,
+            public_url=options.public_url,
+            tls=options.tls is not None,
         )
         self.listeners = project.routing.channels
         self.handler = ConnectionHandler(
@@ -88,6 +97,12 @@ class Host:
                 listening=lambda: self.handler,
                 public_url=options.public_url,
                 tls=options.tls is not None,
+                guard=Guard(
+                    secrets=project.secrets,
+                    tokens=lambda: files.project.routing.tokens,
+                    public_url=options.public_url,
+                ),
+                doors=api.doors(),
             ),
             listeners=self.listeners,
             secrets=project.secrets,
@@ -117,6 +132,8 @@ class Host:
             beside.start_soon(self._drain_when_asked)
             with self._connections:
                 async with trio.open_nursery() as connections:
+                    self.router.spawn = connections.start_soon
+                    self.router.base = self.options.public_url or sockets.address(self.options.tls)
                     await self.handler.run(sockets, connections)
                     started()
             beside.cancel_scope.cancel()

@@ -48,6 +48,8 @@ LOSSES = {
 }
 """Warnings that say that something of a call was not kept, and what."""
 RECORDING_KIND = FileKind("wav", 8000)
+STARTED = "api"
+"""The channel of a session that was started by a request instead of a call."""
 
 
 @attrs.frozen
@@ -90,9 +92,14 @@ class Keeping:
 
 
 class HostedSession:
-    """One incoming call and everything that is kept of it. Use ``run`` once."""
+    """One session and everything that is kept of it. Use ``run`` once.
 
-    def __init__(self, context: SessionContext, leg: Leg, keeping: Keeping) -> None:
+    ``leg`` is the incoming call; a session that was started by a request has none.
+    """
+
+    def __init__(
+        self, context: SessionContext, leg: Leg | None, keeping: Keeping, *, channel: str = STARTED
+    ) -> None:
         self.leg = leg
         self._keeping = keeping
         self.lost: list[str] = []
@@ -102,15 +109,17 @@ class HostedSession:
         """Hear the call from its beginning; more may be added before it runs."""
         self._files: list[BinaryIO | TextIO | Saving | InputsFile] = []
         self._masker = Masker(context.secrets.values())
+        self._masker.add(context.access_url.rpartition("/")[2])
         self.record = CallRecord(
             session_id=context.session_id,
             rule_name=context.rule_name,
             scenarios=[str(f.path) for f in context.program.files],
             started_at=clock.wall().isoformat(timespec="milliseconds"),
-            channel=leg.channel,
+            channel=channel if leg is None else leg.channel,
         )
-        self.record.personal["callerid"] = leg.callerid
-        self.record.personal["destination"] = leg.destination
+        self.record.personal["callerid"] = "" if leg is None else leg.callerid
+        self.record.personal["destination"] = "" if leg is None else leg.destination
+        self.record.personal["custom_data"] = context.custom_data
         self._keeper = RecordKeeper(self.record)
         self.trace = self._make_trace()
         self._inputs_file: InputsFile | None = None
@@ -210,21 +219,31 @@ class HostedSession:
         self.trace.warning("work after the call failed", work=name, error=str(error))
 
     def _announce(self) -> None:
-        """Make the call and post the first two events; the scenario gets them once it is loaded."""
-        session, leg = self.session, self.leg
+        """Make the call, if any, and post the first events; the scenario gets them once loaded."""
+        session, leg, context = self.session, self.leg, self.context
         self.trace.write(
             "session",
             "started",
             session_id=session.session_id,
-            rule=self.context.rule_name,
-            channel=leg.channel,
+            rule=context.rule_name,
+            channel=self.record.channel,
             started_at=self.record.started_at,
         )
-        self.call = make_call(session, RecordedLeg(leg, self._inputs))
+        if leg is not None:
+            self.call = make_call(session, RecordedLeg(leg, self._inputs))
         session.post(
             session.listeners,
-            AppEvents.Started(session_id=session.session_id, rule_name=self.context.rule_name),
+            AppEvents.Started(
+                session_id=session.session_id,
+                rule_name=context.rule_name,
+                custom_data=context.custom_data,
+                log_url=context.log_url,
+                access_url=context.access_url,
+                access_secure_url=context.access_url,
+            ),
         )
+        if leg is None or self.call is None:
+            return
         session.post(
             session.listeners,
             AppEvents.CallAlerting(
@@ -238,7 +257,9 @@ class HostedSession:
             ),
         )
 
-    def _record_call(self) -> Saving:
+    def _record_call(self) -> Saving | None:
+        if self.leg is None:
+            return None
         saving = Saving.create(
             self.recording, RECORDING_KIND, stereo=True, failed=self._recording_failed
         )

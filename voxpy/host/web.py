@@ -19,6 +19,8 @@ from starlette.routing import Route
 from voxpy.channels.listener import Listener, ListenerHost
 from voxpy.channels.providers import http
 from voxpy.host.admission import Admission
+from voxpy.host.doors import Door
+from voxpy.host.guard import Guard
 from voxpy.host.metrics import CONTENT_TYPE, Metrics, Snapshot, exposition
 from voxpy.host.requesthead import called_base
 
@@ -46,6 +48,8 @@ class Web:
     listening: Callable[[], ListenerHost]
     public_url: str
     tls: bool
+    guard: Guard
+    doors: Sequence[Door] = ()
     application: Starlette = attrs.field(init=False)
 
     @application.default
@@ -54,7 +58,12 @@ class Web:
         for listener in self.listeners:
             endpoint = self._webhook(listener)
             routes += [Route(path, endpoint, methods=["GET", "POST"]) for path in listener.webhooks]
+        note = self._note_refused
+        routes += [door.route(self.guard, note) for door in self.doors]
         return Starlette(routes=routes)
+
+    def _note_refused(self, problem: str, address: str) -> None:
+        self.listening().refused("not allowed", problem, address)
 
     async def _health(self, request: Request) -> Response:
         """200 while calls are taken; 503 once the host stops, so that balancers look elsewhere."""

@@ -36,11 +36,12 @@ from voxpy.channels.sip.listener import SipListener
 from voxpy.channels.sip.settings import Trunk, User, read_trunks, read_users
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
 from voxpy.engine.userfile import Document, Fields, Given, load
-from voxpy.errors import ConfigError
+from voxpy.errors import ConfigError, nearest
+from voxpy.project.api import USUAL, ApiToken, read_tokens
 from voxpy.project.problem import Problem, first_error
 from voxpy.text.patterns import compile_pattern, matches_everything
 
-TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users")
+TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users", "api")
 MOST_KEEP_DAYS = 36500
 MOST_BYTES = 1_000_000
 """Twenty thousand rules; YAML of more takes minutes to read."""
@@ -50,6 +51,8 @@ _ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "co
 Bounds = TypeVar("Bounds", Limits, Watchdogs)
 SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error", "replayable")
 RESERVED = ("/health", "/metrics")
+OURS = ("/api/", "/platform_api/", "/request/")
+"""Below these the host has places of its own."""
 KINDS: Mapping[str, Callable[[str, Given], Listener]] = {"sip": SipListener.read}
 """Channels by the name of their kind; every other name is a phone provider's."""
 RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
@@ -121,6 +124,7 @@ class Routing:
     keep_days: float | None = None
     trunks: tuple[Trunk, ...] = ()
     users: Mapping[str, User] = attrs.field(factory=dict)
+    tokens: tuple[ApiToken, ...] = USUAL
 
     def match(self, destination: str) -> Match | NoMatch:
         """Return the first rule that takes ``destination``, and what was tried on the way."""
@@ -193,6 +197,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
         keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
         trunks=trunks,
         users=users,
+        tokens=_tokens(top, rules),
     )
     return routing, sorted(problems, key=lambda p: p.line or 0)
 
@@ -220,6 +225,17 @@ def _with_callers(
         attrs.evolve(c, users=users, trunks=trunks) if isinstance(c, SipListener) else c
         for c in channels
     )
+
+
+def _tokens(top: Fields, rules: Sequence[Rule]) -> tuple[ApiToken, ...]:
+    """Return who may use the API; a rule that is not there is reported."""
+    tokens: tuple[ApiToken, ...] = top.get("api", read_tokens, USUAL)
+    known = {rule.name for rule in rules}
+    for token in tokens:
+        for name in sorted((token.rules or frozenset()) - known):
+            problem = f"api: token {token.name!r}: there is no rule {name!r}{nearest(name, known)}"
+            top.section("api").report(top.section("api").error(problem))
+    return tokens
 
 
 def _days(given: Given) -> float:
@@ -359,7 +375,8 @@ def _channels(given: Given) -> tuple[Listener, ...]:
         try:
             channel = KINDS.get(str(name), ProviderListener.read)(str(name), below)
             for place in (*channel.paths, *channel.webhooks):
-                if place in taken:
+                if place in taken or place.startswith(OURS):
+                    taken.setdefault(place, "the host itself")
                     raise below.error(f"{below.label}: {place} is taken by {taken[place]}")
                 taken[place] = f"channel {str(name)!r}"
         except ConfigError as error:

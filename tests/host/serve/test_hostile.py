@@ -281,7 +281,11 @@ async def test_a_slow_reader_is_closed_with_a_reason(
             head = bytes([0x81, 0xFE]) + len(start).to_bytes(2, "big") + bytes(4)
             await stream.send_all(head + start)
             await running.until(lambda: running.calls == 2)
-            leg = next(h.leg for h in running.host.router.running.values() if not h.leg.callerid)
+            leg = next(
+                h.leg
+                for h in running.host.router.running.values()
+                if h.leg is not None and not h.leg.callerid
+            )
             shrink_send_buffer(leg)
             await running.until(lambda: running.calls == 1)
     session = running.logged("call ended")[0]["data"]["session"]

@@ -1,0 +1,328 @@
+"""The management API: other programs start sessions, see them and end them, over HTTP.
+
+``StartScenarios`` is VoxEngine's, with its parameters and its answer; what VoxEngine has no command
+for is below ``/api``. Fields have the names of its GetCallHistory. Requests to a session's access
+URL become ``AppEvents.HttpRequest`` and are answered by what the scenario's handler returns.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import attrs
+import orjson
+import trio
+from starlette.responses import FileResponse, Response
+
+from voxpy.engine import clock
+from voxpy.engine.dispatch import Reply
+from voxpy.engine.ending import EndReason
+from voxpy.errors import ConfigError, nearest
+from voxpy.events import AppEvents
+from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
+from voxpy.host.doors import Door, Problem, json_answer
+from voxpy.host.guard import Identity
+from voxpy.host.requesthead import called_base
+from voxpy.host.router import REQUESTS, CallRouter, CannotStart
+from voxpy.host.sessions import HostedSession
+from voxpy.text import json
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
+BODY_BYTES = 256 * 1024
+ANSWER_S = 30.0
+"""Within which a scenario's handler must have answered a request."""
+MOST_WAITING = 16
+"""Requests to one session that wait for its scenario: it cannot be made to run over its queue."""
+MOST_LISTED = 1000
+START_PARAMETERS = ("rule_name", "rule_id", "script_custom_data", "reference_ip")
+FILTERS = ("state", "rule", "caller", "to", "reason", "custom_data", "errors", "since", "before")
+
+
+@attrs.frozen(kw_only=True)
+class Api:
+    """The doors of the API. ``base`` is the folder of the history."""
+
+    router: CallRouter
+    base: Path
+    public_url: str
+    tls: bool
+    _waiting: Counter[str] = attrs.field(factory=Counter, init=False)
+
+    def doors(self) -> list[Door]:
+        """Return every place of the API."""
+        one = "/api/sessions/{id}"
+        return [
+            Door(path="/platform_api/StartScenarios", methods=("GET", "POST"), answer=self._start),
+            Door(path="/api/sessions", answer=self._list),
+            Door(path=one, answer=self._show),
+            Door(path=one + "/hangup", methods=("POST",), answer=self._hang_up),
+            Door(path=one + "/{kind:str}", answer=self._text_file),
+            Door(path=one + "/{kind:str}/{name:str}", answer=self._file),
+            Door(path=REQUESTS + "/{id}/{token}", methods=ANY_METHOD, answer=self._ask, open=True),
+            Door(
+                path=REQUESTS + "/{id}/{token}/{rest:path}",
+                methods=ANY_METHOD,
+                answer=self._ask,
+                open=True,
+            ),
+        ]
+
+    # -- sessions ----------------------------------------------------------------------------------
+
+    async def _start(self, request: Request, who: Identity) -> Response:
+        given = await parameters(request, START_PARAMETERS)
+        rule = str(given.get("rule_name") or given.get("rule_id") or "")
+        if not rule:
+            raise Problem(400, "rule_name is missing: which rule of routing.yaml is to run")
+        if not who.sees(rule):
+            raise Problem(404, f"there is no rule {rule!r}")
+        data = given.get("script_custom_data") or ""
+        if not isinstance(data, str):
+            data = orjson.dumps(data).decode()
+        called = called_base(request.headers, public_url=self.public_url, tls=self.tls)
+        try:
+            hosted = self.router.start(rule, custom_data=data, base=called)
+        except CannotStart as error:
+            raise Problem(error.status, error.problem) from error
+        return json_answer(
+            {
+                "result": 1,
+                "media_session_access_url": hosted.context.access_url,
+                "media_session_access_secure_url": hosted.context.access_url,
+                "call_session_history_id": hosted.context.session_id,
+            }
+        )
+
+    async def _list(self, request: Request, who: Identity) -> Response:
+        query = dict(request.query_params)
+        limit = _whole("limit", query.pop("limit", "20"), MOST_LISTED)
+        _check_names(query, FILTERS)
+        wanted = Filter(
+            since=_moment("since", query.get("since")),
+            before=_moment("before", query.get("before")),
+            state=query.get("state"),
+            rule=query.get("rule"),
+            caller=query.get("caller"),
+            destination=query.get("to"),
+            reason=query.get("reason"),
+            custom_data=query.get("custom_data"),
+            errors=query.get("errors", "") in ("1", "true", "yes"),
+            rules=who.rules,
+            limit=limit,
+        )
+        found = await self._find(wanted)
+        return json_answer({"result": [session_json(row) for row in found], "count": len(found)})
+
+    async def _find(self, wanted: Filter) -> list[SessionRow]:
+        try:
+            return await clock.off_loop(find_sessions, self.base, wanted)
+        except ConfigError as error:
+            raise Problem(503, "the call history cannot be read") from error
+
+    async def find(self, session_id: str, who: Identity) -> SessionRow:
+        """Return a session, one that runs or a past one. Raises Problem (404)."""
+        found = await self._find(Filter(session_id=session_id, rules=who.rules, limit=1))
+        if found:
+            return found[0]
+        hosted = self.router.running.get(session_id)  # so young that it is not in the history
+        if hosted is None or not who.sees(hosted.context.rule_name):
+            raise Problem(404, "there is no such session")
+        return row_of(hosted.record, hosted.folder.root)
+
+    async def _show(self, request: Request, who: Identity) -> Response:
+        row = await self.find(request.path_params["id"], who)
+        return json_answer({"result": session_json(row)})
+
+    async def _hang_up(self, request: Request, who: Identity) -> Response:
+        await trio.lowlevel.checkpoint()
+        hosted = self.router.running.get(request.path_params["id"])
+        if hosted is None or not who.sees(hosted.context.rule_name):
+            raise Problem(404, "there is no such session that runs")
+        hosted.session.end(EndReason.OPERATOR, f"hung up over the API by {who.name}")
+        return json_answer({"result": 1})
+
+    # -- what sessions left ------------------------------------------------------------------------
+
+    async def _text_file(self, request: Request, who: Identity) -> Response:
+        kind = request.path_params["kind"]
+        row = await self.find(request.path_params["id"], who)
+        for name, url in row.files:
+            if name == kind:
+                return _send(row, url, "text/plain; charset=utf-8")
+        raise Problem(404, "there is no such file")
+
+    async def _file(self, request: Request, who: Identity) -> Response:
+        kind = request.path_params["kind"].removesuffix("s")
+        row = await self.find(request.path_params["id"], who)
+        for name, url in row.files:
+            if name == kind and _file_name(url) == request.path_params["name"]:
+                return _send(row, url, None)
+        raise Problem(404, "there is no such file")
+
+    # -- requests to a session ---------------------------------------------------------------------
+
+    async def _ask(self, request: Request, _: Identity) -> Response:
+        given = request.path_params
+        hosted = self.router.find(given["id"], given["token"])
+        if hosted is None:
+            raise Problem(404, "there is no such session, or it is over")
+        session_id = given["id"]
+        if self._waiting[session_id] >= MOST_WAITING:
+            raise Problem(429, f"{MOST_WAITING} requests wait for this session already")
+        self._waiting[session_id] += 1
+        try:
+            content = (await body(request)).decode("utf-8", "replace")
+            event = AppEvents.HttpRequest(content=content, **http_fields(request))
+            with trio.move_on_after(ANSWER_S):
+                session = hosted.session
+                return _answered(hosted, await session.ask(session.listeners, event))
+            raise Problem(504, f"the scenario has not answered within {ANSWER_S:g} s")
+        finally:
+            self._waiting[session_id] -= 1
+            if not self._waiting[session_id]:
+                del self._waiting[session_id]
+
+
+def http_fields(request: Request) -> dict[str, Any]:
+    """Return what ``AppEvents.HttpRequest`` tells of a request, but its body.
+
+    ``path`` begins behind the access URL: what stands before is the token.
+    """
+    query = request.scope["query_string"].decode("latin-1")
+    path = "/" + request.path_params.get("rest", "")
+    return {
+        "method": request.method,
+        "path": f"{path}?{query}" if query else path,
+        "headers": x_headers(request.headers),
+    }
+
+
+def x_headers(headers: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the headers that a scenario is shown."""
+    return [
+        {"key": name, "value": value}
+        for name, value in headers.items()
+        if name.lower().startswith("x-")
+    ]
+
+
+def _answered(hosted: HostedSession, reply: Reply) -> Response:
+    value = reply.value
+    if value is None:
+        if hosted.session.ended is not None and not reply.heard:
+            raise Problem(410, "the session ended before the scenario could answer")
+        if not reply.heard:
+            raise Problem(404, "the scenario does not listen to AppEvents.HttpRequest")
+        if reply.failed:
+            raise Problem(500, "the scenario's handler failed; its log says how")
+        return Response(status_code=200)
+    if isinstance(value, str):
+        return Response(value, media_type="text/plain; charset=utf-8")
+    if isinstance(value, bytes):
+        return Response(value, media_type="application/octet-stream")
+    return json_answer(value)
+
+
+# -- reading requests ------------------------------------------------------------------------------
+
+
+async def body(request: Request, most_bytes: int = BODY_BYTES) -> bytes:
+    """Return the body. Raises Problem for one that is too long."""
+    data = b""
+    async with aclosing(request.stream()) as parts:
+        async for part in parts:
+            data += part
+            if len(data) > most_bytes:
+                raise Problem(413, f"a body of over {most_bytes} bytes")
+    return data
+
+
+async def parameters(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a command is given: in the query, a form or a JSON object.
+
+    Raises Problem for one that it does not know.
+    """
+    given: dict[str, Any] = dict(request.query_params)
+    data = await body(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if data and kind == "application/json":
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise Problem(400, f"the body is no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise Problem(400, "the body must be a JSON object")
+        given |= value
+    elif data and kind == "application/x-www-form-urlencoded":
+        given |= dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True))
+    elif data:
+        told = "application/json or application/x-www-form-urlencoded"
+        raise Problem(415, f"the body is {kind or 'of no type'}; send {told}")
+    _check_names(given, known)
+    return given
+
+
+def _check_names(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            hint = nearest(name, known) or f"; known are {', '.join(known)}"
+            raise Problem(400, f"there is no parameter {name[:50]!r}{hint}")
+
+
+def _whole(name: str, text: str, most: int) -> int:
+    if text.isdecimal() and len(text) < 10 and 0 < int(text) <= most:
+        return int(text)
+    raise Problem(400, f"{name} must be a whole number from 1 to {most}, not {text[:50]!r}")
+
+
+def _moment(name: str, text: str | None) -> datetime.datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise Problem(
+            400, f"{name} must be a date and time (ISO 8601), not {text[:50]!r}"
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+
+
+# -- writing answers -------------------------------------------------------------------------------
+
+
+def session_json(row: SessionRow) -> dict[str, Any]:
+    """Return a session as the API tells of it: its files are addresses below this one's."""
+    value = row.to_json()
+    del value["folder"]
+    here = f"/api/sessions/{row.session_id}"
+    value["files"] = [
+        {
+            "kind": kind,
+            "url": f"{here}/{kind}"
+            if kind in ("trace", "log")
+            else f"{here}/{kind}s/{_file_name(url)}",
+        }
+        for kind, url in row.files
+    ]
+    return value
+
+
+def _file_name(url: str) -> str:
+    return Path(unquote(urlsplit(url).path)).name
+
+
+def _send(row: SessionRow, url: str, media_type: str | None) -> Response:
+    """Send a file of a session; nothing outside of its folder is one."""
+    path = (row.folder / _file_name(url)).resolve()
+    if path.parent != row.folder.resolve() or not path.is_file():
+        raise Problem(404, "the file is gone")
+    return FileResponse(path, media_type=media_type)
