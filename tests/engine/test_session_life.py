@@ -274,14 +274,14 @@ async def test_late_events_are_traced_as_late(stage: Stage) -> None:
         async def bye() -> None:
             await trio.lowlevel.checkpoint()
             session.post(session.listeners, Poke())
-            session.post_untraced(session.listeners, Poke())
+            session.post(session.listeners, Poke(), private=True)
             assert not session.spawn(
                 "reader", trio.sleep_forever
             )  # what is made as the session ends does nothing
 
         session.add_closer("leg", bye)
         await trio.sleep(1)
-        session.post_untraced(session.listeners, Poke())
+        session.post(session.listeners, Poke(), private=True)
 
     play = await stage.play("set_timeout(VoxEngine.terminate, 2000)" + LAST_WORDS, meanwhile)
     steps = [(e.name, e.data["event"]) for e in play.entries if "event" in e.data]

@@ -161,13 +161,19 @@ class Session:
 
     # -- for the vocabulary and for channels: synchronous, never blocking ------------------------
 
-    def post(self, listeners: ListenerTable, event: Event) -> None:
-        """Queue ``event`` for the scenario. After the end it is traced as late and dropped."""
-        if self.ended is None:
-            self.trace.event(event)
-            self._dispatcher.post(listeners, event)
-        else:
+    def post(self, listeners: ListenerTable, event: Event, *, private: bool = False) -> None:
+        """Queue ``event`` for the scenario. After the end it is traced as late and dropped.
+
+        ``private``: without a word of its content in the trace (``privacy=True``).
+        """
+        if self.ended is not None:
             self.trace.step("late event dropped", event=event.name)
+            return
+        if private:
+            self.trace.step("private event", event=event.name)
+        else:
+            self.trace.event(event)
+        self._dispatcher.post(listeners, event)
 
     async def ask(self, listeners: ListenerTable, event: Event) -> Reply:
         """Post an event and wait for what its listeners return, or for the end of the session."""
@@ -181,14 +187,6 @@ class Session:
             finally:
                 self._replies.discard(reply)
         return reply
-
-    def post_untraced(self, listeners: ListenerTable, event: Event) -> None:
-        """Queue ``event`` without a word of its content in the trace (``privacy=True``)."""
-        if self.ended is None:
-            self.trace.step("private event", event=event.name)
-            self._dispatcher.post(listeners, event)
-        else:
-            self.trace.step("late event dropped", event=event.name)
 
     def new_id(self, prefix: str) -> str:
         """Return an id that is unique in the session: ``client-1``, ``client-2``."""

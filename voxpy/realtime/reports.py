@@ -83,10 +83,8 @@ class Announcements:
         self._session.trace.step(name, unit=self._client.id(), **fields, **shown)
 
     def _post(self, event: Event) -> None:
-        if self._private:
-            self._session.post_untraced(self._client.listeners, event)
-        else:
-            self._session.post(self._client.listeners, event)
+        self._session.post(self._client.listeners, event, private=self._private)
+
 
 
 class FrameLog:
