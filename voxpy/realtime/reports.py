@@ -86,7 +86,6 @@ class Announcements:
         self._session.post(self._client.listeners, event, private=self._private)
 
 
-
 class FrameLog:
     """The files of a client's connections: every frame, and the counts.
 
