@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import attrs
 import orjson
 import trio
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from voxpy.engine import clock
 from voxpy.engine.dispatch import Reply
@@ -26,7 +26,7 @@ from voxpy.engine.ending import EndReason
 from voxpy.errors import ConfigError, nearest
 from voxpy.events import AppEvents
 from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
-from voxpy.host.doors import Door, Problem, json_answer
+from voxpy.host.doors import Door, FileAnswer, Problem, json_answer
 from voxpy.host.guard import Identity
 from voxpy.host.requesthead import called_base
 from voxpy.host.router import REQUESTS, CallRouter, CannotStart
@@ -157,7 +157,7 @@ class Api:
         row = await self.find(request.path_params["id"], who)
         for name, url in row.files:
             if name == kind:
-                return _send(row, url, "text/plain; charset=utf-8")
+                return _send(request, row, url, "text/plain; charset=utf-8")
         raise Problem(404, "there is no such file")
 
     async def _file(self, request: Request, who: Identity) -> Response:
@@ -165,7 +165,7 @@ class Api:
         row = await self.find(request.path_params["id"], who)
         for name, url in row.files:
             if name == kind and _file_name(url) == request.path_params["name"]:
-                return _send(row, url, None)
+                return _send(request, row, url, None)
         raise Problem(404, "there is no such file")
 
     # -- requests to a session ---------------------------------------------------------------------
@@ -320,9 +320,9 @@ def _file_name(url: str) -> str:
     return Path(unquote(urlsplit(url).path)).name
 
 
-def _send(row: SessionRow, url: str, media_type: str | None) -> Response:
+def _send(request: Request, row: SessionRow, url: str, media_type: str | None) -> Response:
     """Send a file of a session; nothing outside of its folder is one."""
     path = (row.folder / _file_name(url)).resolve()
     if path.parent != row.folder.resolve() or not path.is_file():
         raise Problem(404, "the file is gone")
-    return FileResponse(path, media_type=media_type)
+    return FileAnswer(path, request, media_type=media_type)
