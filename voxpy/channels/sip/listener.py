@@ -12,6 +12,7 @@
         address: 203.0.113.7  # how phones reach it, where that is another address
         rtp_ports: 20000-20999
         to: support           # for calls to no user: sip:203.0.113.7
+        digest: [SHA-256, MD5]  # how users prove their password; usually MD5 alone
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ from voxpy.sockets.accepting import Upgrade
 from voxpy.sockets.listening import listen
 from voxpy.wire.sip.agent import Asked, Event, UserAgent
 from voxpy.wire.sip.call import SipCall
-from voxpy.wire.sip.digest import Verifier
+from voxpy.wire.sip.digest import ALGORITHMS, Verifier
 from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.registrar import Registrar, prove
 
-KEYS = ("host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to")
+KEYS = ("host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to", "digest")
 _RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
 
 
@@ -68,6 +69,7 @@ class SipListener:
     address: str = ""
     rtp_ports: tuple[int, int] = (20000, 20999)
     to: str = ""
+    digest: tuple[str, ...] = ("md5",)
     users: Mapping[str, User] = attrs.field(factory=dict)
     trunks: tuple[Trunk, ...] = ()
     draining: list[bool] = attrs.field(factory=list, eq=False)
@@ -87,6 +89,7 @@ class SipListener:
             address=fields.get("address", Given.words, ""),
             rtp_ports=fields.get("rtp_ports", _range, usual.rtp_ports),
             to=fields.get("to", Given.words, ""),
+            digest=fields.get("digest", _algorithms, usual.digest),
         )
         if listener.tls_port is not None and listener.certificate is None:
             raise given.error(f"{given.label}: tls_port needs a certificate: and a key:")
@@ -152,7 +155,8 @@ class SipListener:
     ) -> str:
         """Return the address to call."""
         port = sockets[0].getsockname()[1] if sockets else self.port
-        tls = f", TLS {self.tls_port}" if self.tls_port is not None else ""
+        tls_port = sockets[2].getsockname()[1] if len(sockets) > 2 else self.tls_port
+        tls = f", TLS {tls_port}" if self.tls_port is not None else ""
         return f"{self.name}: sip:NUMBER@{self.address or self.host}:{port} (UDP, TCP{tls})"
 
     def lacks(self, secrets: Secrets) -> Iterator[str]:
@@ -196,7 +200,9 @@ class SipEndpoint:
             jitter=self._random.random,
         )
         self.agent = UserAgent(us, invited=SipCall.invited)
-        self._verifier = Verifier("voxpy", random_words.token_bytes(16))
+        self._verifier = Verifier(
+            "voxpy", random_words.token_bytes(16), algorithms=listener.digest
+        )
         self._passwords = _Passwords(listener.users, host.secrets)
         self.registrar = Registrar(self._verifier, self._passwords)
         self.legs: dict[SipCall, SipLeg] = {}
@@ -420,6 +426,14 @@ def _bracketed(address: str) -> str:
 
 def _path(given: Given) -> Path:
     return Path(given.words())
+
+
+def _algorithms(given: Given) -> tuple[str, ...]:
+    known = {name.upper(): name for name in ALGORITHMS}
+    found = tuple(known[item.one_of(tuple(known))] for item in given.items())
+    if not found:
+        raise given.expected("a list, as in [SHA-256, MD5]")
+    return found
 
 
 def _range(given: Given) -> tuple[int, int]:

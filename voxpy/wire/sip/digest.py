@@ -1,8 +1,8 @@
 """Digest authentication in both roles (RFC 8760 over RFC 7616 and RFC 3261 section 22).
 
-MD5, SHA-256 and their ``-sess`` forms, ``qop=auth`` or none. MD5 is what most phones and trunks
-still speak; as a server we ask for SHA-256 first and MD5 second, in two headers, and whoever knows
-neither is refused.
+MD5, SHA-256 and their ``-sess`` forms, ``qop=auth`` or none. As a client we take the strongest that
+is asked for. As a server we ask for MD5 unless told otherwise: phones in use (baresip 1.0 of Debian
+12 is one) give up at a challenge they do not know, wherever it stands beside one they do.
 
 A nonce carries its own time and proof, so that a registrar keeps no table of them: it is good for
 ``NONCE_S``, and each count of a nonce once, in the window of the last counts that were seen.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -175,17 +175,21 @@ class Verdict:
 
 
 class Verifier:
-    """The server's role. ``key`` signs the nonces; it is the same for every process of a host."""
+    """The server's role. ``key`` signs the nonces; it is the same for every process of a host.
 
-    def __init__(self, realm: str, key: bytes) -> None:
+    ``algorithms`` are what is asked for, in this order, and what is taken.
+    """
+
+    def __init__(self, realm: str, key: bytes, *, algorithms: Sequence[str] = PREFERRED) -> None:
         self.realm = realm
+        self._algorithms = algorithms
         self._key = key
         self._made = 0  # two phones may ask in one millisecond
         self._seen: dict[str, int] = {}  # nonce: the highest count that was used
         self._forgotten_s = -1.0  # nonces as old as this are no longer in the table
 
     def challenges(self, now_s: float, *, stale: bool = False) -> list[Challenge]:
-        """Return what to ask for, the strongest first; ``now_s`` is seconds of any steady clock."""
+        """Return what to ask for; ``now_s`` is seconds of any steady clock."""
         self._made += 1
         stamp = f"{round(now_s * 1000):x}-{self._made:x}"
         nonce = f"{stamp}.{self._signed(stamp)}"
@@ -193,7 +197,7 @@ class Verifier:
             Challenge(
                 realm=self.realm, nonce=nonce, algorithm=name.upper(), qop=("auth",), stale=stale
             )
-            for name in PREFERRED
+            for name in self._algorithms
         ]
 
     def check(
@@ -206,7 +210,7 @@ class Verifier:
     ) -> Verdict:
         """Judge credentials. A user who is not known costs as much as one who is."""
         name = credentials.algorithm.lower().removesuffix("-sess")
-        if name not in ALGORITHMS or credentials.realm != self.realm:
+        if name not in self._algorithms or credentials.realm != self.realm:
             return Verdict(good=False)
         if credentials.qop not in (None, "auth"):
             return Verdict(good=False)
