@@ -200,9 +200,7 @@ class SipEndpoint:
             jitter=self._random.random,
         )
         self.agent = UserAgent(us, invited=SipCall.invited)
-        self._verifier = Verifier(
-            "voxpy", random_words.token_bytes(16), algorithms=listener.digest
-        )
+        self._verifier = Verifier("voxpy", random_words.token_bytes(16), algorithms=listener.digest)
         self._passwords = _Passwords(listener.users, host.secrets)
         self.registrar = Registrar(self._verifier, self._passwords)
         self.legs: dict[SipCall, SipLeg] = {}

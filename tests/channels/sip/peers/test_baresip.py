@@ -1,0 +1,110 @@
+"""baresip calls a real host over loopback, and is called by it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import numpy as np
+import pytest
+import trio
+
+from tests.channels.sip.peers.baresip import Baresip, Samples, baresip, correlation, speech_like
+from tests.channels.sip.peers.conftest import Served
+from tests.channels.sip.peers.processes import needs
+from voxpy.audio.resample import Resampler
+from voxpy.localagent.engines import local_engines
+from voxpy.localagent.rules import RuleResponder
+from voxpy.localagent.topics import load_topics
+
+pytestmark = [
+    pytest.mark.slow,
+    needs("baresip", "baresip-core"),
+    pytest.mark.xdist_group("baresip"),
+]
+
+
+LEAD_S = 0.6
+"""Silence in which the jitter buffers find their depth."""
+
+
+def phone(host: Served, user: str, **more: Any) -> AbstractAsyncContextManager[Baresip]:
+    """A phone of one of the host's users."""
+    more = {"at": host.at, "password": f"secret-{user}", **more}
+    return baresip(user, **more)
+
+
+def spoken(seconds: float, seed: int) -> Samples:
+    return np.concatenate(
+        [np.zeros(round(LEAD_S * 8000), np.int16), speech_like(seconds, seed=seed)]
+    )
+
+
+async def test_a_phone_hears_itself_over_every_transport(host: Served) -> None:
+    says = spoken(2, seed=1)
+
+    async def try_it(user: str, transport: str) -> None:
+        at = host.tls_at if transport == "tls" else host.at
+        more = {"at": at, "transport": transport, "certificate": host.certificate}
+        async with phone(host, user, says=says, **more) as person:
+            await person.dial(f"sip:echo@{at};transport={transport}")
+            await person.hears(len(says) / 8000 + 0.3)
+            await person.hang_up()
+            assert correlation(speech_like(2, seed=1), person.heard()) > 0.99, transport
+        record = await (await host.began(callerid=user, destination="echo")).ended()
+        assert record["end_reason"] == "terminated"
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(try_it, "anna", "udp")
+        nursery.start_soon(try_it, "bert", "tcp")
+        nursery.start_soon(try_it, "carl", "tls")
+
+
+async def test_the_agents_greeting_arrives_in_words(host: Served) -> None:
+    engines = local_engines(RuleResponder(load_topics(None)))
+    async with phone(host, "anna") as anna:
+        await anna.dial(f"sip:agent@{host.at}")
+        session = await host.began(callerid="anna", destination="agent")
+        await session.writes("agent heard")
+        await anna.hang_up()
+        await session.ended()
+        wide = Resampler(8000, 16000).process(anna.heard())
+        heard = engines.ears.transcribe(wide[-16000 * 10 :]).lower()
+    assert "hi, this is" in heard
+    assert "what would you like to know about" in heard
+
+
+@pytest.mark.parametrize("way", ["rtpevent", "info"])
+async def test_keys_go_both_ways_and_either_side_hangs_up(host: Served, way: str) -> None:
+    more = f";dtmfmode={way}"
+    async with phone(host, "anna", more=more) as anna, phone(host, "bert", more=more) as bert:
+        await anna.dial(f"sip:line@{host.at}")
+        await bert.dial(f"sip:line@{host.at}")
+        session = await host.began(callerid="anna", destination="line")
+        await anna.press("19*")
+        for key in "19*":
+            await session.writes(f"key {key}")
+        await anna.until(lambda: anna.digits == "19*", f"heard its keys, only {anna.digits!r}")
+        await anna.press("#")
+        await anna.sees("CALL_CLOSED")
+        await bert.hang_up()
+        for user in ("anna", "bert"):
+            session = await host.began(callerid=user, destination="line")
+            record = await session.ended()
+            assert record["end_reason"] == "terminated"
+
+
+@pytest.mark.parametrize("by", ["user", "address"])
+async def test_two_phones_are_joined(host: Served, by: str) -> None:
+    ours, theirs = spoken(2, seed=5), spoken(2, seed=6)
+    async with phone(host, "anna", says=ours) as anna, phone(host, "bert", says=theirs) as bert:
+        called = "bert" if by == "user" else f"sip-bert-{bert.port}"
+        await anna.dial(f"sip:{called}@{host.at}")
+        for person in (anna, bert):
+            await person.hears(len(ours) / 8000 + 0.4)
+        await bert.hang_up()
+        await anna.sees("CALL_CLOSED")
+        assert correlation(speech_like(2, seed=5), bert.heard()) > 0.99
+        assert correlation(speech_like(2, seed=6), anna.heard()) > 0.99
+        record = await (await host.began(callerid="anna", destination=called)).ended()
+        assert len(record["calls"]) == 2
