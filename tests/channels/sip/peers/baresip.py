@@ -23,6 +23,8 @@ from voxpy.audio.frame import pcm16
 from voxpy.audio.wav import WavWriter, read_wav
 
 RATE_HZ = 8000
+KEY_S = 0.25
+"""How long somebody's finger stays on a key."""
 MODULES = "/usr/lib/baresip/modules"
 Samples = npt.NDArray[np.int16]
 
@@ -91,7 +93,7 @@ class Baresip:
     async def press(self, keys: str) -> None:
         for key in keys:
             await self.command("sndcode", key)
-            await trio.sleep(0.25)
+            await trio.sleep(KEY_S)
             await self.command("sndcode", "")  # let it go
 
     async def until(self, condition: Callable[[], Any], what: str = "") -> None:

@@ -8,8 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import attrs
 import pytest
 import trustme
 
-from tests.channels.sip.peers.processes import PATIENCE_S, until
+from tests.channels.sip.peers.processes import PATIENCE_S, POLL_S, until
 
 REPOSITORY = Path(__file__).parents[4]
 USERS = ("anna", "bert", "carl", "dora", "emil")
@@ -162,11 +162,12 @@ def served(folder: Path, routing: str, *options: str, **environ: str) -> Iterato
         )
     found = Served(folder, process)
     try:
-        until_s = time.monotonic() + PATIENCE_S
-        while "sip:NUMBER@" not in found.printed:
-            assert process.poll() is None, found.printed
-            assert time.monotonic() < until_s, found.printed
-            time.sleep(0.02)
+        for _ in range(round(PATIENCE_S / POLL_S)):
+            if "sip:NUMBER@" in found.printed:
+                break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_S)
+        assert process.poll() is None, found.printed
         yield found
         assert process.poll() is None, found.printed
     finally:

@@ -17,6 +17,7 @@ import trio
 
 PATIENCE_S = 60
 WAIT_S = 30
+POLL_S = 0.01
 
 
 def needs(program: str, package: str) -> pytest.MarkDecorator:
@@ -49,7 +50,7 @@ async def until(condition: Callable[[], Any], otherwise: Callable[[], str]) -> N
     try:
         with trio.fail_after(WAIT_S):
             while not condition():  # noqa: ASYNC110  what other processes do sets no Event
-                await trio.sleep(0.01)
+                await trio.sleep(POLL_S)
     except trio.TooSlowError:
         raise AssertionError(otherwise()) from None
 
