@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.errors import RemoteProtocolError
-from voxpy.wire.sdp import Crypto, Description, MediaFormat, Stream, answer, parse_sdp
+from voxpy.wire.sdp import Crypto, Description, MediaFormat, Stream, answer, parse_sdp, without_keys
 
 PCMU = MediaFormat(payload_type=0, name="PCMU", clock_hz=8000)
 PCMA = MediaFormat(payload_type=8, name="PCMA", clock_hz=8000)
@@ -91,17 +91,92 @@ def test_nothing_in_common() -> None:
     assert answered(b"v=0\nc=IN IP4 1.2.3.4\n") is None
 
 
+OURS = (
+    Crypto(tag=1, suite="AES_CM_128_HMAC_SHA1_80", key="B" * 40),
+    Crypto(tag=2, suite="AEAD_AES_128_GCM", key="C" * 40),
+)
+KEY = "a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40
+
+
+def secured(profile: str, *lines: str) -> bytes:
+    body = "".join(f"{line}\n" for line in lines)
+    return f"v=0\nc=IN IP4 10.0.0.2\nm=audio 9 {profile} 0\n{body}".encode()
+
+
 def test_srtp_only_with_a_key_of_the_same_suite() -> None:
-    offer = (
-        b"v=0\nc=IN IP4 10.0.0.2\nm=audio 9 RTP/SAVP 0\n"
-        b"a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:" + b"A" * 40 + b"|2^31\n"
-    )
+    offer = secured("RTP/SAVP", KEY + "|2^31")
     assert answered(offer) is None
-    ours = Crypto(tag=1, suite="AES_CM_128_HMAC_SHA1_80", key="B" * 40)
-    found = answered(offer, crypto=ours)
+    found = answered(offer, cryptos=OURS)
     assert found is not None
     (crypto,) = parse_sdp(found.to_bytes()).streams[0].cryptos
     assert (crypto.tag, crypto.key) == (3, "B" * 40)
+    assert "B" * 40 not in repr(found)
+
+
+def test_the_offer_says_which_suite_is_better() -> None:
+    better = "a=crypto:7 AEAD_AES_128_GCM inline:" + "D" * 40
+    found = answered(secured("RTP/SAVP", better, KEY), cryptos=OURS)
+    assert found is not None
+    assert [(c.tag, c.suite) for c in found.streams[0].cryptos] == [(7, "AEAD_AES_128_GCM")]
+
+
+def test_keys_of_a_stream_that_may_be_plain() -> None:
+    found = answered(secured("RTP/AVP", KEY), cryptos=OURS)
+    assert found is not None
+    assert found.streams[0].cryptos
+    plain = answered(secured("RTP/AVP", KEY))
+    assert plain is not None
+    assert not plain.streams[0].cryptos
+    assert answered(secured("RTP/AVP"), cryptos=OURS, must_be_secure=True) is None
+    assert answered(secured("RTP/AVP", KEY), cryptos=OURS, must_be_secure=True) is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [KEY + "|2^20|1:4", KEY + "|1:4", KEY + " UNENCRYPTED_SRTCP", KEY + "|2^20;inline:" + "E" * 40],
+)
+def test_keys_that_ask_for_what_we_cannot_do_are_passed_over(line: str) -> None:
+    assert answered(secured("RTP/SAVP", line), cryptos=OURS) is None
+
+
+def test_dtls_is_not_spoken() -> None:
+    assert answered(secured("UDP/TLS/RTP/SAVP", KEY), cryptos=OURS) is None
+
+
+def test_no_key_is_shown_to_people() -> None:
+    shown = without_keys(secured("RTP/SAVP", KEY + "|2^31").decode())
+    assert "AAAA" not in shown
+    assert "inline:***|2^31" in shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "packet_ms"),
+    [
+        ([], 20),
+        (["a=ptime:30"], 30),
+        (["a=ptime:25"], 20),
+        (["a=ptime:5"], 10),
+        (["a=ptime:120"], 60),
+        (["a=ptime:60", "a=maxptime:40"], 40),
+        (["a=maxptime:10"], 10),
+    ],
+)
+def test_how_much_is_wanted_in_a_packet(lines: list[str], packet_ms: int) -> None:
+    found = answered(secured("RTP/AVP", *lines))
+    assert found is not None
+    assert found.streams[0].ptime_ms == packet_ms
+
+
+def test_opus_without_its_second_channel_and_digits_at_another_clock() -> None:
+    opus = MediaFormat(payload_type=96, name="OPUS", clock_hz=48000, channels=2)
+    offer = secured("RTP/AVP").replace(b" 0\n", b" 107 101\n") + (
+        b"a=rtpmap:107 opus/48000\na=fmtp:107 stereo=1\na=rtpmap:101 telephone-event/8000\n"
+    )
+    found = answer(
+        parse_sdp(offer), address="1.1.1.1", port=2, formats=(opus,), session_id=1, version=1
+    )
+    assert found is not None
+    assert [(f.payload_type, f.fmtp) for f in found.streams[0].formats] == [(107, ""), (101, "")]
 
 
 @pytest.mark.parametrize(

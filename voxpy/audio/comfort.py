@@ -51,11 +51,11 @@ class ComfortNoise:
         """Forget the descriptor: there is sound again."""
         self._response = None
 
-    def pull(self) -> bytes | None:
-        """Return 20 ms of noise, or None without a descriptor."""
+    def pull(self, samples: int | None = None) -> bytes | None:
+        """Return 20 ms of noise, or so many samples; None without a descriptor."""
         if self._response is None:
             return None
-        white = self._random.standard_normal(self.fmt.frame_samples, np.float32)
+        white = self._random.standard_normal(samples or self.fmt.frame_samples, np.float32)
         line = np.concatenate([self._past, white])
         self._past = line[-len(self._past) :]
         coloured = np.convolve(line, self._response, "valid")

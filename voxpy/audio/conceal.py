@@ -14,16 +14,17 @@ holes; measured on speech with 2, 5 and 10 % of the frames lost that is 0.02 PES
 from __future__ import annotations
 
 from collections import deque
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 
 from voxpy.audio.convert import decode, encode
-from voxpy.audio.frame import Format
+from voxpy.audio.frame import FRAME_S, Format
 
 _Floats = npt.NDArray[np.float32]
 
-_HISTORY_FRAMES = 2  # what is compared, and the longest period before it
+_HISTORY_S = 0.04  # what is compared, and the longest period before it
 _SHORTEST_S, _LONGEST_S = 0.005, 0.015  # periods looked for: 200 and 66 Hz
 _COMPARED_S = 0.020
 _FULL_LEVEL_S = 0.010
@@ -33,17 +34,22 @@ _LONGEST_OVERLAP_S = 0.010
 
 
 class Concealer:
-    """Fills the holes in one stream of 20 ms frames of ``fmt``.
+    """Fills the holes in one stream of frames of ``fmt``, 20 ms or what ``frame_s`` says.
 
     Good frames pass as the same objects and cost next to nothing; arithmetic is done only for a
     hole and for the first frame after it. ``concealed`` counts the frames that were made up;
     those after the fade-out are silence and not counted.
     """
 
-    def __init__(self, fmt: Format) -> None:
+    def __init__(self, fmt: Format, *, frame_s: float = FRAME_S) -> None:
         self.fmt = fmt
         self.concealed = 0
-        self._past: deque[bytes] = deque([fmt.silence] * _HISTORY_FRAMES, _HISTORY_FRAMES)
+        self._frame_samples = round(fmt.rate_hz * frame_s)
+        self._silence = fmt.silence
+        if frame_s != FRAME_S:
+            self._silence = fmt.silence[: fmt.sample_bytes] * self._frame_samples
+        self._frames = max(2, ceil(_HISTORY_S / frame_s))
+        self._past: deque[bytes] = deque([self._silence] * self._frames, self._frames)
         self._hole: _Repetition | None = None
         self._missing = 0
 
@@ -66,8 +72,8 @@ class Concealer:
 
         Behind a pause that began as a hole the first frame swells, as it may be in mid-word.
         """
-        if self._past[-1] is not self.fmt.silence:
-            self._past.extend([self.fmt.silence] * _HISTORY_FRAMES)
+        if self._past[-1] is not self._silence:
+            self._past.extend([self._silence] * self._frames)
             if self._hole is not None:
                 self._hole, self._missing = None, 0
                 self._begin()
@@ -75,9 +81,9 @@ class Concealer:
     def _conceal(self) -> bytes:
         hole = self._begin()
         self._missing += 1
-        made = hole.next(self.fmt.frame_samples)
+        made = hole.next(self._frame_samples)
         if made is None:
-            return self.fmt.silence
+            return self._silence
         self.concealed += 1
         return _bytes(made, self.fmt)
 
@@ -89,7 +95,7 @@ class Concealer:
 
     def _joined(self, frame: bytes) -> bytes:
         hole = self._begin()
-        n = hole.overlap_samples(self._missing * self.fmt.frame_samples)
+        n = hole.overlap_samples(self._missing * self._frame_samples)
         continued = hole.next(n)
         if continued is None:
             continued = np.zeros(n, np.float32)

@@ -29,7 +29,9 @@ from voxpy.engine.ports import (
     LegConnected,
     LegEnded,
     LegEvent,
+    LegHeld,
     LegInfo,
+    LegMedia,
     LegMessage,
     LegTone,
     LegTrouble,
@@ -69,6 +71,8 @@ class CallState:
         self.leg = leg
         self.state = "ALERTING" if leg.incoming else "PROGRESSING"
         self.answering = False
+        self.held = False
+        """Whether the far end has put us on hold."""
         self.early_media_since: float | None = None
         self.parts: CallParts | None = None
         self._allow_180_after_183 = allow_180_after_183
@@ -208,6 +212,17 @@ class CallState:
             )
         if self.parts is not None:
             self.parts.over()
+
+    @_on.register
+    def _(self, event: LegHeld) -> None:
+        self.held = event.held
+        kind = CallEvents.OnHold if event.held else CallEvents.OffHold
+        self.post(kind(call=self.call))
+
+    @_on.register
+    def _(self, event: LegMedia) -> None:
+        kind = CallEvents.RtpResumed if event.flow else CallEvents.RtpStopped
+        self.post(kind(call=self.call))
 
     @_on.register
     def _(self, event: LegTrouble) -> None:

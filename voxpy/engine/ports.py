@@ -76,6 +76,20 @@ class LegTrouble(LegEvent):
 
 
 @attrs.frozen(kw_only=True)
+class LegHeld(LegEvent):
+    """The far end does not listen any more (``held``), or does so again."""
+
+    held: bool
+
+
+@attrs.frozen(kw_only=True)
+class LegMedia(LegEvent):
+    """Packets of the far end have stopped for some seconds, or ``flow`` again."""
+
+    flow: bool
+
+
+@attrs.frozen(kw_only=True)
 class LegTone(LegEvent):
     """A DTMF digit. ``kind`` is VoxEngine's: "1" RFC 2833/4733, "2" in-band, "3" SIP INFO."""
 
@@ -98,6 +112,19 @@ class LegInfo(LegEvent):
     mime_type: str
     body: str
     headers: Headers = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class StreamFigures:
+    """How one direction has done since it began. ``id`` names the stream (SIP: its SSRC).
+
+    ``lost`` and ``jitter_s`` are what the receiving end counts (RFC 3550 section 6.4.1).
+    """
+
+    id: str = ""
+    packets: int = 0
+    lost: int = 0
+    jitter_s: float = 0.0
 
 
 class Leg(Protocol):

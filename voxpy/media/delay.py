@@ -36,8 +36,9 @@ class Advice(enum.Enum):
 class PlayoutDelay:
     """Says whether the delay should grow or shrink. ``min_delay_s`` is always kept."""
 
-    def __init__(self, *, min_delay_s: float) -> None:
+    def __init__(self, *, min_delay_s: float, frame_s: float = FRAME_S) -> None:
         self._min_delay_s = min_delay_s
+        self._frame_s = frame_s
         self._transits: deque[float] = deque(maxlen=_WINDOW)
         self._last: float | None = None
         self.jitter_s = 0.0
@@ -63,7 +64,7 @@ class PlayoutDelay:
         ordered = sorted(self._transits)
         late = ordered[-1 - n // _RARE]
         slack_s = schedule_s - late - self._min_delay_s
-        if slack_s > FRAME_S + _HYSTERESIS_S:
+        if slack_s > self._frame_s + _HYSTERESIS_S:
             return Advice.SHORTEN if n >= _ENOUGH else Advice.KEEP
         if slack_s > _RESERVE_S or late - ordered[0] < _PUNCTUAL_S:
             return Advice.KEEP

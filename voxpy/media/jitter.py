@@ -63,7 +63,7 @@ class Packet:
 
 @attrs.frozen
 class Frame:
-    """20 ms to play. ``spliced`` says that audio right before it was left out."""
+    """A frame to play. ``spliced`` says that audio right before it was left out."""
 
     payload: bytes
     sequence: int
@@ -77,24 +77,26 @@ class Frame:
 
 @attrs.frozen(kw_only=True)
 class JitterSettings:
-    """``frame_bytes`` of payload are 20 ms and ``frame_units`` of timestamp (8 kHz: 160).
+    """``frame_bytes`` of payload are a frame, and ``frame_units`` of timestamp (8 kHz: 160).
 
     A packet may hold several whole frames. With ``frame_bytes`` None (codecs of variable size)
     every packet is one. ``min_delay_s`` is kept even on a perfect line; a line whose packets come
-    at any moment between two ticks wants one frame. Raises ValueError if there is not at least a
-    frame of room between it and ``max_delay_s``.
+    at any moment between two ticks wants one frame. ``frame_s`` is a tick: a sender whose packets
+    are of another length than 20 ms has ticks of its own. Raises ValueError if there is not at
+    least a frame of room between the shortest and the longest delay.
     """
 
     frame_bytes: int | None = 160
     frame_units: int = 160
     min_delay_s: float = 0.0
     max_delay_s: float = 0.2
+    frame_s: float = FRAME_S
 
     def __attrs_post_init__(self) -> None:
-        if not 0 <= self.min_delay_s <= self.max_delay_s - FRAME_S:
+        if not 0 <= self.min_delay_s <= self.max_delay_s - self.frame_s:
             raise ValueError(
                 f"min_delay_s={self.min_delay_s}, max_delay_s={self.max_delay_s}: expected 0 or "
-                f"more, and {FRAME_S} s between them"
+                f"more, and {self.frame_s} s between them"
             )
 
 
@@ -122,7 +124,7 @@ class JitterStatistics:
 
 
 class JitterBuffer:
-    """One stream. `put` every packet when it arrives, `pull` once per 20 ms tick.
+    """One stream. `put` every packet when it arrives, `pull` once per tick.
 
     ``silent`` tells whether a payload of one frame is a pause in which nobody hears a cut.
     """
@@ -130,8 +132,9 @@ class JitterBuffer:
     def __init__(self, settings: JitterSettings, *, silent: Callable[[bytes], bool]) -> None:
         self._settings = settings
         self._silent = silent
-        self._most_frames = round(settings.max_delay_s / FRAME_S)
-        self._delay = PlayoutDelay(min_delay_s=settings.min_delay_s)
+        self._frame_s = settings.frame_s
+        self._most_frames = round(settings.max_delay_s / settings.frame_s)
+        self._delay = PlayoutDelay(min_delay_s=settings.min_delay_s, frame_s=settings.frame_s)
         self._counts = JitterStatistics()
         self._order = SequenceTracker()
         self._oldest = 0  # sequence numbers before it belong to a time before a jump
@@ -208,7 +211,7 @@ class JitterBuffer:
     def _jump(self, timestamp: int) -> int:
         """Let ``timestamp`` follow right behind what there is, and return its index."""
         if not self._frames:
-            self._hold = math.ceil(self._settings.min_delay_s / FRAME_S - _ROUNDING_S)
+            self._hold = math.ceil(self._settings.min_delay_s / self._frame_s - _ROUNDING_S)
         index = self._newest() + 1
         self._timestamp = timestamp
         self._base = timestamp - index * self._settings.frame_units
@@ -223,7 +226,7 @@ class JitterBuffer:
             self._counts.discarded += 1  # another packet has claimed that turn
             return
         if index >= self._next - self._most_frames:
-            self._delay.note(frame.arrived_at - index * FRAME_S)
+            self._delay.note(frame.arrived_at - index * self._frame_s)
         if index >= self._next or self._turned_back(index):
             self._frames[index] = frame
         else:
@@ -240,10 +243,10 @@ class JitterBuffer:
         """Whether all that waits can wait that much longer."""
         if self._tick_at is None or not self._frames:
             return True
-        turn_at = self._tick_at + FRAME_S * (self._hold + frames + 1)
+        turn_at = self._tick_at + self._frame_s * (self._hold + frames + 1)
         most_s = self._settings.max_delay_s + _ROUNDING_S
         return all(
-            turn_at + FRAME_S * (index - self._next) - frame.arrived_at <= most_s
+            turn_at + self._frame_s * (index - self._next) - frame.arrived_at <= most_s
             for index, frame in self._frames.items()
         )
 
@@ -270,7 +273,7 @@ class JitterBuffer:
             return Gap.SILENCE
         self._ticks += 1
         if self._ticks % _DECIDE_EVERY_TICKS == 0:
-            self._advice = self._delay.advice(now - self._next * FRAME_S)
+            self._advice = self._delay.advice(now - self._next * self._frame_s)
         if self._advice is Advice.SHORTEN:
             self._leave_one_out()
         elif self._advice is not Advice.KEEP and self._may_stretch():

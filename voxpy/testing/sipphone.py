@@ -6,7 +6,7 @@
         await phone.register()
         call = await phone.call("sip:echo@127.0.0.1:5060")
         await call.answered.wait()
-        call.says(samples)                # mu-law, 20 ms a frame
+        call.says(audio)                  # mu-law
         ...
         call.hang_up()
 
@@ -26,10 +26,13 @@ from functools import partial
 import attrs
 import trio
 
-from voxpy.audio.frame import FRAME_S, PCMU, Format
-from voxpy.channels.sip.leg import SipLeg, agreed_format, offer_of
-from voxpy.channels.sip.media import FORMATS, SPOKEN, PortRange, RtpMedia
+from voxpy.audio.frame import FRAME_S
+from voxpy.channels.sip.codecs import G711, Codec
+from voxpy.channels.sip.leg import SipLeg
+from voxpy.channels.sip.media import RtpMedia
+from voxpy.channels.sip.negotiation import Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
+from voxpy.channels.sip.ports import PortRange
 from voxpy.engine import clock
 from voxpy.engine.ports import (
     EarlyMedia,
@@ -68,8 +71,8 @@ class PhoneCall:
     _mouth: deque[bytes] = attrs.field(factory=deque)
 
     def says(self, audio: bytes) -> None:
-        """Say mu-law audio, after what is being said."""
-        size = PCMU.frame_bytes
+        """Say audio in the format of the call (mu-law where nothing else was agreed upon)."""
+        size = self.leg.rtp.format.frame_bytes
         self._mouth += [audio[n : n + size] for n in range(0, len(audio) - size + 1, size)]
 
     def hang_up(self) -> None:
@@ -111,6 +114,8 @@ class SipPhone:
     ) -> None:
         self.user = user
         self.account = Account(user, password)
+        self.speech = Speech(codecs=G711, srtp="off")
+        """What the phone speaks; to be changed before it calls or is called."""
         self.calls: list[PhoneCall] = []
         self.answers: Callable[[PhoneCall], None] = lambda call: call.leg.answer({})
         """What is done with a call that comes in."""
@@ -168,19 +173,19 @@ class SipPhone:
 
     async def call(self, uri: str, headers: dict[str, str] | None = None) -> PhoneCall:
         """Call; return at once."""
-        media = self.open(f"phone {self.user}", PCMU)
-        sdp = offer_of(media, self.address, self.new_number(), 0, SPOKEN)
+        media = self.open(f"phone {self.user}", self.speech.codecs[0])
+        talk = self.negotiation(media, self.speech)
         target = parse_uri(uri)
         sip = SipCall.dial(
             self.agent,
             target,
             from_=Address(uri=Uri(user=self.user, host=self._server.host)),
-            sdp=sdp,
+            sdp=talk.offer(),
             now=clock.now(),
             headers=headers,
             account=self.account,
         )
-        found = self._new_call(sip, media)
+        found = self._new_call(sip, media, talk)
         self.network.wake()
         await trio.lowlevel.checkpoint()
         return found
@@ -197,14 +202,20 @@ class SipPhone:
 
     # -- what MediaMaker is for -------------------------------------------------------------------
 
-    def open(self, name: str, fmt: Format) -> RtpMedia:
+    def open(self, name: str, codec: Codec) -> RtpMedia:
         """Open the ports of a call."""
-        pair = PORTS.bind(self.address)
-        return RtpMedia(name, fmt, pair, ssrc=self.new_number(), cname=self.user)
+        line, ssrc = PORTS.bind(self.address), self._random.getrandbits(31)
+        return RtpMedia(name, codec, line, ssrc=ssrc, cname=self.user)
 
-    def new_number(self) -> int:
-        """Return 31 random bits."""
-        return self._random.getrandbits(31)
+    def negotiation(self, media: RtpMedia, speech: Speech) -> Negotiation:
+        """Return what can be said of the audio of a call."""
+        return Negotiation(
+            media,
+            speech,
+            address=self.address,
+            session_id=self._random.getrandbits(31),
+            new_bytes=secrets.token_bytes,
+        )
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -231,17 +242,20 @@ class SipPhone:
                     call.leg.handle(event)
 
     def _invited(self, event: Invited) -> None:
-        chosen = agreed_format(event.sdp)
+        chosen = agreed_codec(event.sdp, self.speech)
         if chosen is None:
             event.call.reject(488, clock.now())
             return
-        media = self.open(f"phone {self.user}", FORMATS[chosen.name])
-        call = self._new_call(event.call, media, offered=event.sdp)
+        media = self.open(f"phone {self.user}", chosen)
+        talk = self.negotiation(media, self.speech)
+        call = self._new_call(event.call, media, talk, offered=event.sdp)
         call.leg.handle_tones(True)
         self.answers(call)
 
-    def _new_call(self, sip: SipCall, media: RtpMedia, offered: bytes = b"") -> PhoneCall:
-        leg = SipLeg(sip, media, self, wake=self.network.wake, offered=offered)
+    def _new_call(
+        self, sip: SipCall, media: RtpMedia, talk: Negotiation, offered: bytes = b""
+    ) -> PhoneCall:
+        leg = SipLeg(sip, media, talk, wake=self.network.wake, offered=offered)
         call = PhoneCall(leg, sip)
         leg.bind(call.report)
         self.calls.append(call)

@@ -6,6 +6,9 @@ RFC 8866 asks. Streams of other kinds than audio are refused with port 0, in the
 An answer takes the first format of the offer that we speak, with ``telephone-event`` at the same
 clock where it was offered, so that both sides send one thing and may switch to no other. Hold is a
 direction (``sendonly``, ``inactive``) or, from old phones, the address 0.0.0.0.
+
+Keys of SRTP stand in the description (SDES, RFC 4568). A stream that wants them says RTP/SAVP; one
+that has them and says RTP/AVP would take either (RFC 8643).
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from voxpy.errors import RemoteProtocolError
 MOST_LINES = 512
 MOST_STREAMS = 16
 MOST_FORMATS = 64
+MOST_PACKET_MS = 60
 
 Direction = str
 """``sendrecv``, ``sendonly``, ``recvonly`` or ``inactive``, seen from whoever wrote it."""
@@ -33,7 +37,8 @@ _RTPMAP = re.compile(r"([0-9]{1,3}) +([^/ ]+)/([0-9]{1,6})(?:/([0-9]{1,2}))?")
 _FMTP = re.compile(r"([0-9]{1,3}) +(.*)")
 _MEDIA = re.compile(r"(\S+) +([0-9]{1,5})(?:/[0-9]{1,3})? +(\S+) +(.+)")
 _ADDRESS = re.compile(r"IN +IP([46]) +([0-9A-Za-z.:\-]{1,255})(?:/.*)?")
-_CRYPTO = re.compile(r"([0-9]{1,9}) +(\S+) +inline:([A-Za-z0-9+/=]{1,128})(\|\S+)?(?: +(.*))?")
+_CRYPTO = re.compile(r"([0-9]{1,9}) +(\S+) +inline:([A-Za-z0-9+/=]{1,128})(?:\|(\S+))?(?: +(.*))?")
+_KEY = re.compile(r"(inline:)[^\s|]+")
 
 
 @attrs.frozen(kw_only=True)
@@ -48,11 +53,10 @@ class MediaFormat:
 
     def is_same(self, other: MediaFormat) -> bool:
         """Return whether both mean the same, whatever number each gives it."""
-        return (self.name, self.clock_hz, self.channels) == (
-            other.name,
-            other.clock_hz,
-            other.channels,
-        )
+        if (self.name, self.clock_hz) != (other.name, other.clock_hz):
+            return False
+        # "opus/48000/2" says nothing of what is spoken (RFC 7587 section 7), and some forget it
+        return self.channels == other.channels or self.name == "OPUS"
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +65,7 @@ class Crypto:
 
     tag: int
     suite: str
-    key: str
+    key: str = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +79,7 @@ class Stream:
     address: str = ""
     direction: Direction = "sendrecv"
     ptime_ms: int | None = None
+    maxptime_ms: int | None = None
     rtcp_port: int | None = None
     rtcp_mux: bool = False
     cryptos: tuple[Crypto, ...] = ()
@@ -88,6 +93,12 @@ class Stream:
     def holds(self) -> bool:
         """Whether whoever wrote this does not listen."""
         return self.direction in ("sendonly", "inactive") or self.address == "0.0.0.0"  # noqa: S104
+
+    @property
+    def packet_ms(self) -> int:
+        """How much audio whoever wrote this wants in a packet: a multiple of 10, at most 60."""
+        wanted_ms = min(self.ptime_ms or 20, self.maxptime_ms or MOST_PACKET_MS, MOST_PACKET_MS)
+        return max(10, wanted_ms // 10 * 10)
 
     def format_named(self, name: str) -> MediaFormat | None:
         """Return the first format of a name, None if there is none."""
@@ -163,19 +174,22 @@ def answer(
     session_id: int,
     version: int,
     direction: Direction = "sendrecv",
-    crypto: Crypto | None = None,
-    ptime_ms: int = 20,
+    cryptos: Sequence[Crypto] = (),
+    must_be_secure: bool = False,
 ) -> Description | None:
     """Answer an offer (RFC 3264 section 6); None if nothing in it can be had: a 488.
 
     ``formats`` is what we speak, ``telephone-event`` left out: it comes with what is chosen.
     ``direction`` is what we would like; an offer that holds is answered with its mirror image.
-    A secure stream needs ``crypto``, whose tag is taken from the offer.
+    ``cryptos`` are a key of ours for each suite we speak; which, the order of the offer decides.
     """
     streams: list[Stream] = []
     taken = False
     for offered in offer.streams:
-        chosen = None if taken or not _is_wanted(offered, crypto) else _chosen(offered, formats)
+        crypto = _agreed_crypto(offered, cryptos)
+        secured = crypto is not None or not (offered.is_secure or must_be_secure)
+        wanted = not taken and _is_wanted(offered) and secured
+        chosen = _chosen(offered, formats) if wanted else None
         if chosen is None:
             streams.append(attrs.evolve(offered, port=0, formats=offered.formats[:1], cryptos=()))
             continue
@@ -187,9 +201,9 @@ def answer(
                 formats=chosen,
                 address=address,
                 direction=_agreed(offered, direction),
-                ptime_ms=offered.ptime_ms or ptime_ms,
+                ptime_ms=offered.packet_ms,
                 rtcp_mux=offered.rtcp_mux,
-                cryptos=_agreed_crypto(offered, crypto),
+                cryptos=(crypto,) if crypto is not None else (),
             )
         )
     if not taken:
@@ -199,23 +213,19 @@ def answer(
     )
 
 
-def _is_wanted(offered: Stream, crypto: Crypto | None) -> bool:
-    if offered.kind != "audio" or not offered.port or "RTP/" not in offered.profile:
+def _is_wanted(offered: Stream) -> bool:
+    if offered.kind != "audio" or not offered.port:
         return False
-    if not offered.is_secure:
-        return True
-    return crypto is not None and any(c.suite == crypto.suite for c in offered.cryptos)
+    return offered.profile.startswith("RTP/")  # UDP/TLS/RTP/SAVP has its keys from DTLS
 
 
 def _chosen(offered: Stream, ours: Sequence[MediaFormat]) -> tuple[MediaFormat, ...] | None:
     for theirs in offered.formats:
-        if any(theirs.is_same(own) for own in ours):
-            digits = [
-                f
-                for f in offered.formats
-                if f.name == "TELEPHONE-EVENT" and f.clock_hz == theirs.clock_hz
-            ]
-            return (theirs, *digits[:1])
+        own = next((own for own in ours if theirs.is_same(own)), None)
+        if own is not None:
+            digits = [f for f in offered.formats if f.name == "TELEPHONE-EVENT"]
+            digits.sort(key=lambda f: f.clock_hz != theirs.clock_hz)  # theirs at 8000 will do too
+            return (attrs.evolve(theirs, fmtp=own.fmtp), *digits[:1])
     return None
 
 
@@ -227,11 +237,12 @@ def _agreed(offered: Stream, wanted: Direction) -> Direction:
     return next((d for d in DIRECTIONS if able.get(d, set()) == both), "inactive")
 
 
-def _agreed_crypto(offered: Stream, crypto: Crypto | None) -> tuple[Crypto, ...]:
-    if not offered.is_secure or crypto is None:
-        return ()
-    theirs = next(c for c in offered.cryptos if c.suite == crypto.suite)
-    return (attrs.evolve(crypto, tag=theirs.tag),)
+def _agreed_crypto(offered: Stream, ours: Sequence[Crypto]) -> Crypto | None:
+    for theirs in offered.cryptos:
+        for crypto in ours:
+            if crypto.suite == theirs.suite:
+                return attrs.evolve(crypto, tag=theirs.tag)
+    return None
 
 
 def _stream(pairs: Sequence[tuple[str, str]], address: str, direction: Direction) -> Stream:
@@ -248,6 +259,7 @@ def _stream(pairs: Sequence[tuple[str, str]], address: str, direction: Direction
         address=_address(pairs, address),
         direction=_direction(pairs, direction),
         ptime_ms=_ptime(_first(attributes, "ptime")),
+        maxptime_ms=_ptime(_first(attributes, "maxptime")),
         rtcp_port=_number(rtcp[:1]) or None,
         rtcp_mux=any(name == "rtcp-mux" for name, _ in attributes),
         cryptos=tuple(_cryptos(attributes)),
@@ -284,9 +296,20 @@ def _formats(
 
 
 def _cryptos(attributes: Iterable[tuple[str, str]]) -> Iterable[Crypto]:
+    """Yield the keys that can be used: one each, without MKI (6.1), nothing that must be known."""
     for name, text in attributes:
-        if name == "crypto" and (found := _CRYPTO.fullmatch(text)) is not None:
+        found = _CRYPTO.fullmatch(text) if name == "crypto" else None
+        if found is None:
+            continue
+        several = ":" in (found[4] or "") or ";" in (found[4] or "")
+        conditions = (found[5] or "").upper().split()
+        if not several and all(c.startswith(("WSH=", "-")) for c in conditions):
             yield Crypto(tag=int(found[1]), suite=found[2].upper(), key=found[3])
+
+
+def without_keys(text: str) -> str:
+    """Return a description that may be shown to people and written to files."""
+    return _KEY.sub(r"\1***", text)
 
 
 def _address(pairs: Iterable[tuple[str, str]], otherwise: str) -> str:

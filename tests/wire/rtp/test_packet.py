@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.rtp.packet import (
+    FREE_S,
     RELOCK_S,
     RtpPacket,
     Sender,
@@ -86,10 +87,43 @@ def test_the_first_to_speak_is_the_other_end_and_nobody_else() -> None:
     assert source.takes(packet(2), HOME, 0.1)
     assert source.address == HOME
     assert source.strangers == 1
-    assert source.takes(packet(3), ELSEWHERE, 0.1 + RELOCK_S), "it has moved: the old is silent"
+    assert not source.takes(packet(9, ssrc=77), ELSEWHERE, 9.0), "not even in a long silence"
+
+
+def test_a_stream_that_goes_on_from_another_port_after_a_silence_is_the_same_phone() -> None:
+    source = Source()
+    source.takes(packet(1), HOME, 0.0)
+    assert not source.takes(packet(2), ELSEWHERE, 0.9 * RELOCK_S)
+    assert not source.takes(packet(1), ELSEWHERE, RELOCK_S), "what was heard is no proof"
+    assert source.takes(packet(2), ELSEWHERE, RELOCK_S)
     assert source.address == ELSEWHERE
-    source.unlock()
-    assert source.takes(packet(4), HOME, 1.2), "a new description said so"
+
+
+def test_a_new_description_lets_another_in_for_a_while() -> None:
+    source = Source()
+    source.takes(packet(1), HOME, 0.0)
+    source.expect(("10.0.0.9", 1), 10.0)
+    assert source.takes(packet(2), HOME, 10.02), "what is still on its way from the old place"
+    assert source.takes(packet(1, ssrc=8), ELSEWHERE, 10.5)
+    assert not source.takes(packet(3), HOME, 10.6)
+    source.expect(HOME, 20.0)
+    assert not source.takes(packet(3), ("10.0.0.9", 1), 20.0 + FREE_S)
+    assert source.takes(packet(3), HOME, 60.0), "the place that was named, whenever it speaks"
+
+
+def test_whoever_has_the_key_may_send_from_anywhere() -> None:
+    source = Source()
+    source.takes(packet(1), HOME, 0.0)
+    assert source.takes(packet(2), ELSEWHERE, 0.02, proven=True)
+    assert source.address == ELSEWHERE
+
+
+def test_of_two_streams_from_one_place_the_first_is_heard_and_then_the_next() -> None:
+    source = Source()
+    taken = [source.takes(packet(n, ssrc=n % 2), HOME, n * 0.01) for n in range(20)]
+    assert taken == [n % 2 == 0 for n in range(20)]
+    assert source.takes(packet(7, ssrc=1), HOME, 0.21)
+    assert source.ssrc == 1
 
 
 def test_losses_and_jitter_are_reported() -> None:

@@ -9,9 +9,8 @@ from urllib.parse import quote
 import attrs
 import trio
 
-from voxpy.audio.frame import PCMU
-from voxpy.channels.sip.leg import SipLeg, offer_of
-from voxpy.channels.sip.media import SPOKEN
+from voxpy.channels.sip.leg import SipLeg
+from voxpy.channels.sip.negotiation import Negotiation, Speech
 from voxpy.engine import clock
 from voxpy.engine.ports import Leg, OutgoingCall, RefusedLeg, Secrets
 from voxpy.errors import ConnectFailed, RemoteProtocolError
@@ -37,6 +36,7 @@ class _Target:
     to: Uri | Flow | None = None
     account: Account | None = None
     callerid: str = ""
+    speech: Speech
 
 
 class SipDialer:
@@ -53,35 +53,36 @@ class SipDialer:
             return found
         endpoint = self._endpoint
         try:
-            media = endpoint.open(call.leg_id, PCMU)
+            media = endpoint.open(call.leg_id, found[0].speech.codecs[-1])
         except ConnectFailed as error:
             return RefusedLeg(call, NO_ROUTE, str(error))
-        sdp = offer_of(media, endpoint.address, endpoint.new_number(), 0, SPOKEN)
         targets = iter(found)
 
-        def next_call() -> SipCall | None:
+        def next_call() -> tuple[SipCall, Negotiation] | None:
             target = next(targets, None)
             if target is None:
                 return None
+            talk = endpoint.negotiation(media, target.speech)
             number = target.callerid or call.callerid
             caller = Uri(user=_escaped(number) or None, host=endpoint.domain)
-            return SipCall.dial(
+            sip = SipCall.dial(
                 endpoint.agent,
                 target.uri,
                 from_=Address(uri=caller, display_name=call.display_name),
-                sdp=sdp,
+                sdp=talk.offer(),
                 now=clock.now(),
                 to=target.to,
                 headers=call.headers,
                 account=target.account,
             )
+            return sip, talk
 
         first = next_call()
         assert first is not None
         leg = SipLeg(
-            first,
+            first[0],
             media,
-            endpoint,
+            first[1],
             wake=endpoint.network.wake,
             leg_id=call.leg_id,
             callerid=call.callerid,
@@ -89,8 +90,17 @@ class SipDialer:
             display_name=call.display_name,
             client_type=call.client_type,
         )
-        leg.otherwise = lambda: endpoint.follow(leg, next_call())
-        endpoint.follow(leg, first)
+
+        def otherwise() -> bool:
+            found = next_call()
+            if found is None:
+                return False
+            sip, leg.talk.negotiation = found
+            endpoint.follow(leg, sip)
+            return True
+
+        leg.otherwise = otherwise
+        endpoint.follow(leg, first[0])
         endpoint.network.wake()
         return leg
 
@@ -111,7 +121,8 @@ class SipDialer:
         except RemoteProtocolError as error:
             return RefusedLeg(call, BAD_REQUEST, str(error))
         account = Account(call.auth_user, call.password) if call.auth_user else None
-        return [_Target(uri=uri, to=to, account=account)]
+        speech = self._endpoint.speech_with(None)
+        return [_Target(uri=uri, to=to, account=account, speech=speech)]
 
     def _user(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         name = call.destination.partition("@")[0].removeprefix("sip:")
@@ -120,7 +131,8 @@ class SipDialer:
         found = self._endpoint.registrar.contacts(name, clock.now())
         if not found:
             return RefusedLeg(call, UNAVAILABLE, f"the user {name!r} is not registered now")
-        return [_Target(uri=binding.contact, to=binding.flow) for binding in found]
+        speech = self._endpoint.speech_with(self._endpoint.listener.users[name])
+        return [_Target(uri=binding.contact, to=binding.flow, speech=speech) for binding in found]
 
     def _number(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         trunks = [t for t in self._endpoint.listener.trunks if t.carries(call.destination)]
@@ -131,6 +143,7 @@ class SipDialer:
                 uri=attrs.evolve(trunk.uri, user=_escaped(call.destination)),
                 account=_trunk_account(trunk, self._secrets),
                 callerid=trunk.callerid,
+                speech=self._endpoint.speech_with(trunk),
             )
             for trunk in trunks
         ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
-from voxpy.audio.frame import Format
-from voxpy.channels.sip.media import DIGITS, FORMATS, SPOKEN, RtpMedia
+from voxpy.channels.sip.media import RtpMedia
+from voxpy.channels.sip.negotiation import Negotiation
+from voxpy.channels.sip.talk import Talk
 from voxpy.engine import clock
 from voxpy.engine.ports import (
     EarlyMedia,
@@ -16,13 +16,12 @@ from voxpy.engine.ports import (
     LegEnded,
     LegEvent,
     LegInfo,
+    LegMedia,
     LegMessage,
     LegTone,
     LegTrouble,
     Ringing,
 )
-from voxpy.errors import RemoteProtocolError
-from voxpy.wire.sdp import Description, MediaFormat, Stream, answer, parse_sdp
 from voxpy.wire.sip.agent import Event
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.events import (
@@ -36,6 +35,7 @@ from voxpy.wire.sip.events import (
     MessageReceived,
     Offer,
     OfferAnswered,
+    OfferRefused,
     Progress,
     Referral,
     ReferralProgress,
@@ -45,45 +45,6 @@ from voxpy.wire.sip.message import Request, Response
 
 Headers = Mapping[str, str]
 DTMF_RELAY = ("application/dtmf-relay", "application/dtmf")
-
-
-class MediaMaker(Protocol):
-    """Opens the RTP of a call: ports, and an address that the other end can send to."""
-
-    @property
-    def address(self) -> str: ...
-    def open(self, name: str, fmt: Format) -> RtpMedia: ...
-    def new_number(self) -> int: ...
-
-
-def agreed_format(sdp: bytes) -> MediaFormat | None:
-    """Return the format an offer would be answered with; our first where there is no offer.
-
-    None if there is none that we speak. Raises RemoteProtocolError.
-    """
-    if not sdp:
-        return SPOKEN[0]
-    found = answer(
-        parse_sdp(sdp),
-        address="127.0.0.1",
-        port=9,
-        formats=SPOKEN,
-        session_id=0,
-        version=0,
-    )
-    audio = found.audio if found is not None else None
-    return audio.formats[0] if audio is not None else None
-
-
-def offer_of(
-    media: RtpMedia, address: str, session_id: int, version: int, formats: tuple[MediaFormat, ...]
-) -> bytes:
-    """Return our offer."""
-    stream = Stream(port=media.port, formats=(*formats, DIGITS), address=address, ptime_ms=20)
-    description = Description(
-        address=address, session_id=session_id, version=version, streams=(stream,)
-    )
-    return description.to_bytes()
 
 
 class SipLeg:
@@ -98,7 +59,7 @@ class SipLeg:
         self,
         call: SipCall,
         media: RtpMedia,
-        maker: MediaMaker,
+        negotiation: Negotiation,
         *,
         wake: Callable[[], None],
         leg_id: str = "call-1",
@@ -122,18 +83,16 @@ class SipLeg:
         self.wants_tones = False
         self.otherwise: Callable[[], bool] = lambda: False
         """Tries the next way there; False if there is none."""
-        self._call = call
-        self._maker = maker
-        self._wake = wake
-        self._offered = offered
-        self._session_id = maker.new_number()
-        self._version = 0
-        self._local = b""
+        self.sip = call
+        self.wake = wake
+        self.talk = Talk(self, negotiation, offered)
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
         media.on_tick = self.tick
-        media.on_first = partial(self._tell, FirstAudio())
+        media.on_first = partial(self.tell, FirstAudio())
         media.on_digit = self._digit
+        media.on_silence = lambda silent: self.tell(LegMedia(flow=not silent))
+        media.on_trouble = lambda kind, text: self.tell(LegTrouble(kind=kind, text=text))
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
         """Report every event from now on to ``report``; earlier ones at the next tick."""
@@ -143,44 +102,44 @@ class SipLeg:
 
     def ring(self, headers: Headers) -> None:
         """Send 180."""
-        self._call.provisional(180, clock.now(), headers=headers)
-        self._wake()
+        self.sip.provisional(180, clock.now(), headers=headers)
+        self.wake()
 
     def start_early_media(self, headers: Headers) -> None:
         """Send 183 with our description; audio flows towards the caller."""
         if self.state != "alerting":
             return
-        self._call.provisional(183, clock.now(), sdp=self._answer(), headers=headers)
+        self.sip.provisional(183, clock.now(), sdp=self.talk.answer(), headers=headers)
         self.state = "early"
-        self._wake()
-        self._tell(EarlyMedia())
+        self.wake()
+        self.tell(EarlyMedia())
 
     def answer(self, headers: Headers) -> None:
         """Send 200; LegConnected follows with the ACK."""
         if self.state in ("alerting", "early"):
-            self._call.answer(self._answer(), clock.now(), headers=headers)
-            self._wake()
+            self.sip.answer(self.talk.answer(), clock.now(), headers=headers)
+            self.wake()
 
     def reject(self, code: int, headers: Headers) -> None:
         """Refuse the call."""
         if self.state in ("alerting", "early"):
-            self._call.reject(code, clock.now(), headers=headers)
+            self.sip.reject(code, clock.now(), headers=headers)
             self._end(LegEnded(code=code, reason="Rejected"))
-            self._wake()
+            self.wake()
 
     def hangup(self, headers: Headers) -> None:
         """Say BYE; before the answer refuse a caller (603), or give a callee up (487)."""
         now = clock.now()
-        if self._call.state == "up":
-            self._call.hang_up(now, headers)
+        if self.sip.state == "up":
+            self.sip.hang_up(now, headers)
             self._end(LegEnded(code=200, reason="Hung up by the scenario"))
-        elif self._call.state == "incoming":
-            self._call.reject(603, now, headers=headers)
+        elif self.sip.state == "incoming":
+            self.sip.reject(603, now, headers=headers)
             self._end(LegEnded(code=603, reason="Hung up by the scenario"))
-        elif self._call.state == "calling":
-            self._call.give_up(now)
+        elif self.sip.state == "calling":
+            self.sip.give_up(now)
             self._end(LegEnded(code=487, reason="Request Terminated"))
-        self._wake()
+        self.wake()
 
     def handle_tones(self, enabled: bool) -> None:
         """Report digits that come beside the audio or in an INFO."""
@@ -192,20 +151,20 @@ class SipLeg:
 
     def send_message(self, text: str) -> None:
         """Send a MESSAGE within the call."""
-        if self._call.state == "up":
-            self._call.requests.send_message(text.encode(), clock.now())
-            self._wake()
+        if self.sip.state == "up":
+            self.sip.requests.send_message(text.encode(), clock.now())
+            self.wake()
 
     def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
         """Send an INFO."""
-        if self._call.state == "up":
-            self._call.requests.send_info(mime_type, body.encode(), clock.now(), headers)
-            self._wake()
+        if self.sip.state == "up":
+            self.sip.requests.send_info(mime_type, body.encode(), clock.now(), headers)
+            self.wake()
 
     async def aclose(self) -> None:
         """Hang up if that was not done, and free the ports."""
         if self.state != "ended":
-            if self._call.state == "incoming":
+            if self.sip.state == "incoming":
                 self.reject(480, {})
             else:
                 self.hangup({})
@@ -238,20 +197,20 @@ class SipLeg:
                 code = 200 if event.request is not None else 408
                 self._end(LegEnded(code=code, reason=reason, headers=_own(event.request)))
             case Offer():
-                self._offered_anew(event)
-            case OfferAnswered():
-                self._agree(event.sdp)
+                self.talk.offered_anew(event)
+            case OfferAnswered() | OfferRefused():
+                self.talk.answered(event)
             case InfoReceived():
                 self._info(event)
             case MessageReceived():
                 text = event.body.decode("utf-8", "replace")
-                self._tell(LegMessage(text=text, headers=_own(event.request)))
+                self.tell(LegMessage(text=text, headers=_own(event.request)))
             case Referral():
                 event.refuse(clock.now())
-                self._wake()
+                self.wake()
             case Done() if event.status >= 300:
                 text = f"{event.method} was answered with {event.status} {event.reason}"
-                self._tell(LegTrouble(kind="a request was refused", text=text))
+                self.tell(LegTrouble(kind="a request was refused", text=text))
             case ReferralProgress() | Done():
                 pass
 
@@ -262,116 +221,41 @@ class SipLeg:
 
     def call_is(self, call: SipCall) -> None:
         """Go on with another call: the way before led nowhere."""
-        self._call = call
+        self.sip = call
 
     # -- inside -----------------------------------------------------------------------------------
 
     def _progress(self, event: Progress) -> None:
         headers = _own(event.response)
-        if event.sdp and self.state == "alerting" and self._agree(event.sdp):
+        if event.sdp and self.state == "alerting" and self.talk.agree(event.sdp):
             self.state = "early"
             self.rtp.speaks = False  # a callee is not spoken to before the answer
-            self._tell(EarlyMedia(headers=headers))
+            self.tell(EarlyMedia(headers=headers))
         elif event.response.status == 180:
-            self._tell(Ringing(headers=headers))
+            self.tell(Ringing(headers=headers))
 
     def _connected(self, event: Connected) -> None:
-        if event.sdp and not self._agree(event.sdp):
+        if event.sdp and not self.talk.agree(event.sdp):
             self.hangup({})
             return
-        if not event.sdp and self._local:
-            self._open()
+        self.rtp.open()
         self.state = "connected"
-        self._tell(LegConnected(headers=_own(event.response)))
-
-    def _answer(self) -> bytes:
-        """Return our description: the answer to an offer, or the offer where there was none."""
-        address = self._maker.address
-        if not self._offered:
-            self._local = offer_of(self.rtp, address, self._session_id, self._version, SPOKEN[:1])
-            return self._local
-        if self._local:
-            return self._local
-        theirs = parse_sdp(self._offered)
-        found = answer(
-            theirs,
-            address=address,
-            port=self.rtp.port,
-            formats=tuple(f for f in SPOKEN if FORMATS[f.name] == self.rtp.format),
-            session_id=self._session_id,
-            version=self._version,
-        )
-        assert found is not None
-        self._local = found.to_bytes()
-        self._open()
-        return self._local
-
-    def _open(self) -> None:
-        """Let the audio flow as the offer that we answered says."""
-        if self._offered:
-            audio = parse_sdp(self._offered).audio
-            if audio is not None:
-                self.rtp.agree(_in_order(audio, self.rtp.format))
-
-    def _agree(self, sdp: bytes) -> bool:
-        """Take their answer to our offer."""
-        try:
-            audio = parse_sdp(sdp).audio
-        except RemoteProtocolError as error:
-            self._tell(LegTrouble(kind="a session description is wrong", text=str(error)))
-            return False
-        if audio is None or all(f.name not in FORMATS for f in audio.formats):
-            self._tell(
-                LegTrouble(kind="no audio was agreed", text="the answer has no format of ours")
-            )
-            return False
-        self.rtp.agree(_in_order(audio, self.rtp.format))
-        return True
-
-    def _offered_anew(self, event: Offer) -> None:
-        """Answer a change within the call: hold, another address. The format stays."""
-        now = clock.now()
-        self._version += 1
-        if not event.sdp:
-            formats = tuple(f for f in SPOKEN if FORMATS[f.name] == self.rtp.format)
-            sdp = offer_of(self.rtp, self._maker.address, self._session_id, self._version, formats)
-            event.accept(sdp, now)
-            self._wake()
-            return
-        try:
-            found = answer(
-                parse_sdp(event.sdp),
-                address=self._maker.address,
-                port=self.rtp.port,
-                formats=tuple(f for f in SPOKEN if FORMATS[f.name] == self.rtp.format),
-                session_id=self._session_id,
-                version=self._version,
-            )
-        except RemoteProtocolError:
-            found = None
-        if found is None:
-            event.refuse(now)
-        else:
-            event.accept(found.to_bytes(), now)
-            self._offered = event.sdp
-            self._open()
-        self._wake()
+        self.tell(LegConnected(headers=_own(event.response)))
 
     def _info(self, event: InfoReceived) -> None:
         body = event.body.decode("utf-8", "replace")
         digit = _relayed(body) if event.content_type in DTMF_RELAY else ""
         if not digit:
-            self._tell(
-                LegInfo(mime_type=event.content_type, body=body, headers=_own(event.request))
-            )
+            self.tell(LegInfo(mime_type=event.content_type, body=body, headers=_own(event.request)))
         elif self.wants_tones:
-            self._tell(LegTone(tone=digit, kind="3"))
+            self.tell(LegTone(tone=digit, kind="3"))
 
     def _digit(self, digit: str) -> None:
         if self.wants_tones:
-            self._tell(LegTone(tone=digit, kind="1"))
+            self.tell(LegTone(tone=digit, kind="1"))
 
-    def _tell(self, event: LegEvent) -> None:
+    def tell(self, event: LegEvent) -> None:
+        """Report, unless the leg is over."""
         if self.state != "ended":
             self._report(event)
 
@@ -385,27 +269,13 @@ class SipLeg:
             for name, number in (
                 ("odd_packets", self.rtp.counts.odd_packets),
                 ("packets_of_strangers", self.rtp.counts.strangers),
+                ("packets_not_proven", self.rtp.counts.unproven),
             )
             if number
         }
         self._report(
             LegEnded(code=event.code, reason=event.reason, headers=event.headers, counts=counts)
         )
-
-
-def _in_order(audio: Stream, fmt: Format) -> Stream:
-    """Return a stream with the format we speak in front."""
-    ours = [f for f in audio.formats if FORMATS.get(f.name) == fmt]
-    others = [f for f in audio.formats if FORMATS.get(f.name) != fmt]
-    return Stream(
-        port=audio.port,
-        profile=audio.profile,
-        formats=(*ours, *others),
-        address=audio.address,
-        direction=audio.direction,
-        rtcp_port=audio.rtcp_port,
-        rtcp_mux=audio.rtcp_mux,
-    )
 
 
 def _is_the_ways(event: Failed) -> bool:

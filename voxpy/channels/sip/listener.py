@@ -13,6 +13,8 @@
         rtp_ports: 20000-20999
         to: support           # for calls to no user: sip:203.0.113.7
         digest: [SHA-256, MD5]  # how users prove their password; usually MD5 alone
+        srtp: offer           # off, offer or require
+        codecs: [g722, pcmu, pcma]
 """
 
 from __future__ import annotations
@@ -30,14 +32,16 @@ from pathlib import Path
 import attrs
 import trio
 
-from voxpy.audio.frame import Format
 from voxpy.channels.listener import ListenerHost
 from voxpy.channels.providers.http import Answer, Request
+from voxpy.channels.sip.codecs import Codec, usual_codecs
 from voxpy.channels.sip.dialer import SipDialer, stay_registered
-from voxpy.channels.sip.leg import SipLeg, agreed_format, receive_invited
-from voxpy.channels.sip.media import FORMATS, PortRange, RtpMedia
+from voxpy.channels.sip.leg import SipLeg, receive_invited
+from voxpy.channels.sip.media import RtpMedia
+from voxpy.channels.sip.negotiation import REQUIRE, Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
-from voxpy.channels.sip.settings import Trunk, User
+from voxpy.channels.sip.ports import PortRange
+from voxpy.channels.sip.settings import Trunk, User, read_codecs, read_srtp
 from voxpy.engine import clock
 from voxpy.engine.faults import explain
 from voxpy.engine.ports import Secrets
@@ -52,7 +56,10 @@ from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.registrar import Registrar, prove
 
-KEYS = ("host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to", "digest")
+KEYS = (
+    "host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to", "digest",
+    "srtp", "codecs",
+)  # fmt: skip
 _RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
 
 
@@ -70,6 +77,7 @@ class SipListener:
     rtp_ports: tuple[int, int] = (20000, 20999)
     to: str = ""
     digest: tuple[str, ...] = ("md5",)
+    speech: Speech = attrs.field(factory=lambda: Speech(codecs=usual_codecs()))
     users: Mapping[str, User] = attrs.field(factory=dict)
     trunks: tuple[Trunk, ...] = ()
     draining: list[bool] = attrs.field(factory=list, eq=False)
@@ -90,6 +98,10 @@ class SipListener:
             rtp_ports=fields.get("rtp_ports", _range, usual.rtp_ports),
             to=fields.get("to", Given.words, ""),
             digest=fields.get("digest", _algorithms, usual.digest),
+            speech=Speech(
+                codecs=fields.get("codecs", read_codecs, usual.speech.codecs),
+                srtp=fields.get("srtp", read_srtp, usual.speech.srtp),
+            ),
         )
         if listener.tls_port is not None and listener.certificate is None:
             raise given.error(f"{given.label}: tls_port needs a certificate: and a key:")
@@ -218,15 +230,33 @@ class SipEndpoint:
 
     # -- what MediaMaker is for -------------------------------------------------------------------
 
-    def open(self, name: str, fmt: Format) -> RtpMedia:
+    def open(self, name: str, codec: Codec) -> RtpMedia:
         """Open the ports of a call. Raises ConnectFailed."""
         return RtpMedia(
             name,
-            fmt,
+            codec,
             self._ports.bind(self.listener.host),
             ssrc=self.new_number(),
             cname=f"voxpy@{self.address}",
         )
+
+    def negotiation(self, media: RtpMedia, speech: Speech) -> Negotiation:
+        """Return what can be said of the audio of a call."""
+        return Negotiation(
+            media,
+            speech,
+            address=self.address,
+            session_id=self.new_number(),
+            new_bytes=random_words.token_bytes,
+        )
+
+    def speech_with(self, whom: Trunk | User | None) -> Speech:
+        """Return what may be spoken with a carrier or a user: the channel's where they say none."""
+        usual = self.listener.speech
+        if whom is None:
+            return usual
+        codecs = whom.codecs if isinstance(whom, Trunk) else None
+        return Speech(codecs=codecs or usual.codecs, srtp=whom.srtp or usual.srtp)
 
     @property
     def domain(self) -> str:
@@ -261,19 +291,21 @@ class SipEndpoint:
         client_type = self._admit(event)
         if not client_type:
             return
+        speech = self.speech_with(self._caller(event, client_type))
         try:
-            chosen = agreed_format(event.sdp)
+            chosen = agreed_codec(event.sdp, speech)
         except RemoteProtocolError as error:
             call.reject(400, now, reason="Bad session description")
             self._refused("no call", str(error), event)
             return
         if chosen is None:
             call.reject(488, now)
-            self._refused("no call", "no audio format that both speak", event)
+            wanted = "with SRTP " if speech.srtp == REQUIRE else ""
+            self._refused("no call", f"no audio format {wanted}that both speak", event)
             return
         callerid, destination, name, headers = receive_invited(event)
         try:
-            media = self.open(f"sip {callerid}", FORMATS[chosen.name])
+            media = self.open("call-1", chosen)
         except ConnectFailed as error:
             call.reject(503, now, headers={"Retry-After": "5"})
             self._refused("no room", str(error), event)
@@ -281,7 +313,7 @@ class SipEndpoint:
         leg = SipLeg(
             call,
             media,
-            self,
+            self.negotiation(media, speech),
             wake=self.network.wake,
             callerid=callerid,
             destination=destination or self.listener.to,
@@ -310,15 +342,19 @@ class SipEndpoint:
             self._refused("not proven", "the caller is no user and no trunk", event)
         return ""
 
-    def follow(self, leg: SipLeg, call: SipCall | None) -> bool:
-        """Let a leg have the events of a call of ours; False for none."""
-        if call is None:
-            return False
+    def _caller(self, event: Invited, client_type: str) -> Trunk | User | None:
+        """Return whose call it is."""
+        listener = self.listener
+        if client_type == "pstn":
+            return next(t for t in listener.trunks if t.is_from(event.flow.host))
+        return listener.users.get(event.request.from_.uri.user_text)
+
+    def follow(self, leg: SipLeg, call: SipCall) -> None:
+        """Let a leg have the events of a call of ours."""
         for old in [c for c, other in self.legs.items() if other is leg]:
             del self.legs[old]
         leg.call_is(call)
         self.legs[call] = leg
-        return True
 
     def registered(self, trunk: str, status: int) -> None:
         """Note how a registration of ours went."""

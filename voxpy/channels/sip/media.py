@@ -1,89 +1,62 @@
-"""The audio of a SIP call: RTP on a UDP port of its own, read and written by the media tick.
+"""The audio of a SIP call: RTP, read and written by the media tick.
 
 No task waits for packets: the tick reads what has come, plays what is due and sends 20 ms, all by
-plain calls on a socket that does not block. What comes goes through the jitter buffer; digits come
-and go beside the audio (RFC 4733) where the other end speaks that, else as sound.
+plain calls. What comes is judged (whose is it, is it proven), goes through the jitter buffer and is
+decoded as it plays; digits come and go beside the audio (RFC 4733) where the other end speaks that,
+else as sound. What is agreed upon comes from ``negotiation.py``, and may change in the call.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import socket
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import attrs
 
-from voxpy.audio.frame import FRAME_MS, PCMA, PCMU, Format
+from voxpy.audio.frame import FRAME_MS, FRAME_S, Format
+from voxpy.channels.sip.codecs import Codec
+from voxpy.channels.sip.ports import Address, RtpLine
+from voxpy.channels.sip.reports import Reports
 from voxpy.engine import clock
-from voxpy.errors import ConnectFailed, LimitExceeded, RemoteProtocolError
+from voxpy.engine.ports import StreamFigures
+from voxpy.errors import RemoteProtocolError
 from voxpy.media.digits import DigitQueue
-from voxpy.media.jitter import Packet
-from voxpy.media.receiver import Receiver, frame_settings
+from voxpy.media.jitter import JitterSettings, Packet
+from voxpy.media.receiver import Receiver
 from voxpy.media.unit import MediaPort
 from voxpy.wire.rtp.packet import RtpPacket, Sender, Source, is_rtcp, unpack_rtp
-from voxpy.wire.rtp.rtcp import INTERVAL_S, Goodbye, ntp_middle, pack_report, unpack_rtcp
-from voxpy.wire.rtp.telephone_event import (
-    EventBegan,
-    EventPacket,
-    EventReceiver,
-    EventSender,
-)
-from voxpy.wire.sdp import MediaFormat, Stream
+from voxpy.wire.rtp.srtp import KeyPair, Protection
+from voxpy.wire.rtp.telephone_event import EventBegan, EventReceiver, Typist
 
-FORMATS: dict[str, Format] = {"PCMU": PCMU, "PCMA": PCMA}
-"""What we speak, by its name in SDP."""
-SPOKEN = (
-    MediaFormat(payload_type=0, name="PCMU", clock_hz=8000),
-    MediaFormat(payload_type=8, name="PCMA", clock_hz=8000),
-)
-DIGITS = MediaFormat(payload_type=101, name="TELEPHONE-EVENT", clock_hz=8000, fmtp="0-16")
 COMFORT_NOISE = 13
-MOST_PACKETS_A_TICK = 32
-"""1,600 a second: a flood of one port costs its own call, and the rest of it is dropped."""
-MOST_PACKET_BYTES = 2048
-MOST_DIGITS = 500
-SILENT_AFTER_S = 1.0
-"""Nothing heard for so long is told as RtpStopped."""
+SILENT_AFTER_S = 5.0
+"""Nothing heard for so long is told as RtpStopped (VoxEngine: within 7 s)."""
+SILENT_AFTER_NOISE_S = 30.0
+"""The same behind comfort noise: who sent that said that nothing would follow for a while."""
+FINE_S = 0.01
+"""Frames of senders whose packets are no multiple of 20 ms."""
 
 
-@attrs.define
-class PortRange:
-    """UDP ports for RTP, even ones; the odd ones above are RTCP's. Used in turn."""
+@attrs.frozen(kw_only=True)
+class Agreed:
+    """What both ends have agreed upon. Numbers of payload types are what each calls its own.
 
-    lowest: int
-    highest: int
-    _next: int = 0
+    ``target`` is where the other end wants its audio, None if that is no address;
+    ``packet_ms`` how much of it in a packet. ``keys`` None is plain RTP.
+    """
 
-    def bind(self, host: str) -> tuple[socket.socket, socket.socket]:
-        """Return two sockets that do not block. Raises ConnectFailed if no port is free."""
-        pairs = max(1, (self.highest - self.lowest + 1) // 2)
-        for _ in range(pairs):
-            port = self.lowest + 2 * (self._next % pairs)
-            self._next += 1
-            with contextlib.suppress(OSError):
-                return _pair(host, port)
-        raise ConnectFailed(f"no RTP port is free from {self.lowest} to {self.highest}")
-
-
-def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    rtp = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        rtp.bind((host, port))
-        rtcp = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            rtcp.bind((host, port + 1))
-        except OSError:
-            rtcp.close()
-            raise
-    except OSError:
-        rtp.close()
-        raise
-    rtp.setblocking(False)
-    rtcp.setblocking(False)
-    return rtp, rtcp
+    codec: Codec
+    payload_type: int
+    accepts: frozenset[int]
+    digit_type: int | None = None
+    digit_hz: int = 8000
+    accepts_digits: frozenset[int] = frozenset()
+    target: Address | None = None
+    rtcp_target: Address | None = None
+    rtcp_mux: bool = False
+    packet_ms: int = FRAME_MS
+    speaks: bool = True
+    hears: bool = True
+    keys: KeyPair | None = None
 
 
 @attrs.define(kw_only=True)
@@ -94,131 +67,230 @@ class MediaCounts:
     received_packets: int = 0
     odd_packets: int = 0
     strangers: int = 0
-    peer_fraction_lost: float = 0.0
-    round_trip_s: float | None = None
+    unproven: int = 0
+
+
+class Ear:
+    """The way in of one stream of ``codec``, whatever the length of its packets."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._expect(FRAME_S)
+
+    def _expect(self, frame_s: float) -> None:
+        """Begin anew, with frames of that length."""
+        codec, share = self._codec, frame_s / FRAME_S
+        size = codec.frame_bytes
+        settings = JitterSettings(
+            frame_bytes=None if size is None else round(size * share),
+            frame_units=round(codec.frame_units * share),
+            min_delay_s=FRAME_S,
+            frame_s=frame_s,
+        )
+        decoder = codec.decoder() if codec.decoder is not None else None
+        self._receiver = Receiver(codec.format, settings, decoder=decoder)
+        self._frame_s = frame_s
+
+    def put(self, packet: RtpPacket, now: float) -> bool:
+        """Take a packet; False if it is none of this codec."""
+        noise = packet.payload_type == COMFORT_NOISE
+        if not (noise or self._fits(packet.payload)):
+            return False
+        self._receiver.put(
+            Packet(
+                sequence=packet.sequence,
+                timestamp=packet.timestamp,
+                payload=packet.payload,
+                marker=packet.marker,
+                comfort_noise=noise,
+            ),
+            now,
+        )
+        return True
+
+    def pull(self, now: float) -> bytes | None:
+        """Return the 20 ms that are due, None for silence."""
+        return self._receiver.pull(now)
+
+    def _fits(self, payload: bytes) -> bool:
+        """Return whether a payload is whole frames; frames of another length begin a new stream."""
+        codec, frame_s = self._codec, self._frame_s
+        if codec.frame_bytes == len(payload) and frame_s == FRAME_S:
+            return True
+        tens = codec.payload_ms(payload) / 10
+        if tens < 1 or tens % 1:
+            return False
+        wanted_s = frame_s
+        if codec.frame_bytes is None:
+            wanted_s = tens / 100
+        elif tens % 2:  # and so it stays, or a sender that changes would begin again and again
+            wanted_s = FINE_S
+        if wanted_s != frame_s:
+            self._expect(wanted_s)
+        return True
 
 
 class RtpMedia:
     """One stream of audio both ways. Open from the offer to the end of the call.
 
     ``on_digit`` gets digits that came beside the audio; ``on_first`` is called at the first packet,
-    ``on_silence`` when packets stop (True) and when they come again (False).
+    ``on_silence`` when packets stop (True) and when they come again (False); ``on_trouble`` gets
+    the first of each kind of what was dropped.
     """
 
-    def __init__(
-        self,
-        name: str,
-        fmt: Format,
-        sockets: tuple[socket.socket, socket.socket],
-        *,
-        ssrc: int,
-        cname: str,
-    ) -> None:
-        self.format = fmt
+    def __init__(self, name: str, codec: Codec, line: RtpLine, *, ssrc: int, cname: str) -> None:
         self.counts = MediaCounts()
-        self.digits = DigitQueue(fmt)
+        self.digits = DigitQueue(codec.format)
         self.media = MediaPort(name=name, source=_Hears(self), sink=_Speaks(self))
         self.on_tick: Callable[[], None] = lambda: None
         self.on_digit: Callable[[str], None] = lambda digit: None
         self.on_first: Callable[[], None] = lambda: None
         self.on_silence: Callable[[bool], None] = lambda silent: None
+        self.on_trouble: Callable[[str, str], None] = lambda kind, text: None
+        self.agreed: Agreed | None = None
         self.speaks = self.hears = False
         """Which ways are open, as the calls' state and the descriptions say."""
-        self._rtp, self._rtcp = sockets
-        self._cname = cname
-        self._receiver = self._new_receiver()
+        self.is_closed = False
+        self._line = line
+        self._now = clock.stopwatch()
+        self._protection: Protection | None = None
         self._source = Source()
-        self._sender = Sender(ssrc=ssrc, sequence=ssrc & 0xFFFF, timestamp=ssrc)
-        self._payload_type = 0
-        self._digit_type: int | None = None
-        self._target: tuple[str, int] | None = None
-        self._rtcp_target: tuple[str, int] | None = None
-        self._presses = EventReceiver()
-        self._keys = _Keys()
+        # The lower half of the numbers: SRTP counts their turns, and both ends must agree on it.
+        self._sender = Sender(ssrc=ssrc, sequence=ssrc & 0x7FFF, timestamp=ssrc)
+        self._to: Address | None = None
+        self._reports = Reports(self._sender, self._source, cname)
+        self._typist = Typist()
         self._spoke = False
-        self._report_at = clock.now() + INTERVAL_S
-        self._heard_report: tuple[int, float] = (0, 0.0)
+        self._pending = b""
         self._heard_at: float | None = None
+        self._heard_noise = False
         self._is_silent = False
+        self._troubles: set[str] = set()
+        self._begin(codec)
+
+    def _begin(self, codec: Codec) -> None:
+        """Speak a codec from now on."""
+        self.codec = codec
+        self.format: Format = codec.format
+        self.digits.format = codec.format
+        self._encode = codec.encoder().encode if codec.encoder is not None else None
+        self._source.clock_hz = codec.wire.clock_hz
+        self._pending = b""
+        self._ear = Ear(codec)
+        self._presses = EventReceiver(clock_hz=codec.wire.clock_hz)
 
     @property
     def port(self) -> int:
-        return int(self._rtp.getsockname()[1])
+        return self._line.port
 
-    def agree(self, theirs: Stream) -> None:
-        """Take what the other end said of itself: where, which numbers, which ways."""
-        spoken = next(f for f in theirs.formats if f.name in FORMATS)
-        self._payload_type = spoken.payload_type
-        if FORMATS[spoken.name] != self.format:
-            self.format = self.digits.format = FORMATS[spoken.name]
-            self._receiver = self._new_receiver()
-        digits = theirs.format_named("telephone-event")
-        self._digit_type = digits.payload_type if digits is not None else None
-        target = (theirs.address, theirs.port)
-        if target != self._target:
-            self._target = target
-            rtcp = theirs.port if theirs.rtcp_mux else theirs.rtcp_port or theirs.port + 1
-            self._rtcp_target = (theirs.address, rtcp)
-            self._source.unlock()
-        self.speaks = theirs.direction in ("sendrecv", "recvonly")
-        self.hears = theirs.direction in ("sendrecv", "sendonly")
-        if theirs.address == "0.0.0.0":  # noqa: S104  an old way to say hold
-            self.speaks = False
+    @property
+    def is_secure(self) -> bool:
+        """Whether what is sent is encrypted."""
+        return self._protection is not None
+
+    def agree(self, agreed: Agreed) -> None:
+        """Go on as agreed. Raises EngineMissing if that needs a library that is absent."""
+        before, self.agreed = self.agreed, agreed
+        if agreed.codec is not self.codec:
+            self._begin(agreed.codec)
+        if agreed.keys != (before.keys if before is not None else None):
+            self._protection = Protection(agreed.keys) if agreed.keys is not None else None
+        self._typist.clock_hz = agreed.digit_hz
+        if before is None or agreed.target != before.target:
+            self._to, self._reports.to = agreed.target, agreed.rtcp_target
+            if agreed.target is not None:
+                self._source.expect(agreed.target, self._now())
+        self.speaks, self.hears = agreed.speaks, agreed.hears
+        if not agreed.hears:
+            self._heard_at = None if self._heard_at is None else self._now()
+
+    def open(self) -> None:
+        """Let flow what is agreed upon: the call is up."""
+        if self.agreed is not None:
+            self.speaks, self.hears = self.agreed.speaks, self.agreed.hears
 
     @property
     def types_digits(self) -> bool:
         """Whether digits go beside the audio."""
-        return self._digit_type is not None
+        return self.agreed is not None and self.agreed.digit_type is not None
 
     def type_digits(self, digits: str) -> None:
         """Send digits: beside the audio, or as sound. Raises LimitExceeded."""
         if self.types_digits:
-            self._keys.write(digits)
+            self._typist.write(digits)
         else:
             self.digits.write(digits)
 
     def close(self) -> None:
         """Say goodbye and free the ports. Again does nothing."""
-        if self._rtp.fileno() >= 0:
+        if not self.is_closed:
             self._report(goodbye=True)
-            self._rtp.close()
-            self._rtcp.close()
+            self.is_closed = True
+            self._line.close()
+
+    def figures(self) -> tuple[StreamFigures, StreamFigures]:
+        """Return how the streams have done so far: what comes, and what goes."""
+        expected, received = self._source.totals
+        coming = StreamFigures(
+            id=_name(self._source.ssrc),
+            packets=received,
+            lost=max(0, expected - received),
+            jitter_s=self._source.jitter_s,
+        )
+        told, clock_hz = self._reports.theirs, self.codec.wire.clock_hz
+        going = StreamFigures(
+            id=_name(self._sender.ssrc),
+            packets=self._sender.packets,
+            lost=max(0, told.lost) if told is not None else 0,
+            jitter_s=told.jitter_units / clock_hz if told is not None else 0.0,
+        )
+        return coming, going
 
     # -- from the other end -----------------------------------------------------------------------
 
     def pull(self) -> bytes | None:
         """Read what has come, and return the 20 ms that are due."""
         self.on_tick()
-        if self._rtp.fileno() < 0:
+        if self.is_closed:
             return None
-        now = clock.now()
-        for data, address in _waiting(self._rtp):
+        now = self._now()
+        packets, reports = self._line.read()
+        while packets:
+            data, address = packets.popleft()
             self._take(data, address, now)
-        for data, _ in _waiting(self._rtcp):
-            self._take_report(data, now)
-        if now >= self._report_at:
-            self._report_at = now + INTERVAL_S
+        while reports:
+            data, address = reports.popleft()
+            self._take_report(data, address, now)
+        if self._reports.is_due(now):
             self._report()
         self._watch_silence(now)
-        frame = self._receiver.pull(now)
+        frame = self._ear.pull(now)
         return frame if self.hears else None
 
-    def _take(self, data: bytes, address: tuple[str, int], now: float) -> None:
+    def _take(self, data: bytes, address: Address, now: float) -> None:
         if is_rtcp(data):
-            self._take_report(data, now)
+            self._take_report(data, address, now)
             return
+        protection = self._protection
         try:
-            packet = unpack_rtp(data)
-        except RemoteProtocolError:
-            self.counts.odd_packets += 1
+            opened = data if protection is None else protection.unprotect(data)
+            if opened is None:
+                return  # it came before
+            packet = unpack_rtp(opened)
+        except RemoteProtocolError as error:
+            self._drop(error)
             return
-        before = self._source.ssrc
-        if not self._source.takes(packet, address, now):
+        source, before = self._source, self._source.ssrc
+        moved = address != source.address
+        if not source.takes(packet, address, now, proven=protection is not None):
             self.counts.strangers += 1
+            self._trouble("RTP of a stranger", f"from {address[0]}:{address[1]}, dropped")
             return
+        if moved:
+            self._to = address
         if before is not None and before != packet.ssrc:
-            self._receiver = self._new_receiver()
-            self._presses = EventReceiver()
+            self._ear = Ear(self.codec)
+            self._presses = EventReceiver(clock_hz=self.codec.wire.clock_hz)
         self.counts.received_packets += 1
         if self._heard_at is None:
             self.on_first()
@@ -226,156 +298,138 @@ class RtpMedia:
         self._hear(packet, now)
 
     def _hear(self, packet: RtpPacket, now: float) -> None:
-        if packet.payload_type == self._digit_type:
-            try:
-                told = self._presses.receive(packet.timestamp, packet.payload, marker=packet.marker)
-            except RemoteProtocolError:
-                self.counts.odd_packets += 1
-                return
-            for event in told:
-                if isinstance(event, EventBegan):
-                    self.on_digit(event.digit)
-        elif packet.payload_type in (self._payload_type, COMFORT_NOISE):
-            noise = packet.payload_type == COMFORT_NOISE
-            self._receiver.put(
-                Packet(
-                    sequence=packet.sequence,
-                    timestamp=packet.timestamp,
-                    payload=packet.payload,
-                    marker=packet.marker,
-                    comfort_noise=noise,
-                ),
-                now,
-            )
+        agreed, kind = self.agreed, packet.payload_type
+        if agreed is None:
+            return
+        if kind in agreed.accepts_digits:
+            self._press(packet)
+        elif kind in agreed.accepts or kind == COMFORT_NOISE:
+            self._heard_noise = kind == COMFORT_NOISE
+            if not self._ear.put(packet, now):
+                self._odd(f"a payload of {len(packet.payload)} bytes is no {self.codec.name}")
         else:
-            self.counts.odd_packets += 1
+            self._odd(f"payload type {kind} was not agreed upon")
+
+    def _press(self, packet: RtpPacket) -> None:
+        try:
+            told = self._presses.receive(packet.timestamp, packet.payload, marker=packet.marker)
+        except RemoteProtocolError as error:
+            self._drop(error)
+            return
+        for event in told:
+            if isinstance(event, EventBegan):
+                self.on_digit(event.digit)
 
     def _watch_silence(self, now: float) -> None:
         if self._heard_at is None:
             return
-        silent = now - self._heard_at > SILENT_AFTER_S
+        if not self.hears:
+            self._heard_at = now  # held: nothing is to come
+            return
+        patience_s = SILENT_AFTER_NOISE_S if self._heard_noise else SILENT_AFTER_S
+        silent = now - self._heard_at > patience_s
         if silent != self._is_silent:
             self._is_silent = silent
             self.on_silence(silent)
-
-    def _new_receiver(self) -> Receiver:
-        return Receiver(self.format, frame_settings(self.format, min_delay_s=0.02))
 
     # -- to the other end -------------------------------------------------------------------------
 
     def push(self, frame: bytes) -> None:
         """Send 20 ms, or the digit that is being typed."""
-        if not self.speaks or self._target is None or self._rtp.fileno() < 0:
-            self._sender.advance(self.format.frame_samples)
-            self._spoke = False
+        agreed, codec, sender = self.agreed, self.codec, self._sender
+        if not self.speaks or agreed is None or self._to is None or self.is_closed:
+            self._pass()
             return
-        if self._typed():
-            self._sender.advance(self.format.frame_samples)
+        if self._typist.is_busy and agreed.digit_type is not None:
+            events = self._typist.tick(sender.timestamp)
+            if events is not None:
+                for event in events:
+                    self._send(
+                        sender.at(
+                            event.payload,
+                            event.timestamp,
+                            payload_type=agreed.digit_type,
+                            marker=event.marker,
+                        )
+                    )
+                self._pass()
+                return
+        frame = self.digits.replace(frame)
+        if agreed.packet_ms == FRAME_MS:
+            self._speak(frame, agreed.payload_type, codec.frame_units)
             return
-        data = self._sender.packet(
-            self.digits.replace(frame), payload_type=self._payload_type, marker=not self._spoke
-        )
-        self._spoke = True
-        self._sender.advance(self.format.frame_samples)
-        self._send(data)
+        self._pending += frame
+        size = codec.format.frame_bytes * agreed.packet_ms // FRAME_MS
+        units = codec.frame_units * agreed.packet_ms // FRAME_MS
+        while len(self._pending) >= size:
+            self._speak(self._pending[:size], agreed.payload_type, units)
+            self._pending = self._pending[size:]
 
-    def _typed(self) -> bool:
-        """Send what a digit under way sends at this tick; True if there was one."""
-        packets = self._keys.tick(self._sender.timestamp)
-        if packets is None or self._digit_type is None:
-            return False
-        for packet in packets:
-            data = self._sender.at(
-                packet.payload,
-                packet.timestamp,
-                payload_type=self._digit_type,
-                marker=packet.marker,
-            )
-            self._send(data)
-        self._spoke = False
-        return True
+    def _speak(self, audio: bytes, payload_type: int, units: int) -> None:
+        payload = audio if self._encode is None else self._encode(audio)
+        sender = self._sender
+        self._send(sender.packet(payload, payload_type=payload_type, marker=not self._spoke))
+        self._spoke = True
+        sender.advance(units)
+
+    def _pass(self) -> None:
+        """Let 20 ms go by, with what waited for a whole packet."""
+        waited = len(self._pending) * self.codec.frame_units // self.format.frame_bytes
+        self._sender.advance(waited + self.codec.frame_units)
+        self._pending, self._spoke = b"", False
 
     def _send(self, data: bytes) -> None:
-        address = self._source.address or self._target
-        assert isinstance(address, tuple)
-        with contextlib.suppress(OSError):  # full, or the network is away: the next one will do
-            self._rtp.sendto(data, address[:2])
+        assert self._to is not None
+        if self._protection is not None:
+            data = self._protection.protect(data)
+        if self._line.send(data, self._to):
             self.counts.sent_packets += 1
 
     # -- reports ----------------------------------------------------------------------------------
 
     def _report(self, *, goodbye: bool = False) -> None:
-        if self._rtcp_target is None:
+        agreed = self.agreed
+        muxed = agreed is not None and agreed.rtcp_mux
+        to = self._to if muxed else self._reports.to
+        if agreed is None or to is None:
             return
-        middle, heard_at = self._heard_report
-        data = pack_report(
-            self._sender,
-            self._source.report(),
-            cname=self._cname,
-            wall_s=clock.wall().timestamp(),
-            heard_middle=middle,
-            heard_ago_s=clock.now() - heard_at if middle else 0.0,
-            goodbye=goodbye,
-        )
-        with contextlib.suppress(OSError):
-            self._rtcp.sendto(data, self._rtcp_target)
+        data = self._reports.make(self._now(), goodbye=goodbye)
+        if self._protection is not None:
+            data = self._protection.protect_rtcp(data)
+        send = self._line.send if muxed else self._line.send_rtcp
+        send(data, to)
 
-    def _take_report(self, data: bytes, now: float) -> None:
+    def _take_report(self, data: bytes, address: Address, now: float) -> None:
         try:
-            told = unpack_rtcp(data)
-        except RemoteProtocolError:
-            self.counts.odd_packets += 1
+            opened = data if self._protection is None else self._protection.unprotect_rtcp(data)
+            stops = opened is not None and self._reports.take(opened, address, now)
+        except RemoteProtocolError as error:
+            self._drop(error)
             return
-        for report in told:
-            if isinstance(report, Goodbye):
-                continue
-            if report.sent_middle:
-                self._heard_report = (report.sent_middle, now)
-            if report.about == self._sender.ssrc:
-                self.counts.peer_fraction_lost = report.fraction_lost
-                middle = ntp_middle(clock.wall().timestamp())
-                self.counts.round_trip_s = report.round_trip_s(middle)
+        if stops and self.hears and self._heard_at is not None:
+            self._heard_at = now - SILENT_AFTER_NOISE_S - FRAME_S  # told in this tick
+
+    # -- what is dropped --------------------------------------------------------------------------
+
+    def _drop(self, error: RemoteProtocolError) -> None:
+        if str(error).startswith("SRTP"):
+            self.counts.unproven += 1
+            self._trouble("SRTP that is not proven", f"{error}; dropped")
+        else:
+            self._odd(str(error))
+
+    def _odd(self, text: str) -> None:
+        self.counts.odd_packets += 1
+        self._trouble("RTP that is not understood", f"{text}; dropped")
+
+    def _trouble(self, kind: str, text: str) -> None:
+        if kind not in self._troubles:
+            self._troubles.add(kind)
+            self.on_trouble(kind, text)
 
 
-DIGIT_UNITS = 800
-"""How long a digit of ours lasts: 100 ms."""
-GAP_TICKS, PAUSE_TICKS = 100 // FRAME_MS, 500 // FRAME_MS
-
-
-class _Keys:
-    """Digits that wait to be typed beside the audio, and the one that is down."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[str] = deque()
-        self._sender = EventSender()
-        self._down_at: int | None = None
-        self._rest_ticks = 0
-
-    def write(self, digits: str) -> None:
-        if len(self._waiting) + len(digits) > MOST_DIGITS:
-            raise LimitExceeded(f"send_digits: more than {MOST_DIGITS} digits would wait")
-        self._waiting += digits
-
-    def tick(self, stamp: int) -> list[EventPacket] | None:
-        """Return what to send in place of audio at this timestamp; None while no key is down."""
-        if self._down_at is not None:
-            if (stamp - self._down_at) % 2**32 < DIGIT_UNITS:
-                return self._sender.update(stamp)
-            self._down_at, self._rest_ticks = None, GAP_TICKS
-            return self._sender.end(stamp)
-        if self._sender.busy:
-            return self._sender.update(stamp)
-        if self._rest_ticks:
-            self._rest_ticks -= 1
-            return None
-        digit = self._waiting.popleft() if self._waiting else None
-        if digit == "p":
-            self._rest_ticks = PAUSE_TICKS
-        if digit is None or digit == "p":
-            return None
-        self._sender.begin(digit, timestamp=stamp)
-        self._down_at = stamp
-        return []
+def _name(ssrc: int | None) -> str:
+    return "" if ssrc is None else f"{ssrc:08x}"
 
 
 class _Hears:
@@ -400,17 +454,3 @@ class _Speaks:
     @property
     def format(self) -> Format:
         return self._media.format
-
-
-def _waiting(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
-    """Yield what has come, not more than is good for the other calls."""
-    for _ in range(MOST_PACKETS_A_TICK):
-        try:
-            data, address = sock.recvfrom(MOST_PACKET_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
-                continue  # what we sent before was not wanted there; it may be soon
-            return
-        yield data, address[:2]

@@ -13,6 +13,7 @@
         callerid: "+15550100"      # in place of the scenario's
         register: true             # so that it sends calls here
         from: [198.51.100.0/24]    # whose calls are the carrier's
+        srtp: require              # in place of the channel's; codecs: too
 
 A call to a number tries the trunks whose ``numbers`` match, from the top; the next one when one
 fails for a reason of its own (5xx, 408).
@@ -26,21 +27,31 @@ from collections.abc import Mapping
 
 import attrs
 
+from voxpy.channels.sip.codecs import CODECS, Codec, named_codecs
+from voxpy.channels.sip.negotiation import OFF, REQUIRE, SRTP
 from voxpy.engine.userfile import Given
-from voxpy.errors import RemoteProtocolError
+from voxpy.errors import EngineMissing, RemoteProtocolError, install_command
 from voxpy.text.patterns import compile_pattern
+from voxpy.wire.rtp import srtp
 from voxpy.wire.sip.values import Uri, parse_uri
 
-TRUNK_KEYS = ("sip", "numbers", "user", "secret", "callerid", "register", "from")
+TRUNK_KEYS = (
+    "sip", "numbers", "user", "secret", "callerid", "register", "from", "srtp", "codecs",
+)  # fmt: skip
+USER_KEYS = ("secret", "srtp")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @attrs.frozen
 class User:
-    """Somebody with a phone that registers here. ``secret`` names the secret with the password."""
+    """Somebody with a phone that registers here. ``secret`` names the secret with the password.
+
+    ``srtp`` None: as the channel says.
+    """
 
     name: str
     secret: str
+    srtp: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +66,8 @@ class Trunk:
     callerid: str = ""
     register: bool = False
     networks: tuple[Network, ...] = ()
+    srtp: str | None = None
+    codecs: tuple[Codec, ...] | None = None
 
     def carries(self, number: str) -> bool:
         """Return whether it takes calls to a number."""
@@ -70,11 +83,44 @@ class Trunk:
 
 
 def read_users(given: Given) -> Mapping[str, User]:
-    """Read the section. Raises ConfigError."""
+    """Read the section: a secret's name behind each user, or more. Raises ConfigError."""
     return {
-        str(name): User(str(name), below.named(f"user {str(name)!r}").words())
+        str(name): _user(str(name), below.named(f"user {str(name)!r}"))
         for name, below in given.mapping().items()
     }
+
+
+def _user(name: str, given: Given) -> User:
+    if not isinstance(given.value, Mapping):
+        return User(name, given.words())
+    fields = given.fields(USER_KEYS)
+    return User(name, fields.need("secret").words(), fields.get("srtp", read_srtp, None))
+
+
+def read_srtp(given: Given) -> str:
+    """Read ``off``, ``offer`` or ``require``. Raises ConfigError."""
+    if given.value is False:  # what YAML makes of a bare off
+        return OFF
+    said = given.one_of(SRTP)
+    if said == REQUIRE and not srtp.is_installed():
+        raise given.error(
+            f"{given.label}: require needs the library pylibsrtp; "
+            f"install it: {install_command('srtp')}"
+        )
+    return said
+
+
+def read_codecs(given: Given) -> tuple[Codec, ...]:
+    """Read names of codecs, the best first. Raises ConfigError."""
+    found: list[Codec] = []
+    for item in given.items():
+        try:
+            found += named_codecs([item.one_of([name.lower() for name in CODECS])])
+        except EngineMissing as error:
+            raise item.error(f"{item.label}: {error}") from error
+    if not found:
+        raise given.expected("a list of codecs, as in [g722, pcmu, pcma]")
+    return tuple(dict.fromkeys(found))
 
 
 def read_trunks(given: Given) -> tuple[Trunk, ...]:
@@ -96,6 +142,8 @@ def _trunk(name: str, given: Given) -> Trunk:
         callerid=fields.get("callerid", Given.words, ""),
         register=fields.get("register", Given.flag, False),
         networks=fields.get("from", _networks, ()),
+        srtp=fields.get("srtp", read_srtp, None),
+        codecs=fields.get("codecs", read_codecs, None),
     )
 
 

@@ -4,9 +4,13 @@
 from one address at a time), and the figures a receiver reports of it.
 
 Symmetric RTP: phones behind a NAT send from another address than their SDP names, and want our
-audio there (RFC 4961). So the first good packet says where the other end is. Once locked, another
-address is taken for a new one only if the old has been silent for ``RELOCK_S``, or after a new
-description: otherwise anybody who guesses the port could turn the call to himself.
+audio there (RFC 4961). So the first good packet says where the other end is. From then on anybody
+who guesses the port could turn the call to himself, so another address is taken only
+
+- if the description names it, or a new description has come since,
+- if the packet is proven (SRTP),
+- if the old one has been silent for ``RELOCK_S`` and the packet goes on where it stopped, with its
+  SSRC and its numbers: a phone whose NAT gave it another port.
 """
 
 from __future__ import annotations
@@ -22,6 +26,11 @@ from voxpy.errors import RemoteProtocolError
 HEADER_BYTES = 12
 MOST_PACKET_BYTES = 1500
 RELOCK_S = 1.0
+FREE_S = 5.0
+"""How long after a new description the first packet of another address is believed."""
+STEADY_S = 0.2
+"""So long a stream has had its beginning before another may take its place."""
+_DROPOUT = 3000
 _HEADER = struct.Struct("!BBHII")
 _MOST_CSRC_BYTES = 60
 
@@ -127,38 +136,52 @@ class Source:
     """What comes in from the other end; judged before anything is done with it."""
 
     def __init__(self, *, clock_hz: int = 8000) -> None:
-        self._clock_hz = clock_hz
+        self.clock_hz = clock_hz
         self.ssrc: int | None = None
         self.address: Hashable | None = None
-        """Where the other end sends from, and so where our audio goes; None until it is heard."""
+        """Where the other end sends from; None until it is heard."""
         self.strangers = 0
-        """Packets of addresses that are not the other end's."""
-        self._heard_at = -math.inf
-        self._free = True
+        """Packets of addresses, or streams, that are not the other end's."""
+        self._named: Hashable | None = None
+        self._free_until = -math.inf
+        self._heard_at = self._began_at = -math.inf
         self._base = self._highest = 0
         self._received = self._jitter = 0.0
         self._transit: float | None = None
         self._before = (0, 0.0)
 
-    def unlock(self) -> None:
-        """Take the next packet's address for the other end's: there is a new description."""
-        self._free = True
+    def expect(self, address: Hashable, now: float) -> None:
+        """Take it that a new description names this address."""
+        self._named = address
+        self._free_until = now + FREE_S
 
-    def takes(self, packet: RtpPacket, address: Hashable, now: float) -> bool:
+    def takes(
+        self, packet: RtpPacket, address: Hashable, now: float, *, proven: bool = False
+    ) -> bool:
         """Return whether a packet is the other end's, and note it."""
-        if address != self.address:
-            if not self._free and now - self._heard_at < RELOCK_S:
-                self.strangers += 1
-                return False
-            self.address, self._free = address, False
-        self._heard_at = now
+        if address != self.address and not (proven or self._may_move(packet, address, now)):
+            self.strangers += 1
+            return False
         if packet.ssrc != self.ssrc:
-            self._begin(packet)
+            if now - self._began_at < STEADY_S and address == self.address:
+                self.strangers += 1  # two streams at once: the first is kept
+                return False
+            self._begin(packet, now)
+        if address != self.address:
+            self.address, self._free_until = address, -math.inf
+        self._heard_at = now
         self._count(packet, now)
         return True
 
-    def _begin(self, packet: RtpPacket) -> None:
-        self.ssrc = packet.ssrc
+    def _may_move(self, packet: RtpPacket, address: Hashable, now: float) -> bool:
+        if self.address is None or address == self._named or now < self._free_until:
+            return True
+        ahead = (packet.sequence - self._highest) & 0xFFFF
+        goes_on = packet.ssrc == self.ssrc and 0 < ahead < _DROPOUT
+        return goes_on and now - self._heard_at >= RELOCK_S
+
+    def _begin(self, packet: RtpPacket, now: float) -> None:
+        self.ssrc, self._began_at = packet.ssrc, now
         self._base = self._highest = packet.sequence
         self._received = self._jitter = 0.0
         self._transit = None
@@ -169,16 +192,22 @@ class Source:
         ahead = (packet.sequence - self._highest) & 0xFFFF
         if ahead < 0x8000:
             self._highest += ahead
-        transit = now * self._clock_hz - packet.timestamp
+        transit = now * self.clock_hz - packet.timestamp
         if self._transit is not None:
             late = abs((transit - self._transit + 0x80000000) % 0x100000000 - 0x80000000)
-            if late < self._clock_hz * 10:  # else the sender's clock was set
+            if late < self.clock_hz * 10:  # else the sender's clock was set
                 self._jitter += (late - self._jitter) / 16  # section 6.4.1, appendix A.8
         self._transit = transit
 
     @property
+    def totals(self) -> tuple[int, int]:
+        """How many packets were sent to us, by their numbers, and how many came."""
+        expected = self._highest - self._base + 1 if self.ssrc is not None else 0
+        return expected, int(self._received)
+
+    @property
     def jitter_s(self) -> float:
-        return self._jitter / self._clock_hz
+        return self._jitter / self.clock_hz
 
     def report(self) -> Reception | None:
         """Return the figures since the report before; None while nothing was heard."""

@@ -14,15 +14,19 @@ timestamps wrap around at 32 bits.
 
 from __future__ import annotations
 
+from collections import deque
+
 import attrs
 
-from voxpy.errors import LocalProtocolError, RemoteProtocolError
+from voxpy.errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 
 DIGITS = "0123456789*#ABCD"
 """The DTMF events; a digit's code is its position (RFC 4733 table 3)."""
 LONGEST_DURATION = 0xFFFF
 """What fits into the field; longer events are cut into segments (RFC 4733 section 2.5.1.3)."""
 
+MOST_DIGITS = 500
+DOWN_TICKS, REST_TICKS, PAUSE_TICKS = 5, 5, 25
 _BLOCK_BYTES = 4
 _END, _VOLUME = 0x80, 0x3F
 _FINAL_COPIES = 3  # RFC 4733 section 2.5.1.4
@@ -185,6 +189,64 @@ class EventSender:
         due = [attrs.evolve(packet, marker=False) for _, packet in self._again]
         self._again = [(times - 1, packet) for times, packet in self._again if times > 1]
         return due
+
+
+class Typist:
+    """Types digits beside the audio, a tick of 20 ms at a time; ``p`` is a pause of half a second.
+
+    Each is down for 100 ms and followed by 100 ms without any. ``clock_hz`` is the clock of the
+    events, which may be another than the audio's.
+    """
+
+    def __init__(self) -> None:
+        self.clock_hz = 8000
+        self._waiting: deque[str] = deque()
+        self._sender = EventSender()
+        self._ticks = 0  # since the key went down, or of rest that are left
+        self._is_down = False
+        self._stamp = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits or is being sent."""
+        return bool(self._waiting) or self._is_down or self._sender.busy
+
+    def write(self, digits: str) -> None:
+        """Type these after what waits. Raises LimitExceeded."""
+        if len(self._waiting) + len(digits) > MOST_DIGITS:
+            raise LimitExceeded(f"send_digits: more than {MOST_DIGITS} digits would wait")
+        self._waiting += digits
+
+    def tick(self, stamp: int) -> list[EventPacket] | None:
+        """Return what to send in place of audio in this tick; None if that goes on.
+
+        ``stamp`` is the timestamp of the audio: what belongs to a press bears that of its beginning
+        (RFC 4733 section 2.2).
+        """
+        units = self.clock_hz // 50
+        if self._is_down:
+            self._ticks += 1
+            if self._ticks < DOWN_TICKS:
+                return self._stamped(self._sender.update(self._ticks * units))
+            self._is_down, self._ticks = False, REST_TICKS
+            return self._stamped(self._sender.end(DOWN_TICKS * units))
+        if self._sender.busy:
+            return self._stamped(self._sender.update(0))
+        if self._ticks:
+            self._ticks -= 1
+            return None
+        digit = self._waiting.popleft() if self._waiting else None
+        if digit is None:
+            return None
+        if digit == "p":
+            self._ticks = PAUSE_TICKS
+            return None
+        self._sender.begin(digit, timestamp=0)
+        self._is_down, self._ticks, self._stamp = True, 0, stamp
+        return []
+
+    def _stamped(self, packets: list[EventPacket]) -> list[EventPacket]:
+        return [attrs.evolve(packet, timestamp=self._stamp) for packet in packets]
 
 
 @attrs.define(eq=False)

@@ -32,6 +32,11 @@ class Offers:
         self._again_at = math.inf
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether an offer of ours has no answer yet."""
+        return self._ours is not None
+
+    @property
     def deadline(self) -> float:
         return self._again_at
 

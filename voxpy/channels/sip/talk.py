@@ -1,0 +1,97 @@
+"""When the audio of a call is talked about: offers and answers of its signalling, as they come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxpy.channels.sip.negotiation import Negotiation
+from voxpy.engine import clock
+from voxpy.engine.ports import LegHeld, LegTrouble
+from voxpy.errors import RemoteProtocolError
+from voxpy.wire.sip.events import Offer, OfferAnswered, OfferRefused
+
+if TYPE_CHECKING:
+    from voxpy.channels.sip.leg import SipLeg
+
+
+class Talk:
+    """The descriptions in the messages of one leg. ``offered`` is what the caller's INVITE said."""
+
+    def __init__(self, leg: SipLeg, negotiation: Negotiation, offered: bytes) -> None:
+        self.negotiation = negotiation
+        """Another one if the call goes another way."""
+        self._leg = leg
+        self._offered = offered
+        self._local: bytes | None = None
+        self._is_held = self._offer_again = False
+
+    def answer(self) -> bytes:
+        """Return our description: the answer to the caller's offer, or an offer if there was none.
+
+        Raises RemoteProtocolError if nothing that both speak is left.
+        """
+        if self._local is None:
+            self._local = self._reply(self._offered)
+        if self._local is None:
+            raise RemoteProtocolError("no audio format that both speak")
+        return self._local
+
+    def _reply(self, offered: bytes) -> bytes | None:
+        return self.negotiation.answer(offered) if offered else self.negotiation.offer()
+
+    def agree(self, answered: bytes) -> bool:
+        """Take their answer to our offer; False if nothing comes of it."""
+        try:
+            self.negotiation.take(answered)
+        except RemoteProtocolError as error:
+            self._leg.tell(LegTrouble(kind="no audio was agreed", text=str(error)))
+            return False
+        return True
+
+    def offered_anew(self, event: Offer) -> None:
+        """Answer a change within the call: hold, another address, another format."""
+        now = clock.now()
+        try:
+            said = self._reply(event.sdp)
+        except RemoteProtocolError as error:
+            self._leg.tell(LegTrouble(kind="a session description is wrong", text=str(error)))
+            said = None
+        if said is None:
+            event.refuse(now)
+        else:
+            event.accept(said, now)
+        self._leg.wake()
+        self.tell_hold()
+
+    def hold(self, on: bool) -> None:
+        """Say by a re-INVITE that we do not listen, or that we do again."""
+        direction = "sendonly" if on else "sendrecv"
+        if direction != self.negotiation.direction:
+            self.negotiation.direction = direction
+            self._offer()
+
+    def _offer(self) -> None:
+        """Offer what we want by now; again when the offer under way has its answer."""
+        offers = self._leg.sip.offers
+        self._offer_again = offers.is_under_way
+        if not self._offer_again:
+            offers.make(self.negotiation.offer(), clock.now())
+            self._leg.wake()
+
+    def answered(self, event: OfferAnswered | OfferRefused) -> None:
+        """Take how an offer of ours within the call has gone."""
+        if isinstance(event, OfferAnswered):
+            self.agree(event.sdp)
+            self.tell_hold()
+        else:
+            text = f"{event.status} {event.reason}"
+            self._leg.tell(LegTrouble(kind="a change of the call was refused", text=text))
+            self.negotiation.direction = "sendrecv" if self._leg.rtp.hears else "sendonly"
+        if self._offer_again and self._leg.sip.state == "up":
+            self._offer()
+
+    def tell_hold(self) -> None:
+        """Report hold and its end."""
+        if self.negotiation.they_hold != self._is_held:
+            self._is_held = self.negotiation.they_hold
+            self._leg.tell(LegHeld(held=self._is_held))
