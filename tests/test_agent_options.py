@@ -25,6 +25,7 @@ def test_help_lists_every_quirk_and_fault() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--as", "opneai"], "did you mean 'openai'?"),
         (["--quirk", "legacy_name=on"], "did you mean 'legacy_names'?"),
         (["--fault", "delay_ms=long"], "delay_ms takes a number, not 'long'"),
     ],
@@ -64,6 +65,7 @@ def test_quirks_go_on_top_of_the_service_it_is_like() -> None:
     options = {"like": "openai", "quirks": ["mulaw_thirds"], "faults": [], "seed": 0}
     behaviour = _behaviour(options)
     assert behaviour.quirks == attrs.evolve(LIKE["openai"], mulaw_thirds=True)
+    assert (behaviour.like, _behaviour({**options, "quirks": []}).quirks) == ("openai", None)
 
 
 def test_a_certificate_that_is_none(tmp_path: Path) -> None:

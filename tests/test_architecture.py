@@ -19,10 +19,10 @@ PACKAGE = ROOT / "voxpy"
 
 CONNECTORS = {
     path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("*/__init__.py"))
-    if " = Service(" in path.read_text(encoding="utf-8")
+    for path in (*PACKAGE.glob("*.py"), *PACKAGE.glob("*/*.py"))
+    if " = Service(\n" in path.read_text(encoding="utf-8")
 }
-"""Each is one file that makes its Service, so that none has to be named here."""
+"""Each has a file that makes its Service, so that none has to be named here."""
 
 RINGS: list[set[str]] = [
     {"errors"},

@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from voxpy.call import Call, DTMFType
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
+    from voxpy.grok import Grok
     from voxpy.inworld import Inworld
     from voxpy.logger import Logger
     from voxpy.modules import Modules, require
     from voxpy.net import Net
+    from voxpy.openai import OpenAI
     from voxpy.players.events import PlayerEvents, SequencePlayerEvents
     from voxpy.players.player import Player, SequencePlayer, TTSPlayerSegment, URLPlayerSegment
     from voxpy.recording import Recorder, RecorderEvents
     from voxpy.silero import Silero
     from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
     from voxpy.voxengine import VoxEngine, send_media_between
+    from voxpy.yandex import Yandex
 
 __all__ = [
     "AMD",
@@ -37,10 +40,12 @@ __all__ = [
     "Conference",
     "ConferenceEvents",
     "DTMFType",
+    "Grok",
     "Inworld",
     "Logger",
     "Modules",
     "Net",
+    "OpenAI",
     "Player",
     "PlayerEvents",
     "Recorder",
@@ -52,6 +57,7 @@ __all__ = [
     "URLPlayerSegment",
     "VoxEngine",
     "WatchdogEvents",
+    "Yandex",
     "clear_interval",
     "clear_timeout",
     "require",
@@ -71,10 +77,12 @@ _HOMES = {
     "Conference": "conferences",
     "ConferenceEvents": "conferences",
     "DTMFType": "call",
+    "Grok": "grok",
     "Inworld": "inworld",
     "Logger": "logger",
     "Modules": "modules",
     "Net": "net",
+    "OpenAI": "openai",
     "Player": "players.player",
     "PlayerEvents": "players.events",
     "Recorder": "recording",
@@ -86,6 +94,7 @@ _HOMES = {
     "URLPlayerSegment": "players.player",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",
+    "Yandex": "yandex",
     "clear_interval": "timers",
     "clear_timeout": "timers",
     "require": "modules",

@@ -92,9 +92,12 @@ def require(module: str) -> Any:
 _OWN = {
     Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
     Modules.Conference: "voxpy.conferences",
+    Modules.Grok: "voxpy.grok:Grok",
     Modules.Inworld: "voxpy.inworld:Inworld",
+    Modules.OpenAI: "voxpy.openai:OpenAI",
     Modules.Recorder: "voxpy.recording",
     Modules.Silero: "voxpy.silero:Silero",
+    Modules.Yandex: "voxpy.yandex:Yandex",
 }
 
 

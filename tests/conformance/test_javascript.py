@@ -1,4 +1,4 @@
-"""Clients of others for Node, unchanged, against the local agent (--like openai, with TLS)."""
+"""Clients of others for Node, unchanged, against the local agent (--as openai, with TLS)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Agents SDK of OpenAI for Python, unchanged, against the local agent (--like openai)."""
+"""The Agents SDK of OpenAI for Python, unchanged, against the local agent (--as openai)."""
 
 from __future__ import annotations
 

@@ -18,14 +18,31 @@ def _listed(cls: type) -> str:
     return "\n".join(["\b", *(f"  {name}\n      {meaning}" for name, meaning in describe(cls))])
 
 
+class _FakeName(click.ParamType[str]):
+    """A service's name; the table is loaded when one is given."""
+
+    name = "service"
+
+    def convert(self, value: str, param: Any, ctx: Any) -> str:
+        from voxpy.errors import nearest
+        from voxpy.localagent.services import FAKES
+
+        if value not in FAKES:
+            self.fail(f"{value!r} is none of {', '.join(FAKES)}{nearest(value, FAKES)}", param, ctx)
+        return value
+
+
 class _Agent(click.Command):
-    """A command whose help also lists the switches; building that list is left to ``--help``."""
+    """A command whose help also lists services and switches, built for ``--help`` alone."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what ``--quirk`` and ``--fault`` take, with the defaults."""
+        """Write what ``--as``, ``--quirk`` and ``--fault`` take, with the defaults."""
+        from voxpy.localagent.services import FAKES
         from voxpy.wire.realtime.server.faults import Faults
         from voxpy.wire.realtime.server.quirks import Quirks
 
+        with formatter.section("Services, each at its own address"):
+            formatter.write_dl([(name, fake.address) for name, fake in FAKES.items()])
         for title, cls in (("Quirks, as Inworld unless set", Quirks), ("Faults", Faults)):
             with formatter.section(title):
                 formatter.write_text(_listed(cls))
@@ -38,11 +55,13 @@ class _Agent(click.Command):
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
 @click.option("--topics", type=click.Path(path_type=Path), help="What the agent knows (YAML).")
 @click.option(
-    "--like",
-    type=click.Choice(["inworld", "openai", "openai-beta"]),
+    "--as",
+    "like",
+    type=_FakeName(),
     default="inworld",
     show_default=True,
-    help="Whose service to be like: addresses, keys, defaults and oddities; --quirk goes on top.",
+    metavar="SERVICE",
+    help="Whose service to be where the address does not say; see below.",
 )
 @click.option(
     "--quirk", "quirks", multiple=True, metavar="NAME=VALUE", help="See below; repeatable."
@@ -56,9 +75,10 @@ class _Agent(click.Command):
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key, if in another file.")
 @click.option("--seed", default=0, show_default=True, help="What chance brings: the same again.")
 def command(**options: Any) -> None:
-    """Run a realtime agent on this machine, speaking Inworld's Realtime protocol, or OpenAI's.
+    """Run a speech agent on this machine: it is Inworld, OpenAI, Gemini, ElevenLabs ...
 
-    It hears and speaks with local models and needs no account; any key is accepted.
+    The address that a client asks for says which. It hears and speaks with local models and needs
+    no account; any key is accepted.
     """
     import trio
 
@@ -73,18 +93,20 @@ def command(**options: Any) -> None:
 
 def _behaviour(options: dict[str, Any]) -> Any:
     from voxpy.localagent.connection import Behaviour
+    from voxpy.localagent.services import FAKES
     from voxpy.wire.realtime.server.faults import Faults
-    from voxpy.wire.realtime.server.quirks import LIKE, parse_switches
+    from voxpy.wire.realtime.server.quirks import parse_switches
 
     try:
-        quirks = parse_switches(LIKE[options["like"]], options["quirks"])
+        given = parse_switches(FAKES[options["like"]].quirks, options["quirks"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--quirk") from error
     try:
         faults = parse_switches(Faults(), options["faults"])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--fault") from error
-    return Behaviour(quirks=quirks, faults=faults, seed=options["seed"])
+    quirks = given if options["quirks"] else None
+    return Behaviour(like=options["like"], quirks=quirks, faults=faults, seed=options["seed"])
 
 
 async def _serve(options: dict[str, Any], engines: Any, behaviour: Any, tls: Any) -> None:
@@ -122,21 +144,17 @@ async def _obey_signals(everything: Any) -> None:
 
 def _told(options: dict[str, Any], port: int) -> list[str]:
     """Return what to say at the start: where it is, and where its answers come from."""
+    from voxpy.localagent.services import FAKES
+
     secure = "s" if options["tls_cert"] else ""
     address = f"{options['host']}:{port}"
-    if options["like"] != "inworld":
-        lines = [
-            f"listening on ws{secure}://{address}/v1/realtime?model=<any>",
-            f"try:  OPENAI_BASE_URL=https://{address}/v1 with any OpenAI SDK and any key"
-            if secure  # without it the SDK for Python has to be told, and that for Node refuses
-            else f'try:  openai.AsyncOpenAI(websocket_base_url="ws://{address}/v1", api_key="any")',
-        ]
+    fake = FAKES[options["like"]]
+    lines = [f"listening on ws{secure}://{address}{fake.address}"]
+    if fake.name.startswith("openai") and secure:  # without it that for Node refuses
+        example = f"OPENAI_BASE_URL=https://{address}/v1 with any OpenAI SDK and any key"
     else:
-        url = f"ws{secure}://{address}/api/v1/realtime/session"
-        lines = [
-            f"listening on {url}?key=<any>&protocol=realtime",
-            f"try:  voxpy run scenarios/answer.py --agent {url}",
-        ]
+        example = fake.example.format(where=address).replace("ws://", f"ws{secure}://")
+    lines += [f"try:  {example}", "other services at their own addresses: voxpy agent --help"]
     if options["llm"]:
         return [*lines, f"answers come from {options['llm_model']} at {options['llm']}"]
     topics = options["topics"] or "voxpy/localagent/topics.yaml"

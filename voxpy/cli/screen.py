@@ -133,7 +133,7 @@ class Screen:
             self._row(entry.t, f"   understood: {payload.get('transcript')!r}", "", style="cyan")
         elif entry.name == "ASR.Result":
             self._row(entry.t, f"   understood: {entry.personal.get('text')!r}", "", style="cyan")
-        elif short == "ResponseOutputAudioTranscriptDone":
+        elif short in ("ResponseOutputAudioTranscriptDone", "ResponseAudioTranscriptDone"):
             self._row(entry.t, "", str(payload.get("transcript") or ""), style="bold green")
         elif payload.get("type") == "response.backchannel.audio.done":
             self._row(entry.t, "", f"({payload.get('phrase')})", style="dim")

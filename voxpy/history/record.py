@@ -96,7 +96,7 @@ class RecordKeeper:
         match entry.name.rsplit(".", 1)[-1]:
             case "ConversationItemInputAudioTranscriptionCompleted":
                 self._line(entry, "caller", payload.get("transcript"))
-            case "ResponseOutputAudioTranscriptDone":
+            case "ResponseOutputAudioTranscriptDone" | "ResponseAudioTranscriptDone":
                 self._line(entry, "agent", payload.get("transcript"))
             case "CallAlerting":
                 self._alerting(entry)

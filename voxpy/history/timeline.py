@@ -97,7 +97,7 @@ def _event(entry: Entry, cut: Cut) -> Told:
     match short:
         case "CallAlerting":
             return "caller", f"{payload.get('callerid')} calls {payload.get('destination')}"
-        case "ResponseOutputAudioTranscriptDone":
+        case "ResponseOutputAudioTranscriptDone" | "ResponseAudioTranscriptDone":
             return "agent", f"says: {payload.get('transcript')}"
         case "ConversationItemInputAudioTranscriptionCompleted":
             return "agent", f"understands: {payload.get('transcript')}"

@@ -236,13 +236,13 @@ async def _agent(
         return open_tcp, RealtimeEndpoint()
     if agent == "local":
         # Only here: they take longer to load than all the rest of a host.
-        from voxpy.localagent.server import LOCAL_PATH, serve_tcp
+        from voxpy.localagent.server import serve_tcp
 
         engines = speech()
         await engines.run(engines.voice.warm_up)
         await engines.run(engines.ears.warm_up)
         port = await nursery.start(partial(serve_tcp, engines, host="127.0.0.1", port=0))
-        agent = f"ws://127.0.0.1:{port}{LOCAL_PATH}"
+        agent = f"ws://127.0.0.1:{port}"
     return open_tcp, RealtimeEndpoint(url=agent, api_key=ANY_KEY)
 
 

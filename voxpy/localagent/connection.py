@@ -30,6 +30,7 @@ import trio
 from voxpy.engine import clock
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.listening import Listening
+from voxpy.localagent.services.dialect import Dialect
 from voxpy.localagent.speaking import Speaking
 from voxpy.sockets import FrameSocket
 from voxpy.wire.realtime.server.effects import (
@@ -73,12 +74,22 @@ def _is_about_audio(message: str | bytes) -> bool:
 class Behaviour:
     """Where the agent differs from a plain server: its quirks, its faults, and its luck.
 
-    The same ``seed`` brings the same faults and back-channels again.
+    ``like``: the service it is where the address that a client asks for does not say. ``quirks``
+    take the place of those of the service. The same ``seed`` brings the same faults and
+    back-channels again.
     """
 
-    quirks: Quirks = attrs.field(factory=Quirks)
+    like: str = "inworld"
+    quirks: Quirks | None = None
     faults: Faults = attrs.field(factory=Faults)
     seed: int = 0
+
+
+@attrs.frozen
+class _Ready:
+    """A frame in the client's own wire."""
+
+    frame: str | bytes
 
 
 class AgentConnection:
@@ -91,9 +102,12 @@ class AgentConnection:
         *,
         report: Report = lambda _: None,
         behaviour: Behaviour | None = None,
+        quirks: Quirks | None = None,
+        dialect: Dialect | None = None,
         model: str | None = None,
     ) -> None:
         self._socket = socket
+        self._dialect = dialect
         self._report = report
         self._engines = engines
         self._number = next(engines.connections)
@@ -104,7 +118,7 @@ class AgentConnection:
         self._protocol = RealtimeServer(
             session_id=self._new_id("sess"),
             new_id=self._new_id,
-            quirks=behaviour.quirks,
+            quirks=quirks,
             draw=dice.random,
             model=model,
             unix_at_zero_s=clock.wall().timestamp() - clock.now(),
@@ -115,7 +129,7 @@ class AgentConnection:
         self._held: deque[str | bytes] = deque()
         self._held_bytes = 0
         self._warned: set[str] = set()
-        self._to_send, self._send = trio.open_memory_channel[bytes | Outcome](math.inf)
+        self._to_send, self._send = trio.open_memory_channel[bytes | Outcome | _Ready](math.inf)
         self._nap = trio.CancelScope()
 
     async def run(self) -> None:
@@ -129,6 +143,9 @@ class AgentConnection:
                 report=self._report,
                 caller_talks=lambda: self._listening.caller_talks,
             )
+            if self._dialect is not None:
+                self._dialect.opened()
+                self._translated(self._dialect)
             self._protocol.open(clock.now())
             self._flush()
             nursery.start_soon(self._write)
@@ -156,11 +173,26 @@ class AgentConnection:
 
     def take_turn(self) -> None:
         """Answer although nobody asked: as if the client had sent ``response.create``."""
-        self._receive('{"type":"response.create"}')
+        self._ask('{"type":"response.create"}')
 
     # -- the inside ------------------------------------------------------------------------------
 
     def _receive(self, message: str | bytes) -> None:
+        """Take a message of the client's, in its own wire."""
+        if self._dialect is None:
+            self._ask(message)
+        else:
+            self._dialect.receive(message)
+            self._translated(self._dialect)
+
+    def _translated(self, dialect: Dialect) -> None:
+        events, frames = dialect.take()
+        for frame in frames:
+            self._to_send.send_nowait(frame if isinstance(frame, Close) else _Ready(frame))
+        for event in events:
+            self._ask(orjson.dumps(event))
+
+    def _ask(self, message: str | bytes) -> None:
         """Take a message, or hold it back: see Listening on what a commit means."""
         if self._held or (self._listening.behind and _is_about_audio(message)):
             self._hold(message)
@@ -243,6 +275,9 @@ class AgentConnection:
 
     async def _write(self) -> None:
         async for frame in self._send:
+            if isinstance(frame, _Ready):
+                self._socket.send(frame.frame)
+                continue
             if not isinstance(frame, bytes):
                 await self._put(frame)
                 continue
@@ -257,7 +292,18 @@ class AgentConnection:
             case Deliver(frame, delay_s):
                 if delay_s:
                     await trio.sleep(delay_s)
-                self._socket.send(frame.decode("utf-8", "replace"))
+                if self._dialect is None:
+                    self._socket.send(frame.decode("utf-8", "replace"))
+                    return
+                self._dialect.send(frame)
+                events, frames = self._dialect.take()
+                for each in frames:
+                    if isinstance(each, Close):
+                        self._socket.close(each.code, each.reason)
+                    else:
+                        self._socket.send(each)
+                for event in events:
+                    self._ask(orjson.dumps(event))
             case Stall(seconds):
                 await trio.sleep(seconds)
             case Close(code, reason):

@@ -1,7 +1,7 @@
 """A realtime server on this machine: trio around ``voxpy.wire.realtime.server`` and the engines.
 
-Speaks the protocol of Inworld's Realtime API, so any client of that protocol can use it. Audio is
-sent as soon as it is made, faster than real time, as the service does.
+It is the service whose address a client asks for (``services/``): Inworld's Realtime API unless it
+is another's. Audio is sent as soon as it is made, faster than real time, as the services do.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import trio
 from voxpy.errors import RemoteProtocolError, VoxpyError
 from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
+from voxpy.localagent.services import FAKES, asked_for
+from voxpy.localagent.services.dialect import Request
 from voxpy.sockets import SocketLimits, Upgrade, receive_upgrade
 from voxpy.wire.realtime.endpoint import check_request, requested_model
 from voxpy.wire.realtime.server.requests import MAX_APPEND_BYTES
-
-LOCAL_PATH = "/api/v1/realtime/session"
 
 LIMITS = SocketLimits(message_bytes=MAX_APPEND_BYTES * 4 // 3 + 64 * 1024)
 """The largest append must fit: its base64, and the event around it."""
@@ -100,16 +100,32 @@ async def _serve(
     behaviour: Behaviour,
     began: Callable[[AgentConnection], None],
 ) -> None:
-    refusal = behaviour.faults.refusal() or check_request(
-        upgrade.path, upgrade.headers, openai=behaviour.quirks.openai_handshake
-    )
+    request = Request(upgrade.path, upgrade.headers)
+    fake = asked_for(request, FAKES[behaviour.like])
+    refusal = behaviour.faults.refusal()
+    if refusal is None and fake.dialect is None and behaviour.quirks is not None:
+        openai = behaviour.quirks.openai_handshake
+        refusal = check_request(upgrade.path, upgrade.headers, openai=openai)
+    elif refusal is None:
+        refusal = fake.refuse(request)
     if refusal is not None:
         json = [("content-type", "application/json")]
         await upgrade.refuse(refusal.status, body=refusal.body, headers=json)
         return
-    chosen = "realtime" if "realtime" in upgrade.subprotocols else None
+    offered = upgrade.subprotocols
+    chosen = "realtime" if "realtime" in offered else None
+    dialect = None if fake.dialect is None else fake.dialect(request)
+    if dialect is not None and offered:
+        chosen = offered[0]
     socket = await upgrade.accept(subprotocol=chosen)
-    model = requested_model(upgrade.path)
-    connection = AgentConnection(socket, engines, report=report, behaviour=behaviour, model=model)
+    connection = AgentConnection(
+        socket,
+        engines,
+        report=report,
+        behaviour=behaviour,
+        quirks=dialect.quirks if dialect is not None else behaviour.quirks or fake.quirks,
+        dialect=dialect,
+        model=requested_model(upgrade.path),
+    )
     began(connection)
     await connection.run()

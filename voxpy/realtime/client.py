@@ -38,6 +38,7 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
         access: Access,
         options: ClientOptions,
     ) -> None:
+        self._service = service
         self._make_wire = partial(RealtimeWire, service.habits, warn=self._warn)
         self._configuration = Configuration(options.audio_format, service.formats)
         self._renewal: Renewal | None = None
@@ -110,6 +111,8 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
         given: Any = fields  # scenarios are not always type checked
         if not isinstance(given, Mapping):
             raise ScenarioError(f"{event_type} takes a dict, not {type(given).__name__}")
+        if instead := self._service.refuses.get(event_type):
+            raise ScenarioError(f"{self._service.name} takes no {event_type}: {instead}")
         protocol = self._link.wire.client
         if event_type == "session.update":
             legs = {p.source.format.encoding for p in self._session.graph.attached if p.source}
@@ -131,7 +134,8 @@ class RealtimeAPIClient(SpeechClient[RealtimeWire]):
     def _offer(self, tools: Tools) -> None:
         self._configuration.use_tools(tools.schemas())
         if self._configuration.sent:
-            self._send("session.update", {"session": {"type": "realtime"}})
+            typed = {"type": "realtime"} if self._service.habits.typed_sessions else {}
+            self._send("session.update", {"session": typed})
 
     def _warn(self, problem: str) -> None:
         self._session.trace.warning(problem, unit=self._id)

@@ -8,20 +8,18 @@ default of the protocol.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, Literal
 
 from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
-from voxpy.realtime.service import FORMATS
+from voxpy.realtime.service import FORMATS, Formats
 from voxpy.wire.realtime.events.session import laid_over
 
 AudioChoice = Literal["auto", "pcm16", "pcmu", "pcma"]
 
 AUDIO_FORMATS: tuple[AudioChoice, ...] = ("auto", "pcm16", "pcmu", "pcma")
 
-_SIDES = ("input", "output")
-
 Fields = Mapping[str, Any]
-Formats = Mapping[str, Mapping[str, Any]]
 
 
 class Configuration:
@@ -106,14 +104,21 @@ def with_formats(
     name = _common_g711(legs) if choice == "auto" else choice or ""
     wire = formats.get(name)
     session = fields.get("session")
-    if wire is None or not isinstance(session, Mapping):
-        return fields
-    audio = session.get("audio") or {}
-    sides = [audio.get(side) or {} for side in _SIDES] if isinstance(audio, Mapping) else [None]
-    if any(not isinstance(side, Mapping) or "format" in side for side in sides):
+    if wire is None or not isinstance(session, Mapping) or _names_one(session, wire):
         return fields  # named, or nothing that we understand: the service will say so
-    wanted = {s: {**(audio.get(s) or {}), "format": dict(wire)} for s in _SIDES}
-    return {**fields, "session": {**session, "audio": {**audio, **wanted}}}
+    return {**fields, "session": laid_over(session, wire)}
+
+
+def _names_one(session: Fields, wire: Fields) -> bool:
+    """Return whether ``session`` says anything where ``wire`` names formats."""
+    for name, value in wire.items():
+        if name not in session:
+            continue
+        if name.endswith("format") or not isinstance(session[name], Mapping | NoneType):
+            return True
+        if _names_one(session[name] or {}, value):
+            return True
+    return False
 
 
 def _common_g711(legs: Iterable[str]) -> str:

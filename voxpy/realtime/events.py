@@ -50,8 +50,8 @@ class EventNamespace(Namespace):
         kinds = {
             k.wire_type: k for k in namespace.members().values() if getattr(k, "wire_type", "")
         }
-        beta = {wire: members[key] for wire, key in _BETA_SPELLINGS.items() if key in members}
-        namespace._kinds = {**beta, **kinds}
+        renamed = {wire: members[key] for key, wire in _SPELLINGS.items() if key in members}
+        namespace._kinds = {**renamed, **kinds}
         return namespace
 
     def of_wire_type(cls, wire_type: str) -> type[Any]:  # noqa: N805  a metaclass
@@ -73,14 +73,21 @@ def _of_service(
     return type(key, (body,), own)
 
 
-# Spellings from before general availability, which services have also been seen to send.
-_BETA_SPELLINGS: Mapping[str, str] = {
-    "conversation.item.created": "ConversationItemAdded",
-    "response.audio.done": "ResponseOutputAudioDone",
-    "response.audio_transcript.delta": "ResponseOutputAudioTranscriptDelta",
-    "response.audio_transcript.done": "ResponseOutputAudioTranscriptDone",
-    "response.text.delta": "ResponseOutputTextDelta",
-    "response.text.done": "ResponseOutputTextDone",
+# Events that had other names before general availability: services mix the two, and namespaces of
+# VoxEngine have one or the other.
+_SPELLINGS: Mapping[str, str] = {
+    "ConversationItemAdded": "conversation.item.created",
+    "ConversationItemCreated": "conversation.item.added",
+    "ResponseOutputAudioDone": "response.audio.done",
+    "ResponseAudioDone": "response.output_audio.done",
+    "ResponseOutputAudioTranscriptDelta": "response.audio_transcript.delta",
+    "ResponseAudioTranscriptDelta": "response.output_audio_transcript.delta",
+    "ResponseOutputAudioTranscriptDone": "response.audio_transcript.done",
+    "ResponseAudioTranscriptDone": "response.output_audio_transcript.done",
+    "ResponseOutputTextDelta": "response.text.delta",
+    "ResponseTextDelta": "response.output_text.delta",
+    "ResponseOutputTextDone": "response.text.done",
+    "ResponseTextDone": "response.output_text.done",
 }
 
 
@@ -218,6 +225,22 @@ class SessionUpdated(RealtimeAPIEvent):
 
 
 @event_class
+class ConversationCreated(RealtimeAPIEvent):
+    """The conversation exists; of some services the first event of all."""
+
+    wire_type = "conversation.created"
+    conversation = _Field(_object)
+
+
+@event_class
+class ConversationItemCreated(RealtimeAPIEvent):
+    """An item entered the conversation (the beta's name for ``ConversationItemAdded``)."""
+
+    wire_type = "conversation.item.created"
+    item = _Field(_object)
+
+
+@event_class
 class ConversationItemAdded(RealtimeAPIEvent):
     """An item entered the conversation; an answer's item is still empty."""
 
@@ -274,6 +297,27 @@ class ConversationItemInputAudioTranscriptionCompleted(RealtimeAPIEvent):
     wire_type = "conversation.item.input_audio_transcription.completed"
     item_id = _Field(_text)
     transcript = _Field(_text)
+
+
+@event_class
+class ConversationItemInputAudioTranscriptionSegment(RealtimeAPIEvent):
+    """A stretch of what one speaker said, with its times in seconds."""
+
+    wire_type = "conversation.item.input_audio_transcription.segment"
+    item_id = _Field(_text)
+    text = _Field(_text)
+    speaker = _Field(_text)
+    start = _Field(_number)
+    end = _Field(_number)
+
+
+@event_class
+class ConversationItemInputAudioTranscriptionFailed(RealtimeAPIEvent):
+    """What the caller said could not be recognised; ``error`` says why."""
+
+    wire_type = "conversation.item.input_audio_transcription.failed"
+    item_id = _Field(_text)
+    error = _Field(_object)
 
 
 @event_class
@@ -380,6 +424,41 @@ class ResponseOutputAudioTranscriptDone(RealtimeAPIEvent):
 
 
 @event_class
+class ResponseTextDelta(ResponseOutputTextDelta):
+    """The beta's name for ``ResponseOutputTextDelta``."""
+
+    wire_type = "response.text.delta"
+
+
+@event_class
+class ResponseTextDone(ResponseOutputTextDone):
+    """The beta's name for ``ResponseOutputTextDone``."""
+
+    wire_type = "response.text.done"
+
+
+@event_class
+class ResponseAudioDone(ResponseOutputAudioDone):
+    """The beta's name for ``ResponseOutputAudioDone``."""
+
+    wire_type = "response.audio.done"
+
+
+@event_class
+class ResponseAudioTranscriptDelta(ResponseOutputAudioTranscriptDelta):
+    """The beta's name for ``ResponseOutputAudioTranscriptDelta``."""
+
+    wire_type = "response.audio_transcript.delta"
+
+
+@event_class
+class ResponseAudioTranscriptDone(ResponseOutputAudioTranscriptDone):
+    """The beta's name for ``ResponseOutputAudioTranscriptDone``."""
+
+    wire_type = "response.audio_transcript.done"
+
+
+@event_class
 class ResponseFunctionCallArgumentsDelta(RealtimeAPIEvent):
     """More of a function call's arguments."""
 
@@ -403,6 +482,80 @@ class ResponseFunctionCallArgumentsDone(RealtimeAPIEvent):
     call_id = _Field(_text)
     arguments = _Field(_text)
     function_name = _Field(_text, "name")
+
+
+@event_class
+class ResponseMCPCallArgumentsDelta(RealtimeAPIEvent):
+    """More of the arguments of a call that the service makes to an MCP server."""
+
+    wire_type = "response.mcp_call_arguments.delta"
+    item_id = _Field(_text)
+    delta = _Field(_text)
+
+
+@event_class
+class ResponseMCPCallArgumentsDone(RealtimeAPIEvent):
+    """All arguments of such a call; JSON text."""
+
+    wire_type = "response.mcp_call_arguments.done"
+    item_id = _Field(_text)
+    arguments = _Field(_text)
+
+
+@event_class
+class ResponseMCPCallInProgress(RealtimeAPIEvent):
+    """The service calls a tool of an MCP server."""
+
+    wire_type = "response.mcp_call.in_progress"
+    item_id = _Field(_text)
+
+
+@event_class
+class ResponseMCPCallCompleted(RealtimeAPIEvent):
+    """The MCP server has answered."""
+
+    wire_type = "response.mcp_call.completed"
+    item_id = _Field(_text)
+
+
+@event_class
+class ResponseMCPCallFailed(RealtimeAPIEvent):
+    """The call to the MCP server failed."""
+
+    wire_type = "response.mcp_call.failed"
+    item_id = _Field(_text)
+
+
+@event_class
+class MCPListToolsInProgress(RealtimeAPIEvent):
+    """The service asks an MCP server for its tools."""
+
+    wire_type = "mcp_list_tools.in_progress"
+    item_id = _Field(_text)
+
+
+@event_class
+class MCPListToolsCompleted(RealtimeAPIEvent):
+    """The MCP server has told its tools."""
+
+    wire_type = "mcp_list_tools.completed"
+    item_id = _Field(_text)
+
+
+@event_class
+class MCPListToolsFailed(RealtimeAPIEvent):
+    """The MCP server did not tell its tools."""
+
+    wire_type = "mcp_list_tools.failed"
+    item_id = _Field(_text)
+
+
+@event_class
+class InputAudioBufferDTMFEventReceived(RealtimeAPIEvent):
+    """The service heard a key of the phone; ``event`` is the key."""
+
+    wire_type = "input_audio_buffer.dtmf_event_received"
+    event = _Field(_text)
 
 
 @event_class

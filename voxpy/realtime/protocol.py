@@ -123,7 +123,7 @@ class RealtimeWire:
     def _mean(self, event: ServerEvent, found: list[Happening]) -> None:
         match event:
             case se.SessionCreated() | se.SessionUpdated():
-                found += self._adopt_formats(event.session)
+                found += self._adopt_formats(self.client.session)
                 found.append(Configured())
             case se.InputAudioBufferSpeechStarted():
                 found.append(CallerSpoke(self.client.may_interrupt()))

@@ -41,13 +41,21 @@ def bearer(key: str) -> Headers:
     return [("Authorization", authorization(key, "bearer"))]
 
 
-FORMATS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+Formats = Mapping[str, Mapping[str, Any]]
+
+
+def _both_ways(wire: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"audio": {side: {"format": wire} for side in ("input", "output")}}
+
+
+FORMATS: Formats = MappingProxyType(
     {
-        "pcm16": {"type": "audio/pcm", "rate": 24000},
-        "pcmu": {"type": "audio/pcmu"},
-        "pcma": {"type": "audio/pcma"},
+        "pcm16": _both_ways({"type": "audio/pcm", "rate": 24000}),
+        "pcmu": _both_ways({"type": "audio/pcmu"}),
+        "pcma": _both_ways({"type": "audio/pcma"}),
     }
 )
+"""How a session asks for a format: our name, and what is laid under the session object."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,10 +65,12 @@ class Habits:
     mulaw_thirds: its milliseconds of 8 kHz mu-law are a third of the real ones.
     answers_tools: it goes on by itself after a tool's output, where
         ``providerData.auto_tool_response`` says nothing.
+    typed_sessions: a session object says its ``type``, as it does since the beta.
     """
 
     mulaw_thirds: bool = False
     answers_tools: bool = False
+    typed_sessions: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +82,7 @@ class Service:
     secret: the name under which a host keeps its key.
     events, media_events: the connector's namespaces.
     formats: how ``session.update`` asks for a format, by our names.
+    refuses: events of the protocol that it does not take, and what to do instead.
     """
 
     name: str
@@ -80,8 +91,9 @@ class Service:
     authentication: Authentication
     events: EventNamespace
     media_events: EventNamespace
-    formats: Mapping[str, Mapping[str, Any]] = FORMATS
+    formats: Formats = FORMATS
     habits: Habits = Habits()
+    refuses: Mapping[str, str] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)

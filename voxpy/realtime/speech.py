@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 import trio
@@ -508,6 +509,14 @@ def _object(text: str) -> dict[str, Any] | None:
 C = TypeVar("C", bound=SpeechClient[Any])
 
 
+def _hosted(chosen: str, own: str) -> str:
+    """Return where the host wants a service to be: at its own path, unless a path was chosen."""
+    there = urlsplit(chosen)
+    if not chosen or there.path.strip("/"):
+        return chosen or own
+    return urlunsplit(urlsplit(own)._replace(scheme=there.scheme, netloc=there.netloc))
+
+
 async def open_client(
     make: Callable[[Session, str, Access, ClientOptions], C],
     service: Service,
@@ -537,7 +546,7 @@ async def open_client(
         session.troubles.agent_failed(function, problem)
         raise ScenarioError(problem)
     client_id = session.new_id("client")
-    base = url or endpoint.url or service.endpoint
+    base = url or _hosted(endpoint.url, service.endpoint)
     handler = options.on_web_socket_close
     session.trace.command(
         function,

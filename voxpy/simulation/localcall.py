@@ -28,7 +28,7 @@ from voxpy.history.record import CallRecord
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import AgentConnection
 from voxpy.localagent.engines import Engines
-from voxpy.localagent.server import LOCAL_PATH, serve_stream, serve_tcp
+from voxpy.localagent.server import serve_stream, serve_tcp
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.acting import act, line_ears, needs_ears, needs_voice, prepare_sounds
 from voxpy.simulation.callees import Callees, Voices
@@ -284,7 +284,7 @@ async def _agent(
     if clock.is_virtual():
         serve = partial(serve_stream, engines=engines, behaviour=behaviour, began=began)
         agent = MemoryDialer(nursery, serve)
-        return agent, RealtimeEndpoint(url=f"ws://local-agent{LOCAL_PATH}", api_key=LOCAL_KEY)
+        return agent, RealtimeEndpoint(url="ws://local-agent", api_key=LOCAL_KEY)
     listen = partial(serve_tcp, engines, host="127.0.0.1", port=0, behaviour=behaviour, began=began)
     port = await nursery.start(listen)
-    return open_tcp, RealtimeEndpoint(url=f"ws://127.0.0.1:{port}{LOCAL_PATH}", api_key=LOCAL_KEY)
+    return open_tcp, RealtimeEndpoint(url=f"ws://127.0.0.1:{port}", api_key=LOCAL_KEY)

@@ -230,10 +230,10 @@ def _event_said(entry: Entry, people: list[Said], agent: dict[str, Said]) -> Non
             if last is not None:
                 words = " ".join(filter(None, [last.heard_text, payload.get("transcript")]))
                 people[people.index(last)] = attrs.evolve(last, heard_text=words)
-        case "ResponseOutputAudioTranscriptDelta":
+        case "ResponseOutputAudioTranscriptDelta" | "ResponseAudioTranscriptDelta":
             known = agent.get(item_id) or Said(who="agent", text="", at_s=entry.t)
             agent[item_id] = attrs.evolve(known, text=known.text + str(payload.get("delta", "")))
-        case "ResponseOutputAudioTranscriptDone":
+        case "ResponseOutputAudioTranscriptDone" | "ResponseAudioTranscriptDone":
             known = agent.get(item_id) or Said(who="agent", text="", at_s=entry.t)
             agent[item_id] = attrs.evolve(known, text=str(payload.get("transcript", "")))
 

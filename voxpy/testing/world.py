@@ -42,7 +42,6 @@ from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.localagent.connection import Behaviour
 from voxpy.localagent.engines import Engines
-from voxpy.localagent.server import LOCAL_PATH
 from voxpy.project.secrets import Secrets
 from voxpy.simulation.acting import Stay, act, line_ears, prepare_sounds
 from voxpy.simulation.callees import Voices
@@ -315,7 +314,7 @@ class World(CallStory):
         elif wanted != "local":
             endpoint = RealtimeEndpoint(url=wanted, api_key=LOCAL_KEY)
         else:
-            url = SERVICE_URL if given else f"ws://local-agent{LOCAL_PATH}"
+            url = SERVICE_URL if given else "ws://local-agent"
             endpoint = RealtimeEndpoint(url=url, api_key=LOCAL_KEY)
         reachable = serve is not None or wanted == "local"
         return endpoint, open_stream or (self._grounds.wires if reachable else _no_network)

@@ -78,7 +78,7 @@ def test_values_that_are_taken_as_they_are(path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("type", "transcription"),
+        ("type", "meeting"),
         ("model", ""),
         ("instructions", None),
         ("output_modalities", []),

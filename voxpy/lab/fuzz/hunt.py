@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import count
@@ -27,6 +28,7 @@ BATCH = 40
 SHRINK_S = 20.0
 """Real seconds for making a failure small."""
 ALONE = "nobody is left alone"
+CLIENT = re.compile(r"[\w.]+\.create_\w+_client")
 AFTERWARDS = "the test's own assertions"
 
 PLAIN = CallerScript(
@@ -79,7 +81,7 @@ def examine(conditions: Conditions) -> tuple[ScenarioFacts, Outcome]:
     outcome = perform(PLAIN, conditions)
     names = [e.name for e in outcome.evidence.entries]
     facts = ScenarioFacts(
-        realtime="Inworld.create_realtime_api_client" in names,
+        realtime=any(CLIENT.fullmatch(name) for name in names),
         tools=tuple(t for t in outcome.tools if "name" in t),
         events=min(MOST_EVENTS, len(outcome.call.names("event"))),
     )

@@ -347,7 +347,7 @@ def unclosed_clients(entries: Sequence[Entry]) -> Told:
             break
         if entry.kind == "command" and entry.name in ("session.update", "response.create"):
             used.setdefault(entry.unit, entry.t)
-        elif entry.name in ("RealtimeAPIClient.close", "websocket closed"):
+        elif entry.name == "websocket closed" or entry.name.endswith("Client.close"):
             gone.add(entry.unit)
     for unit, at_s in used.items():
         if unit not in gone:

@@ -103,11 +103,11 @@ def check_request(
 
     ``target`` is the request target (path and query). 400 without ``key`` or
     ``protocol=realtime``, 401 without a Basic or Bearer ``Authorization``. With ``openai`` a
-    ``model`` will do (or Azure's ``deployment``), and so will a key in the ``api-key`` header or
-    query, or in the subprotocol that browsers must use. Never raises.
+    ``model`` will do, or an ``intent``, or Azure's ``deployment``; and so will a key in the
+    ``api-key`` header or query, or in the subprotocol that browsers must use. Never raises.
     """
     query = _query(target)
-    if not (openai and requested_model(target)):
+    if not (openai and (requested_model(target) or query.get("intent"))):
         if not query.get("key"):
             other = ", or 'model'" if openai else ""
             return _refuse(400, f"the query parameter 'key' is missing: any unique text{other}")

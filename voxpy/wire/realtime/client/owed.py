@@ -73,7 +73,7 @@ class Owed:
     def follow(self, event: ServerEvent, *, answers_turns: bool) -> None:
         """Take an event of the server's. ``answers_turns``: it responds to the caller unasked."""
         match event:
-            case se.SessionCreated():
+            case se.SessionCreated() | se.ConversationCreated():
                 self._greeted = True
             case se.SessionUpdated():
                 self._greeted = self._confirmed = True

@@ -38,6 +38,7 @@ from voxpy.wire.realtime.events.codec import (
     server_event,
 )
 from voxpy.wire.realtime.events.formats import audio_format
+from voxpy.wire.realtime.events.session import from_beta
 from voxpy.wire.realtime.events.types import (
     ClientEvent,
     Error,
@@ -322,10 +323,11 @@ class RealtimeClient:
         self._write(self.responses.follow(event))
 
     def _configured(self, event: se.SessionCreated | se.SessionUpdated) -> None:
+        session = from_beta(event.session)  # which some services never left
         # A format that nobody knows is for whoever plays it to judge: lengths count as before.
         with suppress(RemoteProtocolError):
-            self._rate = _rate(event.session)
-        self._session = event.session
+            self._rate = _rate(session)
+        self._session = session
         if isinstance(event, se.SessionUpdated) and not self._ready:
             self._ready = True
             held, self._held = self._held, []
@@ -433,7 +435,9 @@ def _auto_tool_response(session: Any) -> Any:
 
 def _answers_turns(session: Mapping[str, Any]) -> bool:
     detection = _turn_detection(session)
-    return detection is not None and detection.get("create_response") is not False
+    if detection is None or session.get("type") == "transcription":
+        return False
+    return detection.get("create_response") is not False
 
 
 def _rate(session: Mapping[str, Any]) -> AudioRate:

@@ -304,7 +304,7 @@ _GENERATION: Mapping[str, Rule] = {
 _SESSION = partial(
     {
         **_GENERATION,
-        "type": one_of("realtime"),
+        "type": one_of("realtime", "transcription"),
         "model": text,
         "truncation": either(one_of("auto", "disabled"), _retention),
         "tracing": nullable(either(one_of("auto"), json_object)),

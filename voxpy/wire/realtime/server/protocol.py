@@ -101,7 +101,8 @@ class RealtimeServer(ServerEars, ServerVoice):
         state = self._state
         state.at(now)
         self._keepalive.begin()
-        state.outbox.emit(se.SessionCreated(session=state.session))
+        if state.quirks.session_created:
+            state.outbox.emit(se.SessionCreated(session=state.session))
         if state.quirks.conversation_created:
             about = {"id": state.conversation_id, "object": "realtime.conversation"}
             state.outbox.emit(se.ConversationCreated(conversation=about))

@@ -151,6 +151,12 @@ class Quirks:
     conversation_created: bool = switch(
         False, "conversation.created follows session.created (OpenAI)"
     )
+    transcribes_unasked: bool = switch(
+        False, "sessions start with transcription of the caller, whatever else (xAI)"
+    )
+    session_created: bool = switch(
+        True, "session.created begins the session (xAI has conversation.created alone)"
+    )
 
 
 _OPENAI = Quirks(
@@ -172,5 +178,9 @@ LIKE: Mapping[str, Quirks] = {
     "inworld": Quirks(),
     "openai": _OPENAI,
     "openai-beta": attrs.evolve(_OPENAI, legacy_names=True, beta_fields=True),
+    "grok": attrs.evolve(
+        _OPENAI, beta_fields=True, session_created=False, transcribes_unasked=True
+    ),
+    "yandex": attrs.evolve(_OPENAI, conversation_created=False),
 }
 """Whole services: what ``voxpy agent --like`` sets at once."""

@@ -154,7 +154,7 @@ class ServerEars:
             state.respond_if_due()
         else:
             always = state.quirks.create_response_ignored
-            answer = always or detection["create_response"]
+            answer = state.answers and (always or detection["create_response"])
             state.commit_turn(answer=answer, from_ms=turns.began_ms, to_ms=audio_end_ms)
 
     def transcript_completed(

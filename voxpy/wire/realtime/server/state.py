@@ -36,7 +36,7 @@ from voxpy.wire.realtime.events.formats import (
     AudioLength,
     WholeSamples,
 )
-from voxpy.wire.realtime.events.session import default_session
+from voxpy.wire.realtime.events.session import DEFAULT_STT_MODEL, default_session
 from voxpy.wire.realtime.events.types import Error, ServerEvent, nulls
 from voxpy.wire.realtime.server.conversation import Conversation, Entry
 from voxpy.wire.realtime.server.effects import Effect, OutputCleared, Respond, Stop
@@ -59,6 +59,8 @@ class ServerState:
         self.session: dict[str, Any] = default_session(
             session_id, openai=self.quirks.openai_session
         )
+        if self.quirks.transcribes_unasked:
+            self.session["audio"]["input"]["transcription"] = {"model": DEFAULT_STT_MODEL}
         self.outbox = Outbox(new_id, legacy_names=self.quirks.legacy_names)
         self.output = OutputBuffer(self.outbox, with_response_id=self.quirks.buffer_response_id)
         self.conversation = Conversation(new_id)
@@ -87,6 +89,11 @@ class ServerState:
     def turn_detection(self) -> Mapping[str, Any] | None:
         """The session's turn detection; None if the client ends turns itself."""
         return self.session["audio"]["input"]["turn_detection"]  # type: ignore[no-any-return]
+
+    @property
+    def answers(self) -> bool:
+        """Whether the session is for talking, not only for writing down what is heard."""
+        return self.session["type"] != "transcription"  # type: ignore[no-any-return]
 
     @property
     def shows_transcripts(self) -> bool:

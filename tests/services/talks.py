@@ -1,0 +1,150 @@
+"""One scenario per service: greets, answers, calls a tool, lets itself be interrupted, hangs up.
+
+Each is a file as an engineer would write it for that service. They differ in names and in what the
+service wants to be told; what happens on the line is the same, and so are the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+HEAD = """
+from voxpy import {name}, AppEvents, CallEvents, Logger, VoxEngine
+from voxpy.errors import ConnectFailed
+
+tools = {name}.ToolSet()
+
+
+@tools.add
+def get_price(item: str) -> dict[str, int]:
+    '''Return the price of an item.
+
+    item: what is to be bought
+    '''
+    return {{"dollars": len(item)}}
+
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    call, client = event.call, None
+
+    def leave(_=None):
+        if client is not None:
+            client.close()
+        VoxEngine.terminate()
+
+    def wrote(words):
+        return lambda e: Logger.write(f"{{words}}: {{text_of(e)}}")
+
+    call.add_event_listener(CallEvents.Disconnected, leave)
+    call.answer()
+    try:
+"""
+TAIL = """
+    except ConnectFailed as failure:
+        Logger.write(f"no agent: {failure.status}")
+        call.hangup()
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Talk:
+    """A service and a scenario for it. ``setup`` is the body; ``text_of`` reads an event's words.
+
+    failing: the realtime event that the failure test closes at; speech: an event of the service
+    that the trace must have when the caller breaks in; greets: it speaks first by itself.
+    """
+
+    name: str
+    setup: str
+    text_of: str
+    speech: str
+    passes_g711: bool = False
+
+    @property
+    def source(self) -> str:
+        body = "".join(f"        {line}\n" if line else "\n" for line in self.setup.splitlines())
+        read = "".join(f"    {line}\n" for line in self.text_of.splitlines())
+        return HEAD.format(name=self.name) + body + TAIL + f"\n\ndef text_of(e):\n{read}"
+
+
+REALTIME = """
+E = {events}
+client = await {create}, on_web_socket_close=leave)
+client.use_tools(tools)
+client.add_event_listener(E.{first}, lambda e: client.session_update({session}))
+greeted = False
+
+def ready(e):
+    nonlocal greeted
+    if not greeted:
+        greeted = True
+        VoxEngine.send_media_between(call, client)
+        client.response_create({{}})
+
+client.add_event_listener(E.SessionUpdated, ready)
+client.add_event_listener(
+    E.InputAudioBufferSpeechStarted, lambda e: client.clear_media_buffer()
+)
+client.add_event_listener(
+    E.ConversationItemInputAudioTranscriptionCompleted, wrote("caller")
+)
+client.add_event_listener(E.{said}, wrote("agent"))
+"""
+GA = (
+    '{"session": {"type": "realtime", "instructions": "Be brief.", "output_modalities": ["audio"],'
+    ' "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"},'
+    ' "turn_detection": {"type": "server_vad", "interrupt_response": True}}}}}'
+)
+BETA = (
+    '{"instructions": "Be brief.", "modalities": ["audio", "text"],'
+    ' "input_audio_transcription": {"model": "whisper-1"},'
+    ' "turn_detection": {"type": "server_vad", "interrupt_response": True}}'
+)
+XAI = (
+    '{"session": {"voice": "Eve", "instructions": "Be brief.",'
+    ' "turn_detection": {"type": "server_vad"}}}'
+)
+
+
+def _realtime() -> Iterator[tuple[str, Talk]]:
+    for key, name, create, events, prefix, first, session, said in (
+        ("openai", "OpenAI", "OpenAI.create_realtime_api_client(model='gpt-realtime'",
+         "OpenAI.RealtimeAPIEvents", "OpenAI.RealtimeAPI", "SessionCreated", GA,
+         "ResponseOutputAudioTranscriptDone"),
+        ("openai-beta", "OpenAI", "OpenAI.Beta.create_realtime_api_client(model='gpt-4o'",
+         "OpenAI.Beta.RealtimeAPIEvents", "OpenAI.Beta.RealtimeAPI", "SessionCreated", BETA,
+         "ResponseAudioTranscriptDone"),
+        ("grok", "Grok", "Grok.create_voice_agent_api_client(model=None",
+         "Grok.VoiceAgentAPIEvents", "Grok.VoiceAgentAPI", "ConversationCreated", XAI,
+         "ResponseOutputAudioTranscriptDone"),
+        ("yandex", "Yandex", "Yandex.create_realtime_api_client(folder_id='b1g'",
+         "Yandex.RealtimeAPIEvents", "Yandex.RealtimeAPI", "SessionCreated", GA,
+         "ResponseOutputAudioTranscriptDone"),
+    ):  # fmt: skip
+        setup = REALTIME.format(
+            create=create, events=events, first=first, session=session, said=said
+        )
+        yield (
+            key,
+            Talk(
+                name=name,
+                setup=setup,
+                text_of="return e.transcript",
+                speech=f"{prefix}.InputAudioBufferSpeechStarted",
+                passes_g711=True,
+            ),
+        )
+
+
+TALKS: dict[str, Talk] = {
+    key: attrs.evolve(
+        talk,
+        setup=talk.setup.replace("response_create({})", "response_create()")
+        if key == "openai-beta"
+        else talk.setup,
+    )
+    for key, talk in _realtime()
+}
