@@ -11,7 +11,7 @@ from typing import TypeAlias, Unpack
 
 from voxpy.engine.events import Namespace
 from voxpy.realtime import client, events, tools
-from voxpy.realtime.events import EventNamespace
+from voxpy.realtime.envelope import EventNamespace
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import Service, bearer
 from voxpy.realtime.speech import open_client

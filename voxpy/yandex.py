@@ -14,7 +14,7 @@ from typing import TypeAlias, Unpack
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.realtime import client, events, session, tools
-from voxpy.realtime.events import EventNamespace
+from voxpy.realtime.envelope import EventNamespace
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import Headers, Service
 from voxpy.realtime.speech import open_client

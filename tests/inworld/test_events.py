@@ -12,7 +12,7 @@ from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import UnknownName
 from voxpy.inworld import Events, RealtimeAPIEvents
 from voxpy.realtime import events as bodies
-from voxpy.realtime.events import EventData, EventNamespace, MediaInfo, RealtimeAPIEvent
+from voxpy.realtime.envelope import EventData, EventNamespace, MediaInfo, RealtimeAPIEvent
 
 # VoxEngine's constant, and the service's event it carries; "" where it carries none.
 REALTIME_EVENTS = {

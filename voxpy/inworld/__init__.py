@@ -11,7 +11,7 @@ import attrs
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.realtime import client, events, session, tools
-from voxpy.realtime.events import EventNamespace
+from voxpy.realtime.envelope import EventNamespace
 from voxpy.realtime.options import ClientParameters, CloseEvent
 from voxpy.realtime.service import Habits, Service
 from voxpy.realtime.speech import open_client

@@ -18,7 +18,7 @@ import attrs
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.realtime import client, events
-from voxpy.realtime.events import EventNamespace
+from voxpy.realtime.envelope import EventNamespace
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import FORMATS, Habits, Headers, Service, bearer
 from voxpy.realtime.speech import open_client

@@ -11,7 +11,7 @@ from voxpy.engine import clock
 from voxpy.engine.events import Event
 from voxpy.engine.session import Session
 from voxpy.realtime.connection import ConnectionStatistics
-from voxpy.realtime.events import EventData, MediaInfo
+from voxpy.realtime.envelope import EventData, MediaInfo
 from voxpy.realtime.service import Service
 
 

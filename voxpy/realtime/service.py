@@ -27,7 +27,7 @@ from typing import Any
 
 import attrs
 
-from voxpy.realtime.events import EventNamespace
+from voxpy.realtime.envelope import EventNamespace
 from voxpy.wire.realtime.endpoint import authorization
 
 Headers = list[tuple[str, str]]
