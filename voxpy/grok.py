@@ -17,7 +17,7 @@ from voxpy.realtime.service import Service, bearer
 from voxpy.realtime.speech import open_client
 from voxpy.wire.realtime.endpoint import socket_url
 
-__all__ = ["Grok"]
+__all__ = ["Events", "Grok", "VoiceAgentAPIEvents"]
 
 DEFAULT_MODEL = "grok-voice-latest"
 

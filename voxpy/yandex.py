@@ -20,7 +20,7 @@ from voxpy.realtime.service import Headers, Service
 from voxpy.realtime.speech import open_client
 from voxpy.wire.realtime.endpoint import socket_url
 
-__all__ = ["Yandex"]
+__all__ = ["Events", "RealtimeAPIEvents", "Yandex"]
 
 DEFAULT_MODEL = "speech-realtime-250923"
 
