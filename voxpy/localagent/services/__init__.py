@@ -5,6 +5,8 @@ from __future__ import annotations
 from voxpy.localagent.services import realtime
 from voxpy.localagent.services.dialect import Fake, Request
 
+__all__ = ["FAKES", "asked_for"]
+
 _ALL = (realtime.INWORLD, realtime.OPENAI, realtime.BETA, realtime.GROK, realtime.YANDEX)
 FAKES = {fake.name: fake for fake in _ALL}
 
