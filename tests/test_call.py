@@ -14,7 +14,7 @@ from voxpy.call import Call, DTMFType
 from voxpy.calls.arguments import MESSAGE_BYTES, check_headers
 from voxpy.engine.clock import MediaClock
 from voxpy.engine.masking import Masker
-from voxpy.engine.ports import LegEvent, RealtimeEndpoint
+from voxpy.engine.ports import Leg, LegEvent, LegTransfers, RealtimeEndpoint
 from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Limits, Settings
 from voxpy.engine.trace import Trace
@@ -92,6 +92,20 @@ METHODS = {
 OURS_ALONE = {"wait_event", "wait_silence", "media", "listeners"}
 
 
+@attrs.frozen
+class DeskTransfers:
+    asked: list[tuple[Any, ...]]
+
+    def handle(self, enabled: bool) -> None:
+        self.asked.append(("handle_transfers", enabled))
+
+    def answer(self, code: int, reason: str) -> None:
+        self.asked.append(("answer_transfer", code, reason))
+
+    def ask(self, to: str, target: Leg | None, headers: Mapping[str, str]) -> None:
+        self.asked.append(("transfer", to, target, headers))
+
+
 @attrs.define(eq=False)
 class Desk:
     """A leg that writes down what it is asked, and can report that it was answered."""
@@ -106,6 +120,10 @@ class Desk:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     media: MediaPort = attrs.field(factory=lambda: MediaPort(name="call-1"))
     asked: list[tuple[Any, ...]] = attrs.field(factory=list)
+    transfers: LegTransfers = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.transfers = DeskTransfers(self.asked)
 
     def bind(self, report: Callable[[LegEvent], None]) -> None: ...
 
@@ -360,21 +378,47 @@ class TestCommands:
         assert desk.asked == []
         assert call.vad() is False
 
+    def test_transfers_are_the_legs(self) -> None:
+        desk, other = Desk(), Desk(leg_id="call-2")
+        call = make_call(desk, state="CONNECTED")
+        call.handle_blind_transfer(True)
+        call.notify_blind_transfer_success()
+        call.notify_blind_transfer_failed(486, "Busy")
+        call.transfer_to(" 1002 ", headers={"X-a": "b"})
+        call.transfer_to("", call=make_call(other, state="CONNECTED"))
+        assert desk.asked == [
+            ("handle_transfers", True),
+            ("answer_transfer", 200, "OK"),
+            ("answer_transfer", 486, "Busy"),
+            ("transfer", "1002", None, {"X-a": "b"}),
+            ("transfer", "", other, {}),
+        ]
+        for _ in range(8):
+            call.transfer_to("1002")
+        with pytest.raises(LimitExceeded, match="at most 10 transfers"):
+            call.transfer_to("1002")
+        call = make_call(Desk(), state="PROGRESSING")
+        call.transfer_to("1002")  # not before the answer
+
     @pytest.mark.parametrize(
-        ("name", "arguments"),
+        ("transfer", "words"),
         [
-            ("answer_direct", ("peer",)),
-            ("handle_blind_transfer", (True,)),
-            ("notify_blind_transfer_success", ()),
-            ("notify_blind_transfer_failed", (486, "Busy")),
-            ("transfer_to", ("sip:a@example.org",)),
+            (lambda call: call.transfer_to(""), "a number, a user or a SIP URI, not ''"),
+            (lambda call: call.transfer_to("1\r\nX: y"), "a number, a user or a SIP URI"),
+            (lambda call: call.transfer_to("1", call=call), "call is another call"),
+            (lambda call: call.notify_blind_transfer_failed(200, "OK"), "from 300 to 699, not 200"),
+            (lambda call: call.notify_blind_transfer_failed(486, "a\nb"), "one line of text"),
         ],
     )
-    def test_what_no_leg_can_do_is_refused_by_name(
-        self, name: str, arguments: tuple[Any, ...]
+    def test_transfers_that_cannot_be_meant(
+        self, transfer: Callable[[Call], None], words: str
     ) -> None:
-        with pytest.raises(NotSupported, match=rf"^call\.{name}\(\) is not supported on the desk"):
-            getattr(make_call(), name)(*arguments)
+        with pytest.raises(ScenarioError, match=words):
+            transfer(make_call(state="CONNECTED"))
+
+    def test_direct_media_is_refused_by_name(self) -> None:
+        with pytest.raises(NotSupported, match=r"^call\.answer_direct\(\) is not supported on the"):
+            make_call().answer_direct(make_call())
 
     def test_media_statistics_are_refused_by_name(self) -> None:
         with pytest.raises(NotSupported, match="is not supported on the desk"):

@@ -30,6 +30,7 @@ from voxpy.calls.listening import Beep, Mic, Tones
 from voxpy.calls.playback import Playback
 from voxpy.calls.recording import Recordings
 from voxpy.calls.state import CallParts, CallState
+from voxpy.calls.transfers import Transfers
 from voxpy.calls.watchdogs import wait_silence, watch_call, watch_outgoing_call
 from voxpy.engine import clock
 from voxpy.engine.ports import Leg
@@ -44,11 +45,7 @@ __all__ = ["Call", "DTMFType", "make_call"]
 
 _NEEDS = {
     "answer_direct": "no channel: voxpy always carries the media itself",
-    "handle_blind_transfer": "a SIP leg (REFER, RFC 3515)",
     "monitor_media_statistics": "a leg that receives RTP and RTCP (SIP, browser)",
-    "notify_blind_transfer_failed": "a SIP leg (REFER, RFC 3515)",
-    "notify_blind_transfer_success": "a SIP leg (REFER, RFC 3515)",
-    "transfer_to": "a SIP leg (REFER, RFC 3515)",
 }
 """What a leg would have to be for the methods that refuse today."""
 
@@ -80,6 +77,7 @@ class Call(MediaSource):
         self._beep = Beep(self._state)
         self._mic = Mic(self._state)
         self._tones = Tones(self._state)
+        self._transfers = Transfers(self._state)
         self._state.parts = CallParts(
             connected=self._playback.answered, over=self._over, tone=self._tones.reported
         )
@@ -416,25 +414,43 @@ class Call(MediaSource):
         return await wait_silence(self._session, self, seconds, both=both)
 
     def handle_blind_transfer(self, enable: bool) -> None:
-        """Take REFERs as events. Raises NotSupported. VoxEngine: Call.handleBlindTransfer."""
-        self._refuse("handle_blind_transfer")
+        """Report as ``CallEvents.BlindTransferRequested`` whom the far end wants to be put through.
+
+        The scenario then calls ``event.transfer_to``, joins that call with the one that is to go
+        on, and says ``notify_blind_transfer_success`` or ``..._failed``; meanwhile the far end may
+        hang up. Off, as at first, such requests are declined, but ``VoxEngine.easy_process`` does
+        all of this by itself. Raises NotSupported on media streams.
+        VoxEngine: Call.handleBlindTransfer.
+        """
+        self._transfers.handle(enable)
 
     def notify_blind_transfer_success(self) -> None:
-        """Answer a REFER. Raises NotSupported. VoxEngine: Call.notifyBlindTransferSuccess."""
-        self._refuse("notify_blind_transfer_success")
+        """Tell the far end that the transfer it asked for has worked; most phones then hang up.
+
+        VoxEngine: Call.notifyBlindTransferSuccess.
+        """
+        self._transfers.succeeded()
 
     def notify_blind_transfer_failed(self, code: int, reason: str) -> None:
-        """Refuse a REFER. Raises NotSupported. VoxEngine: Call.notifyBlindTransferFailed."""
-        self._refuse("notify_blind_transfer_failed")
+        """Tell the far end that the transfer it asked for has failed, with a SIP status.
+
+        Raises ScenarioError for a code outside 300 to 699. VoxEngine:
+        Call.notifyBlindTransferFailed.
+        """
+        self._transfers.failed(code, reason)
 
     def transfer_to(
         self, to: str, *, call: Call | None = None, headers: Headers | None = None
     ) -> None:
-        """Send a REFER to ``to``; ``call`` makes it an attended transfer. At most 10 per call.
+        """Ask the far end to call ``to`` itself: a number, a user or a SIP URI (SIP REFER).
 
-        Raises NotSupported. VoxEngine: Call.transferTo.
+        With ``call``, an attended transfer: the far end takes our place in that call, which must be
+        connected; ``to`` may then be empty. ``CallEvents.TransferComplete`` follows, and both calls
+        end, or ``TransferFailed``, and the call goes on. At most 10 per call. Raises LimitExceeded,
+        ScenarioError for what cannot be meant, NotSupported on media streams. VoxEngine:
+        Call.transferTo.
         """
-        self._refuse("transfer_to")
+        self._transfers.ask(to, call, headers)
 
     def enable_beep_detection(
         self, *, frequencies: Sequence[float] | None = None, timeout: float | None = None

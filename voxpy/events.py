@@ -345,14 +345,22 @@ class CallEvents(metaclass=Namespace):
 
     @event_class
     class BlindTransferRequested(_CallEventWithHeaders):
-        """The far end asks to be connected with ``transfer_to``."""
+        """The far end asks to be replaced by ``transfer_to``, a user or a number.
+
+        Needs ``call.handle_blind_transfer(True)``. ``headers`` has Refer-To, the whole SIP URI that
+        ``VoxEngine.call_sip`` takes, and the ``X-`` headers.
+        """
 
         name: ClassVar[str] = "Call.BlindTransferRequested"
         transfer_to: str
 
     @event_class
     class TransferComplete(_CallEventWithHeaders):
-        """A transfer worked; ``role`` is ``transferor``, ``target`` or ``transferee``."""
+        """A transfer worked; ``role`` is the far end's: ``transferee`` or ``target``.
+
+        The transferee was asked to call somebody (``call.transfer_to``): its call ends now. The
+        target of an attended transfer has got another far end: its call goes on.
+        """
 
         name: ClassVar[str] = "Call.TransferComplete"
         role: str | None = None

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from voxpy.call import Call
 from voxpy.calls.forwarding import (
-    Established,
-    easy_process,
     forward_to_number,
     forward_to_sip,
     forward_to_user,
     play_sound_and_hangup,
 )
+from voxpy.calls.joining import Established, easy_process
 from voxpy.calls.outgoing import AnsweringMachineDetector, place_call, push_timeout_s
 from voxpy.engine.context import current
 from voxpy.engine.ending import EndReason
@@ -457,12 +456,13 @@ class VoxEngineNamespace(PlayerFunctions, HelpsWithNames):
         on_established: Established | None = None,
         direct: bool = False,
     ) -> None:
-        """Join an incoming call that waits, ``call1``, with the outgoing call it is forwarded to.
+        """Join two calls: an incoming one, ``call1``, and the outgoing one it is forwarded to.
 
         ``call1`` hears ringing and early media as ``call2`` reports them and is answered when
-        ``call2`` is; do not answer it before. Messages and INFOs pass both ways. Then
-        ``on_established(call1, call2)`` is called, sync or async. The session ends with the first
-        of the two; when ``call2`` fails, ``call1`` is refused with the same code. ``direct``: the
+        ``call2`` is. It may be answered already, and both may be outgoing. Messages and INFOs pass
+        both ways. Then ``on_established(call1, call2)`` is called, sync or async. The session ends
+        with the first of the two; when ``call2`` fails, ``call1`` is refused with the same code.
+        Whoever transfers its end by its phone is replaced by the one it names. ``direct``: the
         media passes through voxpy all the same. Raises ScenarioError for calls in the wrong order.
         VoxEngine: VoxEngine.easyProcess.
         """

@@ -303,8 +303,7 @@ def test_direct_media_passes_through_us_and_that_is_said(voxpy: CallKit) -> None
     ("arguments", "words"),
     [
         ("person, event.call", "the calls are swapped; the incoming call is the first"),
-        ("person, person", "both calls are outgoing"),
-        ("event.call, event.call", "both calls are incoming"),
+        ("person, person", "both are the same call"),
         ("event.call, None", "call2 must be a call, not NoneType"),
         ("event.call, person, 'f'", "on_established must be a function of the two calls, not str"),
     ],

@@ -29,11 +29,15 @@ from voxpy.engine.ports import (
     LegConnected,
     LegEnded,
     LegEvent,
+    LegForwarded,
     LegHeld,
     LegInfo,
     LegMedia,
     LegMessage,
+    LegReInvite,
     LegTone,
+    LegTransferAsked,
+    LegTransferred,
     LegTrouble,
     Ringing,
 )
@@ -246,6 +250,50 @@ class CallState:
                 call=self.call, mime_type=event.mime_type, body=event.body, headers=event.headers
             )
         )
+
+    @_on.register
+    def _(self, event: LegForwarded) -> None:
+        self.post(CallEvents.Forwarding(call=self.call))
+
+    @_on.register
+    def _(self, event: LegReInvite) -> None:
+        if event.what == "rejected":
+            self.post(
+                CallEvents.ReInviteRejected(
+                    call=self.call, headers=event.headers, code=event.code, reason=event.reason
+                )
+            )
+            return
+        received = event.what == "received"
+        kind = CallEvents.ReInviteReceived if received else CallEvents.ReInviteAccepted
+        self.post(
+            kind(call=self.call, mime_type=event.mime_type, body=event.body, headers=event.headers)
+        )
+
+    @_on.register
+    def _(self, event: LegTransferAsked) -> None:
+        self.post(
+            CallEvents.BlindTransferRequested(
+                call=self.call, transfer_to=event.to, headers=event.headers
+            )
+        )
+
+    @_on.register
+    def _(self, event: LegTransferred) -> None:
+        if event.code < 300:
+            self.post(
+                CallEvents.TransferComplete(call=self.call, role=event.role, headers=event.headers)
+            )
+        else:
+            self.post(
+                CallEvents.TransferFailed(
+                    call=self.call,
+                    role=event.role,
+                    code=event.code,
+                    reason=event.reason,
+                    headers=event.headers,
+                )
+            )
 
     def _start_audio(self, code: int, headers: Headers) -> None:
         """Tell once that audio is there: after 183, or 200 for a call that we made."""

@@ -16,14 +16,19 @@ from voxpy.audio.frame import FRAME_S, PCMU, Format
 from voxpy.audio.line import Line
 from voxpy.audio.tones import dtmf
 from voxpy.engine.ports import (
+    NOT_HANDLED,
     EarlyMedia,
     FirstAudio,
+    Leg,
     LegConnected,
     LegEnded,
     LegEvent,
     LegInfo,
     LegMessage,
     LegTone,
+    LegTransferAsked,
+    LegTransferred,
+    LegTrouble,
     Ringing,
 )
 from voxpy.media.digits import DigitQueue
@@ -37,6 +42,9 @@ NO_HEADERS: Headers = {}
 
 PressedAs = Literal["inband", "rfc4733", "info"]
 """How a far end sends digits: as sound, as RTP events beside it, or in SIP INFO requests."""
+
+CallsElsewhere = Callable[[str, Callable[[int, str], None]], None]
+"""Lets a far end call somebody itself: it gets whom, and what to tell the outcome to."""
 
 
 class FarEnd(Protocol):
@@ -93,6 +101,7 @@ class SimulatedLeg:
         self.to_far_end = Transmission(to_far_end or Line())
         self.state = "alerting"
         self.wants_tones = False
+        self.transfers = SimulatedTransfers(self)
         self._report: Callable[[LegEvent], None] = lambda _: None
         self._far_end: FarEnd | None = None
         self._next_tick: list[Callable[[], None]] = []
@@ -192,6 +201,10 @@ class SimulatedLeg:
         """Send an INFO to the session."""
         self._soon(lambda: self._report(LegInfo(mime_type=mime_type, body=body)))
 
+    def far_end_transfers(self, to: str) -> None:
+        """Ask the session to put the far end through to ``to``; it hears what becomes of it."""
+        self.transfers.asked(to)
+
     # -- media ----------------------------------------------------------------------------------
 
     def pull(self) -> bytes | None:
@@ -241,6 +254,63 @@ class SimulatedLeg:
     def _soon(self, action: Callable[[], None]) -> None:
         if self.state != "ended":
             self._next_tick.append(action)
+
+
+class SimulatedTransfers:
+    """Implements ``voxpy.engine.ports.LegTransfers``.
+
+    ``calls_elsewhere`` is what becomes of a call that the far end is asked to make. What the two
+    then say to each other is no part of the session.
+    """
+
+    def __init__(self, leg: SimulatedLeg) -> None:
+        self.calls_elsewhere: CallsElsewhere = lambda to, done: done(404, "Not Found")
+        self._leg = leg
+        self._handled = False
+        self._pending = False
+
+    def handle(self, enabled: bool) -> None:
+        """Let the session decide on what the far end asks for."""
+        self._handled = enabled
+
+    def answer(self, code: int, reason: str) -> None:
+        """Tell the far end how the transfer goes that it asked for."""
+        if self._pending:
+            self._pending = code < 200
+            self._leg._tell("transfer", f"{code} {reason}")
+
+    def ask(self, to: str, target: Leg | None, headers: Headers) -> None:
+        """Let the far end call somebody itself; a ``target`` is on the line already."""
+        leg = self._leg
+        if target is None:
+            leg._soon(partial(self.calls_elsewhere, to, partial(self._over, None)))
+        elif isinstance(target, SimulatedLeg) and target.state == "connected":
+            leg._soon(partial(self._over, target, 200, "OK"))
+        else:
+            leg._soon(partial(self._over, None, 481, "Call/Transaction Does Not Exist"))
+
+    def _over(self, target: SimulatedLeg | None, code: int, reason: str) -> None:
+        leg = self._leg
+        if leg.state != "connected":
+            return
+        leg._report(LegTransferred(role="transferee", code=code, reason=reason))
+        if code == 200:
+            leg._end(200, "Transferred")
+            if target is not None:
+                target._report(LegTransferred(role="target", code=code, reason=reason))
+                target._end(200, "Transferred")
+
+    def asked(self, to: str) -> None:
+        """Take what the far end asks for."""
+        leg = self._leg
+        if leg.state != "connected" or self._pending:
+            leg._tell("transfer", "491 Request Pending")
+        elif not self._handled:
+            leg._tell("transfer", "603 Decline")
+            leg._soon(lambda: leg._report(LegTrouble(kind=NOT_HANDLED, text=to)))
+        else:
+            self._pending = True
+            leg._soon(lambda: leg._report(LegTransferAsked(to=to)))
 
 
 class CalleeSide:

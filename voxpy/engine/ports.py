@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import attrs
 
 from voxpy.audio.frame import PCMU, Format
+from voxpy.errors import NotSupported
 from voxpy.media.unit import MediaPort
 
 if TYPE_CHECKING:
@@ -127,6 +128,101 @@ class StreamFigures:
     jitter_s: float = 0.0
 
 
+@attrs.frozen(kw_only=True)
+class LegForwarded(LegEvent):
+    """Whoever was called sends the call on to somebody else (SIP 181, or a 302 we follow)."""
+
+
+@attrs.frozen(kw_only=True)
+class LegReInvite(LegEvent):
+    """A change of the session description (SIP re-INVITE or UPDATE), answered by the leg itself.
+
+    ``what`` is ``received`` for a change of theirs, ``accepted`` or ``rejected`` for one of ours.
+    """
+
+    what: Literal["received", "accepted", "rejected"]
+    mime_type: str = ""
+    body: str = ""
+    headers: Headers = attrs.field(factory=dict)
+    code: int | None = None
+    reason: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class LegTransferAsked(LegEvent):
+    """The far end asks to be put through to somebody (SIP REFER); ``answer_transfer`` answers.
+
+    ``to`` is a user or a number. ``headers`` are ``X-`` headers, Refer-To and Referred-By.
+    """
+
+    to: str
+    headers: Headers = attrs.field(factory=dict)
+
+
+NOT_HANDLED = (
+    "the far end asked for a transfer, which was declined: "
+    "the scenario has not said call.handle_blind_transfer(True)"
+)
+"""Kind of the LegTrouble of a REFER that nobody wants."""
+
+TransferRole = Literal["transferor", "target", "transferee"]
+
+
+@attrs.frozen(kw_only=True)
+class LegTransferred(LegEvent):
+    """A transfer has worked (200), or failed with a SIP status. ``role`` is the far end's part."""
+
+    role: TransferRole
+    code: int
+    reason: str = ""
+    headers: Headers = attrs.field(factory=dict)
+
+
+class LegTransfers(Protocol):
+    """The transfers of one leg."""
+
+    def handle(self, enabled: bool) -> None:
+        """Report as LegTransferAsked what the far end asks; otherwise decline it."""
+
+    def answer(self, code: int, reason: str) -> None:
+        """Tell the far end how the transfer it asked for goes; 200 and more is the last word."""
+
+    def ask(self, to: str, target: Leg | None, headers: Headers) -> None:
+        """Ask the far end to call ``to``, in the place of the call over ``target`` if given.
+
+        LegTransferred follows; when it has worked the leg hangs up.
+        """
+
+
+@attrs.frozen
+class NoTransfers:
+    """Implements ``LegTransfers`` where nobody can ask for one or follow one.
+
+    With a ``channel`` to name each raises NotSupported; without, nobody is there at all.
+    """
+
+    channel: str = ""
+
+    def handle(self, enabled: bool) -> None:
+        """Nobody asks."""
+        self._refuse("handle_blind_transfer")
+
+    def answer(self, code: int, reason: str) -> None:
+        """Nobody has asked."""
+        self._refuse("notify_blind_transfer_success")
+
+    def ask(self, to: str, target: Leg | None, headers: Headers) -> None:
+        """Nobody follows."""
+        self._refuse("transfer_to")
+
+    def _refuse(self, command: str) -> None:
+        if self.channel:
+            raise NotSupported(
+                f"call.{command}() is not supported on the {self.channel} channel; it needs a SIP "
+                "leg or a simulated one. VoxEngine.easy_process joins any two calls"
+            )
+
+
 class Leg(Protocol):
     """One end of a call, as a channel provides it. Commands never block; results are reported.
 
@@ -148,6 +244,11 @@ class Leg(Protocol):
     display_name: str
     headers: Headers
     media: MediaPort
+
+    @property
+    def transfers(self) -> LegTransfers:
+        """What it does about transfers."""
+        ...
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
         """Report every event from now on to ``report``."""
@@ -331,6 +432,7 @@ class RefusedLeg:
         self.display_name = call.display_name
         self.headers: Headers = {}
         self.media = MediaPort(name=call.leg_id, source=_Ending(self), sink=_Deaf())
+        self.transfers = NoTransfers()
         self._end = LegEnded(code=code, reason=reason)
         self._report: Callable[[LegEvent], None] = lambda _: None
 

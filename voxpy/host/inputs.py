@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 INPUTS = "inputs.jsonl"
 
-PERSONAL = frozenset({"headers", "text", "tone", "body"})
+PERSONAL = frozenset({"headers", "text", "tone", "body", "to"})
 """Fields of leg events that may be personal."""
 
 
@@ -204,6 +204,7 @@ class RecordedLeg:
         self.display_name = leg.display_name
         self.headers = leg.headers
         self.media = leg.media
+        self.transfers = _RecordedTransfers(self)
         self._sound: _Sound | None = None
         if sound and leg.media.source is not None:
             self._sound = _Sound(leg.media.source, leg.leg_id, inputs)
@@ -277,6 +278,27 @@ class RecordedLeg:
 
     def _told(self, command: str) -> None:
         self._inputs.note("leg command", command, of=self.leg_id)
+
+
+@attrs.frozen
+class _RecordedTransfers:
+    """Implements ``voxpy.engine.ports.LegTransfers`` over the leg's own."""
+
+    _leg: RecordedLeg
+
+    def handle(self, enabled: bool) -> None:
+        self._leg._told("transfers.handle")
+        self._leg._leg.transfers.handle(enabled)
+
+    def answer(self, code: int, reason: str) -> None:
+        self._leg._told("transfers.answer")
+        self._leg._leg.transfers.answer(code, reason)
+
+    def ask(self, to: str, target: Leg | None, headers: Headers) -> None:
+        """Pass it on; the leg below knows the other one below."""
+        self._leg._told("transfers.ask")
+        below = target._leg if isinstance(target, RecordedLeg) else target
+        self._leg._leg.transfers.ask(to, below, headers)
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from voxpy.simulation.steps import Sounds, Step
 
 Stay = Callable[[SimulatedCaller], Awaitable[None]]
 REASONS = {
+    200: "OK",
     404: "Not Found",
     408: "Request Timeout",
     480: "Temporarily Unavailable",

@@ -12,12 +12,14 @@ from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import SERVICE_UNAVAILABLE, Leg, OutgoingCall, RefusedLeg
 from voxpy.errors import EngineMissing
 from voxpy.localagent.engines import Engines
-from voxpy.simulation.acting import act_callee, prepare_sounds
+from voxpy.simulation.acting import REASONS, act_callee, prepare_sounds
 from voxpy.simulation.caller import SimulatedCaller, StepFailed
 from voxpy.simulation.callerfile import ANYBODY
 from voxpy.simulation.listening import Ears
 from voxpy.simulation.script import CalleeScript, Script
 from voxpy.simulation.steps import Sounds
+
+NO_ANSWER_S = 60.0
 
 
 @attrs.frozen
@@ -80,6 +82,7 @@ class Callees:
             to_session=to_session,
             to_far_end=to_far_end,
         )
+        leg.transfers.calls_elsewhere = self.put_through
         note = partial(self._note, call.leg_id)
         callee = SimulatedCaller(
             leg, ears=self._voices.ears(script), note=note, role="callee", other="caller"
@@ -88,6 +91,24 @@ class Callees:
         self._busy += 1
         self.start(self._live, leg, callee, script)
         return leg
+
+    def put_through(self, to: str, done: Callable[[int, str], None]) -> None:
+        """Let a transferred person call ``to``: it rings and answers or not as its script says.
+
+        What they then say to each other, beyond this session's ear, is not acted.
+        """
+        assert self.start is not None
+        script = next(s for s in self._scripts if s.is_called(to))
+        self._busy += 1
+        self.start(self._ring, script, done)
+
+    async def _ring(self, script: CalleeScript, done: Callable[[int, str], None]) -> None:
+        code = 408 if script.never_answers else script.refuses_with or 200
+        try:
+            await trio.sleep(NO_ANSWER_S if script.never_answers else script.rings_s)
+            done(code, REASONS.get(code, "Refused"))
+        finally:
+            self._idle()
 
     async def settle(self) -> None:
         """Wait until every callee has done what it does."""
@@ -101,9 +122,12 @@ class Callees:
                 await self._act(leg, callee, script)
                 nursery.cancel_scope.cancel()
         finally:
-            self._busy -= 1
-            self._quiet.set()
-            self._quiet = trio.Event()
+            self._idle()
+
+    def _idle(self) -> None:
+        self._busy -= 1
+        self._quiet.set()
+        self._quiet = trio.Event()
 
     async def _act(self, leg: SimulatedLeg, callee: SimulatedCaller, script: CalleeScript) -> None:
         try:

@@ -57,6 +57,9 @@ class PersonsLine(Protocol):
     def far_end_sends_info(self, mime_type: str, body: str) -> None:
         """Send an INFO. Raises StepFailed if that is impossible."""
 
+    def far_end_transfers(self, to: str) -> None:
+        """Ask to be put through to somebody. Raises StepFailed if that is impossible."""
+
 
 class SimulatedCaller:
     """A person on a simulated line. ``run`` must be running while it is used.
@@ -252,3 +255,22 @@ class SimulatedCaller:
                     del self._waiting[met]
             return
         raise StepFailed(f"{problem} within {within_s:g} s")
+
+
+async def transfer(person: SimulatedCaller, to: str, within_s: float) -> None:
+    """Let a person ask to be put through, as the transfer key of a phone does, and wait.
+
+    A transfer that worked ends the call, which the other two go on with. Raises StepFailed.
+    """
+    person.received = [(kind, text) for kind, text in person.received if kind != "transfer"]
+    person._note(f"{person._role} transfers", text=to)
+    person._leg.far_end_transfers(to)
+
+    def outcome() -> str:
+        told = [text for kind, text in person.received if kind == "transfer"]
+        return told[-1] if told and not told[-1].startswith("1") else ""
+
+    await person.wait_until(lambda: bool(outcome()), within_s, f"no transfer to {to}")
+    if not outcome().startswith("200"):
+        raise StepFailed(f"the transfer to {to} failed: {outcome()}")
+    person.hang_up()

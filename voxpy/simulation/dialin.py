@@ -234,6 +234,10 @@ class ProviderPhone:
         """Raise StepFailed: a phone call has no text."""
         raise StepFailed("a phone call has no text messages")
 
+    def far_end_transfers(self, to: str) -> None:
+        """Refuse: a provider's stream has no transfer. Raises StepFailed."""
+        raise StepFailed("a call through a provider's stream cannot ask for a transfer")
+
     def far_end_sends_info(self, mime_type: str, body: str) -> None:
         """Raise StepFailed: a media stream has no INFO."""
         raise StepFailed("a media stream has no INFO")

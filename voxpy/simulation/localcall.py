@@ -84,6 +84,7 @@ class SimulatedCall:
         self.callees = Callees(
             script.callees, voices, note=self._note, failed=lambda *told: self._failed(*told)
         )
+        self.leg.transfers.calls_elsewhere = self.callees.put_through
         if sound is not None:
             keeping = attrs.evolve(keeping, taps=[*keeping.taps, sound.of_line(self.leg.mouth)])
         self.hosted = HostedSession(attrs.evolve(context, dialer=self.callees), self.leg, keeping)

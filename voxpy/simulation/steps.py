@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 AGENT_WITHIN_S = 30.0
 HEARD_WITHIN_S = 15.0
+TRANSFERRED_WITHIN_S = 70.0
 HIGHEST_BEEP_HZ = 3400
 LONGEST_HESITATION_S = 0.6
 RANDOM_WORDS = (
@@ -455,6 +456,21 @@ class Info(Step):
 
 
 @attrs.frozen(kw_only=True)
+class Transfer(Step):
+    """Ask to be put through to somebody, and leave when that has worked."""
+
+    name = "transfer"
+
+    to: str = words()
+    within_s: float = number(TRANSFERRED_WITHIN_S)
+
+    async def act(self, person: SimulatedCaller, sounds: Sounds) -> None:
+        from voxpy.simulation.caller import transfer
+
+        await transfer(person, self.to, self.within_s)
+
+
+@attrs.frozen(kw_only=True)
 class Expect(Step):
     """Have heard the agent say something since the caller last spoke or pressed a digit.
 
@@ -517,6 +533,7 @@ STEPS: Mapping[str, type[Step]] = {
         Pause,
         Message,
         Info,
+        Transfer,
         Expect,
         StayOn,
         HangUp,

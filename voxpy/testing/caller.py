@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from voxpy.channels.simulated import PressedAs
 from voxpy.localagent.engines import Engines, Samples
-from voxpy.simulation.caller import CallOver, SimulatedCaller
+from voxpy.simulation.caller import CallOver, SimulatedCaller, transfer
 from voxpy.simulation.sounds import speech_for_line
 from voxpy.testing.worldcall import WorldCall
 
@@ -116,6 +116,13 @@ class Caller:
     def send_info(self, mime_type: str, body: str) -> None:
         """Send a SIP INFO or its equivalent."""
         self._person.send_info(mime_type, body)
+
+    async def transfer(self, to: str, *, within_s: float = 70.0) -> None:
+        """Ask to be put through to ``to``, and hang up when that has worked.
+
+        Raises StepFailed if it does not.
+        """
+        await transfer(self._person, to, within_s)
 
     def hang_up(self) -> None:
         """End the call; before the answer that is a caller who gives up."""

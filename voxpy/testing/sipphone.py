@@ -33,6 +33,7 @@ from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
 from voxpy.channels.sip.ports import PortRange
+from voxpy.channels.sip.transfer import take_over
 from voxpy.engine import clock
 from voxpy.engine.ports import (
     EarlyMedia,
@@ -42,6 +43,7 @@ from voxpy.engine.ports import (
     LegInfo,
     LegMessage,
     LegTone,
+    LegTransferAsked,
     Ringing,
 )
 from voxpy.errors import CallFailed
@@ -60,7 +62,6 @@ class PhoneCall:
     """One call of a phone. ``events`` has what happened, in order."""
 
     leg: SipLeg
-    sip: SipCall
     answered: trio.Event = attrs.field(factory=trio.Event)
     over: trio.Event = attrs.field(factory=trio.Event)
     ringing: trio.Event = attrs.field(factory=trio.Event)
@@ -68,6 +69,7 @@ class PhoneCall:
     heard: list[bytes] = attrs.field(factory=list)
     digits: str = ""
     end: LegEnded | None = None
+    asked_to_call: Callable[[str], None] = lambda uri: None
     _mouth: deque[bytes] = attrs.field(factory=deque)
 
     def says(self, audio: bytes) -> None:
@@ -75,9 +77,21 @@ class PhoneCall:
         size = self.leg.rtp.format.frame_bytes
         self._mouth += [audio[n : n + size] for n in range(0, len(audio) - size + 1, size)]
 
+    @property
+    def is_speaking(self) -> bool:
+        """Whether something is still to be said."""
+        return bool(self._mouth)
+
     def hang_up(self) -> None:
         """End the call, or give it up."""
         self.leg.hangup({})
+
+    def transfer(self, to: str, target: PhoneCall | None = None) -> None:
+        """Press the transfer key: a number, or another call of this phone (attended).
+
+        ``events`` gets a LegTransferred; when it has worked the phone hangs up.
+        """
+        self.leg.transfers.ask(to, target.leg if target is not None else None, {})
 
     def report(self, event: LegEvent) -> None:
         """Take what the leg reports."""
@@ -92,6 +106,8 @@ class PhoneCall:
             case LegEnded():
                 self.end = event
                 self.over.set()
+            case LegTransferAsked():
+                self.asked_to_call(event.headers["Refer-To"])
             case LegInfo() | LegMessage():
                 pass
 
@@ -173,9 +189,13 @@ class SipPhone:
 
     async def call(self, uri: str, headers: dict[str, str] | None = None) -> PhoneCall:
         """Call; return at once."""
+        found = self._dial(parse_uri(uri), headers)
+        await trio.lowlevel.checkpoint()
+        return found
+
+    def _dial(self, target: Uri, headers: dict[str, str] | None) -> PhoneCall:
         media = self.open(f"phone {self.user}", self.speech.codecs[0])
         talk = self.negotiation(media, self.speech)
-        target = parse_uri(uri)
         sip = SipCall.dial(
             self.agent,
             target,
@@ -187,7 +207,6 @@ class SipPhone:
         )
         found = self._new_call(sip, media, talk)
         self.network.wake()
-        await trio.lowlevel.checkpoint()
         return found
 
     async def connect(self, uri: str, within_s: float = 10) -> PhoneCall:
@@ -238,10 +257,15 @@ class SipPhone:
             self._invited(event)
         elif isinstance(event, CallEvent):
             for call in self.calls:
-                if call.sip is event.call:
+                if call.leg.sip is event.call:
                     call.leg.handle(event)
 
     def _invited(self, event: Invited) -> None:
+        replaces = event.request.headers.get("Replaces")
+        if replaces is not None:
+            legs = {call.leg.sip: call.leg for call in self.calls}
+            take_over(self.agent, legs, event, replaces)
+            return
         chosen = agreed_codec(event.sdp, self.speech)
         if chosen is None:
             event.call.reject(488, clock.now())
@@ -256,10 +280,31 @@ class SipPhone:
         self, sip: SipCall, media: RtpMedia, talk: Negotiation, offered: bytes = b""
     ) -> PhoneCall:
         leg = SipLeg(sip, media, talk, wake=self.network.wake, offered=offered)
-        call = PhoneCall(leg, sip)
+        call = PhoneCall(leg)
         leg.bind(call.report)
+        leg.transfers.handle(True)
+        call.asked_to_call = partial(self._follow, call)
         self.calls.append(call)
         return call
+
+    def _follow(self, call: PhoneCall, uri: str) -> None:
+        """Call whom we are sent to, as phones do, and tell how that goes."""
+        target = parse_uri(uri)
+        replaces = target.header("Replaces")
+        headers = {"Replaces": replaces, "Require": "replaces"} if replaces else {}
+        found = self._dial(attrs.evolve(target, headers=""), headers)
+
+        def tell(event: LegEvent) -> None:
+            found.report(event)
+            match event:
+                case Ringing():
+                    call.leg.transfers.answer(180, "Ringing")
+                case LegConnected():
+                    call.leg.transfers.answer(200, "OK")
+                case LegEnded() if not found.answered.is_set():
+                    call.leg.transfers.answer(event.code, event.reason)
+
+        found.leg.bind(tell)
 
     async def _speak_and_hear(self) -> None:
         due = clock.now()

@@ -25,7 +25,7 @@ from voxpy.wire.sip.events import (
     Referral,
     ReferralProgress,
 )
-from voxpy.wire.sip.values import Uri
+from voxpy.wire.sip.values import Uri, parse_uri
 
 
 def pair(network: Network) -> tuple[End, End]:
@@ -346,7 +346,7 @@ def test_a_transfer_and_how_it_goes() -> None:
     bob.react = react
     call = dial(network, alice, bob.uri)
     network.run(1)
-    call.requests.refer("sip:carol@10.0.0.3", network.now)
+    call.requests.refer(parse_uri("sip:carol@10.0.0.3"), network.now)
     network.run(2)
     assert bob.told(Referral)[0].target.uri.host == "10.0.0.3"  # type: ignore[attr-defined]
     assert [e.status for e in alice.told(Done)] == [202]  # type: ignore[attr-defined]

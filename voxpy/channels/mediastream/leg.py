@@ -23,6 +23,7 @@ from voxpy.engine.ports import (
     LegEvent,
     LegTone,
     LegTrouble,
+    NoTransfers,
 )
 from voxpy.errors import NotSupported
 from voxpy.media.unit import MediaPort
@@ -74,6 +75,7 @@ class MediaStreamLeg:
         self.wants_tones = False
         self.inbound = Inbound(start.inbound)
         self.outbound = Outbound(stream, line, clock.stopwatch())
+        self.transfers = NoTransfers(self.channel)
         self.media = MediaPort(
             name=leg_id,
             source=_FarEnd(self),

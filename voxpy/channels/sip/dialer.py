@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import attrs
 import trio
 
 from voxpy.channels.sip.leg import SipLeg
 from voxpy.channels.sip.negotiation import Negotiation, Speech
+from voxpy.channels.sip.transfer import escaped_user
 from voxpy.engine import clock
 from voxpy.engine.ports import Leg, OutgoingCall, RefusedLeg, Secrets
 from voxpy.errors import ConnectFailed, RemoteProtocolError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from voxpy.channels.sip.settings import Trunk
 
 NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
+_NUMBER = re.compile(r"\+?[0-9*#]{3,}")
 REGISTER_S = 600
 RETRY_S = 30.0
 
@@ -36,6 +38,7 @@ class _Target:
     to: Uri | Flow | None = None
     account: Account | None = None
     callerid: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     speech: Speech
 
 
@@ -64,7 +67,7 @@ class SipDialer:
                 return None
             talk = endpoint.negotiation(media, target.speech)
             number = target.callerid or call.callerid
-            caller = Uri(user=_escaped(number) or None, host=endpoint.domain)
+            caller = Uri(user=escaped_user(number) or None, host=endpoint.domain)
             sip = SipCall.dial(
                 endpoint.agent,
                 target.uri,
@@ -72,7 +75,7 @@ class SipDialer:
                 sdp=talk.offer(),
                 now=clock.now(),
                 to=target.to,
-                headers=call.headers,
+                headers={**call.headers, **target.headers},
                 account=target.account,
             )
             return sip, talk
@@ -121,8 +124,30 @@ class SipDialer:
         except RemoteProtocolError as error:
             return RefusedLeg(call, BAD_REQUEST, str(error))
         account = Account(call.auth_user, call.password) if call.auth_user else None
+        endpoint = self._endpoint
+        speech = endpoint.speech_with(None)
+        replaces = uri.header("Replaces")
+        extra = {"Replaces": replaces, "Require": "replaces"} if replaces else {}
+        bare = attrs.evolve(uri, headers="")
+        if replaces and endpoint.holds(replaces):  # an attended transfer to a call of ours
+            return [_Target(uri=bare, to=endpoint.own_flow, headers=extra, speech=speech)]
+        if endpoint.is_here(uri) and to is None:
+            return self._here(call, bare, extra)
+        return [_Target(uri=bare, to=to, account=account, headers=extra, speech=speech)]
+
+    def _here(
+        self, call: OutgoingCall, uri: Uri, extra: Mapping[str, str]
+    ) -> list[_Target] | RefusedLeg:
+        """An address of ours: a user, a number that a trunk carries, or another scenario."""
+        user = uri.user_text
+        if user in self._endpoint.listener.users:
+            return self._user(attrs.evolve(call, destination=user))
+        if _NUMBER.fullmatch(user):
+            found = self._number(attrs.evolve(call, destination=user))
+            if not isinstance(found, RefusedLeg):
+                return found
         speech = self._endpoint.speech_with(None)
-        return [_Target(uri=uri, to=to, account=account, speech=speech)]
+        return [_Target(uri=uri, to=self._endpoint.own_flow, headers=extra, speech=speech)]
 
     def _user(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
         name = call.destination.partition("@")[0].removeprefix("sip:")
@@ -140,7 +165,7 @@ class SipDialer:
             return RefusedLeg(call, NO_ROUTE, f"no trunk carries {call.destination}")
         return [
             _Target(
-                uri=attrs.evolve(trunk.uri, user=_escaped(call.destination)),
+                uri=attrs.evolve(trunk.uri, user=escaped_user(call.destination)),
                 account=_trunk_account(trunk, self._secrets),
                 callerid=trunk.callerid,
                 speech=self._endpoint.speech_with(trunk),
@@ -163,13 +188,13 @@ async def stay_registered(
     ``told`` gets the trunk's name and the last status whenever it changes.
     """
     us, user = endpoint.agent.us, trunk.user or "voxpy"
-    home = attrs.evolve(trunk.uri, user=_escaped(user))
+    home = attrs.evolve(trunk.uri, user=escaped_user(user))
     transport = transport_of(trunk.uri)
     call_id, number, last = us.new_id(), 0, 0
     while True:
         number += 1
         request = Request(method="REGISTER", uri=attrs.evolve(trunk.uri, user=None))
-        contact = us.contact(transport).replace("sip:voxpy@", f"sip:{_escaped(user)}@", 1)
+        contact = us.contact(transport).replace("sip:voxpy@", f"sip:{escaped_user(user)}@", 1)
         request.headers.extend(
             {
                 "Via": us.via(transport),
@@ -225,7 +250,3 @@ def _granted_s(response: Response | None) -> float:
 
 def _as_uri(text: str) -> str:
     return text if text.startswith(("sip:", "sips:")) else f"sip:{text}"
-
-
-def _escaped(user: str) -> str:
-    return quote(user, safe="-_.!~*'()+&=$,;?/")

@@ -7,7 +7,8 @@ from functools import partial
 
 from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation
-from voxpy.channels.sip.talk import Talk
+from voxpy.channels.sip.talk import Talk, own_headers
+from voxpy.channels.sip.transfer import Transfers
 from voxpy.engine import clock
 from voxpy.engine.ports import (
     EarlyMedia,
@@ -15,13 +16,16 @@ from voxpy.engine.ports import (
     LegConnected,
     LegEnded,
     LegEvent,
+    LegForwarded,
     LegInfo,
     LegMedia,
     LegMessage,
     LegTone,
+    LegTransferred,
     LegTrouble,
     Ringing,
 )
+from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip.agent import Event
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.events import (
@@ -40,8 +44,6 @@ from voxpy.wire.sip.events import (
     Referral,
     ReferralProgress,
 )
-from voxpy.wire.sip.message import Headers as MessageHeaders
-from voxpy.wire.sip.message import Request, Response
 
 Headers = Mapping[str, str]
 DTMF_RELAY = ("application/dtmf-relay", "application/dtmf")
@@ -84,8 +86,10 @@ class SipLeg:
         self.otherwise: Callable[[], bool] = lambda: False
         """Tries the next way there; False if there is none."""
         self.sip = call
+        """The call over SIP: another one when the way before led nowhere, or it was replaced."""
         self.wake = wake
         self.talk = Talk(self, negotiation, offered)
+        self.transfers = Transfers(self)
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
         media.on_tick = self.tick
@@ -124,7 +128,7 @@ class SipLeg:
         """Refuse the call."""
         if self.state in ("alerting", "early"):
             self.sip.reject(code, clock.now(), headers=headers)
-            self._end(LegEnded(code=code, reason="Rejected"))
+            self.end(LegEnded(code=code, reason="Rejected"))
             self.wake()
 
     def hangup(self, headers: Headers) -> None:
@@ -132,13 +136,13 @@ class SipLeg:
         now = clock.now()
         if self.sip.state == "up":
             self.sip.hang_up(now, headers)
-            self._end(LegEnded(code=200, reason="Hung up by the scenario"))
+            self.end(LegEnded(code=200, reason="Hung up by the scenario"))
         elif self.sip.state == "incoming":
             self.sip.reject(603, now, headers=headers)
-            self._end(LegEnded(code=603, reason="Hung up by the scenario"))
+            self.end(LegEnded(code=603, reason="Hung up by the scenario"))
         elif self.sip.state == "calling":
             self.sip.give_up(now)
-            self._end(LegEnded(code=487, reason="Request Terminated"))
+            self.end(LegEnded(code=487, reason="Request Terminated"))
         self.wake()
 
     def handle_tones(self, enabled: bool) -> None:
@@ -184,18 +188,23 @@ class SipLeg:
             case Failed() if self.state == "alerting" and _is_the_ways(event) and self.otherwise():
                 pass
             case Failed():
-                self._end(
-                    LegEnded(code=event.status, reason=event.reason, headers=_own(event.response))
+                self.end(
+                    LegEnded(
+                        code=event.status, reason=event.reason, headers=own_headers(event.response)
+                    )
                 )
             case Cancelled():
-                self._end(
-                    LegEnded(code=487, reason="Request Terminated", headers=_own(event.request))
+                self.end(
+                    LegEnded(
+                        code=487, reason="Request Terminated", headers=own_headers(event.request)
+                    )
                 )
             case Ended():
                 who = "caller" if self.incoming else "callee"
                 reason = event.why or f"Hung up by the {who}"
                 code = 200 if event.request is not None else 408
-                self._end(LegEnded(code=code, reason=reason, headers=_own(event.request)))
+                self.transfers.left()
+                self.end(LegEnded(code=code, reason=reason, headers=own_headers(event.request)))
             case Offer():
                 self.talk.offered_anew(event)
             case OfferAnswered() | OfferRefused():
@@ -204,49 +213,75 @@ class SipLeg:
                 self._info(event)
             case MessageReceived():
                 text = event.body.decode("utf-8", "replace")
-                self.tell(LegMessage(text=text, headers=_own(event.request)))
+                self.tell(LegMessage(text=text, headers=own_headers(event.request)))
             case Referral():
-                event.refuse(clock.now())
+                self.transfers.asked(event)
                 self.wake()
+            case Done() if event.method == "REFER":
+                self.transfers.done(event)
             case Done() if event.status >= 300:
                 text = f"{event.method} was answered with {event.status} {event.reason}"
                 self.tell(LegTrouble(kind="a request was refused", text=text))
-            case ReferralProgress() | Done():
+            case ReferralProgress():
+                self.transfers.progress(event)
+            case Done():
                 pass
 
     def tick(self) -> None:
         """Tell what was not told yet; the media calls it each 20 ms."""
         while self._early:
             self._report(self._early.pop(0))
+        self.transfers.tick(clock.now())
 
-    def call_is(self, call: SipCall) -> None:
-        """Go on with another call: the way before led nowhere."""
-        self.sip = call
+    def replaced(self, event: Invited) -> bool:
+        """Go on with whoever sent this INVITE, in the place of the far end (RFC 3891).
+
+        False if there is no format that both speak: then nothing has happened.
+        """
+        now, old = clock.now(), self.sip
+        try:
+            said = self.talk.begin_anew(event.sdp)
+        except RemoteProtocolError:
+            return False
+        event.call.answer(said, now)
+        self.sip = event.call
+        if old.state == "up":
+            old.hang_up(now)
+        elif old.state == "calling":
+            old.give_up(now)
+        return True
 
     # -- inside -----------------------------------------------------------------------------------
 
     def _progress(self, event: Progress) -> None:
-        headers = _own(event.response)
+        headers = own_headers(event.response)
         if event.sdp and self.state == "alerting" and self.talk.agree(event.sdp):
             self.state = "early"
             self.rtp.speaks = False  # a callee is not spoken to before the answer
             self.tell(EarlyMedia(headers=headers))
         elif event.response.status == 180:
             self.tell(Ringing(headers=headers))
+        elif event.response.status == 181:
+            self.tell(LegForwarded())
 
     def _connected(self, event: Connected) -> None:
         if event.sdp and not self.talk.agree(event.sdp):
             self.hangup({})
             return
         self.rtp.open()
+        if self.state == "connected":
+            self.tell(LegTransferred(role="target", code=200, reason="OK"))
+            return
         self.state = "connected"
-        self.tell(LegConnected(headers=_own(event.response)))
+        self.tell(LegConnected(headers=own_headers(event.response)))
 
     def _info(self, event: InfoReceived) -> None:
         body = event.body.decode("utf-8", "replace")
         digit = _relayed(body) if event.content_type in DTMF_RELAY else ""
         if not digit:
-            self.tell(LegInfo(mime_type=event.content_type, body=body, headers=_own(event.request)))
+            self.tell(
+                LegInfo(mime_type=event.content_type, body=body, headers=own_headers(event.request))
+            )
         elif self.wants_tones:
             self.tell(LegTone(tone=digit, kind="3"))
 
@@ -259,7 +294,8 @@ class SipLeg:
         if self.state != "ended":
             self._report(event)
 
-    def _end(self, event: LegEnded) -> None:
+    def end(self, event: LegEnded) -> None:
+        """Report the end, once."""
         if self.state == "ended":
             return
         self.state = "ended"
@@ -283,12 +319,6 @@ def _is_the_ways(event: Failed) -> bool:
     return event.status == 408 or 500 <= event.status < 600
 
 
-def _own(message: Request | Response | None) -> dict[str, str]:
-    """Return the ``X-`` headers of a message: what scenarios see (VoxEngine: the same)."""
-    lines: MessageHeaders | tuple[()] = message.headers if message is not None else ()
-    return {name: text for name, text in lines if name.lower().startswith("x-")}
-
-
 def _relayed(body: str) -> str:
     """Return the digit of an INFO: ``Signal=5`` (dtmf-relay), or the digit alone (dtmf)."""
     for line in body.splitlines():
@@ -307,5 +337,5 @@ def receive_invited(event: Invited) -> tuple[str, str, str, dict[str, str]]:
         sender.uri.user_text or str(sender.uri),
         request.uri.user_text or request.uri.opaque,
         sender.display_name,
-        _own(request),
+        own_headers(request),
     )

@@ -42,6 +42,7 @@ from voxpy.channels.sip.negotiation import REQUIRE, Negotiation, Speech, agreed_
 from voxpy.channels.sip.network import SipNetwork, SipSockets
 from voxpy.channels.sip.ports import PortRange
 from voxpy.channels.sip.settings import Trunk, User, read_codecs, read_srtp
+from voxpy.channels.sip.transfer import take_over
 from voxpy.engine import clock
 from voxpy.engine.faults import explain
 from voxpy.engine.ports import Secrets
@@ -49,12 +50,15 @@ from voxpy.engine.userfile import Given
 from voxpy.errors import ConfigError, ConnectFailed, RemoteProtocolError
 from voxpy.sockets.accepting import Upgrade
 from voxpy.sockets.listening import listen
-from voxpy.wire.sip.agent import Asked, Event, UserAgent
+from voxpy.wire.sip.agent import Asked, Event, Flow, UserAgent
 from voxpy.wire.sip.call import SipCall
+from voxpy.wire.sip.dialog import Dialog
 from voxpy.wire.sip.digest import ALGORITHMS, Verifier
 from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
+from voxpy.wire.sip.message import Request as SipRequest
 from voxpy.wire.sip.registrar import Registrar, prove
+from voxpy.wire.sip.values import Uri
 
 KEYS = (
     "host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to", "digest",
@@ -263,6 +267,25 @@ class SipEndpoint:
         """What stands behind the @ of our users."""
         return _bracketed(self.address)
 
+    def is_here(self, uri: Uri) -> bool:
+        """Return whether an address is one of ours."""
+        ours = {self.address, self.listener.host, self.listener.address}
+        ports = (None, self._port, self._tls_port)
+        return uri.is_sip and uri.host.strip("[]") in ours and uri.port in ports
+
+    def holds(self, replaces: str) -> bool:
+        """Return whether a Replaces is about a call of ours."""
+        try:
+            return self.agent.find_call(Dialog.replaced(replaces)) is not None
+        except RemoteProtocolError:
+            return False
+
+    @property
+    def own_flow(self) -> Flow:
+        """The way to ourselves."""
+        host = self.listener.host
+        return Flow("UDP", "127.0.0.1" if host == "0.0.0.0" else host, self._port)  # noqa: S104
+
     def new_number(self) -> int:
         """Return 31 random bits."""
         return self._random.getrandbits(31)
@@ -278,7 +301,7 @@ class SipEndpoint:
             if leg is not None:
                 leg.handle(event)
                 over = isinstance(event, (Cancelled, Ended, Failed))
-                if over and not event.call.incoming and self.legs.get(event.call) is leg:
+                if over and not leg.incoming and self.legs.get(event.call) is leg:
                     del self.legs[event.call]
         elif isinstance(event, Asked):
             self._asked(event)
@@ -289,7 +312,7 @@ class SipEndpoint:
             call.reject(503, now, headers={"Retry-After": "5"})
             return
         client_type = self._admit(event)
-        if not client_type:
+        if not client_type or self._replaces(event):
             return
         speech = self.speech_with(self._caller(event, client_type))
         try:
@@ -323,13 +346,15 @@ class SipEndpoint:
             offered=event.sdp,
         )
         self.legs[call] = leg
-        self._calls.start_soon(self._serve, call, leg)
+        self._calls.start_soon(self._serve, leg)
 
     def _admit(self, event: Invited) -> str:
         """Return as what a caller may call in; nothing if the call has been refused."""
         listener, request, call = self.listener, event.request, event.call
         if any(trunk.is_from(event.flow.host) for trunk in listener.trunks):
             return "pstn"
+        if self._is_ours(request):
+            return "sip"
         if not listener.users and not listener.trunks:
             return "sip"
         user, refusal = prove(
@@ -349,12 +374,30 @@ class SipEndpoint:
             return next(t for t in listener.trunks if t.is_from(event.flow.host))
         return listener.users.get(event.request.from_.uri.user_text)
 
+    def _is_ours(self, request: SipRequest) -> bool:
+        """Return whether a scenario here sent it: to a user here, or by a transfer."""
+        return any(not c.incoming and c.call_id == request.call_id for c in self.legs)
+
+    def _replaces(self, event: Invited) -> bool:
+        """Deal with an INVITE that takes a far end's place in a call; False for others."""
+        text = event.request.headers.get("Replaces")
+        if text is None:
+            return False
+        leg = take_over(self.agent, self.legs, event, text)
+        if leg is not None:
+            self._forget(leg)
+            self.legs[event.call] = leg
+        return True
+
     def follow(self, leg: SipLeg, call: SipCall) -> None:
         """Let a leg have the events of a call of ours."""
+        self._forget(leg)
+        leg.sip = call
+        self.legs[call] = leg
+
+    def _forget(self, leg: SipLeg) -> None:
         for old in [c for c, other in self.legs.items() if other is leg]:
             del self.legs[old]
-        leg.call_is(call)
-        self.legs[call] = leg
 
     def registered(self, trunk: str, status: int) -> None:
         """Note how a registration of ours went."""
@@ -363,11 +406,11 @@ class SipEndpoint:
         else:
             self._host.log.warning("not registered", trunk=trunk, status=status)
 
-    async def _serve(self, call: SipCall, leg: SipLeg) -> None:
+    async def _serve(self, leg: SipLeg) -> None:
         try:
             await self._host.router.receive(leg, self.listener.name).run()
         finally:
-            del self.legs[call]
+            self._forget(leg)
             leg.rtp.close()
 
     def _asked(self, event: Asked) -> None:

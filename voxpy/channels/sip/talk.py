@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from voxpy.channels.sip.negotiation import Negotiation
 from voxpy.engine import clock
-from voxpy.engine.ports import LegHeld, LegTrouble
+from voxpy.engine.ports import LegHeld, LegReInvite, LegTrouble
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip.events import Offer, OfferAnswered, OfferRefused
+from voxpy.wire.sip.message import Headers, Request, Response
 
 if TYPE_CHECKING:
     from voxpy.channels.sip.leg import SipLeg
@@ -36,6 +38,17 @@ class Talk:
             raise RemoteProtocolError("no audio format that both speak")
         return self._local
 
+    def begin_anew(self, offered: bytes) -> bytes:
+        """Return our description for somebody who takes the far end's place.
+
+        Raises RemoteProtocolError if there is nothing that both speak; then all is as before.
+        """
+        said = self._reply(offered)
+        if said is None:
+            raise RemoteProtocolError("no audio format that both speak")
+        self._offered, self._local = offered, said
+        return said
+
     def _reply(self, offered: bytes) -> bytes | None:
         return self.negotiation.answer(offered) if offered else self.negotiation.offer()
 
@@ -51,6 +64,7 @@ class Talk:
     def offered_anew(self, event: Offer) -> None:
         """Answer a change within the call: hold, another address, another format."""
         now = clock.now()
+        self._leg.tell(_changed("received", event.sdp, own_headers(event.request)))
         try:
             said = self._reply(event.sdp)
         except RemoteProtocolError as error:
@@ -82,10 +96,11 @@ class Talk:
         """Take how an offer of ours within the call has gone."""
         if isinstance(event, OfferAnswered):
             self.agree(event.sdp)
+            self._leg.tell(_changed("accepted", event.sdp))
             self.tell_hold()
         else:
-            text = f"{event.status} {event.reason}"
-            self._leg.tell(LegTrouble(kind="a change of the call was refused", text=text))
+            code, reason = event.status, event.reason
+            self._leg.tell(LegReInvite(what="rejected", code=code, reason=reason))
             self.negotiation.direction = "sendrecv" if self._leg.rtp.hears else "sendonly"
         if self._offer_again and self._leg.sip.state == "up":
             self._offer()
@@ -95,3 +110,16 @@ class Talk:
         if self.negotiation.they_hold != self._is_held:
             self._is_held = self.negotiation.they_hold
             self._leg.tell(LegHeld(held=self._is_held))
+
+
+def _changed(
+    what: Literal["received", "accepted"], sdp: bytes, headers: Mapping[str, str] | None = None
+) -> LegReInvite:
+    kind, text = ("application/sdp", sdp.decode("utf-8", "replace")) if sdp else ("", "")
+    return LegReInvite(what=what, mime_type=kind, body=text, headers=headers or {})
+
+
+def own_headers(message: Request | Response | None) -> dict[str, str]:
+    """Return the ``X-`` headers of a message: what scenarios see (VoxEngine: the same)."""
+    lines: Headers | tuple[()] = message.headers if message is not None else ()
+    return {name: text for name, text in lines if name.lower().startswith("x-")}

@@ -139,6 +139,7 @@ class ReplayedLeg:
         self.headers: Headers = head.personal["headers"]
         self._format = _format(head.data["format"])
         self.media = MediaPort(name=leg_id, source=_Said(self), sink=_Unheard(self._format))
+        self.transfers = _ReplayedTransfers(self)
         self._elapsed = elapsed
         self._commands = [i.name for i in rest if i.kind == "leg command"]
         self._cues, times = cues_of(rest, lambda i: i.kind == "leg command")
@@ -236,6 +237,22 @@ class ReplayedLeg:
             self._flows |= isinstance(event, ports.LegConnected | ports.FirstAudio)
             self._over |= isinstance(event, LegEnded)
             self._report(event)
+
+
+@attrs.frozen
+class _ReplayedTransfers:
+    """Implements ``voxpy.engine.ports.LegTransfers``: takes note."""
+
+    _leg: ReplayedLeg
+
+    def handle(self, enabled: bool) -> None:
+        self._leg._told("transfers.handle")
+
+    def answer(self, code: int, reason: str) -> None:
+        self._leg._told("transfers.answer")
+
+    def ask(self, to: str, target: Leg | None, headers: Headers) -> None:
+        self._leg._told("transfers.ask")
 
 
 class _Said:

@@ -70,6 +70,7 @@ def _refer(call: SipCall, request: Request, server: ServerTransaction, now: floa
     except (ValueError, RemoteProtocolError):
         call.agent.respond(server, request.response(400), now)
         return
+    call.requests.referred(request)
     call.agent.tell(Referral(call=call, target=target, request=request, transaction=server))
 
 
@@ -82,7 +83,9 @@ def _notify(call: SipCall, request: Request, server: ServerTransaction, now: flo
     line = request.body.decode("utf-8", "replace").partition("\r\n")[0].split(" ", 2)
     if len(line) >= 2 and line[0].upper() == "SIP/2.0" and line[1].isdigit():
         status, reason = int(line[1][:3]), line[2] if len(line) > 2 else ""
-        call.agent.tell(ReferralProgress(call=call, status=status, reason=reason))
+        state = (request.headers.get("Subscription-State") or "").partition(";")[0]
+        over = status >= 200 or state.strip().lower() == "terminated"
+        call.agent.tell(ReferralProgress(call=call, status=status, reason=reason, over=over))
 
 
 def _options(call: SipCall, request: Request, server: ServerTransaction, now: float) -> None:

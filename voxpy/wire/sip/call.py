@@ -43,6 +43,7 @@ class SipCall:
         self.incoming = incoming
         self.state = "incoming" if incoming else "calling"
         self.tag = agent.us.new_id()
+        self.call_id = ""
         self.dialog: Dialog | None = None
         self.timer = SessionTimer()
         self.requests = DialogRequests(self)
@@ -77,6 +78,7 @@ class SipCall:
         call.requests.flow = to if isinstance(to, Flow) else None
         call.offers.sdp = sdp
         call._out = Outgoing(call, uri, to)
+        call.call_id = agent.us.new_id()
         agent.add_call(call)
         call._out.begin(from_.with_tag(call.tag), sdp, headers, expires_s, now)
         return call
@@ -88,6 +90,7 @@ class SipCall:
         """Make the call of an INVITE that came in; what UserAgent wants as ``invited``."""
         call = cls(agent, incoming=True)
         call._in = Incoming(call, server)
+        call.call_id = request.call_id
         call.requests.flow = flow
         call.offers.note(request)
         contact = f"<{agent.us.contact(flow.transport)}>"

@@ -10,7 +10,7 @@ import attrs
 
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip.message import Headers, Request, Response
-from voxpy.wire.sip.values import Address, CSeq, Uri, parse_address
+from voxpy.wire.sip.values import Address, CSeq, Uri, parse_address, parse_params
 
 REFRESHES_TARGET = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 """Requests whose Contact is from then on where the other end is (RFC 6665 section 4.4.1 too)."""
@@ -53,6 +53,16 @@ class Dialog:
     def replaces(self) -> str:
         """The Replaces that puts another call in the place of this one (RFC 3891)."""
         return f"{self.call_id};to-tag={self.remote.tag};from-tag={self.local.tag}"
+
+    @classmethod
+    def replaced(cls, text: str) -> DialogId:
+        """Return the dialog of ours that a Replaces is about. Raises RemoteProtocolError."""
+        call_id, semicolon, params = text.partition(";")
+        found = parse_params(semicolon + params)
+        ours, theirs = found.get("to-tag"), found.get("from-tag")
+        if not call_id.strip() or not ours or not theirs:
+            raise RemoteProtocolError(f"a Replaces has a Call-ID and both tags: {text[:80]!r}")
+        return DialogId(call_id.strip(), ours, theirs)
 
     @classmethod
     def of_response(cls, request: Request, response: Response) -> Dialog:

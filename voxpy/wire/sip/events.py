@@ -150,6 +150,8 @@ class ReferralProgress(CallEvent):
 
     status: int
     reason: str
+    over: bool
+    """Whether nothing follows, as the NOTIFY says."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -159,3 +161,4 @@ class Done(CallEvent):
     method: str
     status: int
     reason: str
+    response: Response | None = None

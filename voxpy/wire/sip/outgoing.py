@@ -47,7 +47,7 @@ class Outgoing:
         add("Max-Forwards", "70")
         add("From", str(from_))
         add("To", f"<{self.invite.uri}>")
-        add("Call-ID", self._agent.us.new_id())
+        add("Call-ID", self._call.call_id)
         add("CSeq", "1 INVITE")
         add("Contact", f"<{self._agent.us.contact(transport)}>")
         if expires_s:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import attrs
 
 from voxpy.errors import LocalProtocolError
 from voxpy.wire.sip.agent import Account, Flow, authorized, transport_of
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_TRIES = 3
 """How often a request is sent anew because credentials were asked for, or the timer was short."""
+
+REFERRAL_S = 120
+"""How long a call that was asked for may take; then nobody waits for its outcome any more."""
 
 Answered = Callable[[Response | None, float], None]
 """Gets the final response; None when nobody answered."""
@@ -35,6 +41,7 @@ class DialogRequests:
     def __init__(self, call: SipCall) -> None:
         self.account: Account | None = None
         self.flow: Flow | None = None
+        self._event = ""
         self._call = call
         self._acks: dict[tuple[DialogId, int], tuple[Request, Uri | Flow]] = {}
 
@@ -90,19 +97,41 @@ class DialogRequests:
         """Send a MESSAGE. Done follows."""
         self._say("MESSAGE", content_type, body, headers, now)
 
-    def refer(self, target: str, now: float, headers: Extra | None = None) -> None:
-        """Ask the other end to call ``target``, a URI; ``?Replaces=`` attends a transfer.
+    def refer(
+        self,
+        target: Uri,
+        now: float,
+        *,
+        replaces: Dialog | None = None,
+        headers: Extra | None = None,
+    ) -> None:
+        """Ask the other end to call ``target``, in the place of ``replaces`` if given (RFC 3891).
 
         Done tells whether it will, ReferralProgress how it goes.
         """
+        if replaces is not None:
+            target = attrs.evolve(target, headers=f"Replaces={quote(replaces.replaces, safe='')}")
         extra = {"Refer-To": f"<{target}>", **(headers or {})}
+        if self._call.dialog is not None:
+            extra["Referred-By"] = f"<{self._call.dialog.local.uri}>"
         self._say("REFER", "", b"", extra, now)
 
+    def referred(self, refer: Request) -> None:
+        """Take it that they asked us to call; what we tell of it names the REFER (RFC 3515)."""
+        first = self._event == ""
+        self._event = "refer" if first else f"refer;id={refer.cseq.number}"
+
     def notify_referral(self, status: int, reason: str, now: float) -> None:
-        """Tell how the call goes that they asked us for; a final status is the last word."""
-        state = "active;expires=60" if status < 200 else "terminated;reason=noresource"
+        """Tell how the call goes that they asked us for; a final status is the last word.
+
+        Whoever has hung up meanwhile is told nothing.
+        """
+        if self._call.state != "up":
+            return
+        left = f"active;expires={REFERRAL_S}"
+        state = left if status < 200 else "terminated;reason=noresource"
         body = f"SIP/2.0 {status} {reason}\r\n".encode()
-        extra = {"Event": "refer", "Subscription-State": state}
+        extra = {"Event": self._event or "refer", "Subscription-State": state}
         self._say("NOTIFY", "message/sipfrag;version=2.0", body, extra, now)
 
     def _say(
@@ -122,7 +151,13 @@ class DialogRequests:
         if method != "NOTIFY":
             status, reason = told(response)
             self._call.agent.tell(
-                Done(call=self._call, method=method, status=status, reason=reason)
+                Done(
+                    call=self._call,
+                    method=method,
+                    status=status,
+                    reason=reason,
+                    response=response,
+                )
             )
 
     # -- acknowledging ----------------------------------------------------------------------------

@@ -71,6 +71,14 @@ class Uri:
         """The transport that the URI asks for, in lower case; an empty string for none."""
         return (self.params.get("transport") or "").lower()
 
+    def header(self, name: str) -> str:
+        """Return a header that the URI carries for the request to it, empty if there is none."""
+        for line in self.headers.split("&"):
+            found, _, text = line.partition("=")
+            if found.lower() == name.lower():
+                return unquote(text, errors="replace")
+        return ""
+
     def __str__(self) -> str:
         if not self.is_sip:
             return f"{self.scheme}:{self.opaque}"
