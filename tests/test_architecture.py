@@ -46,7 +46,7 @@ RINGS: list[set[str]] = [
     {"history"},
     {"host"},
     {"simulation"},
-    {"testing", "lab"},
+    {"port", "testing", "lab"},
     {"cli", "__main__"},
 ]
 """First part of the module name, lowest ring first; imports go to the same ring or a lower one."""
