@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from voxpy.port import library, vocabulary
 from voxpy.port.kinds import key_of
 from voxpy.port.syntax import (
+    ATOM,
+    AWAIT,
     FUNCTION_KINDS,
+    TERNARY,
+    Written,
     arguments,
     bare,
     field,
@@ -26,9 +30,8 @@ from voxpy.port.syntax import (
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from voxpy.port.expressions import Expressions, Written
+    from voxpy.port.expressions import Expressions
 
-_TERNARY, _AWAIT, _ATOM = 1, 11, 12
 _PLAIN = ("str", "float", "int", "bool")
 """Annotations of parameters that cannot be meant by an object."""
 
@@ -56,7 +59,7 @@ class Calls:
         if function.type == "member_expression":
             return self._method(node, function, given, waited)
         if function.type == "super":
-            return f"super().__init__({self._plain(given)})", _ATOM
+            return f"super().__init__({self._plain(given)})", ATOM
         template = library.FUNCTIONS.get(f"{text(function)}/{len(given)}")
         if template is not None and self._writer.bindings.find(function) is None:
             return self._filled(template, None, given)
@@ -64,22 +67,22 @@ class Calls:
 
     def _of_source(self, function: Node, given: Sequence[Node], waited: bool) -> Written:
         binding = self._writer.bindings.find(function) if function.type == "identifier" else None
-        shown = self._x.of(function, _ATOM)
+        shown = self._x.of(function, ATOM)
         code = f"{shown}({self._plain(given)})"
         if binding is not None and binding.is_async:
             return self._started(code, waited)
-        return code, _ATOM
+        return code, ATOM
 
     def _started(self, code: str, waited: bool) -> Written:
         """Call an async function: awaited, or begun in a task of its own, as JavaScript does."""
         if waited:
-            return f"await {code}", _AWAIT
-        return f"{self._writer.uses('set_timeout')}(lambda: {code})", _ATOM
+            return f"await {code}", AWAIT
+        return f"{self._writer.uses('set_timeout')}(lambda: {code})", ATOM
 
     def _called_at_once(self, function: Node, given: Sequence[Node], waited: bool) -> Written:
         name = self._writer.definitions.define(function, "run")
         code = f"{name}({self._plain(given)})"
-        return self._started(code, waited) if is_async(function) else (code, _ATOM)
+        return self._started(code, waited) if is_async(function) else (code, ATOM)
 
     # -- voxpy's own -----------------------------------------------------------------------------
 
@@ -87,18 +90,18 @@ class Calls:
         self, node: Node, path: str, found: Any, given: Sequence[Node], waited: bool
     ) -> Written:
         if path.endswith((".on", ".add_event_listener")) or path in ("set_timeout", "set_interval"):
-            return f"{path}({self._listening(given)})", _ATOM
+            return f"{path}({self._listening(given)})", ATOM
         if path == "Logger.write" and len(given) == 1:
             inner = bare(given[0])
             if (
                 inner.type == "call_expression"
                 and text(field(inner, "function")) == "JSON.stringify"
             ):
-                return f"Logger.write({self._x.of(arguments(inner)[0])})", _ATOM  # takes anything
+                return f"Logger.write({self._x.of(arguments(inner)[0])})", ATOM  # takes anything
         code = f"{path}({self._to_signature(node, found, given)})"
         if vocabulary.is_coroutine(found):
             return self._started(code, waited)
-        return code, _ATOM
+        return code, ATOM
 
     def _method(self, node: Node, function: Node, given: Sequence[Node], waited: bool) -> Written:
         owner, name = field(function, "object"), text(field(function, "property"))
@@ -134,15 +137,15 @@ class Calls:
         waited: bool,
     ) -> Written:
         member = vocabulary.member(text(field(function, "property")))
-        shown = self._x.of(owner, _ATOM)
+        shown = self._x.of(owner, ATOM)
         if member == "add_event_listener":
             code = f"{shown}.{member}({self._listening(given)})"
         else:
             code = f"{shown}.{member}({self._to_signature(node, method, given, bound=True)})"
         if any(child.type == "optional_chain" for child in function.children):
-            code, prec = f"{code} if {shown} is not None else None", _TERNARY
+            code, prec = f"{code} if {shown} is not None else None", TERNARY
             return code, prec
-        return self._started(code, waited) if vocabulary.is_coroutine(method) else (code, _ATOM)
+        return self._started(code, waited) if vocabulary.is_coroutine(method) else (code, ATOM)
 
     def _listening(self, given: Sequence[Node]) -> str:
         """Write the arguments of a registration; its function is named after the event."""
@@ -165,7 +168,7 @@ class Calls:
 
     def _plain(self, given: Sequence[Node]) -> str:
         return ", ".join(
-            f"*{self._x.of(parts(a)[0], _ATOM)}" if a.type == "spread_element" else self._x.of(a)
+            f"*{self._x.of(parts(a)[0], ATOM)}" if a.type == "spread_element" else self._x.of(a)
             for a in given
         )
 
@@ -182,7 +185,7 @@ class Calls:
         for index, argument in enumerate(given):
             place = places[index] if index < len(places) else None
             literal = self._literal_of(argument)
-            named = literal is not None and self._goes_by_name(literal, known, place)
+            named = literal is not None and _goes_by_name(literal, known, place)
             more = any(p.kind is p.VAR_POSITIONAL for p in known)
             if not named and place is None and not more:
                 self._writer.note(
@@ -194,7 +197,7 @@ class Calls:
             elif argument.type == "object":
                 shown += self._by_name(argument, known)
             else:
-                shown.append(f"**{self._x.of(argument, _ATOM)}")
+                shown.append(f"**{self._x.of(argument, ATOM)}")
         self._miss(node, known, shown)
         return ", ".join(shown)
 
@@ -230,7 +233,7 @@ class Calls:
         known = list(signature.parameters.values())[0 if path is not None else 1 :]
         index = [a.id for a in arguments(call)].index(argument.id)
         places = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        return self._goes_by_name(literal, known, places[index] if index < len(places) else None)
+        return _goes_by_name(literal, known, places[index] if index < len(places) else None)
 
     def _literal_of(self, argument: Node) -> Node | None:
         if argument.type == "object":
@@ -239,22 +242,13 @@ class Calls:
         values = [v for v in binding.values if v.type == "object"] if binding is not None else []
         return values[0] if values else None
 
-    def _goes_by_name(
-        self, literal: Node, known: Sequence[inspect.Parameter], place: inspect.Parameter | None
-    ) -> bool:
-        names = {p.name for p in known}
-        keys = {vocabulary.snake(key_of(pair) or "?") for pair in parts(literal)}
-        if place is not None and not any(word in str(place.annotation) for word in _PLAIN):
-            return bool(keys) and keys <= names
-        return True
-
     def _by_name(self, literal: Node, known: Sequence[inspect.Parameter]) -> list[str]:
         names = {p.name for p in known}
         any_name = any(p.kind is p.VAR_KEYWORD for p in known)
         shown = []
         for pair in parts(literal):
             if pair.type == "spread_element":
-                shown.append(f"**{self._x.of(parts(pair)[0], _ATOM)}")
+                shown.append(f"**{self._x.of(parts(pair)[0], ATOM)}")
                 continue
             key = vocabulary.snake(key_of(pair) or "?")
             key = f"{key}_" if f"{key}_" in names else key
@@ -273,12 +267,12 @@ class Calls:
 
     def _filled(self, template: str, owner: Node | None, given: Sequence[Node]) -> Written:
         loose = "({" in template
-        shown = [self._x.of(a, 0 if loose else _TERNARY + 1) for a in given]
-        code = template.format(*shown, o=self._x.of(owner, _ATOM) if owner is not None else "")
+        shown = [self._x.of(a, 0 if loose else TERNARY + 1) for a in given]
+        code = template.format(*shown, o=self._x.of(owner, ATOM) if owner is not None else "")
         simple = (
             code.endswith((")", "]", '"')) and not code.startswith(("{",)) and " in " not in code
         )
-        return code, _ATOM if simple and "**" not in template and " * " not in template else 5
+        return code, ATOM if simple and "**" not in template and " * " not in template else 5
 
     def _of_any_number(self, template: str, given: Sequence[Node]) -> Written:
         if "{+}" in template:
@@ -289,8 +283,8 @@ class Calls:
                 value = string_value(argument)
                 between.append(argument if value is None else value)
             one = self._x.of(given[0]) if len(given) == 1 else self._x.joined(between)[0]
-            return template.replace("{+}", one), _ATOM
-        return template.replace("{*}", self._plain(given)), _ATOM
+            return template.replace("{+}", one), ATOM
+        return template.replace("{*}", self._plain(given)), ATOM
 
     def _of_library(
         self,
@@ -309,22 +303,22 @@ class Calls:
             return self._filled(template, owner, given)
         if kind in ("str", "list", "regex", "date", "num"):
             return self._x.untranslated(node, f".{name}() of a {kind} is not translated")
-        shown = self._x.of(owner, _ATOM)
+        shown = self._x.of(owner, ATOM)
         if kind in ("dict", "json"):
             code = f"{shown}[{self._x.quoted(name)}]({self._plain(given)})"
         else:
             code = f"{shown}.{vocabulary.member(name)}({self._plain(given)})"
-        return (f"await {code}", _AWAIT) if waited else (code, _ATOM)
+        return (f"await {code}", AWAIT) if waited else (code, ATOM)
 
     def _regex_method(self, owner: Node, name: str, given: Sequence[Node]) -> Written | None:
         if name in ("test", "exec") and len(given) == 1:
-            code = f"{self._x.of(owner, _ATOM)}.search({self._x.of(given[0])})"
-            return (f"{code} is not None", 5) if name == "test" else (code, _ATOM)
+            code = f"{self._x.of(owner, ATOM)}.search({self._x.of(given[0])})"
+            return (f"{code} is not None", 5) if name == "test" else (code, ATOM)
         if given and given[0].type == "regex":
             pattern, subject = self._x.of(given[0]), self._x.of(owner)
             every = "g" in text(maybe(given[0], "flags") or given[0]).rsplit("/", 1)[-1]
             if name == "match":
-                return f"{pattern}.{'findall' if every else 'search'}({subject})", _ATOM
+                return f"{pattern}.{'findall' if every else 'search'}({subject})", ATOM
             if name == "replace" and len(given) == 2:
                 value = string_value(given[1])
                 into = (
@@ -332,9 +326,9 @@ class Calls:
                     if value is not None
                     else self._x.of(given[1])
                 )
-                return f"{pattern}.sub({into}, {subject}{'' if every else ', count=1'})", _ATOM
+                return f"{pattern}.sub({into}, {subject}{'' if every else ', count=1'})", ATOM
             if name == "split":
-                return f"{pattern}.split({subject})", _ATOM
+                return f"{pattern}.split({subject})", ATOM
         return None
 
     # -- promises --------------------------------------------------------------------------------
@@ -344,7 +338,7 @@ class Calls:
         if inner.type == "new_expression" and text(field(inner, "constructor")) == "Promise":
             asleep = self._sleep(inner)
             if asleep is not None:
-                return f"await trio.sleep({asleep})", _AWAIT
+                return f"await trio.sleep({asleep})", AWAIT
         if inner.type == "call_expression":
             function = field(inner, "function")
             if text(function) in ("Promise.all", "Promise.allSettled"):
@@ -357,7 +351,7 @@ class Calls:
         if given and given[0].type == "array":
             self._writer.note(call, "Promise.all", "its parts are awaited one after the other")
             shown = [self._awaited_part(part) for part in parts(given[0])]
-            return f"[{', '.join(shown)}]", _ATOM
+            return f"[{', '.join(shown)}]", ATOM
         return self._x.untranslated(call, "Promise.all of a list", "await each in a loop")
 
     def _awaited_part(self, part: Node) -> str:
@@ -367,7 +361,7 @@ class Calls:
 
     def _promise(self, node: Node, name: str, given: Sequence[Node]) -> Written:
         if name == "resolve":
-            return (self._x.of(given[0]) if given else "None"), _TERNARY
+            return (self._x.of(given[0]) if given else "None"), TERNARY
         return self._x.untranslated(node, f"Promise.{name}", "use trio, or await each in turn")
 
     def _sleep(self, promise: Node) -> str | None:
@@ -396,7 +390,7 @@ class Calls:
             self._writer.check(node, path)
             self._writer.uses(path.split(".")[0])
             found = vocabulary.look_up(path) if vocabulary.complaint(path) is None else None
-            return f"{path}({self._to_signature(node, found, given)})", _ATOM
+            return f"{path}({self._to_signature(node, found, given)})", ATOM
         entry = f"{name}/{len(given)}"
         if constructor.type == "identifier" and self._writer.bindings.find(constructor) is None:
             template = library.CONSTRUCTORS.get(entry)
@@ -405,4 +399,14 @@ class Calls:
             if template is not None:
                 return self._filled(template, None, given)
             return self._x.untranslated(node, f"new {name}()")
-        return f"{self._x.of(constructor, _ATOM)}({self._plain(given)})", _ATOM
+        return f"{self._x.of(constructor, ATOM)}({self._plain(given)})", ATOM
+
+
+def _goes_by_name(
+    literal: Node, known: Sequence[inspect.Parameter], place: inspect.Parameter | None
+) -> bool:
+    names = {p.name for p in known}
+    keys = {vocabulary.snake(key_of(pair) or "?") for pair in parts(literal)}
+    if place is not None and not any(word in str(place.annotation) for word in _PLAIN):
+        return bool(keys) and keys <= names
+    return True

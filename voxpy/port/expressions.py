@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING
 from voxpy.port import library, vocabulary
 from voxpy.port.calls import Calls
 from voxpy.port.kinds import key_of, listens_to
-from voxpy.port.syntax import FUNCTION_KINDS, bare, field, maybe, parts, pieces, string_value, text
+from voxpy.port.operators import Operators
+from voxpy.port.syntax import (
+    ATOM,
+    COMPARED,
+    FUNCTION_KINDS,
+    LAMBDA,
+    SUM,
+    TERNARY,
+    Written,
+    bare,
+    field,
+    maybe,
+    parts,
+    pieces,
+    string_value,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,26 +35,12 @@ if TYPE_CHECKING:
 
     from voxpy.port.writer import Writer
 
-LAMBDA, TERNARY, OR, AND, NOT, COMPARED, BITS, SUM, PRODUCT, UNARY, POWER, AWAIT, ATOM = range(13)
-"""How tightly Python's forms bind, loosest first."""
 
-Written = tuple[str, int]
-
-_BINARY = {
-    "||": ("or", OR), "&&": ("and", AND),
-    "==": ("==", COMPARED), "===": ("==", COMPARED), "!=": ("!=", COMPARED),
-    "!==": ("!=", COMPARED), "<": ("<", COMPARED), ">": (">", COMPARED), "<=": ("<=", COMPARED),
-    ">=": (">=", COMPARED), "|": ("|", BITS), "^": ("^", BITS), "&": ("&", BITS),
-    "<<": ("<<", BITS), ">>": (">>", BITS), ">>>": (">>", BITS), "+": ("+", SUM), "-": ("-", SUM),
-    "*": ("*", PRODUCT), "/": ("/", PRODUCT), "%": ("%", PRODUCT), "**": ("**", POWER),
-}  # fmt: skip
 _CONSTANTS = {
     "true": "True", "false": "False", "null": "None", "undefined": "None", "NaN": "math.nan",
     "Infinity": "math.inf",
 }  # fmt: skip
 _GO_ON = ("member_expression", "call_expression", "subscript_expression", "update_expression")
-_ERRORS = {"Error": "Exception", "TypeError": "TypeError", "RangeError": "ValueError"}
-_TYPES = {"string": "str", "number": "int | float", "boolean": "bool"}
 
 
 class Expressions:
@@ -51,8 +53,8 @@ class Expressions:
         self._quote = '"'
         self._forms: dict[str, Callable[[Node], Written]] = {
             "identifier": self._name,
-            "undefined": self._constant, "true": self._constant, "false": self._constant,
-            "null": self._constant, "this": lambda _: ("self", ATOM),
+            "undefined": self._name, "true": self._name, "false": self._name,
+            "null": self._name, "this": lambda _: ("self", ATOM),
             "super": lambda _: ("super()", ATOM),
             "number": self._number, "string": self._string, "template_string": self._template,
             "regex": self._regex, "object": self._object, "array": self._array,
@@ -60,12 +62,8 @@ class Expressions:
             "member_expression": self._member, "subscript_expression": self._subscript,
             "call_expression": self.calls.call, "new_expression": self.calls.new,
             "await_expression": self.calls.awaited,
-            "unary_expression": self._unary, "binary_expression": self._binary,
-            "ternary_expression": self._ternary, "update_expression": self._update,
-            "assignment_expression": self._assignment,
-            "augmented_assignment_expression": self._assignment,
-            "sequence_expression": self._sequence,
         }  # fmt: skip
+        self._forms |= Operators(self).forms
         self._forms |= dict.fromkeys(FUNCTION_KINDS, self._function)
 
     def of(self, node: Node, binds: int = LAMBDA) -> str:
@@ -99,9 +97,6 @@ class Expressions:
             return self.writer.uses(path), ATOM
         self.writer.note(node, f"{name} is not defined in this file", "define it or import it")
         return vocabulary.variable(name), ATOM
-
-    def _constant(self, node: Node) -> Written:
-        return _CONSTANTS[text(node)], ATOM
 
     def _number(self, node: Node) -> Written:
         return re.sub(r"^0+(?=\d)", "", text(node).rstrip("n")), ATOM
@@ -296,133 +291,6 @@ class Expressions:
         if _is_read(node) and self.kinds.of(owner) == "dict":
             return f"{self.of(owner, ATOM)}.get({self.of(index)})", ATOM
         return f"{self.of(owner, ATOM)}[{self.of(index)}]", ATOM
-
-    # -- operators -------------------------------------------------------------------------------
-
-    def _unary(self, node: Node) -> Written:
-        operator, argument = text(field(node, "operator")), field(node, "argument")
-        if operator == "!":
-            inner = bare(argument)
-            if inner.type == "unary_expression" and text(field(inner, "operator")) == "!":
-                return f"bool({self.of(field(inner, 'argument'))})", ATOM
-            return f"not {self.of(argument, NOT)}", NOT
-        if operator in "+-~":
-            if operator == "+" and self.kinds.of(argument) != "num":
-                return f"float({self.of(argument)})", ATOM
-            return f"{operator}{self.of(argument, UNARY)}", UNARY
-        if operator == "void":
-            return "None", ATOM
-        if operator == "delete":
-            return self._delete(argument)
-        return self.untranslated(node, f"{operator} is not translated")
-
-    def _delete(self, target: Node) -> Written:
-        owner = self.of(field(target, "object"), ATOM)
-        key = (
-            self.quoted(text(field(target, "property")))
-            if target.type == "member_expression"
-            else self.of(field(target, "index"))
-        )
-        return f"{owner}.pop({key}, None)", ATOM
-
-    def _binary(self, node: Node) -> Written:
-        operator, left, right = (
-            text(field(node, "operator")),
-            field(node, "left"),
-            field(node, "right"),
-        )
-        if operator in ("==", "===", "!=", "!=="):
-            return self._equal(left, right, equal=operator.startswith("=="))
-        if operator == "??":
-            value = self.of(left, COMPARED)
-            if bare(left).type == "call_expression":
-                value = self.writer.set_aside("value", value)
-            return f"{value} if {value} is not None else {self.of(right, TERNARY)}", TERNARY
-        if operator == "+" and self.kinds.of(node) == "str":
-            return self._concatenation(node)
-        if operator == "instanceof":
-            kind = _ERRORS.get(text(right)) or self.of(right)
-            return f"isinstance({self.of(left)}, {kind})", ATOM
-        if operator == "in":
-            return f"{self.of(left, BITS)} in {self.of(right, BITS)}", COMPARED
-        if operator not in _BINARY:
-            return self.untranslated(node, f"the operator {operator} is not translated")
-        shown, binds = _BINARY[operator]
-        return f"{self.of(left, binds)} {shown} {self.of(right, binds + 1)}", binds
-
-    def _equal(self, left: Node, right: Node, *, equal: bool) -> Written:
-        for one, other in ((left, right), (right, left)):
-            if text(bare(other)) in ("null", "undefined"):
-                return f"{self.of(one, BITS)} is {'' if equal else 'not '}None", COMPARED
-            inner = bare(one)
-            if inner.type == "unary_expression" and text(field(inner, "operator")) == "typeof":
-                return self._typeof(field(inner, "argument"), string_value(bare(other)), equal)
-        shown = "==" if equal else "!="
-        return f"{self.of(left, BITS)} {shown} {self.of(right, BITS)}", COMPARED
-
-    def _typeof(self, value: Node, wanted: str | None, equal: bool) -> Written:
-        shown = self.of(value)
-        if wanted == "undefined":
-            return f"{self.of(value, BITS)} is {'' if equal else 'not '}None", COMPARED
-        test = (
-            f"callable({shown})"
-            if wanted == "function"
-            else f"isinstance({shown}, {_TYPES.get(wanted or '', 'dict | list')})"
-        )
-        return (test, ATOM) if equal else (f"not {test}", NOT)
-
-    def _concatenation(self, node: Node) -> Written:
-        terms: list[str | Node] = []
-
-        def collect(term: Node) -> None:
-            inner = bare(term)
-            plus = inner.type == "binary_expression" and text(field(inner, "operator")) == "+"
-            if plus and self.kinds.of(inner) == "str":
-                collect(field(inner, "left"))
-                collect(field(inner, "right"))
-                return
-            value = string_value(inner)
-            if value is not None:
-                terms.append(value)
-            elif inner.type == "template_string":
-                terms.extend(pieces(inner))
-            else:
-                terms.append(inner)
-
-        collect(node)
-        if all(isinstance(term, str) for term in terms):
-            return self.quoted("".join(map(str, terms))), ATOM
-        return self.joined(terms)
-
-    def _ternary(self, node: Node) -> Written:
-        test = self.of(field(node, "condition"), OR)
-        yes, no = (
-            self.of(field(node, "consequence"), OR),
-            self.of(field(node, "alternative"), TERNARY),
-        )
-        return f"{yes} if {test} else {no}", TERNARY
-
-    def _update(self, node: Node) -> Written:
-        """``i++`` whose value is used: before it, or after it for the postfix form."""
-        target = self.of(field(node, "argument"))
-        step = f"{target} {text(field(node, 'operator'))[0]}= 1"
-        postfix = node.children[0].id == field(node, "argument").id
-        if postfix:
-            kept = self.writer.set_aside("before", target)
-            self.writer.before.append(step)
-            return kept, ATOM
-        self.writer.before.append(step)
-        return target, ATOM
-
-    def _assignment(self, node: Node) -> Written:
-        """An assignment whose value is used: written above, its target stays."""
-        self.writer.before.extend(self.writer.simple.assignment(node))
-        return self.of(field(node, "left")), ATOM
-
-    def _sequence(self, node: Node) -> Written:
-        *first, last = parts(node)
-        self.writer.before.extend(self.of(part) for part in first)
-        return self.written(last)
 
     # -- functions -------------------------------------------------------------------------------
 

@@ -14,6 +14,10 @@ Forms = dict[str, Callable[[Node], Lines]]
 """What writes each kind of statement."""
 
 STEP = "    "
+LAMBDA, TERNARY, OR, AND, NOT, COMPARED, BITS, SUM, PRODUCT, UNARY, POWER, AWAIT, ATOM = range(13)
+"""How tightly Python's forms bind, loosest first."""
+
+Written = tuple[str, int]
 FUNCTION_KINDS = (
     "function_declaration",
     "function_expression",

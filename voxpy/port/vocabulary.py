@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import inspect
 import keyword
 import re
@@ -173,7 +172,3 @@ def signature(function: Any) -> inspect.Signature | None:
         return inspect.signature(function)
     except (TypeError, ValueError):
         return None
-
-
-def is_builtin(name: str) -> bool:
-    return hasattr(builtins, name)
