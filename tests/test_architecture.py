@@ -35,7 +35,7 @@ RINGS: list[set[str]] = [
     {"logger", "modules", "net", "timers"},
     {"players", "recording"},
     {"call", "calls", "events"},  # a call, its parts and its events name each other
-    {"amd", "asr", "conferences", "silero"},
+    {"amd", "asr", "conferences", "silero", "websocket"},
     {"realtime"},
     CONNECTORS,
     {"voxengine"},
@@ -82,6 +82,7 @@ NURSERIES = {
     "testing/conformance/realtime.py": "the reader of a session that is being checked",
     "lab/bench/floor.py": "a task per call and two per bridge, with nothing around them",
     "lab/replay/running.py": "a replayed session beside its media clock and far sides",
+    "testing/socketpeer.py": "the reader of a scenario's WebSocket beside who plays its far side",
     "testing/service.py": "both directions of a scripted service's connection",
     "testing/grounds.py": "the sessions of a world, and around them its clock and its service",
     "cli/agent.py": "the server beside its notices",

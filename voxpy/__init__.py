@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from voxpy.silero import Silero
     from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
     from voxpy.voxengine import VoxEngine, send_media_between
+    from voxpy.websocket import (
+        WebSocket,
+        WebSocketAudioEncoding,
+        WebSocketCloseCode,
+        WebSocketEvents,
+    )
     from voxpy.yandex import Yandex
 
 __all__ = [
@@ -57,6 +63,10 @@ __all__ = [
     "URLPlayerSegment",
     "VoxEngine",
     "WatchdogEvents",
+    "WebSocket",
+    "WebSocketAudioEncoding",
+    "WebSocketCloseCode",
+    "WebSocketEvents",
     "Yandex",
     "clear_interval",
     "clear_timeout",
@@ -94,6 +104,10 @@ _HOMES = {
     "URLPlayerSegment": "players.player",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",
+    "WebSocket": "websocket",
+    "WebSocketAudioEncoding": "websocket",
+    "WebSocketCloseCode": "websocket",
+    "WebSocketEvents": "websocket",
     "Yandex": "yandex",
     "clear_interval": "timers",
     "clear_timeout": "timers",

@@ -35,7 +35,7 @@ from voxpy.calls.watchdogs import wait_silence, watch_call, watch_outgoing_call
 from voxpy.engine import clock
 from voxpy.engine.ports import Leg
 from voxpy.engine.session import Session
-from voxpy.engine.units import Catalog, MediaSource, MediaUnit
+from voxpy.engine.units import Catalog, MediaSource
 from voxpy.errors import NotSupported, ScenarioError
 from voxpy.events import CallEvents
 from voxpy.recording.files import choose_file_kind
@@ -327,28 +327,6 @@ class Call(MediaSource):
                     "call.record cannot record video; recording the sound", unit=self.id()
                 )
 
-    def send_media_to(
-        self,
-        unit: MediaUnit,
-        *,
-        encoding: str | None = None,
-        tag: str | None = None,
-        custom_parameters: Mapping[str, str] | None = None,
-    ) -> None:
-        """Send what the far end says to ``unit``; replaces what the unit heard before.
-
-        The keyword arguments concern WebSocket targets only. Raises ScenarioError if ``unit`` takes
-        no media. VoxEngine: Call.sendMediaTo.
-        """
-        super().send_media_to(unit)
-
-    def stop_media_to(self, unit: MediaUnit) -> None:
-        """Stop sending to ``unit``; nothing happens if the call was not sending to it.
-
-        Raises ScenarioError if ``unit`` takes no media. VoxEngine: Call.stopMediaTo.
-        """
-        super().stop_media_to(unit)
-
     def handle_tones(self, enable: bool, dtmf_type: str = DTMFType.ALL) -> None:
         """Report digits as ``CallEvents.ToneReceived`` and take them out of the audio, or stop.
 
@@ -519,6 +497,7 @@ def make_call(
     """
     call = Call(session, leg, allow_180_after_183=allow_180_after_183)
     state = call._state
+    session.graph.attach(leg.media)
     session.trace.step(
         "call began",
         unit=leg.leg_id,
@@ -528,7 +507,6 @@ def make_call(
         destination=leg.destination,
     )
     session.call_began(leg.leg_id)
-    session.graph.attach(leg.media)
     session.add_closer(f"call {leg.leg_id}", call._aclose)
     leg.bind(state.report)
     name = f"watching {leg.leg_id}"

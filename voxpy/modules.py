@@ -132,7 +132,6 @@ _INSTEAD = {
     "CallList": "voxpy has no call lists yet",
     "Crypto": "use Python's own: import hashlib, hmac, base64",
     "PhoneNumber": "use the package phonenumbers: import phonenumbers",
-    "WebSocket": "voxpy has no WebSockets for scenarios yet",
 }
 """Of what is always available in VoxEngine, the parts that voxpy has not."""
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import attrs
 import pytest
+from click.testing import CliRunner
 
+from voxpy.cli import main
 from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError, EngineMissing
@@ -145,3 +147,34 @@ def test_a_bad_line_is_bad_the_same_way_every_time(tmp_path: Path, line: LineOpt
     assert recordings[0] == recordings[1]
     clean = CallKit(tmp_path).call(source, steps.replace(json.dumps(options), "{}"))
     assert clean.hosted.recording.read_bytes() != recordings[0]
+
+
+def test_a_scenario_is_started_and_calls_its_callee(tmp_path: Path) -> None:
+    scenario = tmp_path / "out.py"
+    scenario.write_text(
+        "import json\n"
+        "from voxpy import AppEvents, CallEvents, VoxEngine\n"
+        "@VoxEngine.on(AppEvents.Started)\n"
+        "def started(event):\n"
+        "    call = VoxEngine.call_pstn(json.loads(event.custom_data)['to'], '+15550000')\n"
+        "    call.add_event_listener(CallEvents.Connected, lambda e: call.hangup())\n"
+        "    call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())\n"
+    )
+    caller = tmp_path / "ann.yaml"
+    caller.write_text(
+        'speech: tones\ncustom_data: {to: "+15550177"}\n'
+        'callees: {"+15550177": {steps: [stay_on]}}\n'
+    )
+    run = ["run", str(scenario), "--caller", str(caller), "--fast", "--json"]
+    told = CliRunner().invoke(
+        main,
+        [*run, "--out", str(tmp_path / "o")],
+    )
+    record = json.loads(told.stdout)
+    assert told.exit_code == 0, told.output
+    assert record["personal"]["custom_data"] == '{"to":"+15550177"}'
+    assert [c["incoming"] for c in record["calls"]] == [False]
+    assert record["recordings"][0].endswith("call.wav")
+    busy = ["--data", '{"to":"+15550178"}', "--callee", "+15550178=busy"]
+    told = CliRunner().invoke(main, [*run, *busy, "--out", str(tmp_path / "p")])
+    assert json.loads(told.stdout)["calls"][0]["end_reason"]["code"] == 486

@@ -36,6 +36,11 @@ EXIT_INTERRUPTED = 130
     "file, answer, busy or no_answer. May be repeated; goes before the caller's own `callees:`. "
     "Anybody else rings for a second and says hello.",
 )
+@click.option(
+    "--data",
+    help="Start the session without a call, with this custom data: text, or JSON, or @FILE. The "
+    "scenario then calls its callees.",
+)
 @click.option("--from", "callerid", help="The caller's number.")
 @click.option("--to", "destination", help="The number that is called.")
 @click.option(
@@ -69,6 +74,8 @@ EXIT_INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print only the call record, as JSON.")
 def command(**options: Any) -> None:
     """Call SCENARIO(s) with a simulated caller and show the call as it happens.
+
+    With --data nobody calls: the scenario is started, as over the API, and may call others.
 
     Several scenarios run in one namespace, in order, as in one routing rule.
     """
@@ -121,7 +128,11 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
     scenarios = options["scenarios"]
     program = compile_scenarios(scenarios)
     caller = options["caller"]
-    if options["mic"]:
+    if options["data"] is not None:
+        data = read_data(options["data"])
+        given_script = read_script(caller) if caller is not None else default_script(scenarios[0])
+        script = attrs.evolve(given_script, custom_data=data, steps=())
+    elif options["mic"]:
         script = CallerScript(steps=(Wait(what="answered"), StayOn()), may_be_refused=True)
     else:
         script = read_script(caller) if caller is not None else default_script(scenarios[0])
@@ -145,6 +156,17 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         sound=_sound(options, screen),
         history=History(options["out"]),
     )
+
+
+def read_data(given: str) -> str:
+    """Return what ``--data`` gives: the text itself, or of ``@FILE`` what stands there."""
+    if not given.startswith("@"):
+        return given
+    path = Path(given[1:])
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--data") from None
 
 
 def _answers_are_canned(options: dict[str, Any], script: Any) -> bool:

@@ -70,7 +70,7 @@ class Conference(MediaSource):
             self._members.clear()
             self._post(ConferenceEvents.Stopped(conference=self))
 
-    def _media_for(self, peer: MediaUnit) -> MediaPort | None:
+    def _media_for(self, peer: MediaUnit, tag: str = "") -> MediaPort | None:
         """Return the place of ``peer``: None if it is over, or full for one that is not in it."""
         if peer is self:
             raise ScenarioError(f"{self.id()} cannot send media to itself")

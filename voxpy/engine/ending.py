@@ -90,6 +90,11 @@ class Presence:
         self._calls: set[str] = set()
         self._changed = trio.Event()
 
+    @property
+    def count(self) -> int:
+        """How many calls there are."""
+        return len(self._calls)
+
     def began(self, call_id: str) -> None:
         """Note that the session has this call."""
         self.had_calls = True

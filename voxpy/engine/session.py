@@ -135,7 +135,7 @@ class Session:
         )
         self.errors = self.troubles.errors
         self._closers = Closers(self.trace, self.troubles.internal)
-        self._presence = Presence()
+        self.presence = Presence()
         self._dispatcher = Dispatcher(
             queue_limit=limits.event_queue,
             live_limit=limits.live_handlers,
@@ -161,10 +161,18 @@ class Session:
 
     # -- for the vocabulary and for channels: synchronous, never blocking ------------------------
 
-    def post(self, listeners: ListenerTable, event: Event, *, private: bool = False) -> None:
+    def post(
+        self,
+        listeners: ListenerTable,
+        event: Event,
+        *,
+        private: bool = False,
+        reply: Reply | None = None,
+    ) -> None:
         """Queue ``event`` for the scenario. After the end it is traced as late and dropped.
 
-        ``private``: without a word of its content in the trace (``privacy=True``).
+        ``private``: without a word of its content in the trace (``privacy=True``). ``reply`` learns
+        when its turn has come, and what its listeners return.
         """
         if self.ended is not None:
             self.trace.step("late event dropped", event=event.name)
@@ -173,7 +181,7 @@ class Session:
             self.trace.step("private event", event=event.name)
         else:
             self.trace.event(event)
-        self._dispatcher.post(listeners, event)
+        self._dispatcher.post(listeners, event, reply=reply)
 
     async def ask(self, listeners: ListenerTable, event: Event) -> Reply:
         """Post an event and wait for what its listeners return, or for the end of the session."""
@@ -181,8 +189,7 @@ class Session:
         if self.ended is None:
             self._replies.add(reply)
             try:
-                self.trace.event(event)
-                self._dispatcher.post(listeners, event, reply=reply)
+                self.post(listeners, event, reply=reply)
                 await reply.wait()
             finally:
                 self._replies.discard(reply)
@@ -236,19 +243,19 @@ class Session:
 
     def call_began(self, call_id: str) -> None:
         """Note that the session has this call; without any it ends after a minute."""
-        self._presence.began(call_id)
+        self.presence.began(call_id)
 
     def call_ended(self, call_id: str) -> None:
         """Note that the call is over."""
-        self._presence.ended(call_id)
+        self.presence.ended(call_id)
 
-    def connect_media(self, source: Any, target: Any) -> None:
+    def connect_media(self, source: Any, target: Any, *, tag: str = "") -> None:
         """Send the media of one unit to another; ignored if one that mixes has stopped.
 
         Raises ScenarioError if one is no media unit.
         """
         command = "send_media_to"
-        ports = media_ports(source, target)
+        ports = media_ports(source, target, tag)
         if ports is None:
             self.trace.command(command, unit=source.id(), target=target.id(), ignored="has stopped")
             return
@@ -257,9 +264,9 @@ class Session:
         fields = {"replaces": replaced.name} if replaced is not None else {}
         self.trace.command(command, unit=from_port.name, target=to_port.name, **fields)
 
-    def disconnect_media(self, source: Any, target: Any) -> None:
+    def disconnect_media(self, source: Any, target: Any, *, tag: str = "") -> None:
         """Undo ``connect_media``; a link that does not exist is ignored."""
-        ports = media_ports(source, target)
+        ports = media_ports(source, target, tag)
         if ports is not None:
             from_port, to_port = ports
             self.trace.command("stop_media_to", unit=from_port.name, target=to_port.name)
@@ -346,7 +353,7 @@ class Session:
         async with trio.open_nursery() as handlers:
             self._handlers = handlers
             handlers.start_soon(self._guard, "dispatcher", self._work, program, handlers)
-            handlers.start_soon(self._presence.watch, limit_s, self._no_calls)
+            handlers.start_soon(self.presence.watch, limit_s, self._no_calls)
             for name, task, args in self._at_start:
                 handlers.start_soon(self._guard, name, task, *args)
             await self._ending.wait()
@@ -386,7 +393,7 @@ class Session:
         advice = (
             "; did you forget to call VoxEngine.terminate() in a listener of "
             "CallEvents.Disconnected?"
-            if self._presence.had_calls
+            if self.presence.had_calls
             else ""
         )
         self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s{advice}")

@@ -21,8 +21,8 @@ from voxpy.text.plain import plain
 VERSION = 1
 
 PERSONAL_KEYS = frozenset(
-    "body callerid content custom_data destination digits display_name from_uri headers "
-    "instructions number payload text to_uri tone transcript".split()
+    "body callerid content custom_data custom_parameters destination digits display_name "
+    "from_uri headers instructions number payload text to_uri tone transcript".split()
 )
 
 

@@ -235,12 +235,15 @@ class MediaUnit(Unit):
         "send_media_to": ": it only hears; send something to it, as call.send_media_to(unit)"
     }
 
-    def _media_for(self, peer: MediaUnit) -> MediaPort | None:
+    def _media_for(self, peer: MediaUnit, tag: str = "") -> MediaPort | None:
         """Return where the media of ``peer`` meets this unit's, or None if nowhere any more.
 
-        For ``send_media_to``, not for scenarios.
+        For ``send_media_to``, not for scenarios. ``tag`` tells streams of one WebSocket apart.
         """
         return self.media
+
+    def _expect(self, tag: str, encoding: str | None, custom: Mapping[str, Any] | None) -> None:
+        """Learn how the media that is about to come shall be sent on: a WebSocket cares."""
 
 
 class MediaSource(MediaUnit):
@@ -252,27 +255,31 @@ class MediaSource(MediaUnit):
         *,
         encoding: str | None = None,
         tag: str | None = None,
-        custom_parameters: Mapping[str, str] | None = None,
+        custom_parameters: Mapping[str, Any] | None = None,
     ) -> None:
         """Let ``unit`` hear this one, in place of what it heard before.
 
-        The keyword arguments exist in VoxEngine for WebSocket targets and change nothing here.
-        Raises ScenarioError if ``unit`` takes no media. VoxEngine: sendMediaTo.
+        The keyword arguments are for WebSockets: ``encoding`` of WebSocketAudioEncoding (PCM16_8KHZ
+        by default), ``tag`` of one of several streams, ``custom_parameters`` for its start. Raises
+        ScenarioError if ``unit`` takes no media. VoxEngine: sendMediaTo.
         """
-        self._session.connect_media(self, unit)
+        given: Any = unit  # scenarios are not always type checked
+        if isinstance(given, MediaUnit):
+            given._expect(tag or "", encoding, custom_parameters)
+        self._session.connect_media(self, unit, tag=tag or "")
 
-    def stop_media_to(self, unit: MediaUnit) -> None:
+    def stop_media_to(self, unit: MediaUnit, *, tag: str | None = None) -> None:
         """Let ``unit`` hear this one no longer; nothing happens if it did not.
 
         Raises ScenarioError if ``unit`` takes no media. VoxEngine: stopMediaTo.
         """
-        self._session.disconnect_media(self, unit)
+        self._session.disconnect_media(self, unit, tag=tag or "")
 
 
 # -- where media meets -----------------------------------------------------------------------------
 
 
-def media_ports(source: Any, target: Any) -> tuple[MediaPort, MediaPort] | None:
+def media_ports(source: Any, target: Any, tag: str = "") -> tuple[MediaPort, MediaPort] | None:
     """Return the ports between which media is to flow, or None if one of the two has stopped.
 
     Raises ScenarioError if one is no media unit, or both are the same conference.
@@ -280,7 +287,7 @@ def media_ports(source: Any, target: Any) -> tuple[MediaPort, MediaPort] | None:
     for unit in (source, target):
         if not isinstance(unit, MediaUnit):
             raise ScenarioError(_no_unit(unit))
-    from_port, to_port = source._media_for(target), target._media_for(source)
+    from_port, to_port = source._media_for(target, tag), target._media_for(source, tag)
     return None if from_port is None or to_port is None else (from_port, to_port)
 
 

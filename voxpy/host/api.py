@@ -8,8 +8,7 @@ URL become ``AppEvents.HttpRequest`` and are answered by what the scenario's han
 from __future__ import annotations
 
 import datetime
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,27 +20,23 @@ import trio
 from starlette.responses import Response
 
 from voxpy.engine import clock
-from voxpy.engine.dispatch import Reply
 from voxpy.engine.ending import EndReason
 from voxpy.errors import ConfigError, nearest
-from voxpy.events import AppEvents
 from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
-from voxpy.host.doors import Door, FileAnswer, Problem, json_answer
+from voxpy.host.access import answer, asked
+from voxpy.host.doors import Door, FileAnswer, Problem, SocketDoor, Visitor, json_answer
 from voxpy.host.guard import Identity
 from voxpy.host.requesthead import called_base
 from voxpy.host.router import REQUESTS, CallRouter, CannotStart
-from voxpy.host.sessions import HostedSession
+from voxpy.sockets.accepting import Upgrade
 from voxpy.text import json
+from voxpy.websocket.incoming import receive_websocket
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODY_BYTES = 256 * 1024
-ANSWER_S = 30.0
-"""Within which a scenario's handler must have answered a request."""
-MOST_WAITING = 16
-"""Requests to one session that wait for its scenario: it cannot be made to run over its queue."""
 MOST_LISTED = 1000
 START_PARAMETERS = ("rule_name", "rule_id", "script_custom_data", "reference_ip")
 FILTERS = ("state", "rule", "caller", "to", "reason", "custom_data", "errors", "since", "before")
@@ -55,7 +50,27 @@ class Api:
     base: Path
     public_url: str
     tls: bool
-    _waiting: Counter[str] = attrs.field(factory=Counter, init=False)
+    keep: Callable[[], None] = lambda: None
+    """Says that the connection at hand has proven its worth."""
+
+    def sockets(self) -> list[SocketDoor]:
+        """Return where sessions take WebSockets."""
+        place = REQUESTS + "/{id}/{token}"
+        return [
+            SocketDoor(path=place, serve=self._connect, open=True),
+            SocketDoor(path=place + "/{rest:path}", serve=self._connect, open=True),
+        ]
+
+    async def _connect(self, upgrade: Upgrade, visitor: Visitor) -> None:
+        given = visitor.given
+        hosted = self.router.find(given["id"], given["token"])
+        if hosted is None:
+            await upgrade.refuse(404, body=b"there is no such session, or it is over")
+            return
+        self.keep()
+        _, _, query = upgrade.path.partition("?")
+        fields = asked("GET", given.get("rest", ""), query, dict(upgrade.headers))
+        await receive_websocket(hosted.session, upgrade, fields)
 
     def doors(self) -> list[Door]:
         """Return every place of the API."""
@@ -175,61 +190,12 @@ class Api:
         hosted = self.router.find(given["id"], given["token"])
         if hosted is None:
             raise Problem(404, "there is no such session, or it is over")
-        session_id = given["id"]
-        if self._waiting[session_id] >= MOST_WAITING:
-            raise Problem(429, f"{MOST_WAITING} requests wait for this session already")
-        self._waiting[session_id] += 1
-        try:
-            content = (await body(request)).decode("utf-8", "replace")
-            event = AppEvents.HttpRequest(content=content, **http_fields(request))
-            with trio.move_on_after(ANSWER_S):
-                session = hosted.session
-                return _answered(hosted, await session.ask(session.listeners, event))
-            raise Problem(504, f"the scenario has not answered within {ANSWER_S:g} s")
-        finally:
-            self._waiting[session_id] -= 1
-            if not self._waiting[session_id]:
-                del self._waiting[session_id]
-
-
-def http_fields(request: Request) -> dict[str, Any]:
-    """Return what ``AppEvents.HttpRequest`` tells of a request, but its body.
-
-    ``path`` begins behind the access URL: what stands before is the token.
-    """
-    query = request.scope["query_string"].decode("latin-1")
-    path = "/" + request.path_params.get("rest", "")
-    return {
-        "method": request.method,
-        "path": f"{path}?{query}" if query else path,
-        "headers": x_headers(request.headers),
-    }
-
-
-def x_headers(headers: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the headers that a scenario is shown."""
-    return [
-        {"key": name, "value": value}
-        for name, value in headers.items()
-        if name.lower().startswith("x-")
-    ]
-
-
-def _answered(hosted: HostedSession, reply: Reply) -> Response:
-    value = reply.value
-    if value is None:
-        if hosted.session.ended is not None and not reply.heard:
-            raise Problem(410, "the session ended before the scenario could answer")
-        if not reply.heard:
-            raise Problem(404, "the scenario does not listen to AppEvents.HttpRequest")
-        if reply.failed:
-            raise Problem(500, "the scenario's handler failed; its log says how")
-        return Response(status_code=200)
-    if isinstance(value, str):
-        return Response(value, media_type="text/plain; charset=utf-8")
-    if isinstance(value, bytes):
-        return Response(value, media_type="application/octet-stream")
-    return json_answer(value)
+        query = request.scope["query_string"].decode("latin-1")
+        fields = asked(request.method, given.get("rest", ""), query, request.headers)
+        told = await answer(hosted.session, await body(request), fields)
+        if told.problem:
+            raise Problem(told.status, told.problem)
+        return Response(told.body, told.status, media_type=told.media_type)
 
 
 # -- reading requests ------------------------------------------------------------------------------

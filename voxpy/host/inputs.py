@@ -15,8 +15,8 @@ import trio
 from voxpy.audio.frame import Format
 from voxpy.engine.clock import off_loop_together
 from voxpy.engine.inputs import INPUTS_VERSION, Inputs, Line
-from voxpy.engine.ports import Dialer, Headers, Leg, LegEvent, OutgoingCall, RealtimeEndpoint
-from voxpy.engine.settings import Settings
+from voxpy.engine.ports import Dialer, Headers, Leg, LegEvent, OutgoingCall
+from voxpy.engine.session import SessionContext
 from voxpy.media.unit import Source
 
 if TYPE_CHECKING:
@@ -104,21 +104,20 @@ class InputsFile:
 
 
 def begin_inputs(
-    inputs: Inputs,
-    leg: Leg | None,
-    *,
-    settings: Settings,
-    realtime: RealtimeEndpoint,
-    files: list[str],
+    inputs: Inputs, leg: Leg | None, context: SessionContext, *, files: list[str]
 ) -> None:
     """Write the head: what the session was made of."""
+    realtime = context.realtime
     inputs.note(
         "session",
         "began",
         v=INPUTS_VERSION,
         scenarios=files,
-        settings=_plain(attrs.asdict(settings)),
+        settings=_plain(attrs.asdict(context.settings)),
         realtime={"url": realtime.url, "has_key": realtime.api_key is not None},
+        access_url=context.access_url,
+        log_url=context.log_url,
+        personal={"custom_data": context.custom_data},
     )
     if leg is not None:
         _describe(inputs, leg)

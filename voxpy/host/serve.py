@@ -84,6 +84,7 @@ class Host:
             base=options.base,
             public_url=options.public_url,
             tls=options.tls is not None,
+            keep=lambda: self.handler.keep(),
         )
         self.listeners = project.routing.channels
         self.handler = ConnectionHandler(
@@ -114,6 +115,7 @@ class Host:
             tls=options.tls,
             fetch=context.fetch,
             outgoing=outgoing,
+            sockets=api.sockets(),
         )
         self._name = name
         self._elsewhere = elsewhere

@@ -11,6 +11,7 @@ import attrs
 import orjson
 import trio
 
+from voxpy.audio.frame import FRAME_S
 from voxpy.call import Call, make_call
 from voxpy.engine import clock
 from voxpy.engine.context import running
@@ -36,6 +37,7 @@ from voxpy.host.inputs import (
 )
 from voxpy.media.graph import Tap
 from voxpy.media.recorder import both_sides
+from voxpy.media.unit import MediaPort
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 
@@ -122,7 +124,8 @@ class HostedSession:
         self.record.personal["custom_data"] = context.custom_data
         self._keeper = RecordKeeper(self.record)
         self.trace = self._make_trace()
-        self._inputs_file: InputsFile | None = None
+        self._written: list[Saving | InputsFile] = []
+        self._writing: trio.Nursery | None = None
         self._inputs = inputs = self._make_inputs(context)
         self.context = attrs.evolve(
             context,
@@ -171,8 +174,9 @@ class HostedSession:
         try:
             with running(self.session):
                 self._announce()
-                recording = self._kept("the recording", self._record_call)
-                end = await self._run_recorded(recording)
+                if self.leg is not None:
+                    self._record(self.leg.media, 0.0)
+                end = await self._run_recorded()
             await self._work_afterwards()
             if afterwards is not None:
                 await afterwards()
@@ -180,16 +184,17 @@ class HostedSession:
         finally:
             await self._finish()
 
-    async def _run_recorded(self, recording: Saving | None) -> End:
+    async def _run_recorded(self) -> End:
         async with trio.open_nursery() as nursery:
-            written = [each for each in (recording, self._inputs_file) if each is not None]
-            for each in written:
+            for each in self._written:
                 nursery.start_soon(self._write, each)
+            self._writing = nursery
             nursery.start_soon(self._tell_history)
             try:
                 return await self.session.run()
             finally:
-                for each in written:
+                self._writing = None
+                for each in self._written:
                     each.stop()
 
     async def _write(self, what: Saving | InputsFile) -> None:
@@ -257,16 +262,37 @@ class HostedSession:
             ),
         )
 
-    def _record_call(self) -> Saving | None:
-        if self.leg is None:
-            return None
-        saving = Saving.create(
-            self.recording, RECORDING_KIND, stereo=True, failed=self._recording_failed
+    def _see_first_call(self, entry: Entry) -> None:
+        """Record the first call that the scenario makes, if nobody called."""
+        if entry.name == "call began" and self._writing is not None and not self.record.recordings:
+            media = next(iter(self.session.graph.attached))
+            saving = self._record(media, entry.t)
+            if saving is not None:
+                self._writing.start_soon(self._write, saving)
+
+    def _record(self, media: MediaPort, at_s: float) -> Saving | None:
+        """Record a call on the session's own time: what was before it is silence."""
+        saving = self._kept(
+            "the recording",
+            partial(
+                Saving.create,
+                self.recording,
+                RECORDING_KIND,
+                stereo=True,
+                failed=self._recording_failed,
+            ),
         )
-        self._files.append(saving)
-        for tap in (both_sides(self.leg.media, saving.tape), *self.taps):
-            self.session.graph.tap(self.leg.media, tap)
-        self.record.recordings.append(self.recording.as_uri())
+        taps = list(self.taps)
+        if saving is not None:
+            self._files.append(saving)
+            self._written.append(saving)
+            tap = both_sides(media, saving.tape)
+            for _ in range(round(at_s / FRAME_S)):
+                tap(b"", b"")
+            taps.insert(0, tap)
+            self.record.recordings.append(self.recording.as_uri())
+        for tap in taps:
+            self.session.graph.tap(media, tap)
         return saving
 
     def _recording_failed(self, message: str) -> None:
@@ -286,6 +312,8 @@ class HostedSession:
             trace.add_sink(LogSink(log, clock.wall))
         trace.add_sink(self._keeper)
         trace.add_sink(self._see_losses)
+        if self.leg is None:
+            trace.add_sink(self._see_first_call)
         for sink in self._keeping.sinks:
             trace.add_sink(sink)
         return trace
@@ -299,15 +327,9 @@ class HostedSession:
             return Inputs()
         file = InputsFile(opened, self._inputs_failed)
         self._files.append(file)
-        self._inputs_file = file
+        self._written.append(file)
         inputs = Inputs(file.write, now=self.trace.elapsed_s, masking=self._masker)
-        begin_inputs(
-            inputs,
-            self.leg,
-            settings=context.settings,
-            realtime=context.realtime,
-            files=self.record.scenarios,
-        )
+        begin_inputs(inputs, self.leg, context, files=self.record.scenarios)
         return inputs
 
     def _inputs_failed(self, message: str) -> None:

@@ -78,7 +78,7 @@ class Recorder(MediaUnit):
         if self._job is not None:
             self._job.stop("Stopped by the scenario")
 
-    def _media_for(self, peer: MediaUnit) -> MediaPort | None:
+    def _media_for(self, peer: MediaUnit, tag: str = "") -> MediaPort | None:
         """Return the place of a sender, or None if nothing is recorded any more."""
         if peer is self:
             raise ScenarioError(f"{self.id()} cannot send media to itself")

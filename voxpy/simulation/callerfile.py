@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import yaml
 
+from voxpy.engine.trace import as_json
 from voxpy.engine.userfile import Given, load
 from voxpy.errors import ConfigError
 from voxpy.simulation.moments import read_moments, written_moment
@@ -18,6 +19,7 @@ from voxpy.simulation.steps import HangUp, Pause, Play, Say, StayOn, Wait, read_
 from voxpy.text.patterns import compile_pattern
 
 TOP_KEYS = (
+    "custom_data",
     "from", "to", "display_name", "voice", "line", "steps", "may_be_refused", "callees", "service",
     "moments", "speech",
 )  # fmt: skip
@@ -119,6 +121,10 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
     if not isinstance(root.value, dict):
         raise root.error("expected a mapping with `steps:`")
     top = root.fields((*TOP_KEYS, *TEST_KEYS))
+    custom_data = top.get("custom_data", _custom_data, None)
+    if custom_data is not None and "steps" in top:
+        told = "with `custom_data:` the session is started and nobody calls: it has no `steps:`"
+        raise top.section("steps").error(told)
     return CallerScript(
         callerid=top.get("from", Given.text, PLAIN.callerid),
         destination=top.get("to", Given.text, PLAIN.destination),
@@ -130,7 +136,8 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
         service=top.get("service", read_service, ServiceScript()),
         moments=top.get("moments", read_moments, ()),
         speech=top.get("speech", _speech, "real"),
-        steps=read_steps(top.section("steps"), folder),
+        custom_data=custom_data,
+        steps=() if custom_data is not None else read_steps(top.section("steps"), folder),
         source=file,
     )
 
@@ -157,10 +164,18 @@ def write_script(script: CallerScript) -> str:
         "line": line or None,
         "service": written_service(script.service) or None,
         "moments": [written_moment(m) for m in script.moments] or None,
+        "custom_data": script.custom_data,
         "steps": [step.written() for step in script.steps] or [HangUp.name],
     }
+    if script.custom_data is not None:
+        told["steps"] = None
     kept = {key: value for key, value in told.items() if value is not None}
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _custom_data(given: Given) -> str:
+    """Return the text, or the JSON of what is written as YAML."""
+    return given.value if isinstance(given.value, str) else as_json(given.value).decode()
 
 
 def _speech(given: Given) -> Speech:

@@ -65,7 +65,8 @@ class SimulatedCall:
     """A call that is about to come in. ``run`` is its life, once.
 
     Of ``script`` only the people and the moments count here: who calls whom over which line, who
-    may be called, what happens when. The context's dialer is these people. ``connections``
+    may be called, what happens when; or the custom data with which the session is started instead,
+    in which case the caller does nothing. The context's dialer is these people. ``connections``
     are those to the local agent, as they come.
     """
 
@@ -87,7 +88,9 @@ class SimulatedCall:
         self.leg.transfers.calls_elsewhere = self.callees.put_through
         if sound is not None:
             keeping = attrs.evolve(keeping, taps=[*keeping.taps, sound.of_line(self.leg.mouth)])
-        self.hosted = HostedSession(attrs.evolve(context, dialer=self.callees), self.leg, keeping)
+        context = attrs.evolve(context, dialer=self.callees, custom_data=script.custom_data or "")
+        self.calls = script.custom_data is None
+        self.hosted = HostedSession(context, self.leg if self.calls else None, keeping)
         self.caller = SimulatedCaller(
             self.leg, ears=voices.ears(script), note=partial(self._note, self.leg.leg_id)
         )
@@ -109,7 +112,8 @@ class SimulatedCall:
 
         async def perform() -> None:
             try:
-                await act(self.caller)
+                if self.calls:
+                    await act(self.caller)
             except StepFailed as error:
                 self._failed("caller", error)
                 self.caller.hang_up()
@@ -123,7 +127,8 @@ class SimulatedCall:
 
         async with trio.open_nursery() as nursery:
             self.callees.start = nursery.start_soon
-            nursery.start_soon(self.caller.run)
+            if self.calls:
+                nursery.start_soon(self.caller.run)
             nursery.start_soon(perform)
             nursery.start_soon(self._moments.run)
             end = await self.hosted.run(afterwards=settle)

@@ -79,6 +79,8 @@ class CallerScript:
     ``may_be_refused``: a rejected call is a fine end for this caller. Of ``callees`` the first
     whose destination matches takes a call. ``service``, ``moments`` and ``speech`` are the local
     agent's: how it behaves, what goes wrong when, and whether anybody really speaks.
+
+    With ``custom_data`` nobody calls: the session is started with that, as by the API.
     """
 
     callerid: str = "+15550100"
@@ -93,12 +95,13 @@ class CallerScript:
     service: ServiceScript = attrs.field(factory=ServiceScript)
     moments: tuple[Moment, ...] = ()
     speech: Speech = "real"
+    custom_data: str | None = None
     source: str = ""
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
         """Everything it may do, in order."""
-        return self.steps
+        return () if self.custom_data is not None else self.steps
 
     def varied(self, seed: int) -> CallerScript:
         """Return the same caller on another day.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from voxpy.testing.httpstub import Reply
     from voxpy.testing.service import Refusing, Service, Talk
+    from voxpy.testing.socketpeer import SocketPeer
     from voxpy.testing.story import Happened, Latency, Said, ToolCalled, Truncated
     from voxpy.testing.sweeping import sweep
     from voxpy.testing.transcript.asserting import assert_transcript, transcript_text
@@ -56,6 +57,7 @@ __all__ = [
     "Say",
     "ScriptedAgent",
     "Service",
+    "SocketPeer",
     "StepFailed",
     "Talk",
     "ToolCalled",
@@ -97,6 +99,7 @@ _HOMES = {
     "Say": "localagent.responder",
     "ScriptedAgent": "testing.agent",
     "Service": "testing.service",
+    "SocketPeer": "testing.socketpeer",
     "StepFailed": "simulation.caller",
     "Talk": "testing.service",
     "ToolCalled": "testing.story",

@@ -27,6 +27,7 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict, Unpack
+from urllib.parse import urlsplit
 
 import trio
 
@@ -36,7 +37,7 @@ from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
-from voxpy.engine.trace import Entry
+from voxpy.engine.trace import Entry, as_json
 from voxpy.errors import ConnectFailed, VoxpyError, nearest
 from voxpy.history.timeline import render, timeline
 from voxpy.host.sessions import HostedSession, Keeping
@@ -51,10 +52,12 @@ from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions
 from voxpy.simulation.service import AgentScript
 from voxpy.simulation.sounds import engine_ears
 from voxpy.simulation.virtual import seeded_scheduler
+from voxpy.sockets.memory import memory_pair
 from voxpy.testing.agent import ScriptedAgent
 from voxpy.testing.caller import Caller
 from voxpy.testing.grounds import Grounds, Serve
 from voxpy.testing.httpstub import Asked, HttpStub, Web
+from voxpy.testing.socketpeer import PlayPeer, serve_socket
 from voxpy.testing.story import CallStory
 from voxpy.testing.worldcall import WorldCall
 
@@ -63,6 +66,7 @@ Scenario = str | Path | Sequence[Path]
 
 GOODBYE_S = 2.0
 """Virtual seconds for a session to end by itself when the test is over and the caller has left."""
+ACCESS_URL, ACCESS_TOKEN = "https://voxpy.test/request", "access-token-of-a-test"
 SERVICE_URL = "ws://service.test/session"
 NO_LINE = LineOptions()
 NO_HEADERS: Mapping[str, str] = {}
@@ -97,6 +101,9 @@ class WorldOptions(ScenarioOptions, total=False):
     """``local``, ``inworld`` or any ws:// URL: where the scenario takes the service to be."""
     serve: Serve | None
     """Takes the place of the agent at the far side of every stream the scenario opens."""
+    websockets: Mapping[str, PlayPeer] | None
+    """Who is there when the scenario opens a WebSocket, by its URL: an async function that is given
+    the SocketPeer."""
     open_stream: OpenStream | None
     """Takes the place of the network altogether."""
     fetch: Fetch | None
@@ -175,6 +182,23 @@ class World(CallStory):
             voice=voice,
             start=self._grounds.around.start_soon,
         )
+
+    async def start(
+        self, custom_data: str | Any = "", *, callees: Sequence[CalleeScript] = ()
+    ) -> WorldCall:
+        """Start a session without a call, as the API does; return it.
+
+        ``custom_data`` is text, or anything that JSON can hold. Requests and WebSockets to it are
+        made with the WorldCall; ``callees`` are the people whom the scenario can call.
+        """
+        data = custom_data if isinstance(custom_data, str) else as_json(custom_data).decode()
+        script = CallerScript(custom_data=data, callees=tuple(callees))
+        voices = Voices(lambda: self._engines, ears=lambda _: engine_ears(self._engines))
+        await voices.make_ready(script.callees)
+        simulated, call = self._incoming(script, voices)
+        self._grounds.sessions.start_soon(self._run, call, partial(simulated.run, _listen))
+        await trio.lowlevel.checkpoint()
+        return call
 
     async def act(
         self,
@@ -278,9 +302,11 @@ class World(CallStory):
 
     def _incoming(self, script: CallerScript, voices: Voices) -> tuple[SimulatedCall, WorldCall]:
         assert self._folder is not None
-        call = WorldCall(self.agent.turns)
+        call = WorldCall(self.agent.turns, start=self._grounds.around.start_soon)
+        session_id = _free(self._base / "sessions", "test").name
         context = SessionContext(
-            session_id=_free(self._base / "sessions", "test").name,
+            session_id=session_id,
+            access_url=f"{ACCESS_URL}/{session_id}/{ACCESS_TOKEN}",
             rule_name="test",
             program=self._program,
             settings=self._options.get("settings") or Settings(),
@@ -317,14 +343,29 @@ class World(CallStory):
             url = SERVICE_URL if given else "ws://local-agent"
             endpoint = RealtimeEndpoint(url=url, api_key=LOCAL_KEY)
         reachable = serve is not None or wanted == "local"
-        return endpoint, open_stream or (self._grounds.wires if reachable else _no_network)
+        usual = open_stream or (self._grounds.wires if reachable else _no_network)
+        peers = {urlsplit(url).hostname: play for url, play in self._peers().items()}
+
+        async def opened(endpoint: Endpoint) -> trio.abc.Stream:
+            play = peers.get(endpoint.host)
+            if play is None:
+                return await usual(endpoint)
+            ours, theirs = memory_pair()
+            self._grounds.around.start_soon(serve_socket, theirs, play)
+            return ours
+
+        return endpoint, opened if peers else usual
+
+    def _peers(self) -> Mapping[str, PlayPeer]:
+        return self._options.get("websockets") or {}
 
     # -- leaving it ------------------------------------------------------------------------------
 
     async def _say_goodbye(self) -> None:
         """Hang up, and let the sessions end by themselves if they do so at once."""
         for call in self.calls:
-            call.simulated.caller.hang_up()
+            if call.simulated.calls:
+                call.simulated.caller.hang_up()
         with trio.move_on_after(GOODBYE_S):
             for call in self.calls:
                 await call.over.wait()
@@ -364,7 +405,11 @@ def _holds(call: WorldCall) -> str:
     if call.end is not None:
         return f"is closing ({call.end.reason.value}: {call.end.detail})"
     state = (
-        "the caller is still there" if call.simulated.caller.over is None else "the call is over"
+        "nobody called"
+        if not call.simulated.calls
+        else "the caller is still there"
+        if call.simulated.caller.over is None
+        else "the call is over"
     )
     last = render(timeline(call.entries)[-1:]).strip()
     return f"nobody ended it; {state}; last: {last}"

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import trio
 
-from voxpy.engine.trace import Entry
+from voxpy.engine.ports import Endpoint
+from voxpy.engine.trace import Entry, as_json
 from voxpy.errors import VoxpyError
+from voxpy.host.access import Answered, answer, asked
 from voxpy.host.sessions import HostedSession
 from voxpy.localagent.responder import Turn
 from voxpy.simulation.localcall import LocalCallResult, SimulatedCall
+from voxpy.sockets import connect
+from voxpy.sockets.accepting import receive_upgrade
+from voxpy.sockets.memory import memory_pair
+from voxpy.testing.socketpeer import SocketPeer
 from voxpy.testing.story import CallStory, Happened
+from voxpy.websocket.incoming import receive_websocket
+
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class WorldCall(CallStory):
     """One call of a world, while it lasts and afterwards."""
 
-    def __init__(self, turns: Sequence[Turn]) -> None:
+    def __init__(self, turns: Sequence[Turn], *, start: Callable[..., Any]) -> None:
+        self._start = start
         self.turns = turns
         """What the scripted agent was asked, in all calls of the world."""
         self.over = trio.Event()
@@ -72,6 +83,43 @@ class WorldCall(CallStory):
 
         await self._until(lambda: bool(found()), within_s, f"{text!r} in the log")
         return found()[0]
+
+    async def request(
+        self,
+        path: str = "",
+        content: str | Any = "",
+        *,
+        method: str = "POST",
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Answered:
+        """Make a request to the session's access URL; return what its scenario answers.
+
+        ``path`` may have a query; ``content`` is text, or what JSON can hold.
+        """
+        data = content.encode() if isinstance(content, str) else as_json(content)
+        place, _, query = path.lstrip("/").partition("?")
+        return await answer(self.hosted.session, data, asked(method, place, query, headers))
+
+    async def connect(
+        self, path: str = "", *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> SocketPeer:
+        """Open a WebSocket to the session's access URL. Raises HandshakeRefused, saying why."""
+        ours, theirs = memory_pair()
+        place, _, query = path.lstrip("/").partition("?")
+        fields = asked("GET", place, query, headers)
+
+        async def serve() -> None:
+            await receive_websocket(self.hosted.session, await receive_upgrade(theirs), fields)
+
+        async def opened(endpoint: Endpoint) -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            return ours
+
+        self._start(serve)
+        url = f"ws://voxpy.test/{path.lstrip('/')}"
+        peer = SocketPeer(await connect(opened, url, headers=headers.items()))
+        self._start(peer.run)
+        return peer
 
     async def _until(self, met: Callable[[], bool], within_s: float, wanted: str) -> None:
         with trio.move_on_after(within_s):

@@ -9,6 +9,8 @@ import pytest
 import trio
 
 from tests.host.serve.conftest import Hosting, Running
+from voxpy.errors import HandshakeRefused
+from voxpy.testing import SocketPeer
 
 OUTBOUND = """
 import json
@@ -154,6 +156,44 @@ async def test_sessions_are_listed_shown_and_ended(
     assert '"name":"Application.Started"' in trace.text
     assert wrong.json()["error"]["msg"].startswith("since must be a date and time")
     assert "'rule'" in misspelt.json()["error"]["msg"]
+
+
+SOCKETS = """
+from voxpy import AppEvents, Logger, VoxEngine, WebSocketEvents
+VoxEngine.allow_websocket_connections()
+
+@VoxEngine.on(AppEvents.WebSocket)
+def came(event):
+    event.websocket.add_event_listener(
+        WebSocketEvents.MESSAGE, lambda e: event.websocket.send(f"{event.path} {e.text}"))
+    event.websocket.send_media_to(event.websocket, encoding="ULAW")
+"""
+
+
+async def test_a_websocket_comes_in_by_the_access_url(
+    hosting: Hosting, autojump_clock: object
+) -> None:
+    async with hosting(**{**SETUP, "scenario": SOCKETS}) as running:
+        begun = await start(running)
+        place = httpx.URL(begun["media_session_access_url"]).path
+        peer = SocketPeer(await running.connect(f"{place}/feed?n=1"))
+        running.nursery.start_soon(peer.run)
+        peer.send("hello")
+        assert await peer.receive() == "/feed?n=1 hello"
+        peer.start_media("ULAW")
+        peer.play(b"\x10" * 8000)
+        heard = await peer.wait_heard(1.1)
+        with pytest.raises(HandshakeRefused) as refused:
+            await running.connect(place[:-4] + "abcd")
+        session = begun["call_session_history_id"]
+        await running.ask("POST", f"/api/sessions/{session}/hangup", headers=OPERATOR)
+        await peer.wait(lambda: peer.closed is not None)
+        with pytest.raises(HandshakeRefused):
+            await running.connect(place)
+    assert heard.count(0x10) == 8000
+    assert refused.value.status == 404
+    assert peer.closed is not None
+    assert peer.closed.code == 1000
 
 
 @pytest.mark.parametrize(

@@ -358,3 +358,29 @@ async def alerting(event):
     program = compile_scenarios([Path(f) for f in recording.scenarios])
     outcome = await replay(recording, program, speech=lambda: plain)
     assert outcome.difference is None
+
+
+STARTED = """
+from voxpy import AppEvents, Logger, VoxEngine
+
+@VoxEngine.on(AppEvents.HttpRequest)
+def asked(event):
+    Logger.write(f"{VoxEngine.custom_data()} {event.content}")
+    if event.content == "end":
+        VoxEngine.terminate()
+"""
+
+
+async def test_a_session_without_a_call_is_asked_again(
+    voxpy: CallKit, autojump_clock: object
+) -> None:
+    async with voxpy.world(STARTED) as world:
+        call = await world.start({"name": "Ann"})
+        for content in ("hello", "end"):
+            await trio.sleep(2)
+            await call.request(content=content)
+        await world.wait_ended()
+    program = call.hosted.context.program
+    outcome = await replay(read_recording(call.hosted.folder.root), program)
+    assert outcome.difference is None
+    assert call.log == ['{"name":"Ann"} hello', '{"name":"Ann"} end']

@@ -20,6 +20,7 @@ from voxpy.errors import ConfigError
 from voxpy.history.record import RECORDING
 from voxpy.host.inputs import INPUTS
 
+SOCKET_CAME = "AppEvents.NewWebSocketConnection"
 TRACE = "trace.jsonl"
 
 
@@ -125,7 +126,7 @@ def read_recording(folder: Path) -> Recording:
         )
     entries = tuple(map(_entry, _lines(folder / TRACE)))
     inputs = tuple(map(_input, _lines(folder / INPUTS)))
-    if not inputs or inputs[0].kind != "session" or not any(i.kind == "leg" for i in inputs):
+    if not inputs or inputs[0].kind != "session":
         raise ConfigError("has no head: the process was killed at once", file=str(folder / INPUTS))
     version = inputs[0].data.get("v")
     if version != INPUTS_VERSION:
@@ -197,10 +198,12 @@ def _wav(path: Path) -> Wav | None:
 
 
 def _gaps(entries: Iterable[Entry], inputs: Sequence[Input], wav: Wav | None) -> Iterator[str]:
-    if wav is None:
+    if any(e.kind == "event" and e.name == SOCKET_CAME for e in entries):
+        yield "a WebSocket to the session's access URL was not kept: none comes"
+    if wav is None and any(i.data.get("incoming") for i in inputs if i.kind == "leg"):
         yield f"{RECORDING} is missing: the caller is silent"
     legs = [i for i in inputs if i.kind == "leg"]
-    if legs[0].data["format"] not in ("pcmu/8000", "pcma/8000", "pcm16/8000"):
+    if legs and legs[0].data["format"] not in ("pcmu/8000", "pcma/8000", "pcm16/8000"):
         yield f"the caller spoke {legs[0].data['format']}; {RECORDING} has telephone quality of it"
     kept = {i.of for i in inputs if i.kind == "leg sound"}
     for leg in legs[1:]:

@@ -19,10 +19,11 @@ from voxpy.engine.session import SessionContext
 from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
+from voxpy.host.access import answer
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.replay.comparing import Difference, first_difference
 from voxpy.lab.replay.outside import ReplayedDialer, ReplayedLeg, ReplayedNetwork, ReplayedWeb
-from voxpy.lab.replay.recording import Recording
+from voxpy.lab.replay.recording import Input, Recording
 from voxpy.players.speech import find_speaker
 from voxpy.project.secrets import Secrets
 
@@ -85,16 +86,19 @@ async def _run(
 ) -> End | None:
     began_s = clock.now()
     elapsed = partial(_since, began_s)
-    first = recording.legs()[0].of
+    legs = recording.legs()
+    incoming = legs[0].of if legs and legs[0].data["incoming"] else None
     faded = any(e.kind == "event" and e.name.endswith("NoInboundMedia") for e in recording.entries)
-    leg = ReplayedLeg(
-        recording,
-        first,
-        elapsed=elapsed,
-        tolerance_s=tolerance_s,
-        said=lambda fmt: recording.caller(fmt.rate_hz),
-        fades=faded,
-    )
+    leg = None
+    if incoming is not None:
+        leg = ReplayedLeg(
+            recording,
+            incoming,
+            elapsed=elapsed,
+            tolerance_s=tolerance_s,
+            said=lambda fmt: recording.caller(fmt.rate_hz),
+            fades=faded,
+        )
     async with trio.open_nursery() as nursery:
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
@@ -116,16 +120,28 @@ async def _run(
                 url=realtime["url"], api_key=_stand_in("KEY") if realtime["has_key"] else None
             ),
             speech=cache(partial(_as_slow_as_then, speech, recording.entries)),
+            custom_data=str((recording.head.personal or {}).get("custom_data", "")),
+            access_url=str(recording.head.data.get("access_url", "")),
+            log_url=str(recording.head.data.get("log_url", "")),
             dialer=ReplayedDialer(recording, elapsed, tolerance_s),
             fetch=web.fetch,
         )
         hosted = HostedSession(context, leg, Keeping(base=base, sinks=[take]))
+        for request in (i for i in recording.inputs if i.kind == "request"):
+            nursery.start_soon(_ask, hosted, request, began_s + request.t)
         beyond_s = BEYOND_S if recording.complete else 2 * tolerance_s
         end = None
         with trio.move_on_at(began_s + recording.until_s + beyond_s):
             end = await hosted.run()
         nursery.cancel_scope.cancel()
     return end
+
+
+async def _ask(hosted: HostedSession, request: Input, at_s: float) -> None:
+    """Make a request to the session's access URL when it was made."""
+    await trio.sleep_until(at_s)
+    fields = dict(request.personal)
+    await answer(hosted.session, fields.pop("content").encode(), fields)
 
 
 class _AsSlowAsThen:
