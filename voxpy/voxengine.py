@@ -32,12 +32,12 @@ from voxpy.engine.units import (
 from voxpy.errors import HelpsWithNames, LimitExceeded, NotSupported, ScenarioError, nearest
 from voxpy.events import AppEvents, WatchdogEvents
 from voxpy.players.making import PlayerFunctions
+from voxpy.websocket.making import SocketFunctions
 
 if TYPE_CHECKING:
     from voxpy.asr import ASR
     from voxpy.conferences import Conference
     from voxpy.recording import Recorder
-    from voxpy.websocket import WebSocket
 
 __all__ = ["VoxEngine", "VoxEngineNamespace", "send_media_between"]
 
@@ -51,7 +51,7 @@ NOT_YET = frozenset("create_streaming_agent enqueue_acd_request enqueue_task".sp
 """Functions of VoxEngine that voxpy does not have yet: named honestly instead of as misspelt."""
 
 
-class VoxEngineNamespace(PlayerFunctions, HelpsWithNames):
+class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
     """The functions of the VoxEngine namespace that voxpy has; made once, as ``VoxEngine``."""
 
     __slots__ = ()  # what a scenario stored here would be seen by every other session
@@ -248,66 +248,6 @@ class VoxEngineNamespace(PlayerFunctions, HelpsWithNames):
             headers=headers,
             request=request,
         )
-
-    def create_websocket(
-        self,
-        url: str,
-        *,
-        protocols: Sequence[str] | str = "chat",
-        headers: Sequence[Mapping[str, str]] = (),
-        statistics: bool = False,
-        trace: bool = False,
-        privacy: bool = False,
-    ) -> WebSocket:
-        """Open a WebSocket to ``ws(s)://host/path``; return it at once, connecting.
-
-        ``headers`` are ``{"name": ..., "value": ...}``. ``statistics`` counts its messages in the
-        trace when it is over, ``trace`` writes every text message there, ``privacy`` no content at
-        all. What comes of it are ``WebSocketEvents``. Raises ScenarioError for what is no such URL.
-        VoxEngine: VoxEngine.createWebSocket.
-        """
-        from voxpy.websocket.socket import create_websocket
-
-        return create_websocket(
-            current("VoxEngine.create_websocket"),
-            url,
-            protocols=protocols,
-            headers=headers,
-            statistics=statistics,
-            trace=trace,
-            privacy=privacy,
-        )
-
-    def allow_websocket_connections(self) -> None:
-        """Take WebSockets to the session's access URL: each is an ``AppEvents.WebSocket``.
-
-        VoxEngine: VoxEngine.allowWebSocketConnections.
-        """
-        self._incoming("allow_websocket_connections", allowed=True)
-
-    def enable_trace_for_incoming_websockets(self) -> None:
-        """Write what comes by inbound sockets to the trace, of those that open from now on."""
-        self._incoming("enable_trace_for_incoming_websockets", trace=True)
-
-    def disable_trace_for_incoming_websockets(self) -> None:
-        """Undo ``enable_trace_for_incoming_websockets``."""
-        self._incoming("disable_trace_for_incoming_websockets", trace=False)
-
-    def enable_statistics_for_incoming_websockets(self) -> None:
-        """Count what goes by inbound sockets, of those that open from now on."""
-        self._incoming("enable_statistics_for_incoming_websockets", statistics=True)
-
-    def disable_statistics_for_incoming_websockets(self) -> None:
-        """Undo ``enable_statistics_for_incoming_websockets``."""
-        self._incoming("disable_statistics_for_incoming_websockets", statistics=False)
-
-    def _incoming(self, command: str, **changed: bool) -> None:
-        from voxpy.websocket.incoming import incoming
-
-        session = current(f"VoxEngine.{command}")
-        session.trace.command(f"VoxEngine.{command}")
-        for name, value in changed.items():
-            setattr(incoming(session), name, value)
 
     def play_sound_and_hangup(self, url: str) -> None:
         """Answer incoming calls, play one sound file, and end the session.
