@@ -101,6 +101,12 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "stop_media_between": (1, 2),
     "get_secret_value": ("KEY",),
     "custom_data": (),
+    "create_websocket": ("wss://crm.test/feed",),
+    "allow_websocket_connections": (),
+    "enable_trace_for_incoming_websockets": (),
+    "disable_trace_for_incoming_websockets": (),
+    "enable_statistics_for_incoming_websockets": (),
+    "disable_statistics_for_incoming_websockets": (),
 }
 
 KEYWORDS: dict[str, dict[str, Any]] = {
