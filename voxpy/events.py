@@ -205,6 +205,7 @@ class CallEvents(metaclass=Namespace):
         """The first video of the far end is here."""
 
         name: ClassVar[str] = "Call.FirstVideoPacketReceived"
+        never: ClassVar[str] = "voxpy carries audio only"
 
     @event_class
     class StateChanged(CallEvent):
@@ -250,6 +251,10 @@ class CallEvents(metaclass=Namespace):
         """A dial tone or a voicemail tone was heard; at most once per call."""
 
         name: ClassVar[str] = "Call.ToneDetected"
+        never: ClassVar[str] = (
+            "it belongs to tone detection that VoxEngine itself has given up; "
+            "use AMD, or call.enable_beep_detection()"
+        )
         progress_tone: bool = False
         voicemail_tone: bool = False
 
@@ -294,6 +299,7 @@ class CallEvents(metaclass=Namespace):
         """A video recording has a new file at ``url``."""
 
         name: ClassVar[str] = "Call.Video.TrackCreated"
+        never: ClassVar[str] = "voxpy carries audio only"
         url: str
 
     @event_class
@@ -385,6 +391,7 @@ class CallEvents(metaclass=Namespace):
         """A push notification went to the user's device."""
 
         name: ClassVar[str] = "Call.PushSent"
+        never: ClassVar[str] = "no push service is connected; a user who is offline fails with 480"
         result: str = ""
 
     @event_class
@@ -463,6 +470,9 @@ class CallEvents(metaclass=Namespace):
         """Deprecated in VoxEngine, and empty; see ``MediaStatisticsReceived``."""
 
         name: ClassVar[str] = "Call.Statistics"
+        never: ClassVar[str] = (
+            "it is deprecated and empty in VoxEngine; see MediaStatisticsReceived"
+        )
 
 
 class WatchdogEvents(metaclass=Namespace):

@@ -366,3 +366,15 @@ def test_a_call_that_nobody_answered_was_refused(
     assert kept["end_reason"] == {"code": code, "description": reason}
     assert kept["successful"] is False
     assert call.result.failure == ""
+
+
+def test_an_event_that_never_comes_says_why(voxpy: CallKit) -> None:
+    source = scenario(
+        "call.add_event_listener(CallEvents.PushSent, over)\n"
+        "call.answer()\nawait call.wait_event(CallEvents.ToneDetected)"
+    )
+    call = voxpy.call(source, "- wait: answered\n- hang_up", check_errors=False)
+    assert any("PushSent never comes: no push service" in w for w in call.result.record.warnings)
+    (error,) = call.errors
+    assert isinstance(error, NotSupported)
+    assert "CallEvents.ToneDetected never comes: " in str(error)

@@ -27,9 +27,13 @@ def event_class(cls: C) -> C:
 
 @event_class
 class Event(HelpsWithNames):
-    """Base of all events. ``name`` is VoxEngine's wire string, as written to the trace."""
+    """Base of all events. ``name`` is VoxEngine's wire string, as written to the trace.
+
+    ``never`` is why nothing posts it: whoever subscribes reads that, whoever waits is refused.
+    """
 
     name: ClassVar[str] = ""
+    never: ClassVar[str] = ""
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 import attrs
 
 from voxpy.engine.events import Event
-from voxpy.errors import HelpsWithNames, ScenarioError
+from voxpy.errors import HelpsWithNames, NotSupported, ScenarioError
 from voxpy.media.unit import MediaPort
 
 if TYPE_CHECKING:
@@ -204,6 +204,9 @@ class Unit(HelpsWithNames):
         ``kind`` is no event of this unit or ``handler`` cannot be called so.
         """
         self.listeners.add(check_kind(kind, self._events), check_handler(kind, handler))
+        if kind.never:
+            text = f"{kind.__qualname__} never comes: {kind.never}"
+            self._session.trace.warning(text, unit=self.id())
 
     def remove_event_listener(
         self, kind: type[Event], handler: Callable[..., Any] | None = None
@@ -214,9 +217,12 @@ class Unit(HelpsWithNames):
     async def wait_event(self, kind: type[E], *, timeout_s: float = float("inf")) -> E:
         """Wait for the next event of class ``kind`` and return it.
 
-        Raises trio.TooSlowError after ``timeout_s`` seconds, ScenarioError for a wrong ``kind``.
+        Raises trio.TooSlowError after ``timeout_s`` seconds, ScenarioError for a wrong ``kind``,
+        NotSupported for one that never comes.
         """
         check_kind(kind, self._events)
+        if kind.never:
+            raise NotSupported(f"{kind.__qualname__} never comes: {kind.never}")
         return await self._session.wait_event(self.listeners, kind, timeout_s)
 
     def _post(self, event: Event) -> None:

@@ -9,6 +9,7 @@ from voxpy.channels.sip.negotiation import Negotiation
 from voxpy.engine import clock
 from voxpy.engine.ports import LegHeld, LegReInvite, LegTrouble
 from voxpy.errors import RemoteProtocolError
+from voxpy.wire.sdp import without_keys
 from voxpy.wire.sip.events import Offer, OfferAnswered, OfferRefused
 from voxpy.wire.sip.message import Headers, Request, Response
 
@@ -115,8 +116,9 @@ class Talk:
 def _changed(
     what: Literal["received", "accepted"], sdp: bytes, headers: Mapping[str, str] | None = None
 ) -> LegReInvite:
+    """Return what the scenario sees of it: keys are nobody's business."""
     kind, text = ("application/sdp", sdp.decode("utf-8", "replace")) if sdp else ("", "")
-    return LegReInvite(what=what, mime_type=kind, body=text, headers=headers or {})
+    return LegReInvite(what=what, mime_type=kind, body=without_keys(text), headers=headers or {})
 
 
 def own_headers(message: Request | Response | None) -> dict[str, str]:
