@@ -60,6 +60,7 @@ PURE = ("text", "audio", "wire", "media", "channels/providers")
 IMPURE_MODULES = set("trio socket ssl time random datetime os logging".split())
 
 NURSERIES = {
+    "channels/mediastream/listener.py": "the requests to a provider that place calls",
     "testing/sipphone.py": "the network and the media of a phone, and the phone itself",
     "channels/sip/listener.py": "the calls of an endpoint, around its network",
     "channels/sip/network.py": "what is read, written and timed, and both ways of one connection",

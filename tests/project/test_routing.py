@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxpy.channels.mediastream.listener import ProviderListener
-from voxpy.channels.sip.settings import User
+from voxpy.channels.sip.settings import SipTrunk, User
 from voxpy.engine.settings import Settings, Watchdogs
 from voxpy.engine.userfile import load
 from voxpy.errors import ConfigError
@@ -73,6 +73,7 @@ def test_a_good_file() -> None:
     assert isinstance(channel, ProviderListener)
     assert (channel.name, channel.port) == ("audiosocket", 9092)
     (trunk,) = routing.trunks
+    assert isinstance(trunk, SipTrunk)
     assert (trunk.name, str(trunk.uri)) == ("main", "sip:sip.example.com")
     assert routing.users == {"alice": User("alice", "ALICE_PASSWORD")}
 

@@ -31,6 +31,7 @@ from voxpy.engine.ports import (
     LegEvent,
     LegForwarded,
     LegHeld,
+    LegIdentified,
     LegInfo,
     LegMedia,
     LegMessage,
@@ -248,6 +249,14 @@ class CallState:
         self.post(
             CallEvents.InfoReceived(
                 call=self.call, mime_type=event.mime_type, body=event.body, headers=event.headers
+            )
+        )
+
+    @_on.register
+    def _(self, event: LegIdentified) -> None:
+        self.post(
+            CallEvents.AudioIdentificationResult(
+                call=self.call, audio_type=event.who, audio_sub_type=event.detail
             )
         )
 

@@ -18,8 +18,9 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Answer, Outcome, Request
-from voxpy.engine.ports import Dialer, Leg, Secrets
+from voxpy.engine.ports import Leg, Secrets
 from voxpy.engine.trace import Trace
 from voxpy.sockets.accepting import Upgrade
 
@@ -62,6 +63,10 @@ class ListenerHost(Protocol):
     log: Trace
     fetch: Fetch | None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``."""
+    outgoing: HostDialer
+    """Every call out, whichever channel makes it."""
+    public_url: str
+    """How networks reach us, ``https://host``; empty if only requests tell."""
 
     @property
     def start_s(self) -> float:
@@ -71,7 +76,7 @@ class ListenerHost(Protocol):
     def count(self, metric: str, *labels: str) -> None:
         """Count one of the host's metrics."""
 
-    def dials(self, dialer: Dialer) -> None:
+    def dials(self, name: str, way: Way) -> None:
         """Let scenarios call out by this channel from now on."""
 
     def keep(self) -> None:

@@ -129,6 +129,17 @@ class StreamFigures:
 
 
 @attrs.frozen(kw_only=True)
+class LegIdentified(LegEvent):
+    """A network that was asked to find out says who answered: HUMAN or VOICEMAIL.
+
+    ``detail`` is its own word.
+    """
+
+    who: str
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class LegForwarded(LegEvent):
     """Whoever was called sends the call on to somebody else (SIP 181, or a 302 we follow)."""
 
@@ -402,17 +413,6 @@ class NoDialer:
         """Return a leg that ends with 503 and names what is missing."""
         reason = f"this host has {_MISSING[call.kind]}, so it cannot make this call"
         return RefusedLeg(call, SERVICE_UNAVAILABLE, reason)
-
-
-@attrs.define
-class ChannelDialer:
-    """Implements ``Dialer`` by the channel that is there by now; sessions are given it before."""
-
-    channel: Dialer = attrs.field(factory=NoDialer)
-
-    def dial(self, call: OutgoingCall) -> Leg:
-        """Return the leg of a call that is being set up."""
-        return self.channel.dial(call)
 
 
 class RefusedLeg:

@@ -18,11 +18,12 @@ import trio
 
 from voxpy.channels.listener import CallRouter, Listener
 from voxpy.channels.mediastream.serving import LIMITS
+from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Request, as_websocket
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.http import Fetch
-from voxpy.engine.ports import ChannelDialer, Dialer, Secrets
+from voxpy.engine.ports import Secrets
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
 from voxpy.host.doors import ANYBODY, SocketDoor, Visitor
@@ -61,7 +62,7 @@ class ConnectionHandler:
     public_url: str = ""
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None
-    outgoing: ChannelDialer = attrs.field(factory=ChannelDialer)
+    outgoing: HostDialer = attrs.field(factory=HostDialer)
     sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)
     acceptor: Acceptor = attrs.field(init=False)
@@ -80,9 +81,9 @@ class ConnectionHandler:
         """Within which an open connection must become a call."""
         return self.limits.start_s
 
-    def dials(self, dialer: Dialer) -> None:
+    def dials(self, name: str, way: Way) -> None:
         """Let scenarios call out by a channel."""
-        self.outgoing.channel = dialer
+        self.outgoing.ways[name] = way
 
     def count(self, metric: str, *labels: str) -> None:
         """Count one of the host's metrics."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 import trio
 
+from voxpy.channels.outgoing import HostDialer
 from voxpy.channels.providers.http import public_address
-from voxpy.engine.ports import ChannelDialer
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
@@ -69,7 +69,7 @@ class Host:
         )
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
-        outgoing = ChannelDialer()
+        outgoing = HostDialer(project.routing.trunks)
         self.router = CallRouter(
             files=files,
             context=attrs.evolve(context, dialer=outgoing),

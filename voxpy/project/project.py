@@ -128,11 +128,12 @@ def _untrunked(routing: Routing, readings: Mapping[Path, Reading]) -> Iterable[P
         lost = [
             use
             for use in reading.dials
-            if not has_sip or (not routing.trunks and use.name in BY_NUMBER)
+            if not (routing.trunks if use.name in BY_NUMBER else has_sip)
         ]
         if lost:
             what = ", ".join(dict.fromkeys(use.name for use in lost))
-            missing = "no trunk to carry it" if has_sip else "no sip: channel to carry it"
+            by_number = all(use.name in BY_NUMBER for use in lost)
+            missing = "no trunk to carry it" if by_number else "no sip: channel to carry it"
             told = f"{what}: routing.yaml has {missing}; on a host such a call fails"
             hint = "with 503 (voxpy run and tests play whoever is called)"
             yield Problem(str(path), lost[0].line, "warning", f"{told} {hint}")

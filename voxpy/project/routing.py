@@ -31,9 +31,11 @@ from typing import TypeVar
 import attrs
 
 from voxpy.channels.listener import Listener
-from voxpy.channels.mediastream.listener import ProviderListener, default_listeners
+from voxpy.channels.mediastream.dialling import ProviderTrunk
+from voxpy.channels.mediastream.listener import ProviderListener, default_listeners, given_provider
+from voxpy.channels.outgoing import Trunk, read_numbers
 from voxpy.channels.sip.listener import SipListener
-from voxpy.channels.sip.settings import Trunk, User, read_trunks, read_users
+from voxpy.channels.sip.settings import SipTrunk, User, read_sip_trunk, read_users
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
 from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError, nearest
@@ -187,7 +189,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     rules = tuple(_rules(top.section("rules"), settings))
     usual: tuple[Listener, ...] = default_listeners()
     users: Mapping[str, User] = top.get("users", read_users, {})
-    trunks: tuple[Trunk, ...] = top.get("trunks", read_trunks, ())
+    trunks: tuple[Trunk, ...] = top.get("trunks", _trunks, ())
     problems += _unreachable(rules, document.file)
     routing = Routing(
         file=document.file,
@@ -217,14 +219,35 @@ def missing_scenarios(routing: Routing, base: Path) -> list[Problem]:
     ]
 
 
+def _trunks(given: Given) -> tuple[Trunk, ...]:
+    """Return the ways to the telephone network, in the order in which they are tried."""
+    found: list[Trunk] = []
+    for name, below in given.mapping().items():
+        below = below.named(f"trunk {str(name)!r}")
+        try:
+            if isinstance(below.value, Mapping) and "provider" in below.value:
+                found.append(ProviderTrunk.read(str(name), below, given_provider, read_numbers))
+            else:
+                found.append(read_sip_trunk(str(name), below))
+        except ConfigError as error:
+            given.report(error)
+    return tuple(found)
+
+
 def _with_callers(
     channels: tuple[Listener, ...], users: Mapping[str, User], trunks: tuple[Trunk, ...]
 ) -> tuple[Listener, ...]:
-    """Tell the SIP channel who may call by it, and be called."""
-    return tuple(
-        attrs.evolve(c, users=users, trunks=trunks) if isinstance(c, SipListener) else c
-        for c in channels
-    )
+    """Tell each channel who may call by it, and whose calls out it places."""
+    by_sip = tuple(t for t in trunks if isinstance(t, SipTrunk))
+    made: list[Listener] = []
+    for channel in channels:
+        if isinstance(channel, SipListener):
+            channel = attrs.evolve(channel, users=users, trunks=by_sip)
+        elif isinstance(channel, ProviderListener):
+            ours = [t for t in trunks if isinstance(t, ProviderTrunk) and t.way == channel.name]
+            channel = attrs.evolve(channel, trunks=tuple(ours))
+        made.append(channel)
+    return tuple(made)
 
 
 def _tokens(top: Fields, rules: Sequence[Rule]) -> tuple[ApiToken, ...]:

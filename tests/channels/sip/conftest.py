@@ -73,18 +73,19 @@ async def hosted(
     routing: str = "",
     pattern: str = ".*",
     environ: Mapping[str, str] | None = None,
+    channels: str = "",
 ) -> AsyncIterator[SipHost]:
     text = ECHO.read_text() if scenario is None else scenario
     (folder / "main.py").write_text(text)
     (folder / "routing.yaml").write_text(
         f"rules: [{{name: all, pattern: '{pattern}', scenarios: [main.py]}}]\n"
-        "channels: {sip: {port: 0, rtp_ports: 41000-48999}}\n" + routing
+        f"channels:\n  sip: {{port: 0, rtp_ports: 41000-48999}}\n{channels}" + routing
     )
     secrets = Secrets(folder / "secrets.env", environ=dict(environ or {}))
     loaded = load_project(folder / "routing.yaml", secrets)
     project = loaded.project
     assert project is not None, loaded.problems
-    (channel,) = project.routing.channels
+    channel = project.routing.channels[0]
     assert isinstance(channel, SipListener)
     output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
@@ -98,7 +99,10 @@ async def hosted(
                     open_stream=MemoryDialer(nursery, trio.aclose_forcefully),
                     realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="x"),
                 )
-                options = HostOptions(base=folder, late_s=math.inf)
+                http = sockets.http.getsockname()[1]
+                options = HostOptions(
+                    base=folder, late_s=math.inf, public_url=f"http://127.0.0.1:{http}"
+                )
                 files = ProjectFiles(project, log=log)
                 host = Host(options, files, context, history=history, log=log)
                 started = trio.Event()

@@ -217,13 +217,13 @@ class LineRelease:
 
     async def _release(self, api: RestApi, start: Start) -> Released:
         outcome = Released(provider=self.provider.name, call_id=start.call_id, tries=0)
-        context = self._context(api)
+        context = self.context()
         for n, pause_s in enumerate(PAUSES_S, 1):
             try:
                 request = api.hang_up(context, start)
             except ConfigError as error:
                 return attrs.evolve(outcome, problem=str(error))
-            result = await self._send(request)
+            result = await self.send(request)
             is_free = 200 <= result.code < 300 or result.code in api.already_over
             told = "" if is_free else result.error or f"HTTP {result.code}"
             outcome = attrs.evolve(outcome, tries=n, status=result.code, problem=told)
@@ -232,7 +232,10 @@ class LineRelease:
             await trio.sleep(pause_s)
         return outcome
 
-    def _context(self, api: RestApi) -> RestContext:
+    def context(self) -> RestContext:
+        """Return what the requests of its API are made from."""
+        api = self.provider.rest
+        assert api is not None
         return RestContext(
             secrets={name: self.secrets.get(name) or "" for name in api.secrets},
             base=(self.secrets.get(api.address_secret) or api.address).rstrip("/"),
@@ -240,7 +243,8 @@ class LineRelease:
             unique=random_secrets.token_hex(16),
         )
 
-    async def _send(self, call: RestRequest) -> HttpRequestResult:
+    async def send(self, call: RestRequest) -> HttpRequestResult:
+        """Send a request of its API, once."""
         import httpx
 
         from voxpy.engine.http import HttpRequest, fetch

@@ -5,17 +5,28 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import attrs
+import trio
 
 from voxpy.channels.listener import ListenerHost, Runs
 from voxpy.channels.mediastream.credentials import Guard, LineRelease, Released, SeenRequests
+from voxpy.channels.mediastream.dialling import Addresses, ProviderTrunk, RestDialer, RestLeg
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
 from voxpy.channels.mediastream.serving import accept, serve_line
-from voxpy.channels.providers.http import Answer, Request, as_websocket, asked
+from voxpy.channels.providers.http import (
+    Answer,
+    Outcome,
+    Request,
+    as_websocket,
+    asked,
+    query_of,
+)
+from voxpy.channels.providers.placing import LEG, Progress, with_query
 from voxpy.channels.providers.provider import MediaStream, Provider
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine.ports import Secrets
@@ -23,9 +34,6 @@ from voxpy.engine.userfile import Given
 from voxpy.errors import RemoteProtocolError, nearest
 from voxpy.sockets.accepting import Upgrade
 from voxpy.sockets.listening import listen
-
-if TYPE_CHECKING:
-    import trio
 
 WEBSOCKET_KEYS = ("provider", "path", "webhook", "to")
 TCP_KEYS = ("provider", "port", "host", "to")
@@ -53,6 +61,8 @@ class ProviderListener:
     _calls: WeakValueDictionary[str, MediaStreamLeg] = attrs.field(
         factory=WeakValueDictionary, init=False, eq=False, repr=False
     )
+    trunks: tuple[ProviderTrunk, ...] = ()
+    _awaited: dict[str, RestLeg] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     @classmethod
     def of(cls, name: str, provider: Provider) -> ProviderListener:
@@ -65,10 +75,7 @@ class ProviderListener:
     def read(cls, name: str, given: Given) -> ProviderListener:
         """Read a channel's settings. Raises ConfigError."""
         called = given.mapping().get("provider", given.child("provider", name))
-        if called.value not in PROVIDERS:
-            hint = nearest(str(called.value), PROVIDERS) or f"; known are {', '.join(PROVIDERS)}"
-            raise called.error(f"{given.label}: there is no provider {called.value!r}{hint}")
-        usual = cls.of(name, PROVIDERS[called.value])
+        usual = cls.of(name, given_provider(called.named(given.label)))
         tcp = usual.provider.transport == "tcp"
         fields = given.fields(TCP_KEYS if tcp else WEBSOCKET_KEYS)
         listener = attrs.evolve(
@@ -88,7 +95,13 @@ class ProviderListener:
 
     @property
     def webhooks(self) -> Sequence[str]:
-        return [self.webhook] if self.webhook and self.provider.answer_call is not None else []
+        asks = [self.webhook] if self.webhook and self.provider.answer_call is not None else []
+        return [*asks, self.status] if self.trunks else asks
+
+    @property
+    def status(self) -> str:
+        """Where it tells what becomes of the calls that we make by it."""
+        return f"{self.webhook.rpartition('/')[0]}/status"
 
     # -- taking calls ----------------------------------------------------------------------------
 
@@ -99,9 +112,29 @@ class ProviderListener:
         return [listen(self.host, self.port, setting=f"channels: {self.name}: port")]
 
     async def run(self, sockets: Sequence[socket.socket], host: ListenerHost) -> None:
-        """Serve every connection to its port."""
+        """Serve every connection to its port, and place the calls of its trunks."""
         for bound in sockets:
             await host.accept(bound, partial(self._serve, host))
+        if self.trunks:
+            async with trio.open_nursery() as placing:
+                addresses = partial(self._addresses, host)
+                host.dials(
+                    self.name,
+                    RestDialer(self.provider, host, placing, addresses, self._awaited),
+                )
+                await trio.sleep_forever()
+
+    def _addresses(self, host: ListenerHost, leg: str) -> Addresses | None:
+        base, guard = host.public_url, self._guard(host)
+        if not base:
+            return None
+        asking = base + self.webhook + guard.webhook_query(self.provider)
+        telling = base + self.status + guard.webhook_query(self.provider)
+        return Addresses(
+            stream=as_websocket(base) + self.path + guard.stream_query(self.provider),
+            status=with_query(telling, **{LEG: leg}),
+            answer=with_query(asking, **{LEG: leg}),
+        )
 
     def drain(self) -> None:
         """Nothing: a provider cannot be told, and each of its calls is refused by itself."""
@@ -128,6 +161,10 @@ class ProviderListener:
         self, line: Line, stream: MediaStream, address: str, host: ListenerHost
     ) -> None:
         def receive(leg: MediaStreamLeg) -> Runs:
+            ours = self._awaited.get(leg.start.parameters.get(LEG, ""))
+            if ours is not None and ours.attach(leg):
+                host.keep()
+                return _Joined(ours)
             if self._is_known(leg):
                 host.refused("twice", TWICE, address, channel=self.name)
                 return _Dismissed(leg)
@@ -163,12 +200,30 @@ class ProviderListener:
         if problem:
             host.router.not_proven(self.name, problem)
             return Answer("text/plain", problem.encode(), 403)
+        word = query_of(request.url).get(LEG, "")
+        ours = self._awaited.get(word)
+        if urlsplit(request.url).path.endswith(self.status) and self.trunks:
+            return self._told(ours, request)
         call = asked(request.fields)
         call = attrs.evolve(call, callee=call.callee or self.to)
-        outcome = host.router.judge(call.callee, self.name)
         stream_url = as_websocket(base) + self.path + guard.stream_query(self.provider)
         assert self.provider.answer_call is not None
+        if word:  # a call of ours has been answered: what now?
+            if ours is not None:
+                ours.told(Progress("answered"))
+            outcome: Outcome = "not found" if ours is None else "connect"
+            stream_url = with_query(stream_url, **{LEG: word})
+            return self.provider.answer_call(outcome, stream_url, call)
+        outcome = host.router.judge(call.callee, self.name)
         return self.provider.answer_call(outcome, stream_url, call)
+
+    def _told(self, leg: RestLeg | None, request: Request) -> Answer:
+        """Take a status callback; one of a call that is over tells nobody anything."""
+        assert self.provider.placer is not None
+        progress = self.provider.placer.progress(request.fields)
+        if leg is not None and progress is not None:
+            leg.told(progress)
+        return Answer("text/plain", b"")
 
     # -- what an operator reads ------------------------------------------------------------------
 
@@ -195,6 +250,16 @@ class ProviderListener:
 
 
 @attrs.frozen
+class _Joined:
+    """The stream of a call that we have made: its session runs already."""
+
+    leg: RestLeg
+
+    async def run(self) -> None:
+        await self.leg.over.wait()
+
+
+@attrs.frozen
 class _Dismissed:
     """A second stream of a call that has one."""
 
@@ -203,6 +268,14 @@ class _Dismissed:
     async def run(self) -> None:
         self.leg.abandon(POLICY, TWICE, release=False)
         await self.leg.aclose()
+
+
+def given_provider(given: Given) -> Provider:
+    """Return the provider that is named. Raises ConfigError."""
+    if given.value not in PROVIDERS:
+        hint = nearest(str(given.value), PROVIDERS) or f"; known are {', '.join(PROVIDERS)}"
+        raise given.error(f"{given.label}: there is no provider {given.value!r}{hint}")
+    return PROVIDERS[given.value]
 
 
 def default_listeners() -> tuple[ProviderListener, ...]:

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from xml.sax.saxutils import escape
 
+import orjson
+
 from voxpy.audio.frame import PCMU, Format, pcm16
 from voxpy.channels.providers.events import (
     Clear,
@@ -43,6 +45,18 @@ from voxpy.channels.providers.http import (
     xml_answer,
 )
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream, as_json
+from voxpy.channels.providers.placing import (
+    BUSY,
+    DECLINED,
+    FAILED,
+    NO_ANSWER,
+    NOT_FOUND,
+    TERMINATED,
+    Placer,
+    Placing,
+    Progress,
+    text_of,
+)
 from voxpy.channels.providers.provider import Message, Provider
 
 MOST_SIGNATURES = 8
@@ -197,6 +211,64 @@ def _hang_up(context: RestContext, start: Start) -> RestRequest:
     )
 
 
+def _place(context: RestContext, call: Placing) -> RestRequest:
+    """Plivo asks for the XML of the stream when the callee has answered."""
+    asked: dict[str, object] = {
+        "to": call.to.lstrip("+"),
+        "from": call.caller.lstrip("+"),
+        "answer_url": call.answer_url,
+        "ring_url": call.status_url,
+        "hangup_url": call.status_url,
+        "ring_timeout": round(call.ring_timeout_s),
+    }
+    if call.detect_machines:
+        asked |= {"machine_detection": "true", "machine_detection_url": call.status_url}
+    account = context.secrets["PLIVO_AUTH_ID"]
+    return RestRequest(
+        method="POST",
+        url=f"{context.base}/v1/Account/{segment(account)}/Call/",
+        headers={
+            "Authorization": basic(account, context.secrets["PLIVO_AUTH_TOKEN"]),
+            "Content-Type": "application/json",
+        },
+        body=orjson.dumps(asked),
+    )
+
+
+def _cancel(context: RestContext, request_id: str) -> RestRequest:
+    account = context.secrets["PLIVO_AUTH_ID"]
+    return RestRequest(
+        method="DELETE",
+        url=f"{context.base}/v1/Account/{segment(account)}/Request/{segment(request_id)}/",
+        headers={"Authorization": basic(account, context.secrets["PLIVO_AUTH_TOKEN"])},
+    )
+
+
+def _progress(fields: Mapping[str, Any]) -> Progress | None:
+    if text_of(fields, "Machine"):
+        machine = text_of(fields, "Machine").lower() == "true"
+        return Progress("identified", 0, "machine", "VOICEMAIL" if machine else "HUMAN")
+    status = text_of(fields, "CallStatus")
+    if status in ("ringing", "in-progress"):
+        return Progress("ringing" if status == "ringing" else "answered")
+    if status == "completed":
+        return Progress("over", 200, "Hung up by the callee")
+    code = ENDED.get(status)
+    if code is None:
+        return None
+    cause = text_of(fields, "HangupCauseName") or status
+    return Progress("over", CAUSES.get(text_of(fields, "HangupCauseCode"), code), cause)
+
+
+ENDED = {
+    "busy": BUSY,
+    "no-answer": NO_ANSWER,
+    "timeout": NO_ANSWER,
+    "cancel": TERMINATED,
+    "failed": FAILED,
+}
+CAUSES = {"3000": NOT_FOUND, "3010": BUSY, "3020": DECLINED, "3060": NO_ANSWER}
+"""HangupCauseCode: no such number, busy, rejected, not answered."""
 _HEADER = "X-Plivo-Signature-V3"
 
 PROVIDER = Provider(
@@ -215,6 +287,13 @@ PROVIDER = Provider(
         source="https://www.plivo.com/docs/voice/concepts/signature-validation",
     ),
     answer_call=_answer_call,
+    placer=Placer(
+        place=_place,
+        placed=lambda answer: text_of(answer, "request_uuid"),
+        cancel=_cancel,
+        progress=_progress,
+        source="https://www.plivo.com/docs/voice/api/call/make-a-call",
+    ),
     rest=RestApi(
         secrets=("PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"),
         address_secret="PLIVO_API_URL",  # noqa: S106

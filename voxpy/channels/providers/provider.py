@@ -38,6 +38,7 @@ from voxpy.channels.providers.http import (
     Signature,
     derived_token,
 )
+from voxpy.channels.providers.placing import Placer
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 from voxpy.text import json
 
@@ -63,7 +64,7 @@ class Provider:
     ``signature``: how it signs requests, if it does. ``takes_token``: whether its streams can bear
     a token of ours, in the address or as Authorization. ``answer_call(outcome, stream_url,
     asked)``: the markup that its webhook gets, for those that ask before a call. ``rest``: its API,
-    if ours is to use it.
+    if ours is to use it; ``placer``: how that places calls.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Provider:
     takes_token: bool = True
     answer_call: Callable[[Outcome, str, Asked], Answer] | None = None
     rest: RestApi | None = None
+    placer: Placer | None = None
 
     def open_stream(self, query: Mapping[str, str] | None = None) -> MediaStream:
         """Return our side of a new stream; ``query`` are the parameters of its address."""

@@ -37,6 +37,22 @@ from voxpy.channels.providers.http import (
     xml_answer,
 )
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
+from voxpy.channels.providers.placing import (
+    BUSY,
+    DECLINED,
+    FAILED,
+    LEG,
+    NO_ANSWER,
+    NOT_FOUND,
+    TERMINATED,
+    UNAVAILABLE,
+    Placer,
+    Placing,
+    Progress,
+    sip_code,
+    text_of,
+    with_query,
+)
 from voxpy.channels.providers.provider import Message, PhoneCall, Provider
 
 LONGEST_NUMBER = 18
@@ -168,16 +184,81 @@ def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
 
 
 def _hang_up(context: RestContext, start: Start) -> RestRequest:
+    return _end(context, start.call_id)
+
+
+def _end(context: RestContext, call_id: str) -> RestRequest:
+    path = f"/v2/calls/{segment(call_id)}/actions/hangup"
+    # so that a second try is the same command
+    return _post(context, path, {"command_id": context.unique})
+
+
+def _post(context: RestContext, path: str, body: Mapping[str, Any]) -> RestRequest:
     return RestRequest(
         method="POST",
-        url=f"{context.base}/v2/calls/{segment(start.call_id)}/actions/hangup",
+        url=context.base + path,
         headers={
             "Authorization": f"Bearer {context.secrets['TELNYX_API_KEY']}",
             "Content-Type": "application/json",
         },
-        # so that a second try is the same command
-        body=orjson.dumps({"command_id": context.unique}),
+        body=orjson.dumps(body),
     )
+
+
+def _place(context: RestContext, call: Placing) -> RestRequest:
+    """The stream begins when the callee answers. Telnyx tells nothing while it rings."""
+    asked = {
+        "connection_id": call.connection,
+        "to": call.to,
+        "from": call.caller,
+        "timeout_secs": round(call.ring_timeout_s),
+        "webhook_url": call.status_url,
+        "stream_url": with_query(call.stream_url, **{LEG: call.leg}),
+        "stream_track": "inbound_track",
+        "stream_bidirectional_mode": "rtp",
+        "stream_bidirectional_codec": "PCMU",
+        "command_id": context.unique,
+    }
+    if call.detect_machines:
+        asked["answering_machine_detection"] = "detect"
+    return _post(context, "/v2/calls", asked)
+
+
+def _placed(answer: Mapping[str, Any]) -> str:
+    data = answer.get("data")
+    return text_of(data, "call_control_id") if isinstance(data, dict) else ""
+
+
+def _progress(fields: Mapping[str, Any]) -> Progress | None:
+    data = fields.get("data")
+    payload = data.get("payload") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(payload, dict):
+        return None
+    match text_of(data, "event_type"):
+        case "call.answered":
+            return Progress("answered")
+        case "call.machine.detection.ended":
+            found = text_of(payload, "result")
+            who = {"human": "HUMAN", "machine": "VOICEMAIL"}.get(found.partition("_")[0])
+            return Progress("identified", 0, found, who) if who else None
+        case "call.hangup":
+            cause = text_of(payload, "hangup_cause")
+            if cause == "normal_clearing":
+                return Progress("over", 200, "Hung up by the callee")
+            code = sip_code(text_of(payload, "sip_hangup_cause"), ENDED.get(cause, FAILED))
+            return Progress("over", code, cause)
+    return None
+
+
+ENDED = {
+    "user_busy": BUSY,
+    "call_rejected": DECLINED,
+    "timeout": NO_ANSWER,
+    "originator_cancel": TERMINATED,
+    "not_found": NOT_FOUND,
+    "time_limit": UNAVAILABLE,
+}
+"""hangup_cause, where no sip_hangup_cause says more."""
 
 
 _HEADER = "telnyx-signature-ed25519"
@@ -198,6 +279,14 @@ PROVIDER = Provider(
         source="https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
     ),
     answer_call=_answer_call,
+    placer=Placer(
+        place=_place,
+        placed=_placed,
+        cancel=_end,
+        progress=_progress,
+        needs_connection=True,
+        source="https://developers.telnyx.com/api-reference/call-commands/dial",
+    ),
     rest=RestApi(
         secrets=("TELNYX_API_KEY",),
         address_secret="TELNYX_API_URL",  # noqa: S106

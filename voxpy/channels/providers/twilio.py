@@ -12,6 +12,7 @@ import hmac
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 from xml.sax.saxutils import quoteattr
 
 from voxpy.audio.frame import PCMU
@@ -36,6 +37,18 @@ from voxpy.channels.providers.http import (
     xml_answer,
 )
 from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
+from voxpy.channels.providers.placing import (
+    BUSY,
+    FAILED,
+    LEG,
+    NO_ANSWER,
+    TERMINATED,
+    Placer,
+    Placing,
+    Progress,
+    sip_code,
+    text_of,
+)
 from voxpy.channels.providers.provider import Message, Provider
 
 
@@ -112,8 +125,13 @@ def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
 
 
 def _hang_up(context: RestContext, start: Start) -> RestRequest:
+    return _complete(context, start.call_id)
+
+
+def _complete(context: RestContext, call_id: str) -> RestRequest:
+    """End a call, also one that still rings."""
     account = context.secrets["TWILIO_ACCOUNT_SID"]
-    path = f"/2010-04-01/Accounts/{segment(account)}/Calls/{segment(start.call_id)}.json"
+    path = f"/2010-04-01/Accounts/{segment(account)}/Calls/{segment(call_id)}.json"
     return RestRequest(
         method="POST",
         url=context.base + path,
@@ -125,6 +143,54 @@ def _hang_up(context: RestContext, start: Start) -> RestRequest:
     )
 
 
+def _place(context: RestContext, call: Placing) -> RestRequest:
+    """The call and its TwiML in one. Source: see the PLACER."""
+    account = context.secrets["TWILIO_ACCOUNT_SID"]
+    named = f'<Parameter name="{LEG}" value={quoteattr(call.leg)}/>'
+    stream = f"<Stream url={quoteattr(call.stream_url)}>{named}</Stream>"
+    form = [
+        ("To", call.to),
+        ("From", call.caller),
+        ("Twiml", f"<Response><Connect>{stream}</Connect></Response>"),
+        ("Timeout", str(round(call.ring_timeout_s))),
+        ("StatusCallback", call.status_url),
+        *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
+    ]
+    if call.detect_machines:
+        form += [
+            ("MachineDetection", "Enable"),
+            ("AsyncAmd", "true"),
+            ("AsyncAmdStatusCallback", call.status_url),
+        ]
+    return RestRequest(
+        method="POST",
+        url=f"{context.base}/2010-04-01/Accounts/{segment(account)}/Calls.json",
+        headers={
+            "Authorization": basic(account, context.secrets["TWILIO_AUTH_TOKEN"]),
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+        body=urlencode(form).encode(),
+    )
+
+
+def _progress(fields: Mapping[str, Any]) -> Progress | None:
+    answered_by = text_of(fields, "AnsweredBy")
+    if answered_by and "MachineDetectionDuration" in fields:
+        who = "HUMAN" if answered_by == "human" else "VOICEMAIL"
+        return None if answered_by == "unknown" else Progress("identified", 0, answered_by, who)
+    status = text_of(fields, "CallStatus")
+    if status in ("ringing", "in-progress"):
+        return Progress("ringing" if status == "ringing" else "answered")
+    if status == "completed":
+        return Progress("over", 200, "Hung up by the callee")
+    code = ENDED.get(status)
+    if code is None:
+        return None
+    return Progress("over", sip_code(text_of(fields, "SipResponseCode"), code), status)
+
+
+ENDED = {"busy": BUSY, "no-answer": NO_ANSWER, "canceled": TERMINATED, "failed": FAILED}
+"""Final values of CallStatus, where no SipResponseCode says more."""
 _HEADER = "X-Twilio-Signature"
 
 PROVIDER = Provider(
@@ -143,6 +209,13 @@ PROVIDER = Provider(
     ),
     takes_token=False,  # <Stream> takes no query and no user in its address
     answer_call=_answer_call,
+    placer=Placer(
+        place=_place,
+        placed=lambda answer: text_of(answer, "sid"),
+        cancel=_complete,
+        progress=_progress,
+        source="https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource",
+    ),
     rest=RestApi(
         secrets=("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
         address_secret="TWILIO_API_URL",  # noqa: S106

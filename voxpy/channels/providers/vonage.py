@@ -39,6 +39,18 @@ from voxpy.channels.providers.http import (
     segment,
 )
 from voxpy.channels.providers.jsonstream import as_json
+from voxpy.channels.providers.placing import (
+    BUSY,
+    DECLINED,
+    FAILED,
+    LEG,
+    NO_ANSWER,
+    TERMINATED,
+    Placer,
+    Placing,
+    Progress,
+    text_of,
+)
 from voxpy.channels.providers.provider import Carrier, MediaStream, Message, Provider
 from voxpy.errors import ConfigError, install_command
 from voxpy.text import json
@@ -178,15 +190,68 @@ def _answer_call(outcome: Outcome, url: str, call: Asked) -> Answer:
 
 
 def _hang_up(context: RestContext, start: Start) -> RestRequest:
+    return _end(context, start.call_id)
+
+
+def _end(context: RestContext, call_id: str) -> RestRequest:
+    return _request(context, "PUT", f"/v1/calls/{segment(call_id)}", {"action": "hangup"})
+
+
+def _request(
+    context: RestContext, method: str, path: str, body: Mapping[str, object]
+) -> RestRequest:
     return RestRequest(
-        method="PUT",
-        url=f"{context.base}/v1/calls/{segment(start.call_id)}",
+        method=method,
+        url=context.base + path,
         headers={
             "Authorization": f"Bearer {_application_token(context)}",
             "Content-Type": "application/json",
         },
-        body=b'{"action":"hangup"}',
+        body=orjson.dumps(body),
     )
+
+
+def _place(context: RestContext, call: Placing) -> RestRequest:
+    """The call and its NCCO in one."""
+    endpoint = {
+        "type": "websocket",
+        "uri": call.stream_url,
+        "content-type": "audio/l16;rate=16000",
+        "headers": {LEG: call.leg},
+    }
+    asked: dict[str, object] = {
+        "to": [{"type": "phone", "number": call.to.lstrip("+")}],
+        "from": {"type": "phone", "number": call.caller.lstrip("+")},
+        "ncco": [{"action": "connect", "endpoint": [endpoint]}],
+        "event_url": [call.status_url],
+        "event_method": "POST",
+        "ringing_timer": min(120, max(1, round(call.ring_timeout_s))),
+    }
+    if call.detect_machines:
+        asked["machine_detection"] = "continue"
+    return _request(context, "POST", "/v1/calls", asked)
+
+
+def _progress(fields: Mapping[str, Any]) -> Progress | None:
+    status = text_of(fields, "status")
+    if status in ("ringing", "answered"):
+        return Progress("ringing" if status == "ringing" else "answered")
+    if status in ("human", "machine"):
+        return Progress("identified", 0, status, "HUMAN" if status == "human" else "VOICEMAIL")
+    if status == "completed":
+        return Progress("over", 200, "Hung up by the callee")
+    code = ENDED.get(status)
+    return None if code is None else Progress("over", code, text_of(fields, "detail") or status)
+
+
+ENDED = {
+    "busy": BUSY,
+    "cancelled": TERMINATED,
+    "unanswered": NO_ANSWER,
+    "timeout": NO_ANSWER,
+    "rejected": DECLINED,
+    "failed": FAILED,
+}
 
 
 def _application_token(context: RestContext) -> str:
@@ -226,6 +291,13 @@ PROVIDER = Provider(
         source="https://developer.vonage.com/en/getting-started/concepts/webhooks",
     ),
     answer_call=_answer_call,
+    placer=Placer(
+        place=_place,
+        placed=lambda answer: text_of(answer, "uuid"),
+        cancel=_end,
+        progress=_progress,
+        source="https://developer.vonage.com/en/api/voice#createCall",
+    ),
     rest=RestApi(
         secrets=("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY"),
         address_secret="VONAGE_API_URL",  # noqa: S106

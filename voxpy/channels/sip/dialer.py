@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from voxpy.channels.hunting import hunt
 from voxpy.channels.sip.leg import SipLeg
-from voxpy.channels.sip.negotiation import Negotiation, Speech
+from voxpy.channels.sip.negotiation import Speech
+from voxpy.channels.sip.settings import SipTrunk
 from voxpy.channels.sip.transfer import escaped_user
 from voxpy.engine import clock
 from voxpy.engine.ports import Leg, OutgoingCall, RefusedLeg, Secrets
@@ -21,8 +24,8 @@ from voxpy.wire.sip.message import Request, Response
 from voxpy.wire.sip.values import Address, Uri, parse_uri
 
 if TYPE_CHECKING:
+    from voxpy.channels.outgoing import HostDialer, Trunk
     from voxpy.channels.sip.listener import SipEndpoint
-    from voxpy.channels.sip.settings import Trunk
 
 NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
 _NUMBER = re.compile(r"\+?[0-9*#]{3,}")
@@ -37,55 +40,62 @@ class _Target:
     uri: Uri
     to: Uri | Flow | None = None
     account: Account | None = None
-    callerid: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict)
     speech: Speech
 
 
 class SipDialer:
-    """Implements ``voxpy.engine.ports.Dialer`` for one endpoint."""
+    """Implements ``voxpy.channels.outgoing.Way`` for one endpoint.
 
-    def __init__(self, endpoint: SipEndpoint, secrets: Secrets) -> None:
+    ``numbers`` is asked about a number that stands in an address of ours.
+    """
+
+    def __init__(self, endpoint: SipEndpoint, secrets: Secrets, numbers: HostDialer) -> None:
         self._endpoint = endpoint
         self._secrets = secrets
+        self._numbers = numbers
 
     def dial(self, call: OutgoingCall) -> Leg:
-        """Return at once the leg of a call that is being set up."""
-        found = self._targets(call)
-        if isinstance(found, RefusedLeg):
-            return found
+        """Return at once the leg of a call to an address or a user that is being set up."""
+        match call.kind:
+            case "sip":
+                return self._address(call)
+            case "user" | "user_direct":
+                return self._user(call)
+        return RefusedLeg(call, NO_ROUTE, f"SIP makes no calls of the kind {call.kind}")
+
+    def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
+        """Return at once the leg of a call to a number."""
+        assert isinstance(trunk, SipTrunk)
+        target = _Target(
+            uri=attrs.evolve(trunk.uri, user=escaped_user(call.destination)),
+            account=_trunk_account(trunk, self._secrets),
+            speech=self._endpoint.speech_with(trunk),
+        )
+        return self._dial(call, target)
+
+    def _dial(self, call: OutgoingCall, target: _Target) -> Leg:
         endpoint = self._endpoint
         try:
-            media = endpoint.open(call.leg_id, found[0].speech.codecs[-1])
+            media = endpoint.open(call.leg_id, target.speech.codecs[-1])
         except ConnectFailed as error:
             return RefusedLeg(call, NO_ROUTE, str(error))
-        targets = iter(found)
-
-        def next_call() -> tuple[SipCall, Negotiation] | None:
-            target = next(targets, None)
-            if target is None:
-                return None
-            talk = endpoint.negotiation(media, target.speech)
-            number = target.callerid or call.callerid
-            caller = Uri(user=escaped_user(number) or None, host=endpoint.domain)
-            sip = SipCall.dial(
-                endpoint.agent,
-                target.uri,
-                from_=Address(uri=caller, display_name=call.display_name),
-                sdp=talk.offer(),
-                now=clock.now(),
-                to=target.to,
-                headers={**call.headers, **target.headers},
-                account=target.account,
-            )
-            return sip, talk
-
-        first = next_call()
-        assert first is not None
+        talk = endpoint.negotiation(media, target.speech)
+        caller = Uri(user=escaped_user(call.callerid) or None, host=endpoint.domain)
+        sip = SipCall.dial(
+            endpoint.agent,
+            target.uri,
+            from_=Address(uri=caller, display_name=call.display_name),
+            sdp=talk.offer(),
+            now=clock.now(),
+            to=target.to,
+            headers={**call.headers, **target.headers},
+            account=target.account,
+        )
         leg = SipLeg(
-            first[0],
+            sip,
             media,
-            first[1],
+            talk,
             wake=endpoint.network.wake,
             leg_id=call.leg_id,
             callerid=call.callerid,
@@ -93,31 +103,11 @@ class SipDialer:
             display_name=call.display_name,
             client_type=call.client_type,
         )
-
-        def otherwise() -> bool:
-            found = next_call()
-            if found is None:
-                return False
-            sip, leg.talk.negotiation = found
-            endpoint.follow(leg, sip)
-            return True
-
-        leg.otherwise = otherwise
-        endpoint.follow(leg, first[0])
+        endpoint.follow(leg, sip)
         endpoint.network.wake()
         return leg
 
-    def _targets(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
-        match call.kind:
-            case "sip":
-                return self._address(call)
-            case "user" | "user_direct":
-                return self._user(call)
-            case "pstn" | "whatsapp":
-                return self._number(call)
-        return RefusedLeg(call, NO_ROUTE, "SIP makes no calls to conferences")
-
-    def _address(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
+    def _address(self, call: OutgoingCall) -> Leg:
         try:
             uri = parse_uri(_as_uri(call.destination))
             to = parse_uri(_as_uri(call.out_proxy)) if call.out_proxy else None
@@ -130,26 +120,26 @@ class SipDialer:
         extra = {"Replaces": replaces, "Require": "replaces"} if replaces else {}
         bare = attrs.evolve(uri, headers="")
         if replaces and endpoint.holds(replaces):  # an attended transfer to a call of ours
-            return [_Target(uri=bare, to=endpoint.own_flow, headers=extra, speech=speech)]
+            ours = _Target(uri=bare, to=endpoint.own_flow, headers=extra, speech=speech)
+            return self._dial(call, ours)
         if endpoint.is_here(uri) and to is None:
             return self._here(call, bare, extra)
-        return [_Target(uri=bare, to=to, account=account, headers=extra, speech=speech)]
+        target = _Target(uri=bare, to=to, account=account, headers=extra, speech=speech)
+        return self._dial(call, target)
 
-    def _here(
-        self, call: OutgoingCall, uri: Uri, extra: Mapping[str, str]
-    ) -> list[_Target] | RefusedLeg:
+    def _here(self, call: OutgoingCall, uri: Uri, extra: Mapping[str, str]) -> Leg:
         """An address of ours: a user, a number that a trunk carries, or another scenario."""
         user = uri.user_text
         if user in self._endpoint.listener.users:
             return self._user(attrs.evolve(call, destination=user))
-        if _NUMBER.fullmatch(user):
-            found = self._number(attrs.evolve(call, destination=user))
-            if not isinstance(found, RefusedLeg):
-                return found
+        as_number = attrs.evolve(call, kind="pstn", destination=user)
+        if _NUMBER.fullmatch(user) and any(t.carries(as_number) for t in self._numbers.trunks):
+            return self._numbers.dial(as_number)
         speech = self._endpoint.speech_with(None)
-        return [_Target(uri=uri, to=self._endpoint.own_flow, headers=extra, speech=speech)]
+        target = _Target(uri=uri, to=self._endpoint.own_flow, headers=extra, speech=speech)
+        return self._dial(call, target)
 
-    def _user(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
+    def _user(self, call: OutgoingCall) -> Leg:
         name = call.destination.partition("@")[0].removeprefix("sip:")
         if name not in self._endpoint.listener.users:
             return RefusedLeg(call, NOT_FOUND, f"there is no user {name!r} under users:")
@@ -157,31 +147,18 @@ class SipDialer:
         if not found:
             return RefusedLeg(call, UNAVAILABLE, f"the user {name!r} is not registered now")
         speech = self._endpoint.speech_with(self._endpoint.listener.users[name])
-        return [_Target(uri=binding.contact, to=binding.flow, speech=speech) for binding in found]
-
-    def _number(self, call: OutgoingCall) -> list[_Target] | RefusedLeg:
-        trunks = [t for t in self._endpoint.listener.trunks if t.carries(call.destination)]
-        if not trunks:
-            return RefusedLeg(call, NO_ROUTE, f"no trunk carries {call.destination}")
-        return [
-            _Target(
-                uri=attrs.evolve(trunk.uri, user=escaped_user(call.destination)),
-                account=_trunk_account(trunk, self._secrets),
-                callerid=trunk.callerid,
-                speech=self._endpoint.speech_with(trunk),
-            )
-            for trunk in trunks
-        ]
+        phones = [_Target(uri=b.contact, to=b.flow, speech=speech) for b in found]
+        return hunt(call, [partial(self._dial, call, phone) for phone in phones], at_once=True)
 
 
-def _trunk_account(trunk: Trunk, secrets: Secrets) -> Account | None:
+def _trunk_account(trunk: SipTrunk, secrets: Secrets) -> Account | None:
     """Return what a trunk is shown where it asks."""
     password = secrets.get(trunk.secret) if trunk.secret else None
     return Account(trunk.user, password) if trunk.user and password is not None else None
 
 
 async def stay_registered(
-    endpoint: SipEndpoint, trunk: Trunk, secrets: Secrets, told: Callable[[str, int], None]
+    endpoint: SipEndpoint, trunk: SipTrunk, secrets: Secrets, told: Callable[[str, int], None]
 ) -> None:
     """Register at a trunk, and again before that is over, until cancelled.
 

@@ -83,10 +83,8 @@ class SipLeg:
         self.media = media.media
         self.state = "alerting"
         self.wants_tones = False
-        self.otherwise: Callable[[], bool] = lambda: False
-        """Tries the next way there; False if there is none."""
         self.sip = call
-        """The call over SIP: another one when the way before led nowhere, or it was replaced."""
+        """The call over SIP: another one when the far end was replaced."""
         self.wake = wake
         self.talk = Talk(self, negotiation, offered)
         self.transfers = Transfers(self)
@@ -185,8 +183,6 @@ class SipLeg:
                 self._progress(event)
             case Connected():
                 self._connected(event)
-            case Failed() if self.state == "alerting" and _is_the_ways(event) and self.otherwise():
-                pass
             case Failed():
                 self.end(
                     LegEnded(
@@ -312,11 +308,6 @@ class SipLeg:
         self._report(
             LegEnded(code=event.code, reason=event.reason, headers=event.headers, counts=counts)
         )
-
-
-def _is_the_ways(event: Failed) -> bool:
-    """Return whether a failure is of the way there, not of the one who is called."""
-    return event.status == 408 or 500 <= event.status < 600
 
 
 def _relayed(body: str) -> str:

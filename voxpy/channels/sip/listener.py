@@ -41,7 +41,7 @@ from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import REQUIRE, Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
 from voxpy.channels.sip.ports import PortRange
-from voxpy.channels.sip.settings import Trunk, User, read_codecs, read_srtp
+from voxpy.channels.sip.settings import SipTrunk, User, read_codecs, read_srtp
 from voxpy.channels.sip.transfer import take_over
 from voxpy.engine import clock
 from voxpy.engine.faults import explain
@@ -83,7 +83,7 @@ class SipListener:
     digest: tuple[str, ...] = ("md5",)
     speech: Speech = attrs.field(factory=lambda: Speech(codecs=usual_codecs()))
     users: Mapping[str, User] = attrs.field(factory=dict)
-    trunks: tuple[Trunk, ...] = ()
+    trunks: tuple[SipTrunk, ...] = ()
     draining: list[bool] = attrs.field(factory=list, eq=False)
 
     @classmethod
@@ -145,7 +145,7 @@ class SipListener:
         """Take calls until cancelled."""
         async with trio.open_nursery() as calls:
             endpoint = SipEndpoint(self, sockets, host, calls)
-            host.dials(SipDialer(endpoint, host.secrets))
+            host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))
             for trunk in self.trunks:
                 if trunk.register:
                     calls.start_soon(
@@ -254,12 +254,12 @@ class SipEndpoint:
             new_bytes=random_words.token_bytes,
         )
 
-    def speech_with(self, whom: Trunk | User | None) -> Speech:
+    def speech_with(self, whom: SipTrunk | User | None) -> Speech:
         """Return what may be spoken with a carrier or a user: the channel's where they say none."""
         usual = self.listener.speech
         if whom is None:
             return usual
-        codecs = whom.codecs if isinstance(whom, Trunk) else None
+        codecs = whom.codecs if isinstance(whom, SipTrunk) else None
         return Speech(codecs=codecs or usual.codecs, srtp=whom.srtp or usual.srtp)
 
     @property
@@ -367,7 +367,7 @@ class SipEndpoint:
             self._refused("not proven", "the caller is no user and no trunk", event)
         return ""
 
-    def _caller(self, event: Invited, client_type: str) -> Trunk | User | None:
+    def _caller(self, event: Invited, client_type: str) -> SipTrunk | User | None:
         """Return whose call it is."""
         listener = self.listener
         if client_type == "pstn":

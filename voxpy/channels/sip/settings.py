@@ -14,6 +14,7 @@
         register: true             # so that it sends calls here
         from: [198.51.100.0/24]    # whose calls are the carrier's
         srtp: require              # in place of the channel's; codecs: too
+      whatsapp: {preset: whatsapp, user: "15550100", secret: WHATSAPP_SIP_PASSWORD}
 
 A call to a number tries the trunks whose ``numbers`` match, from the top; the next one when one
 fails for a reason of its own (5xx, 408).
@@ -22,21 +23,20 @@ fails for a reason of its own (5xx, 408).
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 
 import attrs
 
+from voxpy.channels.outgoing import Trunk, read_numbers
 from voxpy.channels.sip.codecs import CODECS, Codec, named_codecs
 from voxpy.channels.sip.negotiation import OFF, REQUIRE, SRTP
 from voxpy.engine.userfile import Given
 from voxpy.errors import EngineMissing, RemoteProtocolError, install_command
-from voxpy.text.patterns import compile_pattern
 from voxpy.wire.rtp import srtp
 from voxpy.wire.sip.values import Uri, parse_uri
 
 TRUNK_KEYS = (
-    "sip", "numbers", "user", "secret", "callerid", "register", "from", "srtp", "codecs",
+    "sip", "preset", "numbers", "user", "secret", "callerid", "register", "from", "srtp", "codecs",
 )  # fmt: skip
 USER_KEYS = ("secret", "srtp")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -55,23 +55,17 @@ class User:
 
 
 @attrs.frozen(kw_only=True)
-class Trunk:
-    """A way to the telephone network."""
+class SipTrunk(Trunk):
+    """A trunk that speaks SIP. ``uri`` is its host."""
 
-    name: str
+    way: str = "sip"
     uri: Uri
-    numbers: re.Pattern[str]
     user: str = ""
     secret: str = ""
-    callerid: str = ""
     register: bool = False
     networks: tuple[Network, ...] = ()
     srtp: str | None = None
     codecs: tuple[Codec, ...] | None = None
-
-    def carries(self, number: str) -> bool:
-        """Return whether it takes calls to a number."""
-        return self.numbers.fullmatch(number) is not None
 
     def is_from(self, address: str) -> bool:
         """Return whether a call from this address is the carrier's."""
@@ -123,28 +117,46 @@ def read_codecs(given: Given) -> tuple[Codec, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def read_trunks(given: Given) -> tuple[Trunk, ...]:
-    """Read the section. Raises ConfigError."""
-    return tuple(
-        _trunk(str(name), below.named(f"trunk {str(name)!r}"))
-        for name, below in given.mapping().items()
-    )
-
-
-def _trunk(name: str, given: Given) -> Trunk:
+def read_sip_trunk(name: str, given: Given) -> SipTrunk:
+    """Read one of the section. Raises ConfigError."""
     fields = given.fields(TRUNK_KEYS)
-    return Trunk(
+    preset = fields.get("preset", lambda below: below.one_of(("whatsapp",)), None)
+    usual = PRESETS.get(preset)
+    trunk = SipTrunk(
         name=name,
-        uri=_uri(fields.need("sip")),
-        numbers=fields.get("numbers", _pattern, re.compile(".*")),
+        kind="pstn" if usual is None else usual.kind,
+        uri=_uri(fields.need("sip")) if usual is None else fields.get("sip", _uri, usual.uri),
+        numbers=read_numbers(fields),
         user=fields.get("user", Given.words, ""),
         secret=fields.get("secret", Given.words, ""),
         callerid=fields.get("callerid", Given.words, ""),
         register=fields.get("register", Given.flag, False),
         networks=fields.get("from", _networks, ()),
-        srtp=fields.get("srtp", read_srtp, None),
+        srtp=fields.get("srtp", read_srtp, None if usual is None else usual.srtp),
         codecs=fields.get("codecs", read_codecs, None),
     )
+    if usual is not None and not (trunk.user and trunk.secret):
+        raise given.error(f"{given.label}: preset {preset} needs user: and secret:")
+    if trunk.srtp == REQUIRE and not srtp.is_installed():
+        raise given.error(
+            f"{given.label}: its SRTP needs the library pylibsrtp; "
+            f"install it: {install_command('srtp')}"
+        )
+    return trunk
+
+
+PRESETS: Mapping[str | None, SipTrunk] = {
+    "whatsapp": SipTrunk(
+        name="whatsapp",
+        kind="whatsapp",
+        uri=parse_uri("sip:wa.meta.vc;transport=tls"),
+        srtp=REQUIRE,
+    ),
+}
+"""WhatsApp Business Calling: SIP over TLS with SRTP, the business number as user.
+
+Source: https://developers.facebook.com/docs/whatsapp/cloud-api/calling/sip
+"""
 
 
 def _uri(given: Given) -> Uri:
@@ -154,13 +166,6 @@ def _uri(given: Given) -> Uri:
     except RemoteProtocolError as error:
         raise given.expected(f"a host, as in sip.example.com;transport=tls ({error})") from error
     return found
-
-
-def _pattern(given: Given) -> re.Pattern[str]:
-    try:
-        return compile_pattern(given.words())
-    except ValueError as error:
-        raise given.error(f"{given.label} {error}") from error
 
 
 def _networks(given: Given) -> tuple[Network, ...]:

@@ -100,8 +100,10 @@ class Transfers:
         if self._waits:
             self._failed(PENDING, "a transfer is under way")
             return
-        other = getattr(getattr(target, "sip", None), "dialog", None)
-        if target is not None and (other is None or target.sip.state != "up"):  # type: ignore[attr-defined]
+        below = getattr(target, "below", target)  # of the ways that it might have gone
+        their_call = getattr(below, "sip", None)
+        other = getattr(their_call, "dialog", None)
+        if target is not None and (other is None or getattr(their_call, "state", "") != "up"):
             self._failed(GONE, "the other call is not a connected SIP call")
             return
         if call.dialog is None or call.state != "up":

@@ -1,0 +1,243 @@
+"""One call out that may go several ways: one after another, or all at once.
+
+Trunks are tried in turn: the next when one fails for a reason of its own, which is a 5xx, or no
+answer at all (408), while nothing was heard of the callee. The phones of one user ring together,
+the first that answers has the call (RFC 3261 section 16.7: a 6xx ends the others too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from voxpy.audio.frame import PCMU, Format
+from voxpy.engine.ports import (
+    EarlyMedia,
+    FirstAudio,
+    Headers,
+    Leg,
+    LegConnected,
+    LegEnded,
+    LegEvent,
+    LegForwarded,
+    LegTransfers,
+    LegTrouble,
+    NoTransfers,
+    OutgoingCall,
+    Ringing,
+)
+from voxpy.media.unit import MediaPort
+
+GIVEN_UP, TIMEOUT, EVERYWHERE = 487, 408, 600
+
+
+def hunt(call: OutgoingCall, ways: Sequence[Callable[[], Leg]], *, at_once: bool = False) -> Leg:
+    """Return the leg of a call that goes one of these ways; each is dialled when it is its turn."""
+    return ways[0]() if len(ways) == 1 else HuntingLeg(call, ways, at_once=at_once)
+
+
+class HuntingLeg:
+    """Implements ``voxpy.engine.ports.Leg`` over the legs of the ways."""
+
+    incoming = False
+    channel: str
+
+    def __init__(
+        self, call: OutgoingCall, ways: Sequence[Callable[[], Leg]], *, at_once: bool
+    ) -> None:
+        self.leg_id = call.leg_id
+        self.client_type = call.client_type
+        self.callerid = call.callerid
+        self.destination = call.destination
+        self.display_name = call.display_name
+        self.headers: Headers = {}
+        self.media = MediaPort(name=call.leg_id, source=_Hears(self), sink=_Speaks(self))
+        self._ways: Iterator[Callable[[], Leg]] = iter(ways)
+        self._at_once = at_once
+        self._tried: list[Leg] = []
+        """Those that may still have the call; the one that has it, once it is answered."""
+        self._all: list[Leg] = []
+        self._failures: list[LegEnded] = []
+        self._early: Leg | None = None
+        self._answered = self._over = self._rang = False
+        self._wants_tones = False
+        self._report: Callable[[LegEvent], None] = lambda event: None
+        for way in ways if at_once else ways[:1]:
+            self._begin(way)
+        if not at_once:
+            next(self._ways)
+
+    def bind(self, report: Callable[[LegEvent], None]) -> None:
+        """Report every event from now on to ``report``."""
+        self._report = report
+
+    @property
+    def below(self) -> Leg:
+        """The leg that has the call, or will have it as things stand."""
+        return self._tried[0] if self._tried else self._all[-1]
+
+    @property
+    def transfers(self) -> LegTransfers:
+        return self.below.transfers if self._answered else NoTransfers()
+
+    # -- what the session asks for ----------------------------------------------------------------
+
+    def hangup(self, headers: Headers) -> None:
+        """End the call, or give all of them up."""
+        if self._answered:
+            self.below.hangup(headers)
+        elif not self._over:
+            self._drop_all()
+            self._end(LegEnded(code=GIVEN_UP, reason="Request Terminated"))
+
+    def ring(self, headers: Headers) -> None:
+        """Nothing: it is for calls that come in."""
+
+    start_early_media = answer = ring
+
+    def reject(self, code: int, headers: Headers) -> None:
+        """Nothing: it is for calls that come in."""
+
+    def handle_tones(self, enabled: bool) -> None:
+        """Report digits of whoever answers."""
+        self._wants_tones = enabled
+        for leg in self._tried:
+            leg.handle_tones(enabled)
+
+    def send_digits(self, digits: str) -> None:
+        """Send digits to whoever has answered."""
+        self.below.send_digits(digits)
+
+    def send_message(self, text: str) -> None:
+        """Send a message to whoever has answered."""
+        self.below.send_message(text)
+
+    def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
+        """Send an INFO to whoever has answered."""
+        self.below.send_info(mime_type, body, headers)
+
+    async def aclose(self) -> None:
+        """Hang up if that was not done, and free what every way has taken."""
+        self.hangup({})
+        for leg in self._all:
+            await leg.aclose()
+
+    # -- what the ways report ---------------------------------------------------------------------
+
+    def _begin(self, way: Callable[[], Leg]) -> None:
+        leg = way()
+        self.channel = leg.channel
+        self._tried.append(leg)
+        self._all.append(leg)
+        leg.handle_tones(self._wants_tones)
+        leg.bind(partial(self._reported, leg))
+
+    def _reported(self, leg: Leg, event: LegEvent) -> None:
+        if self._over or leg not in self._tried:
+            return
+        if self._answered:
+            if isinstance(event, LegEnded):
+                self._over = True
+            self._report(event)
+            return
+        match event:
+            case LegConnected():
+                self._answered = True
+                self._tried.remove(leg)
+                self._drop_all()
+                self._tried.append(leg)
+                self._report(event)
+            case LegEnded():
+                self._failed(leg, event)
+            case Ringing() | LegForwarded() if not self._rang:
+                self._rang = True
+                self._report(event)
+            case EarlyMedia() if self._early is None:
+                self._early = leg
+                self._report(event)
+            case FirstAudio() if leg is self._early:
+                self._report(event)
+            case LegTrouble():
+                self._report(event)
+
+    def _failed(self, leg: Leg, event: LegEnded) -> None:
+        self._tried.remove(leg)
+        self._failures.append(event)
+        if self._early is leg:
+            self._early = None
+        if self._at_once and event.code >= EVERYWHERE:
+            self._drop_all()
+        if self._tried:
+            return
+        heard = self._rang or self._early is not None
+        if not self._at_once and not heard and _is_the_ways(event):
+            way = next(self._ways, None)
+            if way is not None:
+                self._begin(way)
+                return
+        self._end(_best(self._failures) if self._at_once else event)
+
+    def _drop_all(self) -> None:
+        dropped, self._tried = self._tried, []
+        for leg in dropped:
+            leg.hangup({})
+
+    def _end(self, event: LegEnded) -> None:
+        self._over = True
+        self._report(event)
+
+    # -- media ------------------------------------------------------------------------------------
+
+    def pull(self) -> bytes | None:
+        """Give 20 ms of whoever is heard; every way lives by this tick."""
+        heard: bytes | None = None
+        for leg in tuple(self._tried):
+            source = leg.media.source
+            frame = source.pull() if source is not None else None
+            if self._answered or leg is self._early:
+                heard = frame
+        return heard
+
+    def push(self, frame: bytes) -> None:
+        """Let whoever has answered hear 20 ms."""
+        sink = self.below.media.sink
+        if self._answered and sink is not None:
+            sink.push(frame)
+
+
+class _Hears:
+    def __init__(self, leg: HuntingLeg) -> None:
+        self._leg = leg
+        self.pull = leg.pull
+
+    @property
+    def format(self) -> Format:
+        source = (self._leg._early or self._leg.below).media.source
+        return PCMU if source is None else source.format
+
+
+class _Speaks:
+    def __init__(self, leg: HuntingLeg) -> None:
+        self._leg = leg
+        self.push = leg.push
+
+    @property
+    def format(self) -> Format:
+        sink = self._leg.below.media.sink
+        return PCMU if sink is None else sink.format
+
+
+def _is_the_ways(event: LegEnded) -> bool:
+    """Return whether a failure is of the way there, not of the one who is called."""
+    return event.code == TIMEOUT or 500 <= event.code < EVERYWHERE
+
+
+def _best(failures: Sequence[LegEnded]) -> LegEnded:
+    """Return what says most of several failures: a 6xx, else the lowest class, busy before away."""
+
+    def rank(event: LegEnded) -> tuple[int, int]:
+        kind = event.code // 100
+        weak = event.code in (TIMEOUT, 480, GIVEN_UP)
+        return (0 if kind == 6 else kind, 1 if weak else 0)
+
+    return min(failures, key=rank)

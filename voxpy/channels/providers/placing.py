@@ -1,0 +1,89 @@
+"""Calls that a provider's API places for us: what is asked, and what it then tells of the call.
+
+The audio comes back on the media stream that the host serves anyway, with a word of ours (``leg``)
+in its parameters; what becomes of the call before that comes in status callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import attrs
+
+from voxpy.channels.providers.http import RestContext, RestRequest
+
+LEG = "leg"
+"""The parameter that names a call of ours, in addresses and in what streams say of themselves."""
+BUSY, NO_ANSWER, DECLINED, NOT_FOUND, UNAVAILABLE, TERMINATED, FAILED = (
+    486, 408, 603, 404, 480, 487, 503,
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class Placing:
+    """A call to place.
+
+    ``leg`` is a word that nobody can guess. ``stream_url``, ``status_url`` and ``answer_url`` (for
+    those that ask for markup when the callee has answered) already bear what lets them in, and the
+    leg where an address can. ``connection`` is what the provider calls the way out, if it has one.
+    """
+
+    leg: str
+    to: str
+    caller: str
+    stream_url: str
+    status_url: str
+    answer_url: str
+    ring_timeout_s: float
+    detect_machines: bool = False
+    connection: str = ""
+
+
+@attrs.frozen
+class Progress:
+    """What a status callback says. ``code`` is a SIP status: of a call that is over 200 or why not.
+
+    ``identified`` is who answered, HUMAN or VOICEMAIL, of a provider that was asked to find out.
+    """
+
+    what: Literal["ringing", "answered", "over", "identified"]
+    code: int = 0
+    reason: str = ""
+    identified: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Placer:
+    """How a provider's API places calls: pure functions; the host sends.
+
+    ``place`` makes the request, ``placed`` reads the call's id out of its answer (a JSON object),
+    ``cancel`` ends a call that is not answered yet, ``progress`` reads a status callback, None for
+    one that tells nothing new. ``needs_connection``: whether ``connection:`` must be said.
+    """
+
+    place: Callable[[RestContext, Placing], RestRequest]
+    placed: Callable[[Mapping[str, Any]], str]
+    cancel: Callable[[RestContext, str], RestRequest]
+    progress: Callable[[Mapping[str, Any]], Progress | None]
+    needs_connection: bool = False
+    source: str
+
+
+def with_query(url: str, **named: str) -> str:
+    """Return an address with more parameters."""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(named)}"
+
+
+def text_of(fields: Mapping[str, Any], name: str) -> str:
+    """Return a field as text, empty if it is not there."""
+    found = fields.get(name)
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+
+
+def sip_code(text: str, otherwise: int) -> int:
+    """Return a SIP status that a provider passes on, if it is one of a failure."""
+    if text.isascii() and text.isdigit() and len(text) == 3 and 300 <= int(text) <= 699:
+        return int(text)
+    return otherwise
