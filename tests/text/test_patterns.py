@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxpy.text.patterns import compile_pattern, matches_everything
+from voxpy.text.patterns import compile_pattern, example_of, matches_everything
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,32 @@ def test_catch_alls_are_known(text: str) -> None:
 @pytest.mark.parametrize("text", ["1.*", ".", "(a)(.*)", r"\.*", ".*1", ""])
 def test_other_patterns_are_not_taken_for_catch_alls(text: str) -> None:
     assert not matches_everything(re.compile(text))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "example"),
+    [
+        (r"\+?[1-9]\d{6,14}", "+1555555"),
+        ("echo", "echo"),
+        ("(?:help|support)-[a-z]+", "help-a"),
+        ("(?P<who>anna|ben)?", "anna"),
+        (r"sip:.*@example\.org", "sip:a@example.org"),
+        ("^desk$", "desk"),
+        ("x{3}y{0}", "xxx"),
+        (r"(\d)\1", ""),
+        ("[^0-9]+", ""),
+        ("(?i)desk", ""),
+    ],
+)
+def test_an_example_of_a_pattern(pattern: str, example: str) -> None:
+    assert example_of(re.compile(pattern)) == example
+
+
+@given(st.from_regex(r"[a-z0-9+\\.*?()|{},\[\]^$-]{0,12}", fullmatch=True))
+def test_an_example_matches_or_there_is_none(text: str) -> None:
+    try:
+        pattern = compile_pattern(text)
+    except ValueError:
+        return
+    found = example_of(pattern)
+    assert found == "" or pattern.fullmatch(found)

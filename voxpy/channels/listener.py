@@ -15,7 +15,7 @@ A new kind of channel is a folder beside this file with a Listener in it, and a 
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxpy.channels.outgoing import HostDialer, Way
@@ -37,6 +37,13 @@ class Runs(Protocol):
         """Run to its end."""
 
 
+class Routed(Runs, Protocol):
+    """What a call was given. ``session_id`` is empty where there is none."""
+
+    @property
+    def session_id(self) -> str: ...
+
+
 class CallRouter(Protocol):
     """Gives every call that comes in what it gets; whatever it refuses is logged and counted."""
 
@@ -47,7 +54,7 @@ class CallRouter(Protocol):
         """Say what would become of a call to ``destination`` now."""
         ...
 
-    def receive(self, leg: Leg, channel: str) -> Runs:
+    def receive(self, leg: Leg, channel: str) -> Routed:
         """Return what runs the call, once."""
         ...
 
@@ -71,6 +78,10 @@ class ListenerHost(Protocol):
     @property
     def start_s(self) -> float:
         """Within which an open connection must become a call."""
+        ...
+
+    def refuses(self, headers: Mapping[str, str], address: str) -> str:
+        """Return why a page that asks may not, or nothing; names of headers are in lower case."""
         ...
 
     def count(self, metric: str, *labels: str) -> None:

@@ -14,7 +14,8 @@ platform/voxengine/routing-rules). Beside the rules stand settings, for all of t
         port: 9092        # AudioSocket is TCP and has a port of its own
         to: support       # it names no destination; this is what is routed
 
-Without the section every provider with a WebSocket is served at ``/media/<provider>``.
+Without the section the phone in the page is there, and every provider with a WebSocket is served
+at ``/media/<provider>``.
 Pure, apart from ``read_routing`` and ``read_document``, which read the file.
 """
 
@@ -30,6 +31,7 @@ from typing import TypeVar
 
 import attrs
 
+from voxpy.channels.browser.listener import BrowserListener
 from voxpy.channels.listener import Listener
 from voxpy.channels.mediastream.dialling import ProviderTrunk
 from voxpy.channels.mediastream.listener import ProviderListener, default_listeners, given_provider
@@ -52,12 +54,21 @@ _ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "co
 
 Bounds = TypeVar("Bounds", Limits, Watchdogs)
 SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error", "replayable")
-RESERVED = ("/health", "/metrics")
-OURS = ("/api/", "/platform_api/", "/request/")
+RESERVED = ("/", "/calls", "/health", "/login", "/metrics", "/phone.json", "/sip")
+OURS = ("/api/", "/assets/", "/calls/", "/platform_api/", "/request/", "/whip/")
 """Below these the host has places of its own."""
-KINDS: Mapping[str, Callable[[str, Given], Listener]] = {"sip": SipListener.read}
+KINDS: Mapping[str, Callable[[str, Given], Listener]] = {
+    "browser": BrowserListener.read,
+    "sip": SipListener.read,
+}
 """Channels by the name of their kind; every other name is a phone provider's."""
 RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
+
+
+def usual_channels() -> tuple[Listener, ...]:
+    """Return what is served where nobody has chosen: the browser phone, and every provider that
+    needs no port of its own."""
+    return (BrowserListener(), *default_listeners())
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +133,7 @@ class Routing:
     file: str
     rules: tuple[Rule, ...]
     settings: Settings = attrs.field(factory=Settings)
-    channels: tuple[Listener, ...] = attrs.field(factory=default_listeners)
+    channels: tuple[Listener, ...] = attrs.field(factory=usual_channels)
     keep_days: float | None = None
     trunks: tuple[Trunk, ...] = ()
     users: Mapping[str, User] = attrs.field(factory=dict)
@@ -187,7 +198,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     top = attrs.evolve(document.root, report=report).fields(TOP_LEVEL_KEYS)
     settings = read_settings(top.section("settings").fields(SETTINGS_KEYS), Settings())
     rules = tuple(_rules(top.section("rules"), settings))
-    usual: tuple[Listener, ...] = default_listeners()
+    usual = usual_channels()
     users: Mapping[str, User] = top.get("users", read_users, {})
     trunks: tuple[Trunk, ...] = top.get("trunks", _trunks, ())
     problems += _unreachable(rules, document.file)

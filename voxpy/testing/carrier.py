@@ -1,4 +1,4 @@
-"""A phone at Twilio that writes down what happens to it, for tests of media streams."""
+"""A phone at a provider that writes down what happens to it, for tests of media streams."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from uuid import uuid4
 
 import attrs
 
-from voxpy.audio.frame import PCMU
 from voxpy.channels.providers.events import Clear, HostEvent, Play
-from voxpy.channels.providers.provider import PhoneCall
+from voxpy.channels.providers.provider import PhoneCall, Provider
 from voxpy.channels.providers.twilio import PROVIDER as TWILIO
 from voxpy.engine import clock
 from voxpy.simulation.dialin import ProviderPhone
@@ -36,6 +35,7 @@ class CarrierPhone(ProviderPhone):
         socket: FrameSocket,
         *,
         parameters: Mapping[str, str],
+        provider: Provider = TWILIO,
         call_id: str = "",
         delay_s: float = 0.0,
         answer_marks: bool = True,
@@ -45,10 +45,10 @@ class CarrierPhone(ProviderPhone):
             call_id=call_id or f"CA{uuid4().hex}",
             caller=parameters.get("from", ""),
             callee=parameters.get("to", ""),
-            format=PCMU,
+            format=provider.formats[0],
             parameters=rest,
         )
-        super().__init__(socket, TWILIO.place(call), delay_s=delay_s, answer_marks=answer_marks)
+        super().__init__(socket, provider.place(call), delay_s=delay_s, answer_marks=answer_marks)
         self.played: list[Played] = []
         self.received: list[float] = []
         self.cleared: list[float] = []

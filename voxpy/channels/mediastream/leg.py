@@ -53,8 +53,6 @@ class MediaStreamLeg:
     Give it every message that comes (``receive``) and the end of the line (``line_closed``).
     """
 
-    client_type = "pstn"
-    display_name = ""
     incoming = True
 
     def __init__(
@@ -67,6 +65,8 @@ class MediaStreamLeg:
     ) -> None:
         self.start = start = stream.started
         self.leg_id = leg_id
+        self.client_type = stream.provider.client_type
+        self.display_name = start.display_name
         self.channel = stream.provider.name
         self.callerid = start.caller
         self.destination = start.callee
@@ -98,7 +98,9 @@ class MediaStreamLeg:
     # -- what the session asks for ---------------------------------------------------------------
 
     def ring(self, headers: Headers) -> None:
-        """Do nothing: the caller's phone was answered by the provider."""
+        """Tell a phone that is not answered yet; those of providers are."""
+        if self.state == "alerting":
+            _say(self._line, self._stream.ringing())
 
     def start_early_media(self, headers: Headers) -> None:
         """Open the way to the caller's ear."""
@@ -113,10 +115,11 @@ class MediaStreamLeg:
         if self.state == "alerting":
             self._open("connected")
         self.state = "connected"
+        _say(self._line, self._stream.connected())
         self._report(LegConnected())
 
     def reject(self, code: int, headers: Headers) -> None:
-        """Let the line go; no provider passes the code on to the caller."""
+        """Let the line go; no phone provider passes the code on to the caller."""
         self._leave(code, "Rejected")
 
     def hangup(self, headers: Headers) -> None:
@@ -138,11 +141,14 @@ class MediaStreamLeg:
             self.outbound.digits.write(digits)
 
     def send_message(self, text: str) -> None:
-        """Refuse: a phone call has no text. Raises NotSupported."""
-        raise NotSupported(
-            f"call.send_message() is not supported on the {self.channel} channel; it needs a SIP "
-            "or a simulated leg"
-        )
+        """Send a text; calls of phone providers have none. Raises NotSupported."""
+        message = self._stream.words(text)
+        if message is None:
+            raise NotSupported(
+                f"call.send_message() is not supported on the {self.channel} channel; it needs a "
+                "browser, a SIP or a simulated leg"
+            )
+        self._line.send(message)
 
     def send_info(self, mime_type: str, body: str, headers: Headers) -> None:
         """Refuse: a media stream has no INFO. Raises NotSupported."""
@@ -248,9 +254,7 @@ class MediaStreamLeg:
 
     def _open(self, state: str) -> None:
         self.state = state
-        message = self._stream.answer()
-        if message is not None:
-            self._line.send(message)
+        _say(self._line, self._stream.answer())
         self.outbound.is_open = True
 
     def _over_there(self, reason: str) -> None:
@@ -262,7 +266,7 @@ class MediaStreamLeg:
         if self.state == "ended":
             return
         if self._stream.provider.hang_up == "message":
-            self._line.send(self._stream.hang_up())
+            self._line.send(self._stream.leave(code, reason))
         self._let_go()
         self._line.close(NORMAL)
         self._end(code, reason)
@@ -280,6 +284,11 @@ class MediaStreamLeg:
             self.outbound.is_open = False
             self.inbound.clear()
             self._report(LegEnded(code=code, reason=reason, counts=self._counts()))
+
+
+def _say(line: Line, message: Message | None) -> None:
+    if message is not None:
+        line.send(message)
 
 
 class _FarEnd:

@@ -37,6 +37,7 @@ class Start(StreamEvent):
     parameters: Mapping[str, str]
     inbound: Format
     outbound: Format
+    display_name: str = ""
 
 
 @attrs.frozen

@@ -61,6 +61,8 @@ class Provider:
     what is sent, fills gaps itself and can ``clear``; to the others a frame goes every 20 ms,
     silence too. ``chunk_frames``: how many frames of 20 ms its messages must hold.
 
+    ``client_type`` is what scenarios are told that its callers are.
+
     ``signature``: how it signs requests, if it does. ``takes_token``: whether its streams can bear
     a token of ours, in the address or as Authorization. ``answer_call(outcome, stream_url,
     asked)``: the markup that its webhook gets, for those that ask before a call. ``rest``: its API,
@@ -79,6 +81,7 @@ class Provider:
     marks: bool = True
     sends_dtmf: bool = False
     chunk_frames: int = 1
+    client_type: str = "pstn"
     signature: Signature | None = None
     takes_token: bool = True
     answer_call: Callable[[Outcome, str, Asked], Answer] | None = None
@@ -288,9 +291,25 @@ class MediaStream(_Role, ABC):
         """Return what drops all audio that has not been played."""
         raise self.cannot("clear")
 
+    def ringing(self) -> Message | None:
+        """Return what lets the caller hear that it rings, where the phone is not answered yet."""
+        return None
+
+    def connected(self) -> Message | None:
+        """Return what tells the caller's phone that the call is answered."""
+        return None
+
     def hang_up(self) -> Message:
         """Return what hangs the call up."""
         raise self.cannot("hanging up by message")
+
+    def leave(self, code: int, reason: str) -> Message:
+        """Return what hangs up or refuses, for a protocol that says why; a SIP status and words."""
+        return self.hang_up()
+
+    def words(self, text: str) -> Message | None:
+        """Return a text message inside the call, or None where a call has none."""
+        return None
 
     def dtmf(self, digits: str) -> Message:
         """Return what plays digits to the far end."""
