@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from voxpy.cli.printing import PlainConsole, print_json
+from voxpy.cli.printing import PlainConsole, print_json, say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voxpy.history.timeline import Line
 
 LABEL_WIDTH = 12
+PAGE = "call.html"
 DETAILS = (
     "Application.",
     "Inworld.RealtimeAPI.Unknown",
@@ -45,13 +46,35 @@ STYLES = {
 @click.option("--full", is_flag=True, help="Show everything, and nothing shortened.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for a script.")
 @click.option(
+    "--open",
+    "opened",
+    is_flag=True,
+    help="Show it in the browser: lanes on one time axis, transcripts, turns, messages, recording.",
+)
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the same as one file that needs no host: to keep or to send. It has the numbers, "
+    "words and voices of the call.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path(".voxpy"),
     show_default=True,
     help="Where the calls were kept.",
 )
-def command(session_id: str, *, verbose: bool, full: bool, as_json: bool, out: Path) -> None:
+def command(
+    session_id: str,
+    *,
+    verbose: bool,
+    full: bool,
+    as_json: bool,
+    opened: bool,
+    html: Path | None,
+    out: Path,
+) -> None:
     """Show a call: who said what, events, tools, latencies, how it ended, and its files.
 
     ID is a session's id, as `voxpy calls` lists it, or its beginning; or `last`. A call that still
@@ -63,11 +86,29 @@ def command(session_id: str, *, verbose: bool, full: bool, as_json: bool, out: P
 
     History.settle_now(out)
     row = find_one(out, session_id)
+    if opened or html is not None:
+        _write_page(row, html, opened=opened)
+        return
     entries = read_trace(row.folder / "trace.jsonl")
     if as_json:
         _print_json(row, entries)
     else:
         _print(row, entries, verbose=verbose or full, full=full)
+
+
+def _write_page(row: SessionRow, html: Path | None, *, opened: bool) -> None:
+    """Write the call as one page; without a name beside its trace."""
+    from voxpy.errors import ConfigError
+    from voxpy.inspector.onefile import one_file
+
+    path = html or row.folder / PAGE
+    try:
+        path.write_text(one_file(row), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", file=str(path)) from error
+    if opened:
+        click.launch(path.absolute().as_uri())
+    say(f"wrote {_short(path)} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _print_json(row: SessionRow, entries: Sequence[Entry]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
@@ -199,6 +199,11 @@ class ConnectionHandler:
                 await door.serve(upgrade, Visitor(who=who, address=address, given=given))
             return True
         return False
+
+    def refuses(self, headers: Mapping[str, str], address: str) -> str:
+        """Return why a page that asks may not, or nothing."""
+        who = self.web.guard.who(headers, address)
+        return who.problem if isinstance(who, Refused) else ""
 
     def refused(self, cause: str, problem: str, address: str, **fields: object) -> None:
         self.metrics.add("voxpy_connections_refused", cause)

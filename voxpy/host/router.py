@@ -8,7 +8,7 @@ from functools import partial
 
 import attrs
 
-from voxpy.channels.listener import Runs
+from voxpy.channels.listener import Routed
 from voxpy.channels.providers.http import Outcome, same
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
@@ -104,7 +104,7 @@ class CallRouter:
             self._refused("not_found", channel, destination=destination, tried=tried)
         return match
 
-    def receive(self, leg: Leg, channel: str) -> Runs:
+    def receive(self, leg: Leg, channel: str) -> Routed:
         """Return what runs the call. Raises OSError if a session's folder cannot be made."""
         verdict = self._verdict(leg.destination, channel)
         if isinstance(verdict, Refusal):
@@ -230,6 +230,10 @@ class _Call:
     channel: str
     router: CallRouter
 
+    @property
+    def session_id(self) -> str:
+        return self.hosted.context.session_id
+
     async def run(self) -> None:
         await self.router.run(self.hosted, self.channel)
 
@@ -240,6 +244,7 @@ class _Refused:
 
     leg: Leg
     code: int
+    session_id: str = ""
 
     async def run(self) -> None:
         self.leg.bind(lambda event: None)

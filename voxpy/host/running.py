@@ -13,7 +13,6 @@ import trio
 
 import voxpy
 from voxpy.channels.listener import Listener
-from voxpy.channels.mediastream.listener import default_listeners
 from voxpy.channels.providers.http import TOKEN_SECRET
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
@@ -26,6 +25,7 @@ from voxpy.host.listening import Sockets
 from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.workers import Handover, WorkerLink, Workers
 from voxpy.project.project import Project, ProjectFiles
+from voxpy.project.routing import usual_channels
 from voxpy.project.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _rules(project: Project) -> str:
 def _shortcomings(listeners: Sequence[Listener], secrets: Secrets) -> list[str]:
     """Say what cannot be checked or done; in short where nobody has chosen the channels."""
     told = {listener.name: list(listener.lacks(secrets)) for listener in listeners}
-    if list(listeners) != list(default_listeners()):
+    if list(listeners) != list(usual_channels()):
         return [line for lines in told.values() for line in lines]
     named = ", ".join(name for name, lines in told.items() if lines)
     hint = "list yours under channels: in routing.yaml to read what they lack"

@@ -20,6 +20,7 @@ from voxpy.host.connections import ConnectionHandler
 from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
+from voxpy.host.pages import Pages
 from voxpy.host.router import CallRouter
 from voxpy.host.sessions import Keeping
 from voxpy.host.web import Web
@@ -87,6 +88,19 @@ class Host:
             keep=lambda: self.handler.keep(),
         )
         self.listeners = project.routing.channels
+        guard = Guard(
+            secrets=project.secrets,
+            tokens=lambda: files.project.routing.tokens,
+            public_url=options.public_url,
+        )
+        pages = Pages(
+            api=api,
+            guard=guard,
+            routing=lambda: files.project.routing,
+            secrets=project.secrets,
+            listeners=self.listeners,
+            tls=options.tls is not None,
+        )
         self.handler = ConnectionHandler(
             router=self.router,
             web=Web(
@@ -98,12 +112,8 @@ class Host:
                 listening=lambda: self.handler,
                 public_url=options.public_url,
                 tls=options.tls is not None,
-                guard=Guard(
-                    secrets=project.secrets,
-                    tokens=lambda: files.project.routing.tokens,
-                    public_url=options.public_url,
-                ),
-                doors=api.doors(),
+                guard=guard,
+                doors=[*api.doors(), *pages.doors()],
             ),
             listeners=self.listeners,
             secrets=project.secrets,
@@ -115,7 +125,7 @@ class Host:
             tls=options.tls,
             fetch=context.fetch,
             outgoing=outgoing,
-            sockets=api.sockets(),
+            sockets=[*api.sockets(), *pages.sockets()],
         )
         self._name = name
         self._elsewhere = elsewhere

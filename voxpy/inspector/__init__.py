@@ -1,0 +1,1 @@
+"""What shows a call in a browser, live from a host or as one file to send."""
