@@ -93,6 +93,8 @@ _Answered = Callable[[Response | None, float], None]
 class Dispatch(Protocol):
     """What the agent asks of a call. ``call.SipCall`` is one."""
 
+    tag: str
+
     def request(self, request: Request, transaction: ServerTransaction, now: float) -> None: ...
     def acknowledged(self, ack: Request, now: float) -> None: ...
     def cancelled(self, cancel: Request, now: float) -> None: ...
@@ -170,8 +172,9 @@ class UserAgent:
         invite = self.transactions.cancelled(cancel)
         transaction = self.transactions.accept(cancel, reliable=flow.reliable, peer=flow, now=now)
         call = None if invite is None else self._ringing.get(id(invite))
-        status = 481 if call is None else 200
-        self.respond(transaction, cancel.response(status, to_tag=self.us.new_id()), now)
+        # The tag of the INVITE's answers (section 9.2): some peers take the last one they saw.
+        status, tag = (481, self.us.new_id()) if call is None else (200, call.tag)
+        self.respond(transaction, cancel.response(status, to_tag=tag), now)
         if call is not None:
             call.cancelled(cancel, now)
 
