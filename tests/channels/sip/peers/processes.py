@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import trio
 PATIENCE_S = 60
 WAIT_S = 30
 POLL_S = 0.01
+MOST_PORTS = 6
+_turns = count(random.randrange(1_500))
 
 
 def needs(program: str, package: str) -> pytest.MarkDecorator:
@@ -30,10 +33,11 @@ def needs(program: str, package: str) -> pytest.MarkDecorator:
 def free_ports(number: int = 1) -> int:
     """Return the first of so many ports in a row that nobody had a moment ago.
 
-    Peers have to be told their ports. These are below those that the system hands out by itself.
+    Peers have to be told their ports. These are below those that the system hands out by itself,
+    and none comes twice soon: its first owner may not have taken it yet.
     """
     while True:
-        first = random.randrange(10_000, 19_000, 2)
+        first = 10_000 + next(_turns) * MOST_PORTS % 9_000
         with ExitStack() as probes:
             try:
                 for port in range(first, first + number):
