@@ -17,6 +17,10 @@ CLOCK_HZ = 48000
 RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 BITRATE = 32000
 """Bits per second: enough for all of a voice, music included (RFC 7587 section 3.1.1)."""
+APPLICATION = "audio"
+"""Keeps the wave. ``voip`` shapes voices for small loudspeakers: of a hum that goes through it twice
+0.6 is left (correlation), where this leaves 0.997.
+"""
 COMPLEXITY = 5
 """Of 10: half the time of the best, and a difference that is measured, not heard."""
 MOST_PACKET_MS = 120
@@ -66,7 +70,7 @@ class OpusEncoder:
     """Encodes one stream of pcm16 at ``rate_hz``. Raises EngineMissing if a library is absent."""
 
     def __init__(self, rate_hz: int) -> None:
-        self._codec = _library().Encoder(rate_hz, 1, "voip")
+        self._codec = _library().Encoder(rate_hz, 1, APPLICATION)
         self._codec.bitrate = BITRATE
         self._codec.complexity = COMPLEXITY
 

@@ -13,7 +13,7 @@ from collections import deque
 
 from voxpy.audio.frame import FRAME_S
 
-_WINDOW = 250  # 5 s of packets: a sender 200 ppm off moves 1 ms in it
+_WINDOW_S = 5.0  # of packets: a sender 200 ppm off moves 1 ms in it
 _FEW, _ENOUGH = 10, 50  # packets that show that the delay is too short, and too long
 _RARE = 100  # one packet in a hundred may be late without all others waiting for it
 _HYSTERESIS_S = 0.005
@@ -34,12 +34,16 @@ class Advice(enum.Enum):
 
 
 class PlayoutDelay:
-    """Says whether the delay should grow or shrink. ``min_delay_s`` is always kept."""
+    """Says whether the delay should grow or shrink. ``min_delay_s`` is always kept.
+
+    ``frame_s`` is what a packet holds. Nothing is left out unless a tick is spare, because what
+    comes is seen at ticks.
+    """
 
     def __init__(self, *, min_delay_s: float, frame_s: float = FRAME_S) -> None:
         self._min_delay_s = min_delay_s
-        self._frame_s = frame_s
-        self._transits: deque[float] = deque(maxlen=_WINDOW)
+        self._spare_s = max(FRAME_S, frame_s) + _HYSTERESIS_S
+        self._transits: deque[float] = deque(maxlen=round(_WINDOW_S / frame_s))
         self._last: float | None = None
         self.jitter_s = 0.0
         """Interarrival jitter in seconds as RTCP reports it (RFC 3550 section 6.4.1)."""
@@ -64,7 +68,7 @@ class PlayoutDelay:
         ordered = sorted(self._transits)
         late = ordered[-1 - n // _RARE]
         slack_s = schedule_s - late - self._min_delay_s
-        if slack_s > self._frame_s + _HYSTERESIS_S:
+        if slack_s > self._spare_s:
             return Advice.SHORTEN if n >= _ENOUGH else Advice.KEEP
         if slack_s > _RESERVE_S or late - ordered[0] < _PUNCTUAL_S:
             return Advice.KEEP

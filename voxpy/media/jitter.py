@@ -80,8 +80,9 @@ class JitterSettings:
     """``frame_bytes`` of payload are a frame, and ``frame_units`` of timestamp (8 kHz: 160).
 
     A packet may hold several whole frames. With ``frame_bytes`` None (codecs of variable size)
-    every packet is one. ``min_delay_s`` is kept even on a perfect line; a line whose packets come
-    at any moment between two ticks wants one frame. ``frame_s`` is a tick: a sender whose packets
+    every packet is one. ``min_delay_s`` is kept even on a perfect line. ``start_delay_s`` is what a
+    stream begins with: one frame where packets come at any moment between two ticks, so that the
+    first that comes on the other side of a tick is no hole. ``frame_s`` is a tick: a sender whose packets
     are of another length than 20 ms has ticks of its own. Raises ValueError if there is not at
     least a frame of room between the shortest and the longest delay.
     """
@@ -89,6 +90,7 @@ class JitterSettings:
     frame_bytes: int | None = 160
     frame_units: int = 160
     min_delay_s: float = 0.0
+    start_delay_s: float = 0.0
     max_delay_s: float = 0.2
     frame_s: float = FRAME_S
 
@@ -211,7 +213,8 @@ class JitterBuffer:
     def _jump(self, timestamp: int) -> int:
         """Let ``timestamp`` follow right behind what there is, and return its index."""
         if not self._frames:
-            self._hold = math.ceil(self._settings.min_delay_s / self._frame_s - _ROUNDING_S)
+            delay_s = max(self._settings.min_delay_s, self._settings.start_delay_s)
+            self._hold = math.ceil(delay_s / self._frame_s - _ROUNDING_S)
         index = self._newest() + 1
         self._timestamp = timestamp
         self._base = timestamp - index * self._settings.frame_units

@@ -32,6 +32,7 @@ SILENT_AFTER_S = 5.0
 """Nothing heard for so long is told as RtpStopped (VoxEngine: within 7 s)."""
 SILENT_AFTER_NOISE_S = 30.0
 """The same behind comfort noise: who sent that said that nothing would follow for a while."""
+MOST_LATE_S = 0.12
 FINE_S = 0.01
 """Frames of senders whose packets are no multiple of 20 ms."""
 
@@ -84,7 +85,7 @@ class Ear:
         settings = JitterSettings(
             frame_bytes=None if size is None else round(size * share),
             frame_units=round(codec.frame_units * share),
-            min_delay_s=FRAME_S,
+            start_delay_s=FRAME_S,
             frame_s=frame_s,
         )
         decoder = codec.decoder() if codec.decoder is not None else None
@@ -153,6 +154,7 @@ class RtpMedia:
         self.is_closed = False
         self._line = line
         self._now = clock.stopwatch()
+        self._tick_at = -FRAME_S
         self._protection: Protection | None = None
         self._source = Source()
         # The lower half of the numbers: SRTP counts their turns, and both ends must agree on it.
@@ -253,7 +255,7 @@ class RtpMedia:
         self.on_tick()
         if self.is_closed:
             return None
-        now = self._now()
+        now = self._tick_at = self._due()
         packets, reports = self._line.read()
         while packets:
             data, address = packets.popleft()
@@ -266,6 +268,17 @@ class RtpMedia:
         self._watch_silence(now)
         frame = self._ear.pull(now)
         return frame if self.hears else None
+
+    def _due(self) -> float:
+        """Return when this tick was due.
+
+        Ticks run late by a little, each by another; seen from there a punctual sender is not, and
+        would be given more delay than it needs. After a stall the ticks that were missed run at
+        once, at most 100 ms of them.
+        """
+        now = self._now()
+        late_s = now - self._tick_at - FRAME_S
+        return now - late_s if 0 < late_s < MOST_LATE_S else now
 
     def _take(self, data: bytes, address: Address, now: float) -> None:
         if is_rtcp(data):

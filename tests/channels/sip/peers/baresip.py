@@ -163,6 +163,7 @@ async def baresip(
     transport: str = "udp",
     answers: bool = True,
     says: Samples | None = None,
+    codecs: str = "PCMU,PCMA",
     more: str = "",
     certificate: Path | str = "",
 ) -> AsyncIterator[Baresip]:
@@ -188,7 +189,7 @@ async def baresip(
         mode = "auto" if answers else "manual"
         (folder / "accounts").write_text(
             f"<sip:{user}@{where}>{registers};answermode={mode};dtmfmode=rtpevent"
-            f";audio_codecs=PCMU,PCMA{more}\n"
+            f";audio_codecs={codecs}{more}\n"
         )
         (folder / "contacts").write_text("")
         _write_wav(folder / "says.wav", np.zeros(0, np.int16) if says is None else says)
