@@ -82,9 +82,9 @@ class JitterSettings:
     A packet may hold several whole frames. With ``frame_bytes`` None (codecs of variable size)
     every packet is one. ``min_delay_s`` is kept even on a perfect line. ``start_delay_s`` is what a
     stream begins with: one frame where packets come at any moment between two ticks, so that the
-    first that comes on the other side of a tick is no hole. ``frame_s`` is a tick: a sender whose packets
-    are of another length than 20 ms has ticks of its own. Raises ValueError if there is not at
-    least a frame of room between the shortest and the longest delay.
+    first that comes on the other side of a tick is no hole. ``frame_s`` is a tick: a sender whose
+    packets are of another length than 20 ms has ticks of its own. Raises ValueError if there is not
+    at least a frame of room between the shortest and the longest delay.
     """
 
     frame_bytes: int | None = 160
