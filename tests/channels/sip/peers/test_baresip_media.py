@@ -107,11 +107,11 @@ async def test_one_side_wants_it_and_the_other_cannot(
 async def test_a_phone_that_wants_srtp_is_called_by_one_that_has_none(secure_host: Served) -> None:
     lead = np.zeros(8000, np.int16)  # what is said while the other's phone rings is lost
     ours, theirs = (np.concatenate([lead, speech_like(2, seed=n)]) for n in (1, 2))
-    at, secret = secure_host.at, {"at": secure_host.at}
+    at = secure_host.at
     async with (
-        baresip("carl", password="secret-carl", says=ours, **secret) as carl,
+        baresip("carl", password="secret-carl", says=ours, at=at) as carl,
         baresip("bert", password="secret-bert", says=theirs, more=";mediaenc=srtp-mand",
-                codecs="G722/16000/1", **secret) as bert,
+                codecs="G722/16000/1", at=at) as bert,
     ):  # fmt: skip
         await carl.dial(f"sip:bert@{at}")
         await carl.hears(len(ours) / 8000 + 0.5)
