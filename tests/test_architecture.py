@@ -32,10 +32,11 @@ RINGS: list[set[str]] = [
     {"media"},
     {"engine"},
     {"sockets"},
-    {"logger", "modules", "net", "timers"},
+    {"functions", "languages", "logger", "modules", "net", "timers"},
+    {"applicationstorage", "crypto", "phonenumber"},
     {"players", "recording"},
     {"call", "calls", "events"},  # a call, its parts and its events name each other
-    {"amd", "asr", "conferences", "silero", "websocket"},
+    {"amd", "asr", "conferences", "ivr", "silero", "websocket"},
     {"realtime"},
     CONNECTORS,
     {"voxengine"},

@@ -11,16 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxpy.amd import AMD
+    from voxpy.applicationstorage import ApplicationStorage
     from voxpy.asr import ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
     from voxpy.conferences import Conference, ConferenceEvents
+    from voxpy.crypto import Crypto
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
+    from voxpy.functions import (
+        base64_decode,
+        base64_encode,
+        bytes2hex,
+        bytes2str,
+        get_local_time,
+        hex2bytes,
+        levenshtein_distance,
+        str2bytes,
+        trace,
+        uuidgen,
+    )
     from voxpy.grok import Grok
     from voxpy.inworld import Inworld
+    from voxpy.ivr import IVR, IVRState
+    from voxpy.languages import ASRDictionary, ASRLanguage, Language, VoiceList
     from voxpy.logger import Logger
     from voxpy.modules import Modules, require
     from voxpy.net import Net
     from voxpy.openai import OpenAI
+    from voxpy.phonenumber import PhoneNumber
     from voxpy.players.events import PlayerEvents, SequencePlayerEvents
     from voxpy.players.player import Player, SequencePlayer, TTSPlayerSegment, URLPlayerSegment
     from voxpy.recording import Recorder, RecorderEvents
@@ -37,21 +54,29 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AMD",
+    "IVR",
+    "ASRDictionary",
     "ASREvents",
+    "ASRLanguage",
     "ASRModelList",
     "ASRProfileList",
     "AppEvents",
+    "ApplicationStorage",
     "Call",
     "CallEvents",
     "Conference",
     "ConferenceEvents",
+    "Crypto",
     "DTMFType",
     "Grok",
+    "IVRState",
     "Inworld",
+    "Language",
     "Logger",
     "Modules",
     "Net",
     "OpenAI",
+    "PhoneNumber",
     "Player",
     "PlayerEvents",
     "Recorder",
@@ -61,6 +86,7 @@ __all__ = [
     "Silero",
     "TTSPlayerSegment",
     "URLPlayerSegment",
+    "VoiceList",
     "VoxEngine",
     "WatchdogEvents",
     "WebSocket",
@@ -68,31 +94,49 @@ __all__ = [
     "WebSocketCloseCode",
     "WebSocketEvents",
     "Yandex",
+    "base64_decode",
+    "base64_encode",
+    "bytes2hex",
+    "bytes2str",
     "clear_interval",
     "clear_timeout",
+    "get_local_time",
+    "hex2bytes",
+    "levenshtein_distance",
     "require",
     "send_media_between",
     "set_interval",
     "set_timeout",
+    "str2bytes",
+    "trace",
+    "uuidgen",
 ]
 
 _HOMES = {
     "AMD": "amd",
+    "IVR": "ivr",
+    "ASRDictionary": "languages",
     "ASREvents": "asr",
+    "ASRLanguage": "languages",
     "ASRModelList": "asr",
     "ASRProfileList": "asr",
     "AppEvents": "events",
+    "ApplicationStorage": "applicationstorage",
     "Call": "call",
     "CallEvents": "events",
     "Conference": "conferences",
     "ConferenceEvents": "conferences",
+    "Crypto": "crypto",
     "DTMFType": "call",
     "Grok": "grok",
+    "IVRState": "ivr",
     "Inworld": "inworld",
+    "Language": "languages",
     "Logger": "logger",
     "Modules": "modules",
     "Net": "net",
     "OpenAI": "openai",
+    "PhoneNumber": "phonenumber",
     "Player": "players.player",
     "PlayerEvents": "players.events",
     "Recorder": "recording",
@@ -102,6 +146,7 @@ _HOMES = {
     "Silero": "silero",
     "TTSPlayerSegment": "players.player",
     "URLPlayerSegment": "players.player",
+    "VoiceList": "languages",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",
     "WebSocket": "websocket",
@@ -109,12 +154,22 @@ _HOMES = {
     "WebSocketCloseCode": "websocket",
     "WebSocketEvents": "websocket",
     "Yandex": "yandex",
+    "base64_decode": "functions",
+    "base64_encode": "functions",
+    "bytes2hex": "functions",
+    "bytes2str": "functions",
     "clear_interval": "timers",
     "clear_timeout": "timers",
+    "get_local_time": "functions",
+    "hex2bytes": "functions",
+    "levenshtein_distance": "functions",
     "require": "modules",
     "send_media_between": "voxengine",
     "set_interval": "timers",
     "set_timeout": "timers",
+    "str2bytes": "functions",
+    "trace": "functions",
+    "uuidgen": "functions",
 }
 
 

@@ -242,7 +242,7 @@ class Call(MediaSource):
         self._playback.progress_tone(country)
 
     def start_playback(
-        self, url: str, *, loop: bool = False, progressive_playback: bool = False
+        self, url: str, loop: bool = False, *, progressive_playback: bool = False
     ) -> None:
         """Play a sound file to the far end: mp3, ogg, flac or wav, at most 10 MB.
 
@@ -264,21 +264,22 @@ class Call(MediaSource):
     def say(
         self,
         text: str,
-        *,
         voice: str | None = None,
+        *,
+        language: str | None = None,
         progressive_playback: bool = False,
         tts_options: Mapping[str, Any] | None = None,
         request: Mapping[str, Any] | None = None,
     ) -> None:
         """Speak a text of at most 1,500 characters to the far end; events as ``start_playback``.
 
-        ``voice`` and the rest are those of ``VoxEngine.create_tts_player``. A text that is longer,
-        or a host without a voice, leads to a ``PlaybackFinished`` with the error. Raises
-        ScenarioError for a wrong argument. VoxEngine: Call.say.
+        ``voice``, ``language`` and the rest are those of ``VoxEngine.create_tts_player``. A text
+        that is longer, or a host without a voice, leads to a ``PlaybackFinished`` with the error.
+        Raises ScenarioError for a wrong argument. VoxEngine: Call.say.
         """
         self._playback.say(
             text,
-            voice=voice,
+            voice=voice or language,
             progressive_playback=progressive_playback,
             tts_options=tts_options,
             request=request,
@@ -362,16 +363,16 @@ class Call(MediaSource):
         if self._state.takes("send_message", when=self._connected, text=text):
             self._leg.send_message(text)
 
-    def send_info(self, mime_type: str, body: str, *, headers: Headers | None = None) -> None:
+    def send_info(self, mime_type: str, body: str, headers: Headers | None = None) -> None:
         """Send a SIP INFO; ``body`` is at most 8,192 bytes of UTF-8.
 
         Raises LimitExceeded, ScenarioError for a header that cannot be set. VoxEngine:
         Call.sendInfo.
         """
         body = bounded_text("send_info: body", body, MESSAGE_BYTES)
-        headers = check_headers(headers)
+        checked = check_headers(headers)
         if self._state.takes("send_info", when=self._connected, mime_type=mime_type, body=body):
-            self._leg.send_info(mime_type, body, headers)
+            self._leg.send_info(mime_type, body, checked)
 
     def handle_mic_status(self, enable: bool) -> None:
         """Report as ``CallEvents.MicStatusChange`` when the far end begins and stops to speak.

@@ -90,11 +90,13 @@ def require(module: str) -> Any:
 
 # Where ours are: by name, not by an import statement, as they stand above this.
 _OWN = {
+    Modules.ApplicationStorage: "voxpy.applicationstorage:ApplicationStorage",
     Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
     Modules.Conference: "voxpy.conferences",
     Modules.Grok: "voxpy.grok:Grok",
     Modules.Inworld: "voxpy.inworld:Inworld",
     Modules.OpenAI: "voxpy.openai:OpenAI",
+    Modules.IVR: "voxpy.ivr",
     Modules.Recorder: "voxpy.recording",
     Modules.Silero: "voxpy.silero:Silero",
     Modules.Yandex: "voxpy.yandex:Yandex",
@@ -130,8 +132,6 @@ def _loader(module: str) -> Callable[[], Any]:
 
 _INSTEAD = {
     "CallList": "voxpy has no call lists yet",
-    "Crypto": "use Python's own: import hashlib, hmac, base64",
-    "PhoneNumber": "use the package phonenumbers: import phonenumbers",
 }
 """Of what is always available in VoxEngine, the parts that voxpy has not."""
 

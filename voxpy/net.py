@@ -25,9 +25,10 @@ from voxpy.engine.http import (
 from voxpy.engine.session import Session
 from voxpy.engine.units import describe, fitted
 from voxpy.errors import HelpsWithNames, LimitExceeded, NotSupported, ScenarioError, nearest
+from voxpy.functions import octets
 from voxpy.text.product import product
 
-__all__ = ["HttpHeader", "HttpRequestResult", "Net", "NetNamespace"]
+__all__ = ["HttpHeader", "HttpRequestOptions", "HttpRequestResult", "Net", "NetNamespace"]
 
 ACTIVE_REQUESTS = 3
 PENDING_REQUESTS = 35
@@ -50,17 +51,36 @@ class _Pending:
     )
 
 
+@attrs.define(kw_only=True)
+class HttpRequestOptions(HelpsWithNames):
+    """The options of a request, as older scenarios build them (VoxEngine: Net.HttpRequestOptions).
+
+    Fields as the arguments of ``http_request_async``.
+    """
+
+    method: str = "GET"
+    post_data: str | bytes | Sequence[int] | None = None
+    headers: Headers | None = None
+    params: Mapping[str, str] | None = None
+    raw_output: bool = False
+    timeout: float = TOTAL_S
+    connection_timeout: float = CONNECT_S
+    enable_system_log: bool = False
+
+
 class NetNamespace(HelpsWithNames):
     """The functions of the Net namespace; made once, as ``Net``."""
 
+    HttpRequestOptions: TypeAlias = HttpRequestOptions
     HttpRequestResult: TypeAlias = HttpRequestResult
 
     async def http_request_async(
         self,
         url: str,
+        options: HttpRequestOptions | None = None,
         *,
         method: str = "GET",
-        post_data: str | bytes | None = None,
+        post_data: str | bytes | Sequence[int] | None = None,
         headers: Headers | None = None,
         params: Mapping[str, str] | None = None,
         raw_output: bool = False,
@@ -74,7 +94,8 @@ class NetNamespace(HelpsWithNames):
         of Terminating may make one more; a second returns code 0.
 
         url: http or https.
-        post_data: the body, as text (sent as UTF-8) or bytes.
+        options: an object with all of the following, as older scenarios have it.
+        post_data: the body, as text (sent as UTF-8), bytes or their numbers.
         headers: a mapping, or VoxEngine's old list of ``"Name: value"``.
         params: added to the query of ``url``.
         raw_output: put the body into ``data`` instead of ``text``.
@@ -88,6 +109,8 @@ class NetNamespace(HelpsWithNames):
         Net.httpRequestAsync.
         """
         session = current("Net.http_request_async")
+        if options is not None:
+            return await self.http_request_async(url, **_given(options))
         request = _request(
             url,
             method=method,
@@ -102,19 +125,24 @@ class NetNamespace(HelpsWithNames):
         return await _perform(session, request, admitted=admitted, log=enable_system_log)
 
     def http_request(
-        self, url: str, callback: Callable[[HttpRequestResult], Any], **options: Any
+        self,
+        url: str,
+        callback: Callable[[HttpRequestResult], Any],
+        options: HttpRequestOptions | None = None,
+        **more: Any,
     ) -> None:
         """Send a request; ``callback(result)`` is called in the order of the session's events.
 
-        ``options`` and errors are those of ``http_request_async``. In a listener of Terminating the
-        request is sent while the session closes, and nobody is left to be called back. VoxEngine:
-        Net.httpRequest.
+        ``options``, the arguments by name and the errors are those of ``http_request_async``. In a
+        listener of Terminating the request is sent while the session closes, and nobody is left to
+        be called back. VoxEngine: Net.httpRequest.
         """
         session = current("Net.http_request")
         if not callable(callback):
             raise ScenarioError(f"Net.http_request needs a function to call, not {callback!r}")
-        log = bool(options.pop("enable_system_log", False))
-        request = _request(url, **options)
+        asked = {**_given(options), **more} if options is not None else more
+        log = bool(asked.pop("enable_system_log", False))
+        request = _request(url, **asked)
         admitted = _admit(session)
         name = session.new_id("http")
         finished = trio.Event()
@@ -155,6 +183,14 @@ Net = NetNamespace()
 # -- what is asked --------------------------------------------------------------------------------
 
 
+def _given(options: Any) -> dict[str, Any]:
+    if not isinstance(options, HttpRequestOptions):
+        raise ScenarioError(
+            f"Net: options are a Net.HttpRequestOptions, or arguments by name, not {options!r}"
+        )
+    return attrs.asdict(options, recurse=False)
+
+
 def _request(
     url: Any,
     *,
@@ -171,6 +207,8 @@ def _request(
         raise ScenarioError(f"Net: url must be text, not {url!r}")
     if not str(method).isalpha():
         raise ScenarioError(f"Net: method must be a word such as 'POST', not {method!r}")
+    if isinstance(post_data, list | bytearray):
+        post_data = octets("Net: post_data", post_data)
     if post_data is not None and not isinstance(post_data, str | bytes):
         kind = type(post_data).__name__
         raise ScenarioError(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from voxpy.call import Call
+from voxpy.calls.arguments import Headers
 from voxpy.calls.forwarding import (
     forward_to_number,
     forward_to_sip,
@@ -43,7 +44,6 @@ __all__ = ["VoxEngine", "VoxEngineNamespace", "send_media_between"]
 
 E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Callable[..., Any])
-Headers = Mapping[str, str]
 
 CATALOG: Catalog = {"AppEvents": AppEvents, "WatchdogEvents": WatchdogEvents}
 
@@ -62,7 +62,10 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
     @overload
     def add_event_listener(self, kind: type[Event], handler: BareHandler) -> None: ...
 
-    def add_event_listener(self, kind: type[Any], handler: Callable[..., Any]) -> None:
+    @overload
+    def add_event_listener(self, kind: str, handler: Callable[..., Any]) -> None: ...
+
+    def add_event_listener(self, kind: type[Any] | str, handler: Callable[..., Any]) -> None:
         """Call ``handler(event)`` for every event of class ``kind`` in this session.
 
         ``handler`` may be sync or async; one that takes no argument is called without the event.
@@ -70,10 +73,11 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
         ``handler`` is not callable. VoxEngine: VoxEngine.addEventListener.
         """
         session = current("VoxEngine.add_event_listener")
-        session.listeners.add(check_kind(kind, CATALOG), check_handler(kind, handler))
+        found = check_kind(kind, CATALOG)
+        session.listeners.add(found, check_handler(found, handler))
 
     def remove_event_listener(
-        self, kind: type[Event], handler: Callable[..., Any] | None = None
+        self, kind: type[Event] | str, handler: Callable[..., Any] | None = None
     ) -> None:
         """Remove ``handler``, or without it every handler of ``kind``."""
         current("VoxEngine.remove_event_listener").listeners.remove(
@@ -168,8 +172,9 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
 
     def create_recorder(
         self,
-        *,
         name: str | None = None,
+        secure: bool = False,
+        *,
         format: str | None = None,
         stereo: bool = False,
         hd_audio: bool = False,
@@ -179,7 +184,6 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
         record_name_prefix: str = "",
         video: bool = False,
         video_parameters: Mapping[str, Any] | None = None,
-        secure: bool = False,
         expire: str = "",
         provider: str | None = None,
     ) -> Recorder:
@@ -210,8 +214,9 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
 
     def create_asr(
         self,
+        profile: str | None = None,
         *,
-        profile: str,
+        lang: str | None = None,
         model: str | None = None,
         interim_results: bool = False,
         single_utterance: bool = False,
@@ -225,6 +230,7 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
         profile: an ``ASRProfileList`` name, or any string that ends in a language: "en-US". One
             that the host's engines do not understand leads to ``ASREvents.ASRError``, as does a
             missing engine.
+        lang: the same under its name in older scenarios: ``ASRLanguage.ENGLISH_US``.
         model, headers: change nothing: the host's own engines recognise, not a provider's.
         interim_results: tell what has been said so far about every second, rarer in long speech.
         single_utterance: stop after the first result.
@@ -239,7 +245,7 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
 
         return create_asr(
             current("VoxEngine.create_asr"),
-            profile=profile,
+            profile=profile or lang,
             model=model,
             interim_results=interim_results,
             single_utterance=single_utterance,
@@ -286,13 +292,13 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
         self,
         to: str,
         callerid: str = "",
-        *,
         display_name: str = "",
         password: str = "",
         auth_user: str = "",
         headers: Headers | None = None,
         video: bool = False,
         out_proxy: str = "",
+        *,
         reg_id: str = "",
         amd: AnsweringMachineDetector | None = None,
         scheme: Any = None,
@@ -329,12 +335,12 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
 
     def call_user(
         self,
-        *,
         username: str,
         callerid: str,
         display_name: str = "",
         extra_headers: Headers | None = None,
         video: bool = False,
+        *,
         video_orientation_extension: bool = True,
         analytics_label: str = "",
         amd: AnsweringMachineDetector | None = None,
@@ -425,7 +431,6 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
         self,
         conference_id: str,
         callerid: str,
-        *,
         display_name: str = "",
         headers: Headers | None = None,
         scheme: Any = None,

@@ -22,6 +22,7 @@ from voxpy.engine.session import Session
 from voxpy.engine.speech import SpeechEngines, load_engines
 from voxpy.engine.units import Catalog, MediaUnit
 from voxpy.errors import EngineMissing, ScenarioError, nearest
+from voxpy.languages import spoken_language
 from voxpy.media.memory import quietest_cut
 from voxpy.media.turns import Pause, SpeechStarted, SpeechStopped, TurnEvent
 from voxpy.media.unit import MediaPort
@@ -252,7 +253,7 @@ class ASR(MediaUnit):
 def create_asr(
     session: Session,
     *,
-    profile: str,
+    profile: str | None,
     model: str | None,
     interim_results: bool,
     single_utterance: bool,
@@ -263,7 +264,9 @@ def create_asr(
 ) -> ASR:
     """Return a recogniser that begins to load; see ``VoxEngine.create_asr``."""
     given: Any = profile  # scenarios are not always type checked
-    language = language_of(given) if isinstance(given, str) else None
+    language = None
+    if isinstance(given, str):
+        language = language_of(given) or spoken_language(given)
     if language is None:
         raise ScenarioError(
             f"create_asr: profile must end in a language ('en-US', ASRProfileList.Google.en_US), "

@@ -9,48 +9,35 @@ from __future__ import annotations
 
 import re
 
-from voxpy.engine.events import Namespace
-from voxpy.errors import UnknownName
+from voxpy.engine.events import Namespace, OpenName
 
 _TAG = re.compile(r"(?<![A-Za-z])([a-z]{2,3})(?:[-_]([A-Za-z]{2}|\d{3}))?$")
-
-
-class _Provider:
-    """Gives ``provider:name`` for any name."""
-
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
-
-    def __getattr__(self, name: str) -> str:
-        if name.startswith("_"):
-            raise UnknownName(f"{self._provider} has no {name!r}")
-        return f"{self._provider}:{name}"
 
 
 class ASRProfileList(metaclass=Namespace):
     """``ASRProfileList.Google.en_US`` and so on (VoxEngine: ASRProfileList)."""
 
-    Amazon = _Provider("Amazon")
-    Deepgram = _Provider("Deepgram")
-    Google = _Provider("Google")
-    Microsoft = _Provider("Microsoft")
-    SaluteSpeech = _Provider("SaluteSpeech")
-    TBank = _Provider("TBank")
-    Yandex = _Provider("Yandex")
-    YandexV3 = _Provider("YandexV3")
+    Amazon = OpenName("Amazon")
+    Deepgram = OpenName("Deepgram")
+    Google = OpenName("Google")
+    Microsoft = OpenName("Microsoft")
+    SaluteSpeech = OpenName("SaluteSpeech")
+    TBank = OpenName("TBank")
+    Yandex = OpenName("Yandex")
+    YandexV3 = OpenName("YandexV3")
 
 
 class ASRModelList(metaclass=Namespace):
     """``ASRModelList.Google.phone_call`` and so on (VoxEngine: ASRModelList)."""
 
-    Amazon = _Provider("Amazon")
-    Deepgram = _Provider("Deepgram")
-    Google = _Provider("Google")
-    Microsoft = _Provider("Microsoft")
-    SaluteSpeech = _Provider("SaluteSpeech")
-    TBank = _Provider("TBank")
-    Yandex = _Provider("Yandex")
-    YandexV3 = _Provider("YandexV3")
+    Amazon = OpenName("Amazon")
+    Deepgram = OpenName("Deepgram")
+    Google = OpenName("Google")
+    Microsoft = OpenName("Microsoft")
+    SaluteSpeech = OpenName("SaluteSpeech")
+    TBank = OpenName("TBank")
+    Yandex = OpenName("Yandex")
+    YandexV3 = OpenName("YandexV3")
 
 
 def language_of(profile: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from voxpy.engine.events import Namespace
 from voxpy.errors import LimitExceeded, ScenarioError, nearest
 
-Headers = Mapping[str, str]
+Headers = Mapping[str, str | float]
 
 # VoxEngine: limits of sendMessage and sendInfo.
 MESSAGE_BYTES = 8192
@@ -62,14 +62,19 @@ def checked_dtmf_type(dtmf_type: Any) -> str:
     )
 
 
-def check_headers(headers: Headers | None) -> Headers:
+def check_headers(headers: Headers | None) -> dict[str, str]:
     """Return ``headers`` as a new dict, empty for None.
 
     Names start with ``X-`` (in any case) or are ``VI-CallTimeout``; values are strings on one line,
-    because a line break would smuggle in a header of its own. Raises ScenarioError otherwise.
+    because a line break would smuggle in a header of its own. Numbers become text and truth true or
+    false, as in VoxEngine. Raises ScenarioError otherwise.
     """
     given: dict[Any, Any] = dict(headers or {})  # scenarios are not always type checked
     for name, value in given.items():
+        if isinstance(value, bool):
+            given[name] = value = str(value).lower()
+        elif isinstance(value, int | float):
+            given[name] = value = str(value)
         if not isinstance(name, str) or not isinstance(value, str):
             raise ScenarioError(f"header {name!r}: {value!r}: names and values must be strings")
         folded = name.lower()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import attrs
 
 from voxpy.call import Call, make_call
-from voxpy.calls.arguments import check_headers
+from voxpy.calls.arguments import Headers, check_headers
 from voxpy.engine.ports import DialKind, Leg, OutgoingCall, RefusedLeg
 from voxpy.engine.session import Session
 from voxpy.errors import ScenarioError
@@ -55,7 +54,7 @@ def place_call(
     kind: DialKind,
     destination: str,
     callerid: str,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers | None = None,
     video: bool = False,
     amd: AnsweringMachineDetector | None = None,
     allow_180_after_183: bool = False,
@@ -130,7 +129,7 @@ def _attempts(session: Session) -> _Attempts:
 
 
 def _split_headers(
-    session: Session, command: str, headers: Mapping[str, str] | None
+    session: Session, command: str, headers: Headers | None
 ) -> tuple[dict[str, str], float]:
     """Return the headers for the far end, and how long it may ring in seconds."""
     timeout_s = session.context.settings.limits.unanswered_call_s

@@ -96,3 +96,27 @@ class Terminated(Event):
 
     name: ClassVar[str] = "Application.Terminated"
     system_error: str | None = None
+
+
+class OpenName(str):
+    """A constant of a list without end: ``VoiceList.Amazon.Neural.en_US_Joanna``.
+
+    VoxEngine names every voice and language of every provider; here any name is one, and what it
+    stands for is read from it. Its text is the parts with colons between them.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> OpenName:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return OpenName(f"{self}:{name}")
+
+
+class OpenNames(type):
+    """A namespace in which every name is there: ``Language.US_ENGLISH_FEMALE``."""
+
+    def __getattr__(cls, name: str) -> OpenName:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return OpenName(f"{cls.__name__}:{name}")

@@ -44,6 +44,7 @@ from voxpy.engine.ports import (
 )
 from voxpy.engine.settings import Settings
 from voxpy.engine.speech import SpeechEngines, no_speech
+from voxpy.engine.storage import Storage
 from voxpy.engine.trace import Trace
 from voxpy.engine.units import ListenerTable, Waiter, media_ports
 from voxpy.errors import NoSession, NotSupported, ScenarioError
@@ -94,6 +95,8 @@ class SessionContext:
     dialer: Dialer = attrs.field(factory=NoDialer)
     fetch: Fetch | None = None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``, which takes long to import."""
+    storage: Storage = attrs.field(factory=Storage)
+    """What ``ApplicationStorage`` keeps; in memory unless a host gives its file."""
     # of the rule that runs
     session_id: str = ""
     rule_name: str = ""

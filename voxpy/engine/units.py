@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 import attrs
 
 from voxpy.engine.events import Event
-from voxpy.errors import HelpsWithNames, NotSupported, ScenarioError
+from voxpy.errors import HelpsWithNames, NotSupported, ScenarioError, nearest
 from voxpy.media.unit import MediaPort
 
 if TYPE_CHECKING:
@@ -107,8 +107,10 @@ class ListenerTable:
 def check_kind(kind: Any, catalog: Catalog) -> type[Event]:
     """Return ``kind`` if it is an event of the catalog. Raises ScenarioError naming the catalog.
 
-    An empty catalog takes any event.
+    An empty catalog takes any event. VoxEngine's wire string names one, too: ``"Call.Connected"``.
     """
+    if isinstance(kind, str):
+        kind = _named(kind, catalog)
     known = " or ".join(catalog)
     if not (isinstance(kind, type) and issubclass(kind, Event) and kind.name):
         raise ScenarioError(f"{kind!r} is not an event: pass a member of {known}")
@@ -118,6 +120,19 @@ def check_kind(kind: Any, catalog: Catalog) -> type[Event]:
             "subscribe at the unit that tells of it"
         )
     return kind
+
+
+def _named(name: str, catalog: Catalog) -> type[Event]:
+    events = {
+        member.name: member
+        for names in catalog.values()
+        for member in vars(names).values()
+        if isinstance(member, type) and issubclass(member, Event)
+    }
+    if name not in events:
+        known = " or ".join(catalog)
+        raise ScenarioError(f"{name!r} is no event of {known}{nearest(name, events)}")
+    return events[name]
 
 
 def fitted(handler: Callable[..., Any], *given: Any) -> Callable[[], Any]:
@@ -197,19 +212,23 @@ class Unit(HelpsWithNames):
     @overload
     def add_event_listener(self, kind: type[Event], handler: BareHandler) -> None: ...
 
-    def add_event_listener(self, kind: type[Any], handler: Callable[..., Any]) -> None:
+    @overload
+    def add_event_listener(self, kind: str, handler: Callable[..., Any]) -> None: ...
+
+    def add_event_listener(self, kind: type[Any] | str, handler: Callable[..., Any]) -> None:
         """Call ``handler(event)`` for every event of class ``kind``; sync or async.
 
         A handler that takes no argument is called without the event. Raises ScenarioError if
         ``kind`` is no event of this unit or ``handler`` cannot be called so.
         """
-        self.listeners.add(check_kind(kind, self._events), check_handler(kind, handler))
-        if kind.never:
-            text = f"{kind.__qualname__} never comes: {kind.never}"
+        found = check_kind(kind, self._events)
+        self.listeners.add(found, check_handler(found, handler))
+        if found.never:
+            text = f"{found.__qualname__} never comes: {found.never}"
             self._session.trace.warning(text, unit=self.id())
 
     def remove_event_listener(
-        self, kind: type[Event], handler: Callable[..., Any] | None = None
+        self, kind: type[Event] | str, handler: Callable[..., Any] | None = None
     ) -> None:
         """Remove ``handler``, or without it every handler of ``kind``."""
         self.listeners.remove(check_kind(kind, self._events), handler)

@@ -18,6 +18,7 @@ from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
+from voxpy.engine.storage import FILE_NAME, Storage
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
@@ -69,6 +70,7 @@ async def run_host(
         options = attrs.evolve(options, limits=attrs.evolve(limits, connections=connections))
     link = None
     history = History(options.base)
+    storage = Storage(options.base / FILE_NAME)
     orderly = True
     try:
         async with trio.open_nursery() as nursery:
@@ -85,6 +87,7 @@ async def run_host(
                     open_stream=open_stream,
                     realtime=realtime,
                     speech=speech,
+                    storage=storage,
                 ),
                 history=history,
                 log=log,
@@ -107,6 +110,7 @@ async def run_host(
             orderly = not stop.hurried
             nursery.cancel_scope.cancel()
     finally:
+        storage.close()
         history.close()
     return orderly
 

@@ -40,9 +40,9 @@ class PlayerFunctions:
     def create_url_player(
         self,
         url: str | Mapping[str, Any],
-        *,
         loop: bool = False,
         on_pause: bool = False,
+        *,
         progressive_playback: bool = False,
         hide_headers: bool = False,
         hide_body: bool = False,
@@ -73,8 +73,9 @@ class PlayerFunctions:
     def create_tts_player(
         self,
         text: str,
-        *,
         voice: str | None = None,
+        *,
+        language: str | None = None,
         api_key: str | None = None,
         progressive_playback: bool = False,
         tts_options: Mapping[str, Any] | None = None,
@@ -84,7 +85,8 @@ class PlayerFunctions:
         """Return a player of a text of at most 1,500 characters, spoken by the host's voice.
 
         voice: a speaker of the host's voice; ``package/speaker`` for one of an installed package
-            (entry point group ``voxpy.voices``).
+            (entry point group ``voxpy.voices``); of ``VoiceList`` the language counts alone.
+        language: the same under its name in older scenarios: ``Language.US_ENGLISH_FEMALE``.
         api_key, request: for providers' voices; the host's own has no use for them.
         progressive_playback: begin with the first sentence while the next is made; the length is
             not known then. Otherwise all of it is made first, about 1 s of work for 100 s.
@@ -99,7 +101,7 @@ class PlayerFunctions:
         spoken = check_spoken(
             TTS_PLAYER,
             text,
-            voice=voice,
+            voice=voice or language,
             progressive=progressive_playback,
             tts_options=tts_options,
             request=request,

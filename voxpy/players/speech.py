@@ -9,6 +9,7 @@ with an entry point of the group ``voxpy.voices``: its name is what stands befor
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import entry_points
@@ -22,6 +23,7 @@ from voxpy.audio.frame import Samples, pcm16
 from voxpy.engine.session import Session
 from voxpy.engine.speech import Speaks, SpeechEngines, load_engines
 from voxpy.errors import ScenarioError, SoundFailed, VoxpyError, nearest
+from voxpy.languages import spoken_language
 
 LONGEST_TEXT = 1500
 """Characters. VoxEngine: createTTSPlayer, Call.say."""
@@ -114,6 +116,8 @@ class SpeechSound:
             self._session.trace.step("options that the voice has no use for", names=spoken.unused)
         self._engines = await load_engines(self._session.context.speech)
         speaker: Speaker = await self._run(find_speaker, spoken.voice, self._engines)
+        if speaker.voice is self._engines.voice:
+            check_language(spoken.text)
         # Voices that know their speakers have a set of them; a package's need not.
         known: Collection[str] = getattr(speaker.voice, "speakers", ())
         if known and speaker.name.lower() not in known:
@@ -163,6 +167,10 @@ def _next(sentences: Iterator[Samples]) -> list[Samples]:
 # -- whose voice it is -----------------------------------------------------------------------------
 
 ENTRY_POINT_GROUP = "voxpy.voices"
+_WAY_OUT = (
+    "a package may bring a voice for it (entry point group 'voxpy.voices', voice='package/name'), "
+    "or play a speech service: its namespace has create_realtime_tts_player"
+)
 DEFAULT_SPEAKER = "Ashley"
 
 
@@ -181,8 +189,28 @@ def find_speaker(voice: str | None, engines: SpeechEngines) -> Speaker:
     """
     package, slash, name = (voice or DEFAULT_SPEAKER).partition("/")
     if not slash:
-        return Speaker(engines.voice, package)
+        return Speaker(engines.voice, _ours(package) if ":" in package else package)
     return Speaker(_load(package), name)
+
+
+def _ours(voice: str) -> str:
+    """Return who of the host's own speaks in place of a provider's voice, ``VoiceList.…``.
+
+    Raises SoundFailed for one of a language that the host does not speak.
+    """
+    language = spoken_language(voice)
+    if language is not None and not language.startswith("en"):
+        raise SoundFailed(f"{voice} speaks {language}, the host's own voice English; {_WAY_OUT}")
+    return DEFAULT_SPEAKER
+
+
+def check_language(text: str) -> None:
+    """Raises SoundFailed for a text that the host's own voice could only make noises of."""
+    letters = [c for c in text if c.isalpha()]
+    foreign = sum(not unicodedata.name(c, "").startswith("LATIN") for c in letters)
+    if foreign * 3 > len(letters):
+        start = text if len(text) <= 40 else text[:40] + "…"
+        raise SoundFailed(f"the host's own voice speaks English, not {start!r}; {_WAY_OUT}")
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from voxpy.engine.loader import Program
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
+from voxpy.engine.storage import FILE_NAME, Storage
 from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.history.history import History
@@ -239,6 +240,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
         open_stream, endpoint = await _agent(call, speech, nursery, connections)
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
+        storage = Storage(call.base / FILE_NAME)
         simulated = SimulatedCall(
             SessionContext(
                 session_id=call.session_id,
@@ -251,6 +253,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
                 realtime=endpoint,
                 speech=speech,
                 fetch=call.fetch,
+                storage=storage,
             ),
             Keeping(base=call.base, history=call.history, sinks=[observer.entry]),
             call.script,
@@ -260,6 +263,7 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
         )
         observer.session_began(simulated.hosted)
         result = await simulated.run(partial(act, script=call.script, sounds=sounds))
+        storage.close()
         nursery.cancel_scope.cancel()
     return result
 

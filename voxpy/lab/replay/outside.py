@@ -39,6 +39,7 @@ from voxpy.engine.ports import (
     OutgoingCall,
     RefusedLeg,
 )
+from voxpy.engine.storage import Entry, Storage
 from voxpy.errors import ConnectFailed, RemoteProtocolError
 from voxpy.lab.replay.recording import Input, Recording
 from voxpy.media.unit import MediaPort
@@ -491,3 +492,34 @@ def _result(answer: Input) -> HttpRequestResult:
     if told["data"] is not None:
         told["data"] = base64.b64decode(told["data"])
     return HttpRequestResult(code=answer.data["code"], **told)
+
+
+class ReplayedStorage(Storage):
+    """Gives what the storage gave then, in the same order; beyond that it is empty."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()
+        self._given = [i for i in recording.inputs if i.kind == "storage"]
+
+    def get(self, key: str) -> Entry | None:
+        return _entry(self._next("get"))
+
+    def put(self, key: str, value: str, ttl_s: float) -> Entry:
+        return _entry(self._next("put")) or super().put(key, value, ttl_s)
+
+    def keys(self, pattern: str, count: int) -> list[str]:
+        return list(self._next("keys") or [])
+
+    def remove(self, key: str) -> Entry | None:
+        return _entry(self._next("remove"))
+
+    def _next(self, what: str) -> Any:
+        given = next((i for i in self._given if i.name == what), None)
+        if given is None:
+            return None
+        self._given.remove(given)
+        return given.personal["result"]
+
+
+def _entry(told: Sequence[Any] | None) -> Entry | None:
+    return Entry(*told) if told else None

@@ -22,7 +22,13 @@ from voxpy.errors import VoxpyError
 from voxpy.host.access import answer
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.replay.comparing import Difference, first_difference
-from voxpy.lab.replay.outside import ReplayedDialer, ReplayedLeg, ReplayedNetwork, ReplayedWeb
+from voxpy.lab.replay.outside import (
+    ReplayedDialer,
+    ReplayedLeg,
+    ReplayedNetwork,
+    ReplayedStorage,
+    ReplayedWeb,
+)
 from voxpy.lab.replay.recording import Input, Recording
 from voxpy.players.speech import find_speaker
 from voxpy.project.secrets import Secrets
@@ -125,6 +131,7 @@ async def _run(
             log_url=str(recording.head.data.get("log_url", "")),
             dialer=ReplayedDialer(recording, elapsed, tolerance_s),
             fetch=web.fetch,
+            storage=ReplayedStorage(recording),
         )
         hosted = HostedSession(context, leg, Keeping(base=base, sinks=[take]))
         for request in (i for i in recording.inputs if i.kind == "request"):

@@ -1,0 +1,137 @@
+"""VoxEngine's global functions that are neither timers nor ``require``.
+
+Python has most of what they do; they are here so that a scenario brought over keeps its lines.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from voxpy.errors import ScenarioError
+from voxpy.logger import Logger
+
+__all__ = [
+    "base64_decode",
+    "base64_encode",
+    "bytes2hex",
+    "bytes2str",
+    "get_local_time",
+    "hex2bytes",
+    "levenshtein_distance",
+    "str2bytes",
+    "trace",
+    "uuidgen",
+]
+
+
+def uuidgen() -> str:
+    """Return a new random UUID. VoxEngine: uuidgen."""
+    return str(uuid.uuid4())
+
+
+def base64_encode(data: str | Iterable[int]) -> str:
+    """Return text (as UTF-8) or bytes as Base64. VoxEngine: base64_encode."""
+    return base64.b64encode(octets("base64_encode", data)).decode()
+
+
+def base64_decode(data: str) -> list[int]:
+    """Return the bytes of a Base64 text as numbers, as VoxEngine does; padding may be missing.
+
+    Raises ScenarioError for what is no Base64. VoxEngine: base64_decode.
+    """
+    try:
+        return list(base64.b64decode(data + "=" * (-len(data) % 4), validate=True))
+    except (ValueError, TypeError) as error:
+        raise ScenarioError(f"base64_decode: {error}") from None
+
+
+def str2bytes(data: str, encoding: str = "utf-8") -> list[int]:
+    """Return a text as numbers from 0 to 255.
+
+    Raises ScenarioError for an encoding that is unknown or lacks a character. VoxEngine: str2bytes.
+    """
+    try:
+        return list(data.encode(encoding))
+    except (LookupError, UnicodeError) as error:
+        raise ScenarioError(f"str2bytes: {error}") from None
+
+
+def bytes2str(data: Iterable[int], encoding: str = "utf-8") -> str:
+    """Return bytes as a text.
+
+    Raises ScenarioError for an unknown encoding or what is no text in it. VoxEngine: bytes2str.
+    """
+    try:
+        return octets("bytes2str", data).decode(encoding)
+    except (LookupError, UnicodeError) as error:
+        raise ScenarioError(f"bytes2str: {error}") from None
+
+
+def bytes2hex(data: Iterable[int], to_upper_case: bool = False) -> str:
+    """Return bytes as hexadecimal digits. VoxEngine: bytes2hex."""
+    digits = octets("bytes2hex", data).hex()
+    return digits.upper() if to_upper_case else digits
+
+
+def hex2bytes(data: str) -> list[int]:
+    """Return hexadecimal digits as numbers. Raises ScenarioError for others.
+
+    VoxEngine: hex2bytes.
+    """
+    try:
+        return list(bytes.fromhex(data))
+    except (ValueError, TypeError) as error:
+        raise ScenarioError(f"hex2bytes: {error}") from None
+
+
+def get_local_time(timezone: str, date: datetime) -> datetime:
+    """Return the same moment on the clocks of a time zone: ``"Europe/Berlin"``.
+
+    A ``date`` without a zone is UTC, as everywhere in VoxEngine. Raises ScenarioError for an
+    unknown zone. VoxEngine: getLocalTime.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError):
+        raise ScenarioError(
+            f"get_local_time: {timezone!r} is no time zone; they read like 'Europe/Berlin'"
+        ) from None
+    return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(zone)
+
+
+def levenshtein_distance(a: str, b: str) -> int:
+    """Return how many letters must be put in, left out or replaced to make ``a`` into ``b``.
+
+    VoxEngine: levenshtein_distance.
+    """
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, right in enumerate(b, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
+    return row[-1]
+
+
+def trace(text: str) -> None:
+    """Write a line into the session's log; VoxEngine shows it in its debugger alone.
+
+    VoxEngine: trace.
+    """
+    Logger.write(str(text))
+
+
+def octets(what: str, data: Any) -> bytes:
+    """Return text, bytes, numbers or texts one after another as bytes."""
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, Sequence) and data and all(isinstance(part, str) for part in data):
+        return "".join(data).encode()
+    try:
+        return bytes(data)
+    except (TypeError, ValueError):
+        raise ScenarioError(f"{what} takes text or numbers from 0 to 255, not {data!r}") from None
