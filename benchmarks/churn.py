@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 import trio
 
 from voxpy.engine.ports import Endpoint
-from voxpy.engine.streams import open_tcp
 from voxpy.sockets import connect, receive_upgrade
+from voxpy.sockets.streams import open_tcp
 from voxpy.testing.carrier import CarrierPhone
 
 AT_ONCE = 10

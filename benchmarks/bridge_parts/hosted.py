@@ -26,12 +26,12 @@ from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Leg, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
-from voxpy.engine.streams import open_tcp
 from voxpy.host.running import warm_up
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.bench.framing import FRAME_BYTES
 from voxpy.lab.bench.pacing import answer
 from voxpy.project.secrets import Secrets
+from voxpy.sockets.streams import open_tcp
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "answer.py"
 SPEECH = bytes(0x55 + n % 7 for n in range(FRAME_BYTES)) * 50 * 300

@@ -27,7 +27,6 @@ from voxpy.engine.loader import compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
-from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.errors import RemoteProtocolError
 from voxpy.host.sessions import HostedSession, Keeping
@@ -41,6 +40,7 @@ from voxpy.simulation.service import ScriptedResponder
 from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets import CloseInfo, connect
 from voxpy.sockets.memory import MemoryDialer
+from voxpy.sockets.streams import open_tcp
 from voxpy.testing.carrier import CarrierPhone
 
 ROOT = Path(__file__).resolve().parents[2]

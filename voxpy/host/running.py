@@ -19,7 +19,6 @@ from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.storage import FILE_NAME, Storage
-from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History
 from voxpy.host.listening import Sockets
@@ -28,6 +27,7 @@ from voxpy.host.workers import Handover, WorkerLink, Workers
 from voxpy.project.project import Project, ProjectFiles
 from voxpy.project.routing import usual_channels
 from voxpy.project.secrets import Secrets
+from voxpy.sockets.streams import open_tcp
 
 if TYPE_CHECKING:
     from voxpy.localagent.engines import Engines

@@ -21,7 +21,6 @@ from voxpy.engine import clock
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import OpenStream
-from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace
 from voxpy.errors import EngineMissing
 from voxpy.history.record import CallRecord, RecordKeeper
@@ -35,6 +34,7 @@ from voxpy.simulation.localcall import LocalCallResult
 from voxpy.simulation.script import CallerScript
 from voxpy.simulation.soundcard import SoundCard
 from voxpy.simulation.sounds import engine_ears
+from voxpy.sockets.streams import open_tcp
 
 SETTLE_S = 10.0
 """After the call, for the recogniser to understand what was heard last."""

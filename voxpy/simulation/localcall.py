@@ -22,7 +22,6 @@ from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.storage import FILE_NAME, Storage
-from voxpy.engine.streams import open_tcp
 from voxpy.engine.trace import Entry
 from voxpy.history.history import History
 from voxpy.history.record import CallRecord
@@ -40,6 +39,7 @@ from voxpy.simulation.service import ScriptedResponder
 from voxpy.simulation.soundcard import SoundCard
 from voxpy.simulation.tones import scripted_engines
 from voxpy.sockets.memory import MemoryDialer
+from voxpy.sockets.streams import open_tcp
 
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch

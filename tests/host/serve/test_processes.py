@@ -22,9 +22,9 @@ import trio
 
 from tests.host.serve.conftest import ECHO, PARAMETERS, POLL_S, ROUTING, until
 from voxpy.engine.ports import Endpoint
-from voxpy.engine.streams import open_tcp
 from voxpy.errors import HandshakeRefused
 from voxpy.sockets import connect
+from voxpy.sockets.streams import open_tcp
 from voxpy.testing.carrier import CarrierPhone
 
 pytestmark = pytest.mark.slow

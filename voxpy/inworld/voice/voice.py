@@ -18,7 +18,6 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.engine.ports import OpenStream
-from voxpy.engine.streams import open_tcp
 from voxpy.errors import ConnectFailed, ScenarioError
 from voxpy.inworld import INWORLD
 from voxpy.inworld.voice.audio import Sound, pieces_of
@@ -33,6 +32,7 @@ from voxpy.inworld.voice.link import VoiceLink
 from voxpy.inworld.voice.waiting import ResponseWait
 from voxpy.realtime.connection import ConnectionReports, RealtimeConnection
 from voxpy.realtime.tools import ToolSet
+from voxpy.sockets.streams import open_tcp
 from voxpy.wire.realtime.endpoint import authorization, session_url
 from voxpy.wire.realtime.events import client_events as ce
 from voxpy.wire.realtime.events.codec import base64_text

@@ -6,8 +6,8 @@ import pytest
 import trio
 
 from voxpy.engine.ports import Endpoint
-from voxpy.engine.streams import open_tcp
 from voxpy.errors import ConnectFailed
+from voxpy.sockets.streams import open_tcp
 
 
 async def listener() -> trio.SocketListener:
