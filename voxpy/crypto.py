@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterable
 
 from voxpy.errors import HelpsWithNames
-from voxpy.functions import octets
+from voxpy.text.octets import octets
 
 __all__ = ["Crypto", "CryptoNamespace"]
 

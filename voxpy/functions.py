@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from voxpy.errors import ScenarioError
 from voxpy.logger import Logger
+from voxpy.text.octets import octets
 
 __all__ = [
     "base64_decode",
@@ -123,15 +123,3 @@ def trace(text: str) -> None:
     VoxEngine: trace.
     """
     Logger.write(str(text))
-
-
-def octets(what: str, data: Any) -> bytes:
-    """Return text, bytes, numbers or texts one after another as bytes."""
-    if isinstance(data, str):
-        return data.encode()
-    if isinstance(data, Sequence) and data and all(isinstance(part, str) for part in data):
-        return "".join(data).encode()
-    try:
-        return bytes(data)
-    except (TypeError, ValueError):
-        raise ScenarioError(f"{what} takes text or numbers from 0 to 255, not {data!r}") from None

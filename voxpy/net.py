@@ -25,7 +25,7 @@ from voxpy.engine.http import (
 from voxpy.engine.session import Session
 from voxpy.engine.units import describe, fitted
 from voxpy.errors import HelpsWithNames, LimitExceeded, NotSupported, ScenarioError, nearest
-from voxpy.functions import octets
+from voxpy.text.octets import octets
 from voxpy.text.product import product
 
 __all__ = ["HttpHeader", "HttpRequestOptions", "HttpRequestResult", "Net", "NetNamespace"]
