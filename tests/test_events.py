@@ -331,7 +331,7 @@ def said(event: RealtimeAPIEvents.ResponseOutputAudioTranscriptDone) -> None:
 def listen(call: Call) -> None:
     call.add_event_listener(CallEvents.Connected, failed)  # error: arg-type
     call.add_event_listener(CallEvents.PCM, failed)  # error: attr-defined
-    call.add_event_listener("Call.Failed", failed)  # error: call-overload
+    call.add_event_listener(7, failed)  # error: call-overload
     call.callId()  # error: attr-defined
     call.send_media_to("me")  # error: arg-type
 
