@@ -131,7 +131,9 @@ def _named(name: str, catalog: Catalog) -> type[Event]:
     }
     if name not in events:
         known = " or ".join(catalog)
-        raise ScenarioError(f"{name!r} is no event of {known}{nearest(name, events)}")
+        raise ScenarioError(
+            f"{name!r} is not an event: pass a member of {known}{nearest(name, events)}"
+        )
     return events[name]
 
 
