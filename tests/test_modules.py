@@ -12,7 +12,7 @@ from voxpy.engine.session import Session, SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
 from voxpy.errors import NotSupported, ScenarioError, UnknownName
-from voxpy.modules import Modules, require
+from voxpy.modules import _OWN, Modules, require
 
 # VoxEngine's enum, written out.
 MODULES = {
@@ -49,7 +49,7 @@ ALWAYS_AVAILABLE = [
 ]  # fmt: skip
 
 
-HERE = {"asr", "conference", "inworld", "recorder", "silero"}
+HERE = set(_OWN)
 """Those of them that voxpy has."""
 
 
@@ -161,7 +161,7 @@ class TestAddedModules:
         monkeypatch.syspath_prepend(tmp_path)
         assert require("shop").open is True
         with pytest.raises(NotSupported, match=f"it has {', '.join(sorted({*HERE, 'shop'}))}, and"):
-            require("gemini")
+            require("avatar")
         with pytest.raises(UnknownName, match=r"'shopp'; did you mean 'shop'\?"):
             require("shopp")
 
