@@ -168,7 +168,7 @@ class TestAddedModules:
     def test_a_package_adds_what_voxengine_has_and_voxpy_lacks(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        install(tmp_path, "gemini", "shop:Shop")
+        install(tmp_path, "avatar", "shop:Shop")
         monkeypatch.syspath_prepend(tmp_path)
         assert require(Modules.Gemini).open is True
 
