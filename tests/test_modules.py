@@ -170,7 +170,7 @@ class TestAddedModules:
     ) -> None:
         install(tmp_path, "avatar", "shop:Shop")
         monkeypatch.syspath_prepend(tmp_path)
-        assert require(Modules.Gemini).open is True
+        assert require(Modules.Avatar).open is True
 
     def test_our_own_modules_cannot_be_replaced(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
