@@ -19,13 +19,13 @@ import h11
 import httpx
 import orjson
 import trio
+from voxpy.engine.streams import open_tcp
 
 from voxpy.channels.providers.plivo import plivo_signature
 from voxpy.channels.providers.provider import PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.channels.simulated import FarEnd
-from voxpy.engine.streams import open_tcp
 from voxpy.simulation.dialin import ProviderPhone, dial_host
 
 SECRETS = {
