@@ -19,7 +19,7 @@ import h11
 import httpx
 import orjson
 import trio
-from voxpy.engine.streams import open_tcp
+from voxpy.sockets.streams import open_tcp
 
 from voxpy.channels.providers.plivo import plivo_signature
 from voxpy.channels.providers.provider import PhoneCall
