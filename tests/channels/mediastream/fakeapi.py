@@ -19,7 +19,6 @@ import h11
 import httpx
 import orjson
 import trio
-from voxpy.sockets.streams import open_tcp
 
 from voxpy.channels.providers.plivo import plivo_signature
 from voxpy.channels.providers.provider import PhoneCall
@@ -27,6 +26,7 @@ from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.channels.simulated import FarEnd
 from voxpy.simulation.dialin import ProviderPhone, dial_host
+from voxpy.sockets.streams import open_tcp
 
 SECRETS = {
     "twilio": {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "twilio-token"},
