@@ -37,7 +37,21 @@ CALLS = 10
 SETTLE_S = 1.5
 MOST_BYTES = 200_000_000
 """What one flood sends at the very most."""
-ROUTING = "rules:\n  - {name: all, pattern: '.*', scenarios: [bridge.py]}\n"
+STRANGER = "+15550006666"
+ROUTING = f"""rules:
+  - {{name: strangers, pattern: '\\{STRANGER}', scenarios: [echo.py]}}
+  - {{name: all, pattern: '.*', scenarios: [bridge.py]}}
+"""
+ECHO = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    event.call.answer()
+    event.call.send_media_to(event.call)
+"""
+"""What a flood's own calls get: the agent is for those that are counted."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 POST_HALF = bytes([0, 0, 4, 1, 4, 0, 0, 0, 1]) + b"\x83\x86\x84\x41"
 """HEADERS of a POST that never ends: END_HEADERS without END_STREAM."""
@@ -46,7 +60,11 @@ PRIORITY = bytes([0, 0, 5, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 15])
 TWILIO = upgrade_request("/media/twilio")
 TELNYX = upgrade_request("/media/telnyx")
 EMPTY_BINARY = text_frame(b"", masked=True, kind=0x82)
+EMPTY_PART = text_frame(b"", masked=True, kind=0x00)
 PING = text_frame(b"", masked=True, kind=0x89)
+ODD = text_frame(
+    b'{"event":"media","media":{"payload":"?"},"x":[' + b"0," * 50 + b"0]}", masked=True
+)
 
 
 # -- floods ----------------------------------------------------------------------------------------
@@ -145,7 +163,8 @@ def _started(provider: str) -> bytes:
         "callSid": "CA9",
         "stream_id": "S9",
         "call_control_id": "C9",
-        "customParameters": {"to": "+15550002222"},
+        "to": STRANGER,
+        "customParameters": {"to": STRANGER},
         "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000},
         "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
     }
@@ -172,6 +191,14 @@ FLOODS: dict[str, tuple[str, Callable[[Flood], None]]] = {
         "one started stream of empty binary frames",
         lambda f: f.pour(_started("twilio"), EMPTY_BINARY * 500),
     ),
+    "fragments": (
+        "one message in empty fragments without end",
+        lambda f: f.pour(TWILIO + text_frame(b"", masked=True, kind=0x01), EMPTY_PART * 500),
+    ),
+    "odd-messages": (
+        "eight started streams of messages nobody understands",
+        lambda f: f.pour(_started("twilio"), ODD * 50, sockets=8),
+    ),
     "falling-chunks": (
         "empty media with falling chunk numbers",
         lambda f: f.pour(_started("telnyx"), _falling_chunks()),
@@ -197,6 +224,14 @@ FLOODS: dict[str, tuple[str, Callable[[Flood], None]]] = {
     "idle": (
         "2,048 sockets that say nothing",
         lambda f: f.trickle(b"", b"", sockets=2048, pause_s=1),
+    ),
+    "heads": (
+        "requests of 128 lines, one a connection",
+        lambda f: f.come_and_go(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 125 + b"\r\n"),
+    ),
+    "upgrades": (
+        "WebSockets that are opened and left",
+        lambda f: f.come_and_go(TWILIO),
     ),
     "come-and-go": ("connections that say nothing and leave", lambda f: f.come_and_go(b"")),
     "slow-readers": (
@@ -235,6 +270,7 @@ def hosted() -> Iterator[tuple[Served, Part, Part]]:
     with TemporaryDirectory(prefix="voxpy-hostile-") as name:
         folder = Path(name)
         (folder / "bridge.py").write_text(scenario.read_text(encoding="utf-8"), encoding="utf-8")
+        (folder / "echo.py").write_text(ECHO, encoding="utf-8")
         (folder / "routing.yaml").write_text(ROUTING, encoding="utf-8")
         (folder / "secrets.env").write_text("INWORLD_API_KEY=bench-key\n", encoding="utf-8")
         with (

@@ -22,6 +22,12 @@ from voxpy.wire.websocket.protocol import (
 
 Message = str | bytes
 LOST = "connection lost"
+POLICY = 1008
+FLOODED = "more than is wanted here: {:g} frames or KiB a second"
+TURN_FRAMES = 64
+"""What one socket may have of a round of the loop."""
+TICK_FRAMES = 16
+"""The same for one that is read at each tick: sixteen times what a phone sends."""
 
 
 def _ignore(message: Message) -> None:
@@ -66,6 +72,9 @@ class FrameSocket:
         self._running = False
         self._finished = trio.Event()
         self._nap = trio.CancelScope()
+        self._turn_frames = TURN_FRAMES
+        self._units = limits.burst_units if limits.units_per_s < math.inf else math.inf
+        self._units_at = clock.now()
         self._close_at = math.inf
         self._ping_at = clock.now() + limits.ping_s
         self._pong_at = math.inf
@@ -135,6 +144,7 @@ class FrameSocket:
         are answered at the tick, too.
         """
         if self.is_open:
+            self._turn_frames = TICK_FRAMES
             self._pipe.hold(True)
 
     def read(self) -> None:
@@ -191,9 +201,8 @@ class FrameSocket:
         self._running = True
         try:
             async with trio.open_nursery() as nursery:
-                if self._first:
-                    self._receive(self._first)
-                self._pipe.start(nursery, contextvars.copy_context())
+                behind = bool(self._first) and self._receive(self._first)
+                self._pipe.start(nursery, contextvars.copy_context(), behind=behind)
                 await self._keep_time()
                 nursery.cancel_scope.cancel()
         finally:
@@ -223,12 +232,16 @@ class FrameSocket:
 
     # -- reports of the pipe ----------------------------------------------------------------------
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> bool:
         self._pong_at = math.inf
         if self._when_drained is not None:
-            return
+            return False
         try:
-            for event in self._protocol.receive(data):
+            events = self._protocol.receive(data, self._turn_frames)
+            self._units -= self._protocol.took + (len(data) >> 10)
+            if self._units < 0 and not self._has_credit():
+                return False
+            for event in events:
                 if type(event) is str or type(event) is bytes:
                     counts = self.statistics
                     counts.messages_in += 1
@@ -238,7 +251,7 @@ class FrameSocket:
                     clean = isinstance(event, Closed)
                     self._finish_when_drained(CloseInfo(event.code, event.reason, clean=clean))
                 if self._info is not None:
-                    return
+                    return False
         except Exception as error:  # of on_message: it ends this socket and is run's to raise
             self._error = error
             self.close(INTERNAL_ERROR, "internal error")
@@ -247,6 +260,19 @@ class FrameSocket:
             )
         if due := self._protocol.outgoing():
             self._write(due)
+        return self._protocol.behind and self._when_drained is None
+
+    def _has_credit(self) -> bool:
+        """Give what the time since the last look is worth; close if that is not enough."""
+        limits, now = self._limits, clock.now()
+        earned = (now - self._units_at) * limits.units_per_s
+        self._units = min(limits.burst_units, self._units + earned)
+        self._units_at = now
+        if self._units < 0:
+            reason = FLOODED.format(limits.units_per_s)
+            self.close(POLICY, reason)
+            self._finish_when_drained(CloseInfo(POLICY, reason, clean=False))
+        return self._units >= 0
 
     def _drained(self) -> None:
         if self._when_drained is not None:
@@ -258,6 +284,7 @@ class FrameSocket:
     # -- the end ----------------------------------------------------------------------------------
 
     def _begin_closing(self) -> None:
+        self._turn_frames = TURN_FRAMES
         self._pipe.hold(False)
         self._close_at = clock.now() + self._limits.close_s
         self._nap.deadline = min(self._nap.deadline, self._close_at)

@@ -11,12 +11,18 @@ from __future__ import annotations
 import select
 import sys
 from collections.abc import Callable
+from itertools import islice
 
 import trio
+
+from voxpy.engine import clock
 
 ROUNDS = 4
 """How often we look again before others get their turn: under load more has come meanwhile, and to
 be woken costs ten times a look."""
+ROUND_S = 0.002
+"""What all sockets together may have before others get their turn; who was not served is the first
+of the next round."""
 
 EPOLLIN, EPOLLOUT = 0x1, 0x4
 """As Linux numbers them; the module is imported on other systems too."""
@@ -31,6 +37,8 @@ class Hub:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._ready: dict[int, Ready] = {}
+        self._turns: dict[int, int] = {}  # whose turn is next, and what is the matter with them
+        self._idle: trio.CancelScope | None = None
 
     def add(self, fd: int, ready: Ready) -> None:
         """Call ``ready`` whenever ``fd`` is readable, until ``remove``."""
@@ -41,28 +49,51 @@ class Hub:
         """Call back for a readable ``fd``, for a writable one, for either or for neither."""
         self._epoll.modify(fd, EPOLLIN * read | EPOLLOUT * write)
 
+    def again(self, fd: int) -> None:
+        """Call back in the next round, readable or not: what was read is not all dealt with."""
+        self._turns[fd] = self._turns.get(fd, 0) | EPOLLIN
+        if self._idle is not None:
+            self._idle.cancel()
+
     def remove(self, fd: int) -> None:
         """Forget ``fd``, which must still be open."""
         del self._ready[fd]
+        self._turns.pop(fd, None)
         self._epoll.unregister(fd)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         with self._epoll:
             while True:
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                await self._wait()
+                until_s = clock.busy_s() + ROUND_S
                 for _ in range(ROUNDS):
-                    if not self._serve():
+                    if not self._serve(until_s) or self._turns:
                         break
 
-    def _serve(self) -> bool:
-        """Call back everybody who is ready now; return whether anybody was."""
-        ready_now = self._epoll.poll(0)
-        for fd, mask in ready_now:
+    async def _wait(self) -> None:
+        """Wait until somebody is ready; where somebody is already, let others have their turn."""
+        if self._turns:
+            await trio.lowlevel.checkpoint()
+            return
+        with trio.CancelScope() as self._idle:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+        self._idle = None
+
+    def _serve(self, until_s: float) -> bool:
+        """Call back everybody whose turn it is; return whether anybody was."""
+        turns = self._turns
+        for fd, mask in self._epoll.poll(0):
+            turns[fd] = turns.get(fd, 0) | mask
+        self._turns = {}
+        for n, (fd, mask) in enumerate(turns.items(), 1):
             ready = self._ready.get(fd)  # an earlier call may have removed it
             if ready is not None:
                 ready(mask)
-        return bool(ready_now)
+            if clock.busy_s() > until_s and n < len(turns):
+                self._turns = {**dict(islice(turns.items(), n, None)), **self._turns}
+                break
+        return bool(turns)
 
 
 _hub: trio.lowlevel.RunVar[Hub] = trio.lowlevel.RunVar("voxpy.sockets.hub")

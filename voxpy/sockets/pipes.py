@@ -3,6 +3,9 @@
 A pipe reports what comes when it comes, until somebody *holds* it: then it is silent, and reports
 what is there when it is asked to ``read``. A phone's audio is held: it is played at the tick of the
 media clock, so to be woken for each packet before that would cost as much again and gain nothing.
+
+Whoever is told of bytes need not deal with all of them at once: what is left has its turn in the
+next round of the loop, before anything more is read, and the kernel slows the far side down.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ from voxpy.sockets.hub import EPOLLOUT, Hub, current_hub
 from voxpy.sockets.memory import MemoryStream
 
 READ_BYTES = 65536
-"""What one socket may have per round, so that a flood on one does not starve the others."""
+"""A round's worth: a flood on one socket does not starve the others."""
 
 
 @attrs.frozen(kw_only=True)
 class PipeReports:
-    """Whom a pipe tells of bytes, of its end, and that nothing waits to be written any more."""
+    """Whom a pipe tells of bytes, of its end, and that nothing waits to be written any more.
 
-    received: Callable[[bytes], None]
+    ``received`` returns whether it wants another turn, with nothing, before more is read.
+    """
+
+    received: Callable[[bytes], bool]
     ended: Callable[[], None]
     drained: Callable[[], None]
 
@@ -46,8 +52,8 @@ class Pipe(Protocol):
     def write(self, data: bytes) -> None:
         """Write at once if there is room, else when there is."""
 
-    def start(self, nursery: trio.Nursery, context: Context) -> None:
-        """Begin to report."""
+    def start(self, nursery: trio.Nursery, context: Context, *, behind: bool = False) -> None:
+        """Begin to report; ``behind`` is whether bytes from elsewhere want a turn first."""
 
     def hold(self, held: bool) -> None:
         """Report only when ``read`` is called, or by itself again."""
@@ -62,8 +68,11 @@ class Pipe(Protocol):
 class KernelPipe:
     """Over a TCP socket: written by the caller itself, read by the hub, without tasks."""
 
-    def __init__(self, stream: trio.SocketStream, hub: Hub, reports: PipeReports) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, hub: Hub, reports: PipeReports, read_bytes: int
+    ) -> None:
         self.waiting_bytes = 0
+        self._read_bytes = read_bytes
         self._stream = stream
         # Asked for every time: were the number kept, a stream that somebody closed could have left
         # it to another connection.
@@ -75,6 +84,7 @@ class KernelPipe:
         self._begun: memoryview | None = None
         self._fd = -1  # while it is read
         self._held = False
+        self._behind = False
 
     @property
     def waiting_writes(self) -> int:
@@ -96,13 +106,16 @@ class KernelPipe:
             self.waiting_bytes = len(self._begun)
             self._want()
 
-    def start(self, nursery: trio.Nursery, context: Context) -> None:
+    def start(self, nursery: trio.Nursery, context: Context, *, behind: bool = False) -> None:
         """Let the hub call. ``nursery`` is not needed."""
         if (fd := self._stream.socket.fileno()) < 0:  # closed by somebody else
             self._reports.ended()
             return
         self._hub.add(fd, partial(context.run, self._serve))  # type: ignore[call-arg]
         self._fd = fd
+        self._behind = behind
+        if behind:
+            self._hub.again(fd)
         if self.waiting_bytes or self._held:
             self._want()
 
@@ -111,6 +124,8 @@ class KernelPipe:
         if held != self._held:
             self._held = held
             self._want()
+            if self._behind and not held and self._fd >= 0:
+                self._hub.again(self._fd)
 
     def read(self) -> None:
         """Report what the kernel has; a round's worth at the most."""
@@ -132,16 +147,21 @@ class KernelPipe:
             self._flush()
         if mask & ~EPOLLOUT and self._fd >= 0:  # an error or a hang-up is learned by reading
             self._read()
+            if self._behind and not self._held and self._fd >= 0:
+                self._hub.again(self._fd)
 
     def _read(self) -> None:
+        if self._behind:
+            self._behind = self._received(b"")
+            return
         try:
-            data = os.read(self._fd, READ_BYTES)
+            data = os.read(self._fd, self._read_bytes)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if data:
-            self._received(data)
+            self._behind = self._received(data)
         else:
             self._leave()  # or a level-triggered hub would call for ever
             self._reports.ended()
@@ -181,10 +201,12 @@ class MemoryPipe:
     waiting_bytes = 0
     waiting_writes = 0
 
-    def __init__(self, stream: MemoryStream, reports: PipeReports) -> None:
+    def __init__(self, stream: MemoryStream, reports: PipeReports, read_bytes: int) -> None:
+        self._read_bytes = read_bytes
         self._stream = stream
         self._reports = reports
         self._held = False
+        self._behind = False
         self._released = trio.Event()
 
     def write(self, data: bytes) -> None:
@@ -192,8 +214,9 @@ class MemoryPipe:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # reading will say so
             self._stream.put(data)
 
-    def start(self, nursery: trio.Nursery, context: Context) -> None:
+    def start(self, nursery: trio.Nursery, context: Context, *, behind: bool = False) -> None:
         """Start the reader; it runs in the context of ``nursery``."""
+        self._behind = behind
         nursery.start_soon(self._read)
 
     async def aclose(self) -> None:
@@ -211,25 +234,34 @@ class MemoryPipe:
         """Report what is there; the end is the reader's to tell."""
         if not self._held:
             return
-        if data := self._stream.take(READ_BYTES):
-            self._reports.received(data)
-        elif self._stream.at_end:
+        if not self._take() and self._stream.at_end:
             self.hold(False)
 
+    def _take(self) -> bool:
+        """Report a turn's worth; return whether there was anything."""
+        data = b"" if self._behind else self._stream.take(self._read_bytes)
+        if not (data or self._behind):
+            return False
+        self._behind = self._reports.received(data)
+        return True
+
     async def _read(self) -> None:
-        while await self._stream.wait_readable():
+        while self._behind or await self._stream.wait_readable():
             if self._held:
                 await self._released.wait()
-            elif data := self._stream.take(READ_BYTES):
-                self._reports.received(data)
+            else:
+                self._take()
+                if self._behind:
+                    await trio.lowlevel.checkpoint()
         self._reports.ended()
 
 
 class StreamPipe:
     """Over any trio stream (TLS, most of all): a task reads and a task writes."""
 
-    def __init__(self, stream: trio.abc.Stream, reports: PipeReports) -> None:
+    def __init__(self, stream: trio.abc.Stream, reports: PipeReports, read_bytes: int) -> None:
         self.waiting_bytes = 0
+        self._read_bytes = read_bytes
         self._stream = stream
         self._reports = reports
         self._queue: list[bytes] = []
@@ -246,9 +278,9 @@ class StreamPipe:
         self.waiting_bytes += len(data)
         self._wanted.set()
 
-    def start(self, nursery: trio.Nursery, context: Context) -> None:
+    def start(self, nursery: trio.Nursery, context: Context, *, behind: bool = False) -> None:
         """Start both tasks; they run in the context of ``nursery``."""
-        nursery.start_soon(self._read)
+        nursery.start_soon(self._read, behind)
         nursery.start_soon(self._write)
 
     def hold(self, held: bool) -> None:
@@ -261,16 +293,19 @@ class StreamPipe:
         """Close the stream at once."""
         await trio.aclose_forcefully(self._stream)
 
-    async def _read(self) -> None:
+    async def _read(self, behind: bool) -> None:
         while True:
+            while behind:
+                await trio.lowlevel.checkpoint()
+                behind = self._reports.received(b"")
             try:
-                data = bytes(await self._stream.receive_some(READ_BYTES))
+                data = bytes(await self._stream.receive_some(self._read_bytes))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
             if not data:
                 self._reports.ended()
                 return
-            self._reports.received(data)
+            behind = self._reports.received(data)
 
     async def _write(self) -> None:
         while True:
@@ -288,10 +323,12 @@ class StreamPipe:
                 self._reports.drained()
 
 
-def pipe_over(stream: trio.abc.Stream, reports: PipeReports) -> Pipe:
-    """Return the fastest pipe this stream can have."""
+def pipe_over(
+    stream: trio.abc.Stream, reports: PipeReports, *, read_bytes: int = READ_BYTES
+) -> Pipe:
+    """Return the fastest pipe this stream can have; it reports ``read_bytes`` a turn at most."""
     if type(stream) is trio.SocketStream and (hub := current_hub()) is not None:
-        return KernelPipe(stream, hub, reports)
+        return KernelPipe(stream, hub, reports, read_bytes)
     if type(stream) is MemoryStream:
-        return MemoryPipe(stream, reports)
-    return StreamPipe(stream, reports)
+        return MemoryPipe(stream, reports, read_bytes)
+    return StreamPipe(stream, reports, read_bytes)

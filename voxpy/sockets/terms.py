@@ -23,6 +23,11 @@ class SocketLimits:
     """Between two pings; ``math.inf`` sends none."""
     pong_s: float = 20.0
     """How long after a ping something, anything, must have come."""
+    units_per_s: float = math.inf
+    """What the far side may send for long: a unit is a frame, or 1 KiB of one. Beyond it the socket
+    is closed with 1008."""
+    burst_units: int = 1500
+    """What may come faster: 30 s of a phone whose network has stood still."""
 
     @classmethod
     def without_pings(cls) -> SocketLimits:

@@ -24,8 +24,9 @@ NORMAL = 1000
 NOT_STARTED = 1008
 INTERNAL_ERROR = 1011
 
-LIMITS = SocketLimits(message_bytes=256 * 1024, outbox_bytes=256 * 1024)
-"""A message is 20 ms, at most some seconds of linear PCM in base64; more is no phone call."""
+LIMITS = SocketLimits(message_bytes=256 * 1024, outbox_bytes=256 * 1024, units_per_s=400)
+"""A message is 20 ms, at most some seconds of linear PCM in base64; more is no phone call. Fifty a
+second come, or a hundred, of up to 90 KiB together."""
 
 
 ReleaseLine = Callable[[Start], Awaitable[None]]

@@ -30,6 +30,9 @@ from voxpy.errors import RemoteProtocolError
 HANG_UP, IDENTIFIER, DIGIT, ERROR = 0x00, 0x01, 0x03, 0xFF
 AUDIO_HZ = {0x10: 8000, 0x12: 16000, 0x13: 24000, 0x14: 32000, 0x15: 44100, 0x16: 48000}
 HEADER_BYTES = 3
+MOST_PACKETS = 128
+"""In what is read at once, 8 KiB: Asterisk's shortest frame, 10 ms at 8 kHz, has 163 bytes."""
+CRUMBS = "packets that are too small to be audio"
 CALLS = UUID("8a4dbf8e-3c1c-4f5b-9a51-0c3f7f1f2d6e")
 """The namespace of the identifiers that simulated calls get."""
 
@@ -75,7 +78,11 @@ class AudioSocketStream(MediaStream):
 
     def _binary(self, message: bytes) -> Sequence[StreamEvent]:
         events: list[StreamEvent] = []
-        for kind, body in self._packets.of(message):
+        for n, (kind, body) in enumerate(self._packets.of(message)):
+            if n == MOST_PACKETS:
+                if self.start is None:
+                    raise self.unusable(CRUMBS)
+                return [*events, Stop(CRUMBS)]
             try:
                 events += self._told(kind, body)
             except RemoteProtocolError as error:  # of this packet, not of those around it

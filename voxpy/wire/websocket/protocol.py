@@ -106,6 +106,7 @@ WHOLE_TEXT = FINAL | TEXT
 
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _MASK_ERRORS = {0: "a server's frame is masked", MASKED: "a client's frame is not masked"}
+ALL = 1 << 30
 _NO_UTF8 = "a text message is no UTF-8"
 _Utf8 = codecs.getincrementaldecoder("utf-8")
 
@@ -166,15 +167,21 @@ class WebSocketProtocol:
         self.close_sent = False
         self.over = False
         """The far side has closed or failed: nothing is read any more."""
+        self.behind = False
+        """Whole frames may wait: ``receive`` again, with nothing, before more is read."""
+        self.took = 0
+        """How many frames ``receive`` took last, those that complete nothing too."""
 
     # -- in ---------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[Event]:
+    def receive(self, data: bytes, most_frames: int = ALL) -> list[Event]:
         """Take bytes of the wire, cut anywhere; return what they complete. Never raises.
 
-        After Closed or Failed everything is ignored. Pongs, the answer to a close and the close
-        that tells of a failure are then in ``outgoing``.
+        Where they complete more than ``most_frames``, the rest is kept and we are ``behind``. After
+        Closed or Failed everything is ignored. Pongs, the answer to a close and the close that
+        tells of a failure are then in ``outgoing``.
         """
+        self.took = 0
         if self.over:
             return []
         if self._rest:
@@ -185,7 +192,7 @@ class WebSocketProtocol:
             self._rest.clear()
         events: list[Event] = []
         try:
-            self._read(data, events)
+            self._read(data, events, most_frames)
         except Violation as violation:
             self.over = True
             self._message = None
@@ -193,9 +200,14 @@ class WebSocketProtocol:
             events.append(Failed(violation.code, violation.reason))
         return events
 
-    def _read(self, data: bytes, events: list[Event]) -> None:
+    def _read(self, data: bytes, events: list[Event], most: int) -> None:
         at, end, need = 0, len(data), 2
+        self.behind = False
+        took = 0
         while end - at >= 2:
+            if took == most:
+                self.behind, need = True, 0
+                break
             first, second = data[at], data[at + 1]
             if first != WHOLE_TEXT or self._message is not None:
                 self._check_first(first, second)
@@ -224,6 +236,7 @@ class WebSocketProtocol:
             if self._their_mask:
                 payload = apply_mask(payload, data[body - MASK_BYTES : body])
             at = stop
+            took += 1
             if first == WHOLE_TEXT:
                 try:
                     events.append(payload.decode())
@@ -233,6 +246,7 @@ class WebSocketProtocol:
                 self._take(first, payload, events)
                 if self.over:
                     return
+        self.took = took
         if at < end:
             self._rest += data[at:]
             self._need = need
