@@ -35,7 +35,7 @@ from voxpy.lab.bench.processes import Part, Served
 
 CALLS = 10
 SETTLE_S = 1.5
-MOST_BYTES = 200_000_000
+MOST_BYTES = 4_000_000_000
 """What one flood sends at the very most."""
 STRANGER = "+15550006666"
 ROUTING = f"""rules:

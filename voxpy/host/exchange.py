@@ -18,6 +18,7 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.host.requesthead import Head
+from voxpy.sockets.reading import read_until
 
 READ_BYTES = 16 * 1024
 SLOWEST_BYTES_PER_S = 8 * 1024
@@ -59,8 +60,11 @@ class Exchange:
         self._address = address
         self._patience_s = patience_s
         self._whole = whole
-        framed = (b"content-length", b"transfer-encoding")
-        self._has_body = any(name in framed for name, _ in head.request.headers)
+        framing = dict(head.request.headers)
+        self._chunked = b"transfer-encoding" in framing
+        length = int(framing.get(b"content-length", b"0"))  # h11 has let through nothing else
+        self._left_bytes = length - len(self._http.trailing_data[0])
+        self._has_body = self._chunked or length > 0
         self._scope = trio.CancelScope()
         self._verdict = 408
         """What to say to a client that is not waited for any more."""
@@ -120,11 +124,13 @@ class Exchange:
             self._http.receive_data(await self._read())
 
     async def _read(self) -> bytes:
+        """The next 16 KiB of the body, or all that is left: not each byte of who sends bytes."""
+        part = bytearray()
+        want = 1 if self._chunked else max(1, min(self._left_bytes, READ_BYTES))
         with self._waiting():
-            try:
-                return bytes(await self._stream.receive_some(READ_BYTES))
-            except trio.BrokenResourceError:
-                return b""
+            await read_until(self._stream, part, lambda: len(part) >= want)
+        self._left_bytes -= len(part)
+        return bytes(part)
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -9,10 +9,10 @@ import attrs
 import h11
 import trio
 
+from voxpy.sockets.reading import read_until
 from voxpy.wire.websocket.handshake import ServerHandshake
 
 END = b"\r\n\r\n"
-READ_BYTES = 4096
 MOST_LINES = 128
 """Each costs as much as a hundred bytes of one; browsers and providers send thirty."""
 LAST_WORDS_S = 1.0
@@ -41,27 +41,22 @@ class Head:
 async def read_head(stream: trio.abc.Stream, *, most_bytes: int, until: float) -> Head:
     """Read until the head of a request is whole. Raises BadHead."""
     raw = bytearray()
+    end = -1
     looked_at = 0
+
+    def enough() -> bool:
+        nonlocal end, looked_at
+        end = raw.find(END, looked_at)
+        looked_at = max(0, len(raw) - len(END))
+        return end >= 0 or len(raw) > most_bytes
+
     with trio.move_on_at(until):
-        while (end := raw.find(END, looked_at)) < 0:
-            if len(raw) > most_bytes:
-                raise BadHead(431, f"a request head of over {most_bytes} bytes")
-            looked_at = max(0, len(raw) - len(END))
-            raw += await _more(stream, bool(raw))
-        if end > most_bytes or raw.count(b"\n", 0, end) > MOST_LINES:
+        if not await read_until(stream, raw, enough):
+            raise BadHead(0, "left in the middle of its request" if raw else "")
+        if not 0 <= end <= most_bytes or raw.count(b"\n", 0, end) > MOST_LINES:
             raise BadHead(431, f"a request head of over {most_bytes} bytes or {MOST_LINES} lines")
         return _parsed(bytes(raw), most_bytes)
     raise BadHead(408 if raw else 0, "no request in time")
-
-
-async def _more(stream: trio.abc.Stream, begun: bool) -> bytes:
-    try:
-        data = bytes(await stream.receive_some(READ_BYTES))
-    except trio.BrokenResourceError:
-        data = b""
-    if not data:
-        raise BadHead(0, "left in the middle of its request" if begun else "")
-    return data
 
 
 def _parsed(raw: bytes, most_bytes: int) -> Head:

@@ -65,6 +65,7 @@ class FrameSocket:
         self._pipe: Pipe = pipe_over(
             stream,
             PipeReports(received=self._receive, ended=self._lost, drained=self._drained),
+            stranger=limits.units_per_s < math.inf,
         )
         self._info: CloseInfo | None = None
         self._when_drained: CloseInfo | None = None

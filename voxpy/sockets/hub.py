@@ -11,7 +11,6 @@ from __future__ import annotations
 import select
 import sys
 from collections.abc import Callable
-from itertools import islice
 
 import trio
 
@@ -23,6 +22,12 @@ be woken costs ten times a look."""
 ROUND_S = 0.002
 """What all sockets together may have before others get their turn; who was not served is the first
 of the next round."""
+LOOK_EVERY = 4
+"""Callbacks, between two looks at the clock."""
+STRANGERS = 4
+"""How many of those that have proven nothing have their turn in a round. What one of them sends may
+cost a whole handshake or the end of a connection, a millisecond in tasks that are not counted here.
+"""
 
 EPOLLIN, EPOLLOUT = 0x1, 0x4
 """As Linux numbers them; the module is imported on other systems too."""
@@ -37,13 +42,16 @@ class Hub:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._ready: dict[int, Ready] = {}
+        self._strangers: set[int] = set()
         self._turns: dict[int, int] = {}  # whose turn is next, and what is the matter with them
-        self._idle: trio.CancelScope | None = None
+        self._serving = False
 
-    def add(self, fd: int, ready: Ready) -> None:
+    def add(self, fd: int, ready: Ready, *, stranger: bool = False) -> None:
         """Call ``ready`` whenever ``fd`` is readable, until ``remove``."""
         self._epoll.register(fd, EPOLLIN)
         self._ready[fd] = ready
+        if stranger:
+            self._strangers.add(fd)
 
     def want(self, fd: int, *, read: bool, write: bool) -> None:
         """Call back for a readable ``fd``, for a writable one, for either or for neither."""
@@ -52,12 +60,13 @@ class Hub:
     def again(self, fd: int) -> None:
         """Call back in the next round, readable or not: what was read is not all dealt with."""
         self._turns[fd] = self._turns.get(fd, 0) | EPOLLIN
-        if self._idle is not None:
-            self._idle.cancel()
+        if not self._serving:  # we sleep, and are woken by anything that is ready, as a way out is
+            self.want(fd, read=True, write=True)
 
     def remove(self, fd: int) -> None:
         """Forget ``fd``, which must still be open."""
         del self._ready[fd]
+        self._strangers.discard(fd)
         self._turns.pop(fd, None)
         self._epoll.unregister(fd)
 
@@ -65,34 +74,40 @@ class Hub:
         """Serve until cancelled."""
         with self._epoll:
             while True:
-                await self._wait()
+                if self._turns:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                self._serving = True
                 until_s = clock.busy_s() + ROUND_S
                 for _ in range(ROUNDS):
                     if not self._serve(until_s) or self._turns:
                         break
-
-    async def _wait(self) -> None:
-        """Wait until somebody is ready; where somebody is already, let others have their turn."""
-        if self._turns:
-            await trio.lowlevel.checkpoint()
-            return
-        with trio.CancelScope() as self._idle:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
-        self._idle = None
+                self._serving = False
 
     def _serve(self, until_s: float) -> bool:
-        """Call back everybody whose turn it is; return whether anybody was."""
+        """Call back those whose turn it is; return whether there was anybody."""
         turns = self._turns
         for fd, mask in self._epoll.poll(0):
             turns[fd] = turns.get(fd, 0) | mask
         self._turns = {}
+        later: dict[int, int] = {}
+        strangers, late = 0, False
         for n, (fd, mask) in enumerate(turns.items(), 1):
+            if late:
+                later[fd] = mask
+                continue
+            if fd in self._strangers:
+                strangers += 1
+                if strangers > STRANGERS:
+                    later[fd] = mask
+                    continue
             ready = self._ready.get(fd)  # an earlier call may have removed it
             if ready is not None:
                 ready(mask)
-            if clock.busy_s() > until_s and n < len(turns):
-                self._turns = {**dict(islice(turns.items(), n, None)), **self._turns}
-                break
+            late = n % LOOK_EVERY == 0 and clock.busy_s() > until_s
+        if later:
+            self._turns = {**later, **self._turns}
         return bool(turns)
 
 

@@ -69,10 +69,17 @@ class KernelPipe:
     """Over a TCP socket: written by the caller itself, read by the hub, without tasks."""
 
     def __init__(
-        self, stream: trio.SocketStream, hub: Hub, reports: PipeReports, read_bytes: int
+        self,
+        stream: trio.SocketStream,
+        hub: Hub,
+        reports: PipeReports,
+        *,
+        read_bytes: int,
+        stranger: bool,
     ) -> None:
         self.waiting_bytes = 0
         self._read_bytes = read_bytes
+        self._stranger = stranger
         self._stream = stream
         # Asked for every time: were the number kept, a stream that somebody closed could have left
         # it to another connection.
@@ -111,13 +118,14 @@ class KernelPipe:
         if (fd := self._stream.socket.fileno()) < 0:  # closed by somebody else
             self._reports.ended()
             return
-        self._hub.add(fd, partial(context.run, self._serve))  # type: ignore[call-arg]
+        serve = partial(context.run, self._serve)  # type: ignore[call-arg]
+        self._hub.add(fd, serve, stranger=self._stranger)
         self._fd = fd
         self._behind = behind
-        if behind:
-            self._hub.again(fd)
         if self.waiting_bytes or self._held:
             self._want()
+        if behind and not self._held:
+            self._hub.again(fd)
 
     def hold(self, held: bool) -> None:
         """Let the hub look for room only, or for bytes too."""
@@ -324,11 +332,18 @@ class StreamPipe:
 
 
 def pipe_over(
-    stream: trio.abc.Stream, reports: PipeReports, *, read_bytes: int = READ_BYTES
+    stream: trio.abc.Stream,
+    reports: PipeReports,
+    *,
+    read_bytes: int = READ_BYTES,
+    stranger: bool = False,
 ) -> Pipe:
-    """Return the fastest pipe this stream can have; it reports ``read_bytes`` a turn at most."""
+    """Return the fastest pipe this stream can have; it reports ``read_bytes`` a turn at most.
+
+    What a ``stranger`` sends by itself, not asked for by ``read``, waits for everybody else's.
+    """
     if type(stream) is trio.SocketStream and (hub := current_hub()) is not None:
-        return KernelPipe(stream, hub, reports, read_bytes)
+        return KernelPipe(stream, hub, reports, read_bytes=read_bytes, stranger=stranger)
     if type(stream) is MemoryStream:
         return MemoryPipe(stream, reports, read_bytes)
     return StreamPipe(stream, reports, read_bytes)

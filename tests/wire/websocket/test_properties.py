@@ -102,3 +102,21 @@ def test_any_bytes_give_messages_and_at_most_one_end(role: Role, chunks: list[by
     assert any(isinstance(e, Closed) for e in answers) == bool(ends)
     together = protocol(role).receive(b"".join(chunks))
     assert together == events
+
+
+@given(
+    ROLES,
+    st.lists(st.one_of(st.binary(max_size=60), nearly_frames()), max_size=8),
+    st.integers(1, 4),
+)
+def test_turns_of_a_few_frames_give_the_same(role: Role, chunks: list[bytes], most: int) -> None:
+    side = protocol(role)
+    events: list[Event] = []
+    for chunk in chunks:
+        events += side.receive(chunk, most)
+        assert side.took <= most
+        while side.behind:
+            events += side.receive(b"", most)
+    together = protocol(role)
+    assert together.receive(b"".join(chunks)) == events
+    assert together.outgoing() == side.outgoing()

@@ -65,6 +65,7 @@ class ByteLine:
             stream,
             PipeReports(received=self._receive, ended=self._lost, drained=self._drained),
             read_bytes=TURN_BYTES,
+            stranger=True,
         )
         self._closing = False
         self._over = trio.Event()
