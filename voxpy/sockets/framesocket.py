@@ -10,7 +10,7 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.sockets.pipes import Pipe, PipeReports, pipe_over
-from voxpy.sockets.terms import CloseInfo, SocketLimits, SocketStatistics
+from voxpy.sockets.terms import Allowance, CloseInfo, SocketLimits, SocketStatistics
 from voxpy.wire.websocket.protocol import (
     ABNORMAL,
     INTERNAL_ERROR,
@@ -74,8 +74,7 @@ class FrameSocket:
         self._finished = trio.Event()
         self._nap = trio.CancelScope()
         self._turn_frames = TURN_FRAMES
-        self._units = limits.burst_units if limits.units_per_s < math.inf else math.inf
-        self._units_at = clock.now()
+        self._allowance = Allowance(limits, clock.now())
         self._close_at = math.inf
         self._ping_at = clock.now() + limits.ping_s
         self._pong_at = math.inf
@@ -239,8 +238,11 @@ class FrameSocket:
             return False
         try:
             events = self._protocol.receive(data, self._turn_frames)
-            self._units -= self._protocol.took + (len(data) >> 10)
-            if self._units < 0 and not self._has_credit():
+            self._allowance.left -= self._protocol.took + (len(data) >> 10)
+            if self._allowance.left < 0 and not self._allowance.refill(clock.now()):
+                reason = FLOODED.format(self._limits.units_per_s)
+                self.close(POLICY, reason)
+                self._finish_when_drained(CloseInfo(POLICY, reason, clean=False))
                 return False
             for event in events:
                 if type(event) is str or type(event) is bytes:
@@ -262,18 +264,6 @@ class FrameSocket:
         if due := self._protocol.outgoing():
             self._write(due)
         return self._protocol.behind and self._when_drained is None
-
-    def _has_credit(self) -> bool:
-        """Give what the time since the last look is worth; close if that is not enough."""
-        limits, now = self._limits, clock.now()
-        earned = (now - self._units_at) * limits.units_per_s
-        self._units = min(limits.burst_units, self._units + earned)
-        self._units_at = now
-        if self._units < 0:
-            reason = FLOODED.format(limits.units_per_s)
-            self.close(POLICY, reason)
-            self._finish_when_drained(CloseInfo(POLICY, reason, clean=False))
-        return self._units >= 0
 
     def _drained(self) -> None:
         if self._when_drained is not None:

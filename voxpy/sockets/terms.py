@@ -35,6 +35,28 @@ class SocketLimits:
         return cls(ping_s=math.inf)
 
 
+@attrs.define
+class Allowance:
+    """What the far side may still send, in units; what time is worth is added when none are left.
+
+    So a socket within its limits costs a subtraction, and no look at a clock.
+    """
+
+    limits: SocketLimits
+    at_s: float
+    left: float = attrs.field(init=False)
+
+    @left.default
+    def _first(self) -> float:
+        return self.limits.burst_units if self.limits.units_per_s < math.inf else math.inf
+
+    def refill(self, now_s: float) -> bool:
+        """Add what the time since the last look is worth; return whether that is enough."""
+        earned = (now_s - self.at_s) * self.limits.units_per_s
+        self.left, self.at_s = min(self.limits.burst_units, self.left + earned), now_s
+        return self.left >= 0
+
+
 @attrs.define(kw_only=True)
 class SocketStatistics:
     """Counts of one socket."""
