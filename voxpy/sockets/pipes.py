@@ -224,7 +224,7 @@ class MemoryPipe:
 
     def start(self, nursery: trio.Nursery, context: Context, *, behind: bool = False) -> None:
         """Start the reader; it runs in the context of ``nursery``."""
-        self._behind = behind
+        self._behind |= behind  # who is held may have been read already
         nursery.start_soon(self._read)
 
     async def aclose(self) -> None:
