@@ -139,7 +139,12 @@ class Baresip:
             return np.asarray(read_wav(file, name=found[call].name).samples, np.int16).reshape(-1)
 
     def printed(self) -> str:
-        return (self.folder / "printed.txt").read_text(errors="replace")
+        text = (self.folder / "printed.txt").read_text(errors="replace")
+        return "\n".join(
+            line
+            for line in text.splitlines()
+            if line.strip() and "RTP packet" not in line and "(bit/s)" not in line
+        )
 
     async def listen(self) -> None:
         """Read the control port until it closes."""

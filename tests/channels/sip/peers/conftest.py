@@ -26,6 +26,7 @@ rules:
   - {name: echo, pattern: echo, scenarios: [%(repository)s/scenarios/echo.py]}
   - {name: agent, pattern: agent, scenarios: [%(repository)s/scenarios/answer.py]}
   - {name: line, pattern: line, scenarios: [line.py]}
+  - {name: send, pattern: 'send-.*', scenarios: [send.py]}
   - {name: forward, pattern: '.*', scenarios: [forward.py]}
 channels:
   sip:
@@ -44,13 +45,8 @@ def alerting(event):
         Logger.write(f"key {event.tone}")
         call.hangup() if event.tone == "#" else call.send_digits(event.tone)
 
-    def held(event):
-        Logger.write(event.name)
-
     call.handle_tones(True)
     call.add_event_listener(CallEvents.ToneReceived, pressed)
-    call.add_event_listener(CallEvents.OnHold, held)
-    call.add_event_listener(CallEvents.OffHold, held)
     call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
     call.answer()
     call.send_media_to(call)
@@ -67,6 +63,17 @@ def alerting(event):
     else:
         other = VoxEngine.call_user(username=event.destination, callerid=event.callerid)
     VoxEngine.easy_process(event.call, other)
+'''
+SEND = '''
+"""Answer, and send the caller on to the user named behind send- ."""
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    event.call.answer()
+    await event.call.wait_event(CallEvents.Connected)
+    event.call.transfer_to(event.destination.removeprefix("send-"))
 '''
 
 
@@ -188,8 +195,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     issued = authority.issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "sip.pem"))
-    (folder / "line.py").write_text(LINE)
-    (folder / "forward.py").write_text(FORWARD)
+    for name, text in (("line", LINE), ("forward", FORWARD), ("send", SEND)):
+        (folder / f"{name}.py").write_text(text)
     users = ", ".join(f"{name}: {name.upper()}" for name in USERS)
     routing = ROUTING % {"repository": REPOSITORY, "users": users}
     passwords = {name.upper(): f"secret-{name}" for name in USERS}

@@ -108,3 +108,53 @@ async def test_two_phones_are_joined(host: Served, by: str) -> None:
         assert correlation(speech_like(2, seed=6), anna.heard()) > 0.99
         record = await (await host.began(callerid="anna", destination=called)).ended()
         assert len(record["calls"]) == 2
+
+
+async def test_hold_and_resume(host: Served) -> None:
+    """Keys show that audio goes both ways again: baresip's recording ends with the first hold."""
+    async with phone(host, "anna") as anna:
+        await anna.dial(f"sip:line@{host.at}")
+        session = await host.began(callerid="anna", destination="line")
+        await anna.press("1")
+        await anna.until(lambda: anna.digits == "1", "heard its key")
+        await anna.command("hold")
+        await session.writes("Event Call.OnHold")
+        await anna.command("resume")
+        await session.writes("Event Call.OffHold")
+        await anna.press("2")
+        await anna.until(lambda: anna.digits == "12", "heard its key after the hold")
+        await anna.hang_up()
+        await session.ended()
+
+
+async def test_a_phones_transfer_key_joins_the_other_two(host: Served) -> None:
+    says = spoken(8, seed=8)
+    async with (
+        phone(host, "anna", says=spoken(8, seed=7)) as anna,
+        phone(host, "bert", says=says) as bert,
+        phone(host, "carl") as carl,
+    ):
+        await anna.dial(f"sip:bert@{host.at}")
+        await bert.sees("CALL_ESTABLISHED")
+        await anna.command("transfer", f"sip:carl@{host.at}")
+        await carl.sees("CALL_ESTABLISHED")
+        await anna.sees("CALL_CLOSED")
+        await carl.hears(1.5)
+        assert correlation(carl.heard()[-6000:], says) > 0.99
+        await carl.hang_up()
+        await bert.sees("CALL_CLOSED")
+        await (await host.began(callerid="anna", destination="bert")).ended()
+
+
+async def test_a_scenario_sends_its_caller_on(host: Served) -> None:
+    says = spoken(8, seed=9)
+    async with phone(host, "anna", says=says) as anna, phone(host, "bert") as bert:
+        await anna.command("dial", f"sip:send-bert@{host.at}")
+        session = await host.began(callerid="anna", destination="send-bert")
+        await bert.sees("CALL_ESTABLISHED")
+        await session.writes("Event Call.TransferComplete")
+        assert (await session.ended())["end_reason"] == "terminated"
+        await bert.hears(1.5)
+        assert correlation(bert.heard()[-6000:], says) > 0.99
+        await bert.hang_up()
+        await (await host.began(callerid="anna", destination="bert")).ended()
