@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.crypto import Crypto
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
-    from voxpy.functions import (
         base64_decode,
         base64_encode,
         bytes2hex,
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
         trace,
         uuidgen,
     )
+    from voxpy.functions import (
+    from voxpy.gemini import Gemini
     from voxpy.grok import Grok
     from voxpy.inworld import Inworld
     from voxpy.ivr import IVR, IVRState
@@ -68,6 +69,7 @@ __all__ = [
     "ConferenceEvents",
     "Crypto",
     "DTMFType",
+    "Gemini",
     "Grok",
     "IVRState",
     "Inworld",
@@ -128,6 +130,7 @@ _HOMES = {
     "ConferenceEvents": "conferences",
     "Crypto": "crypto",
     "DTMFType": "call",
+    "Gemini": "gemini",
     "Grok": "grok",
     "IVRState": "ivr",
     "Inworld": "inworld",

@@ -93,6 +93,7 @@ _OWN = {
     Modules.ApplicationStorage: "voxpy.applicationstorage:ApplicationStorage",
     Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
     Modules.Conference: "voxpy.conferences",
+    Modules.Gemini: "voxpy.gemini:Gemini",
     Modules.Grok: "voxpy.grok:Grok",
     Modules.Inworld: "voxpy.inworld:Inworld",
     Modules.OpenAI: "voxpy.openai:OpenAI",

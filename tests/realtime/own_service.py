@@ -80,6 +80,9 @@ class OwnWire:
             return [*told, ToolsCalled([asked])]
         return [*told]
 
+    def receive_binary(self, data: bytes) -> None:
+        return None
+
     def outgoing(self) -> list[bytes]:
         due, self._due = self._due, []
         return due

@@ -42,8 +42,8 @@ class Reports(ConnectionReports):
     def received(self, text: str) -> None:
         self.texts.append(text)
 
-    def received_binary(self, size_bytes: int) -> None:
-        self.binary.append(size_bytes)
+    def received_binary(self, data: bytes) -> None:
+        self.binary.append(len(data))
 
     def sent(self, frame: bytes) -> None:
         self.frames.append(frame)

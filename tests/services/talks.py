@@ -139,6 +139,34 @@ def _realtime() -> Iterator[tuple[str, Talk]]:
         )
 
 
+GEMINI = Talk(
+    name="Gemini",
+    setup="""
+E = Gemini.LiveAPIEvents
+client = await Gemini.create_live_api_client(
+    model="gemini-live", connect_config={"systemInstruction": "Be brief."}, tools=tools,
+    on_web_socket_close=leave)
+
+def ready(e):
+    VoxEngine.send_media_between(call, client)
+    turn = {"role": "user", "parts": [{"text": "Greet the caller."}]}
+    client.send_client_content({"turns": [turn], "turnComplete": True})
+
+def content(e):
+    payload = e.data.payload
+    if payload.get("interrupted"):
+        client.clear_media_buffer()
+    for key, who in (("inputTranscription", "caller"), ("outputTranscription", "agent")):
+        if key in payload:
+            Logger.write(f"{who}: {payload[key]['text']}")
+
+client.add_event_listener(E.SetupComplete, ready)
+client.add_event_listener(E.ServerContent, content)
+""",
+    text_of="return ''",
+    speech="Gemini.LiveAPI.ServerContent",
+)
+
 TALKS: dict[str, Talk] = {
     key: attrs.evolve(
         talk,
@@ -147,4 +175,4 @@ TALKS: dict[str, Talk] = {
         else talk.setup,
     )
     for key, talk in _realtime()
-}
+} | {"gemini": GEMINI}

@@ -190,6 +190,14 @@ class Screen:
                 self._row(entry.t, "hangs up", "", style="bold")
             case "caller heard":
                 self._row(entry.t, "", f"   heard: {text!r}", style="cyan")
+            case "agent ready":
+                self._note(entry, "agent is ready")
+            case "caller interrupts":
+                self._note(entry, "agent hears speech")
+            case "agent understands":
+                self._row(entry.t, f"   understood: {text!r}", "", style="cyan")
+            case "agent says":
+                self._row(entry.t, "", text, style="bold green")
             case "agent audible" if "reply_ms" in entry.data:
                 self._row(entry.t, "", f"· reply after {entry.data['reply_ms']} ms", style="dim")
             case "agent fell silent":

@@ -86,6 +86,9 @@ class RecordKeeper:
             self._call_over(entry)
         elif entry.name == "recording transcribed":
             record.transcripts.append(entry.data["url"])
+        elif entry.name in ("agent says", "agent understands"):
+            who = "agent" if entry.name == "agent says" else "caller"
+            self._line(entry, who, entry.personal.get("text"))
         elif entry.name == "agent audible" and "reply_ms" in entry.data:
             record.reply_ms.append(entry.data["reply_ms"])
         elif entry.name == "agent fell silent":

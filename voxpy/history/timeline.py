@@ -124,6 +124,8 @@ def _step(entry: Entry, cut: Cut) -> Told:
             return who, f"heard: {text}"
         case "agent audible" if "reply_ms" in entry.data:
             return "agent", f"audible, {entry.data['reply_ms']} ms after the caller's last sound"
+        case "agent says" | "agent understands":
+            return "agent", f"{what}: {text}"
         case "agent audible":
             return "agent", "audible"
         case "agent fell silent":

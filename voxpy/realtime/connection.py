@@ -46,8 +46,8 @@ class ConnectionReports:
     def sent(self, frame: bytes) -> None:
         """See one frame that has been handed to the socket."""
 
-    def received_binary(self, size_bytes: int) -> None:
-        """See that a binary frame came: the protocol has none."""
+    def received_binary(self, data: bytes) -> None:
+        """Take one binary frame."""
 
     def refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
         """See the HTTP answer that refused the upgrade."""
@@ -121,7 +121,7 @@ class RealtimeConnection:
             return
         if self.waiting_messages >= OUTBOX_MESSAGES:
             raise LimitExceeded(f"{OUTBOX_MESSAGES} messages wait: {self.url} does not read them")
-        if self._inputs is not None:
+        if self._inputs is not None and type(frame) is bytes:
             self._inputs.sent(frame)
         self._send(frame)
 
@@ -233,10 +233,13 @@ class RealtimeConnection:
         if isinstance(message, str):
             self.reports.received(message)
         else:
-            self.reports.received_binary(len(message))
+            self.reports.received_binary(message)
 
     def _put(self, socket: FrameSocket, frame: bytes) -> None:
-        socket.send_utf8(frame)
+        if type(frame) is bytes:
+            socket.send_utf8(frame)
+        else:
+            socket.send(bytes(frame))
         self.reports.sent(frame)
 
     @property

@@ -91,6 +91,9 @@ class RealtimeWire:
             self._warn("the service sends things twice; the second ones are ignored")
         return found
 
+    def receive_binary(self, data: bytes) -> None:
+        """The protocol has no binary frames."""
+
     def outgoing(self) -> list[bytes]:
         """Return the frames that are due, and forget them."""
         return self.client.outgoing()

@@ -105,7 +105,7 @@ class FrameLog:
         """Write one frame, ``<`` from the service or ``>`` to it."""
         if self._finished:
             return
-        text = frame if isinstance(frame, str) else frame.decode()
+        text = frame if isinstance(frame, str) else _readable(frame)
         if self._file is None:
             self._file = self._files.path(f"{self._client_id}-frames.txt").open("wb")
         line = f"{clock.wall():%H:%M:%S.%f} {direction} {self._masked(text)}\n"
@@ -120,6 +120,14 @@ class FrameLog:
         if self._wants_statistics:
             path = self._files.path(f"{self._client_id}-statistics.json")
             path.write_bytes(orjson.dumps(_sum(counted)))
+
+
+def _readable(frame: bytes) -> str:
+    """Return a frame as text: some services put JSON into binary frames, others audio."""
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        return f"<{len(frame)} bytes>"
 
 
 def _sum(counted: list[ConnectionStatistics]) -> dict[str, int]:

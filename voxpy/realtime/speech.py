@@ -50,11 +50,15 @@ from voxpy.realtime.wire import (
     Configured,
     Failed,
     Happening,
+    Interrupted,
     Link,
     LinkReports,
+    Ready,
+    Said,
     Sent,
     Told,
     ToolsCalled,
+    Understood,
     W,
     Works,
 )
@@ -283,13 +287,21 @@ class SpeechClient(MediaSource, Generic[W]):
             case Told():
                 self._announce.service(what.name, what.payload)
             case Configured():
+                if isinstance(what, Ready):
+                    self._announce.step("agent ready")
                 self._never.clear()
                 self._adopt_formats()
+            case Understood():
+                self._announce.step("agent understands", text=what.text)
+            case Said():
+                self._announce.step("agent says", text=what.text, item_id=what.item_id)
             case Failed():
                 self._failed(what)
             case Works():
                 self._session.troubles.agent_works()
             case CallerSpoke():
+                if isinstance(what, Interrupted):
+                    self._announce.step("caller interrupts")
                 if what.interrupts and self._goodbye is not None:
                     self._announce.step("goodbye interrupted; the call goes on")
                     self._stay()

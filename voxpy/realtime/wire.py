@@ -53,6 +53,31 @@ class CallerSpoke:
 
 
 @attrs.frozen
+class Ready(Configured):
+    """The service is ready to talk; the trace has a step of it."""
+
+
+@attrs.frozen
+class Interrupted(CallerSpoke):
+    """The service has found that the caller interrupts; the trace has a step of it."""
+
+
+@attrs.frozen
+class Understood:
+    """What the caller said, as the service understood it. Of services whose events vary in form."""
+
+    text: str
+
+
+@attrs.frozen
+class Said:
+    """All that the agent says in an item, heard or not. Of the same services."""
+
+    item_id: str
+    text: str
+
+
+@attrs.frozen
 class AudioOver:
     """All audio of an item has come, or of all items of a response."""
 
@@ -91,8 +116,23 @@ class Told:
 
 
 Happening: TypeAlias = (
-    Audio | Configured | CallerSpoke | AudioOver | ToolsCalled | Failed | Works | Told
+    Audio
+    | Configured
+    | CallerSpoke
+    | AudioOver
+    | ToolsCalled
+    | Failed
+    | Works
+    | Told
+    | Understood
+    | Said
 )
+
+
+class Binary(bytes):
+    """A frame that goes out as a binary message; others are text."""
+
+    __slots__ = ()
 
 
 @attrs.frozen
@@ -131,6 +171,9 @@ class Wire(Protocol):
 
     def receive(self, text: str) -> Sequence[Happening]:
         """Take a frame. Raises RemoteProtocolError for one that is none; the session goes on."""
+
+    def receive_binary(self, data: bytes) -> Sequence[Happening] | None:
+        """Take a binary frame; None where the wire has none. Raises as ``receive``."""
 
     def outgoing(self) -> list[bytes]:
         """Return the frames that are due, and forget them."""
@@ -216,12 +259,29 @@ class Link(ConnectionReports, Generic[W]):
         """Take a frame of the service's."""
         if self._note is not None:
             self._note("<", text)
-        reports = self.reports
         try:
             happenings = self.wire.receive(text)
         except RemoteProtocolError as error:
-            reports.malformed(text, error)
+            self.reports.malformed(text, error)
             return
+        self._report(happenings)
+
+    def received_binary(self, data: bytes) -> None:
+        """Take a binary frame of the service's."""
+        if self._note is not None:
+            self._note("<", data)
+        try:
+            happenings = self.wire.receive_binary(data)
+        except RemoteProtocolError as error:
+            self.reports.malformed("", error)
+            return
+        if happenings is None:
+            self.reports.binary(len(data))
+        else:
+            self._report(happenings)
+
+    def _report(self, happenings: Sequence[Happening]) -> None:
+        reports = self.reports
         for each in happenings:
             if type(each) is Audio and reports.audio is not None:
                 reports.audio(each)
@@ -235,10 +295,6 @@ class Link(ConnectionReports, Generic[W]):
         if self._note is not None:
             self._note(">", frame)
         self.reports.sent(frame)
-
-    def received_binary(self, size_bytes: int) -> None:
-        """See a binary frame: no wire so far has such."""
-        self.reports.binary(size_bytes)
 
     def refused(self, status: int, headers: Mapping[str, str], body: str) -> None:
         """See the HTTP answer that refused the upgrade."""

@@ -201,6 +201,12 @@ def _transcript(entries: Sequence[Entry]) -> list[Said]:
             case "caller heard" if text != SOUND:  # music and ring-back are nobody's words
                 began_s = entry.t - UTTERANCE_GAP_S - entry.data["seconds"]
                 heard.append(Said(who="agent", text=text, at_s=round(began_s, 2), heard_text=text))
+            case "agent says":
+                item_id = entry.data["item_id"]
+                known = agent.get(item_id) or Said(who="agent", text="", at_s=entry.t)
+                agent[item_id] = attrs.evolve(known, text=text)
+            case "agent understands":
+                _understood(people, text)
             case "agent heard as" if "item_id" in entry.data:
                 said, began_s = _heard_as(entry, agent.get(entry.data["item_id"]))
                 agent[entry.data["item_id"]] = said
@@ -226,16 +232,20 @@ def _event_said(entry: Entry, people: list[Said], agent: dict[str, Said]) -> Non
     item_id = str(payload.get("item_id", ""))
     match entry.name.rsplit(".", 1)[-1]:
         case "ConversationItemInputAudioTranscriptionCompleted" if people:
-            last = next((p for p in reversed(people) if p.who == "caller"), None)
-            if last is not None:
-                words = " ".join(filter(None, [last.heard_text, payload.get("transcript")]))
-                people[people.index(last)] = attrs.evolve(last, heard_text=words)
+            _understood(people, payload.get("transcript"))
         case "ResponseOutputAudioTranscriptDelta" | "ResponseAudioTranscriptDelta":
             known = agent.get(item_id) or Said(who="agent", text="", at_s=entry.t)
             agent[item_id] = attrs.evolve(known, text=known.text + str(payload.get("delta", "")))
         case "ResponseOutputAudioTranscriptDone" | "ResponseAudioTranscriptDone":
             known = agent.get(item_id) or Said(who="agent", text="", at_s=entry.t)
             agent[item_id] = attrs.evolve(known, text=str(payload.get("transcript", "")))
+
+
+def _understood(people: list[Said], text: str | None) -> None:
+    last = next((p for p in reversed(people) if p.who == "caller"), None)
+    if last is not None:
+        words = " ".join(filter(None, [last.heard_text, text]))
+        people[people.index(last)] = attrs.evolve(last, heard_text=words)
 
 
 # -- what was called ------------------------------------------------------------------------------
@@ -255,6 +265,9 @@ def _tools(entries: Sequence[Entry]) -> list[ToolCalled]:
 
 def _calls_in(entry: Entry, told: Mapping[str, Any]) -> list[ToolCalled]:
     match entry.name.rsplit(".", 1)[-1]:
+        case "tool called":
+            item = {"type": "function_call", "name": entry.data.get("tool"), **entry.data, **told}
+            items = [item]
         case "ResponseOutputItemDone":
             items = [told.get("item") or {}]
         case "ResponseDone":

@@ -85,6 +85,9 @@ class LonelyWatch:
 
     def _step(self, entry: Entry) -> None:
         mine = entry.unit == self._leg.leg_id
+        if entry.name == "agent ready":
+            self._here.add(entry.unit)
+            self._comforted(entry.t)
         if entry.name == "websocket closed" and entry.unit in self._here:
             self._went(entry)
         elif entry.name == "agent audible" and mine:

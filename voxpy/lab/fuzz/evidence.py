@@ -18,6 +18,8 @@ from voxpy.testing.worldcall import WorldCall
 CLEAR_WITHIN_S = 0.02
 """From ``speech_started`` to the last stale frame, as design and service want it: one frame."""
 SPEECH_STARTED = "InputAudioBufferSpeechStarted"
+INTERRUPTS = "caller interrupts"
+"""A step: of services that decide by themselves whether that is an interruption."""
 SESSION_UPDATED = "SessionUpdated"
 
 
@@ -88,12 +90,13 @@ class StaleWatch:
         hosted.taps.append(self._hear)
 
     def _see(self, entry: Entry) -> None:
-        if entry.kind != "event":
-            return
         name = entry.name.rpartition(".")[2]
-        if name == SESSION_UPDATED:
+        told = entry.kind == "event"
+        if told and name == SESSION_UPDATED:
             self._interruptible[entry.unit] = _lets_interrupt(entry.personal.get("payload"))
-        elif name == SPEECH_STARTED and self._interruptible.get(entry.unit):
+        elif name == INTERRUPTS or (
+            told and name == SPEECH_STARTED and self._interruptible.get(entry.unit)
+        ):
             playout = words_on_their_way(self._call)
             if playout is not None and playout.buffered_bytes:
                 self._open.append(

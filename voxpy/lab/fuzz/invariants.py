@@ -345,7 +345,8 @@ def unclosed_clients(entries: Sequence[Entry]) -> Told:
     for entry in entries:
         if entry.kind == "session" and entry.name == "ending":
             break
-        if entry.kind == "command" and entry.name in ("session.update", "response.create"):
+        command = entry.kind == "command" and entry.name in ("session.update", "response.create")
+        if command or entry.name == "agent ready":
             used.setdefault(entry.unit, entry.t)
         elif entry.name == "websocket closed" or entry.name.endswith("Client.close"):
             gone.add(entry.unit)

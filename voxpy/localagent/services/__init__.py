@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from voxpy.localagent.services import realtime
+from voxpy.localagent.services import gemini, realtime
 from voxpy.localagent.services.dialect import Fake, Request
 
 __all__ = ["FAKES", "asked_for"]
 
-_ALL = (realtime.INWORLD, realtime.OPENAI, realtime.BETA, realtime.GROK, realtime.YANDEX)
+_ALL = (
+    realtime.INWORLD,
+    realtime.OPENAI,
+    realtime.BETA,
+    realtime.GROK,
+    realtime.YANDEX,
+    gemini.FAKE,
+)
 FAKES = {fake.name: fake for fake in _ALL}
 
 
