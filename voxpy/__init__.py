@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxpy.amd import AMD
+    from voxpy.gemini import Gemini
+    from voxpy.elevenlabs import ElevenLabs
+    from voxpy.deepgram import Deepgram
     from voxpy.applicationstorage import ApplicationStorage
     from voxpy.asr import ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.crypto import Crypto
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
+    from voxpy.functions import (
         base64_decode,
         base64_encode,
         bytes2hex,
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
         trace,
         uuidgen,
     )
-    from voxpy.functions import (
-    from voxpy.gemini import Gemini
     from voxpy.grok import Grok
     from voxpy.inworld import Inworld
     from voxpy.ivr import IVR, IVRState
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
     from voxpy.yandex import Yandex
 
 __all__ = [
+    "Gemini",
+    "ElevenLabs",
+    "Deepgram",
     "AMD",
     "IVR",
     "ASRDictionary",
@@ -69,7 +74,6 @@ __all__ = [
     "ConferenceEvents",
     "Crypto",
     "DTMFType",
-    "Gemini",
     "Grok",
     "IVRState",
     "Inworld",
@@ -115,6 +119,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Gemini": "gemini",
+    "ElevenLabs": "elevenlabs",
+    "Deepgram": "deepgram",
     "AMD": "amd",
     "IVR": "ivr",
     "ASRDictionary": "languages",
@@ -130,7 +137,6 @@ _HOMES = {
     "ConferenceEvents": "conferences",
     "Crypto": "crypto",
     "DTMFType": "call",
-    "Gemini": "gemini",
     "Grok": "grok",
     "IVRState": "ivr",
     "Inworld": "inworld",

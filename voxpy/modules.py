@@ -93,6 +93,8 @@ _OWN = {
     Modules.ApplicationStorage: "voxpy.applicationstorage:ApplicationStorage",
     Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
     Modules.Conference: "voxpy.conferences",
+    Modules.Deepgram: "voxpy.deepgram:Deepgram",
+    Modules.ElevenLabs: "voxpy.elevenlabs:ElevenLabs",
     Modules.Gemini: "voxpy.gemini:Gemini",
     Modules.Grok: "voxpy.grok:Grok",
     Modules.Inworld: "voxpy.inworld:Inworld",

@@ -167,6 +167,47 @@ client.add_event_listener(E.ServerContent, content)
     speech="Gemini.LiveAPI.ServerContent",
 )
 
+ELEVENLABS = Talk(
+    name="ElevenLabs",
+    setup="""
+E = ElevenLabs.AgentsEvents
+client = await ElevenLabs.create_agents_client(
+    agent_id="agent-ulaw", tools=tools, on_web_socket_close=leave)
+client.conversation_initiation_client_data({"dynamic_variables": {"name": "Anna"}})
+client.add_event_listener(
+    E.ConversationInitiationMetadata, lambda e: VoxEngine.send_media_between(call, client)
+)
+client.add_event_listener(E.Interruption, lambda e: client.clear_media_buffer())
+client.add_event_listener(E.UserTranscript, wrote("caller"))
+client.add_event_listener(E.AgentResponse, wrote("agent"))
+""",
+    text_of="payload = e.data.payload\nreturn payload.get('user_transcript') or e.agent_response",
+    speech="ElevenLabs.Agents.Interruption",
+    passes_g711=True,
+)
+DEEPGRAM = Talk(
+    name="Deepgram",
+    setup="""
+E = Deepgram.VoiceAgentEvents
+client = await Deepgram.create_voice_agent_client(
+    settings_options={"agent": {"think": {"prompt": "Be brief."}, "greeting": "Good morning"}},
+    tools=tools, on_web_socket_close=leave)
+client.add_event_listener(
+    E.SettingsApplied, lambda e: VoxEngine.send_media_between(call, client)
+)
+client.add_event_listener(E.UserStartedSpeaking, lambda e: client.clear_media_buffer())
+
+def said(e):
+    who = "caller" if e.role == "user" else "agent"
+    Logger.write(f"{who}: {e.content}")
+
+client.add_event_listener(E.ConversationText, said)
+""",
+    text_of="return ''",
+    speech="Deepgram.VoiceAgent.UserStartedSpeaking",
+    passes_g711=True,
+)
+
 TALKS: dict[str, Talk] = {
     key: attrs.evolve(
         talk,
@@ -175,4 +216,4 @@ TALKS: dict[str, Talk] = {
         else talk.setup,
     )
     for key, talk in _realtime()
-} | {"gemini": GEMINI}
+} | {"gemini": GEMINI, "elevenlabs": ELEVENLABS, "deepgram": DEEPGRAM}

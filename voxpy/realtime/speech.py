@@ -407,7 +407,8 @@ class SpeechClient(MediaSource, Generic[W]):
     # -- media -----------------------------------------------------------------------------------
 
     def _send_audio(self, audio: bytes) -> None:
-        self._link.connection.send_audio(self._link.wire.append(audio))
+        if frame := self._link.wire.append(audio):
+            self._link.connection.send_audio(frame)
 
     def _speak(self, item_id: str, audio: bytes) -> None:
         self._heard.sounds(item_id)

@@ -25,6 +25,7 @@ from voxpy.realtime.tools import Tools
 from voxpy.realtime.wire import (
     Audio,
     AudioOver,
+    Failed,
     Happening,
     Interrupted,
     Ready,
@@ -49,7 +50,13 @@ Fields = Mapping[str, Any]
 
 
 class TurnWire:
-    """Implements ``Wire`` for a service that counts turns."""
+    """Implements ``Wire`` for a service that counts turns.
+
+    ``tells_end``: the service says when a turn of the agent's is over. Where it does not, nobody
+    waits for that.
+    """
+
+    tells_end = True
 
     def __init__(self, input_format: Format, output_format: Format) -> None:
         self.input_format = input_format
@@ -72,14 +79,14 @@ class TurnWire:
     @property
     def idle(self) -> bool:
         """Whether no turn of the agent is under way or due."""
-        return not (self._speaking or self._owed or self._calls)
+        return not ((self._speaking and self.tells_end) or self._owed or self._calls)
 
     @property
     def owes(self) -> str:
         """What the service owes us, in words."""
         if not self.ready:
             return UNCONFIRMED
-        return self._owed or (UNFINISHED if self._speaking else "")
+        return self._owed or (UNFINISHED if self._speaking and self.tells_end else "")
 
     def receive(self, text: str) -> list[Happening]:
         """Take a frame. Raises RemoteProtocolError for one that is no JSON object."""
@@ -165,7 +172,7 @@ class TurnWire:
         """The service has understood the caller; ``answered``: and will say something to it."""
         if text.strip():
             self._means.append(Understood(text))
-            if answered and not self._speaking:
+            if answered and not (self._speaking and self.tells_end):
                 self._owed = UNANSWERED
 
     def _sound(self, data: bytes) -> None:
@@ -180,6 +187,8 @@ class TurnWire:
         else:
             self.playback.produced(self._item, "", len(data), rate)
             self._means.append(Audio("", self._item, data))
+        if not self.tells_end:
+            self.playback.item_done(self._item)
 
     def _words(self, text: str, *, whole: bool = False) -> None:
         """Take words of the agent's: more of them, or all of this turn."""
@@ -211,6 +220,10 @@ class TurnWire:
         self._means.append(AudioOver())
         self._turn += 1
         self._speaking = self._void = False
+
+    def _fails(self, words: str) -> None:
+        """The service says that something is wrong."""
+        self._means.append(Failed(words))
 
     def _calls_tool(self, call_id: str, name: str, arguments: Any) -> None:
         """The model calls a function."""
@@ -270,6 +283,12 @@ class TurnClient(SpeechClient[W]):
         except (TypeError, ValueError) as error:
             raise ScenarioError(f"{name}: what is sent must be JSON: {error}") from error
         self._link.send(written)
+
+    def _typed(self, kind: str, given: Fields) -> None:
+        """Send what the scenario gave as a message of this ``type``."""
+        wrong: Any = given
+        frame = {"type": kind, **given} if isinstance(wrong, Mapping) else None
+        self._command(kind, given, frame)
 
     def _legs_g711(self) -> str:
         """Return the encoding that all legs have, if it is G.711 and was not ruled out."""

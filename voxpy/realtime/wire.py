@@ -179,7 +179,7 @@ class Wire(Protocol):
         """Return the frames that are due, and forget them."""
 
     def append(self, audio: bytes) -> bytes:
-        """Return the frame with this audio of the caller's, in the input format."""
+        """Return the frame with this audio of the caller's; empty if it must not be sent yet."""
 
     def interrupt(self, played_ms: Callable[[str], float]) -> list[Sent]:
         """The agent was cut off: return what to tell the service; ``played_ms`` of each item."""

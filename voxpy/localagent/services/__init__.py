@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxpy.localagent.services import gemini, realtime
+from voxpy.localagent.services import deepgram, elevenlabs, gemini, realtime
 from voxpy.localagent.services.dialect import Fake, Request
 
 __all__ = ["FAKES", "asked_for"]
@@ -14,6 +14,8 @@ _ALL = (
     realtime.GROK,
     realtime.YANDEX,
     gemini.FAKE,
+    elevenlabs.FAKE,
+    deepgram.FAKE,
 )
 FAKES = {fake.name: fake for fake in _ALL}
 
