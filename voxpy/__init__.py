@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxpy.amd import AMD
-    from voxpy.gemini import Gemini
-    from voxpy.elevenlabs import ElevenLabs
-    from voxpy.deepgram import Deepgram
     from voxpy.applicationstorage import ApplicationStorage
     from voxpy.asr import ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.crypto import Crypto
+    from voxpy.deepgram import Deepgram
+    from voxpy.elevenlabs import ElevenLabs
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
     from voxpy.functions import (
         base64_decode,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         trace,
         uuidgen,
     )
+    from voxpy.gemini import Gemini
     from voxpy.grok import Grok
     from voxpy.inworld import Inworld
     from voxpy.ivr import IVR, IVRState
@@ -56,9 +56,6 @@ if TYPE_CHECKING:
     from voxpy.yandex import Yandex
 
 __all__ = [
-    "Gemini",
-    "ElevenLabs",
-    "Deepgram",
     "AMD",
     "IVR",
     "ASRDictionary",
@@ -74,6 +71,9 @@ __all__ = [
     "ConferenceEvents",
     "Crypto",
     "DTMFType",
+    "Deepgram",
+    "ElevenLabs",
+    "Gemini",
     "Grok",
     "IVRState",
     "Inworld",
