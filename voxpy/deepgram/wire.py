@@ -13,7 +13,7 @@ from typing import Any
 
 from voxpy.audio.frame import PCMA, PCMU, Format, pcm16
 from voxpy.realtime.turns import Fields, TurnWire
-from voxpy.realtime.wire import Binary, Happening
+from voxpy.realtime.wire import Binary, Failed, Happening
 
 _FORMATS = {"mulaw": PCMU, "alaw": PCMA}
 _G711 = {"pcmu": "mulaw", "pcma": "alaw"}
@@ -56,15 +56,6 @@ class DeepgramWire(TurnWire):
         self._sound(data)
         return self._found()
 
-    def asks(self) -> None:
-        """Note that the agent was given something to answer or to say."""
-        self._asked()
-
-    def answered(self, call_id: str) -> None:
-        """Note a response that the scenario gave by itself."""
-        if self._calls.pop(call_id, None) is not None and not self._calls:
-            self._asked()
-
     def _output(self, call_id: str, name: str, output: str, silent: bool) -> Fields:
         return {"type": "FunctionCallResponse", "id": call_id, "name": name, "content": output}
 
@@ -97,13 +88,13 @@ class DeepgramWire(TurnWire):
                         self._calls.pop(str(call.get("id")), None)
             case "Error":
                 said = frame.get("description") or frame.get("message") or frame.get("code")
-                self._fails(f"reports an error: {said}")
+                self._means.append(Failed(f"reports an error: {said}"))
         self._tell(kind, frame)
 
     def _adopt(self, audio: Any) -> None:
         heard, said = _format(audio, "input"), _format(audio, "output")
         if heard is None or said is None:
-            self._fails(f"has audio that is not carried here: {audio}")
+            self._means.append(Failed(f"has audio that is not carried here: {audio}"))
             return
         self.input_format, self.output_format = heard, said
         self._is_ready()

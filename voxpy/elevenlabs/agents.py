@@ -36,6 +36,7 @@ from voxpy.realtime.service import Headers, Service
 from voxpy.realtime.speech import open_client
 from voxpy.realtime.tools import Tools
 from voxpy.realtime.turns import Fields, TurnClient, TurnWire
+from voxpy.realtime.wire import Failed
 from voxpy.wire.realtime.endpoint import socket_url
 
 NO_PING_S = 10.0
@@ -183,14 +184,6 @@ class ElevenLabsWire(TurnWire):
         self._unheard_bytes += len(audio)
         return b'{"user_audio_chunk":"%b"}' % base64.b64encode(audio)
 
-    def asks(self) -> None:
-        """Note a text of the caller's: it is answered."""
-        self._asked()
-
-    def answered(self, call_id: str) -> None:
-        """Note a result that the scenario gave by itself."""
-        self._calls.pop(call_id, None)
-
     def _output(self, call_id: str, name: str, output: str, silent: bool) -> Fields:
         result = orjson.loads(output)
         failed = isinstance(result, dict) and "error" in result
@@ -244,7 +237,9 @@ class ElevenLabsWire(TurnWire):
         heard, said = told.get("user_input_audio_format"), told.get("agent_output_audio_format")
         formats = audio_format(heard or "pcm_16000"), audio_format(said or "pcm_16000")
         if formats[0] is None or formats[1] is None:
-            self._fails(f"has audio that is not carried here: {heard} in, {said} out")
+            self._means.append(
+                Failed(f"has audio that is not carried here: {heard} in, {said} out")
+            )
             return
         self.input_format, self.output_format = formats[0], formats[1]
         self._is_ready()

@@ -86,20 +86,17 @@ class GeminiWire(TurnWire):
     def sends_content(self, content: Fields) -> None:
         """Note a ``clientContent``: one that ends a turn is answered."""
         if content.get("turnComplete", content.get("turn_complete", True)) is not False:
-            self._asked()
+            self.asks()
 
     def sends_input(self, given: Fields) -> None:
         """Note a ``realtimeInput``: a text is answered like speech."""
         if given.get("text"):
-            self._asked()
+            self.asks()
 
     def answers(self, given: Fields) -> None:
         """Note responses of tools that the scenario gave by itself."""
-        responses = given.get("functionResponses", given.get("function_responses"))
-        for response in _objects(responses):
-            self._calls.pop(str(response.get("id")), None)
-        if not self._calls:
-            self._asked()
+        for response in _objects(given.get("functionResponses", given.get("function_responses"))):
+            self.answered(str(response.get("id")))
 
     def _output(self, call_id: str, name: str, output: str, silent: bool) -> Fields:
         response = json.loads(output)

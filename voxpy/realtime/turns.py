@@ -25,7 +25,6 @@ from voxpy.realtime.tools import Tools
 from voxpy.realtime.wire import (
     Audio,
     AudioOver,
-    Failed,
     Happening,
     Interrupted,
     Ready,
@@ -64,6 +63,7 @@ class TurnWire:
         self.playback = Playback()
         self.ready = False
         self._turn = 1
+        self._item = "turn-1"
         self._speaking = False
         self._void = False  # what still comes of this turn was cut off by us
         self._owed = ""
@@ -138,6 +138,17 @@ class TurnWire:
             return said
         return heard_part(said, played_ms / whole_ms) if whole_ms else ""
 
+    # -- what the client notes --------------------------------------------------------------------
+
+    def asks(self) -> None:
+        """The scenario asked for an answer."""
+        self._owed = UNBEGUN
+
+    def answered(self, call_id: str) -> None:
+        """The scenario gave the output of a call by itself."""
+        if self._calls.pop(call_id, None) is not None and not self._calls:
+            self._owed = UNBEGUN
+
     # -- what a subclass has ---------------------------------------------------------------------
 
     def _read(self, frame: dict[str, Any]) -> None:
@@ -147,10 +158,6 @@ class TurnWire:
         raise NotImplementedError
 
     # -- for subclasses --------------------------------------------------------------------------
-
-    @property
-    def _item(self) -> str:
-        return f"turn-{self._turn}"
 
     def _tell(self, name: str, payload: dict[str, Any]) -> None:
         """Tell the scenario an event of the service's."""
@@ -164,10 +171,6 @@ class TurnWire:
         self.ready = True
         self._means.append(Ready())
 
-    def _asked(self) -> None:
-        """An answer was asked for."""
-        self._owed = UNBEGUN
-
     def _caller_said(self, text: str, *, answered: bool = True) -> None:
         """The service has understood the caller; ``answered``: and will say something to it."""
         if text.strip():
@@ -179,7 +182,7 @@ class TurnWire:
         """Take audio of the agent's."""
         if not data:
             return
-        self._begins()
+        self._speaking, self._owed = True, ""
         fmt = self.output_format
         rate = AudioRate(fmt.encoding, fmt.rate_hz)
         if self._void:
@@ -193,37 +196,29 @@ class TurnWire:
     def _words(self, text: str, *, whole: bool = False) -> None:
         """Take words of the agent's: more of them, or all of this turn."""
         if text:
-            self._begins()
+            self._speaking, self._owed = True, ""
             self._texts[self._item] = text if whole else self._texts.get(self._item, "") + text
             if len(self._texts) > KEPT_TURNS:
                 del self._texts[next(iter(self._texts))]
 
-    def _begins(self) -> None:
-        self._speaking, self._owed = True, ""
-
-    def _over(self) -> None:
-        """The agent's turn is over."""
-        if self._speaking:
-            self._end_turn()
-            self._means.append(Works())
-
     def _cut(self) -> None:
         """The caller has interrupted, says the service."""
-        if self._speaking:
-            self._end_turn()
+        self._over(works=False)
         self._means.append(Interrupted(interrupts=True))
 
-    def _end_turn(self) -> None:
+    def _over(self, *, works: bool = True) -> None:
+        """The agent's turn is over; ``works``: said to its end."""
+        if not self._speaking:
+            return
         self.playback.item_done(self._item)
         if said := self._texts.get(self._item):
             self._means.append(Said(self._item, said))
         self._means.append(AudioOver())
         self._turn += 1
+        self._item = f"turn-{self._turn}"
         self._speaking = self._void = False
-
-    def _fails(self, words: str) -> None:
-        """The service says that something is wrong."""
-        self._means.append(Failed(words))
+        if works:
+            self._means.append(Works())
 
     def _calls_tool(self, call_id: str, name: str, arguments: Any) -> None:
         """The model calls a function."""
