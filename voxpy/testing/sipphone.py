@@ -33,6 +33,7 @@ from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
 from voxpy.channels.sip.ports import PortRange
+from voxpy.channels.sip.resolving import Resolver
 from voxpy.channels.sip.transfer import take_over
 from voxpy.engine import clock
 from voxpy.engine.ports import (
@@ -126,7 +127,13 @@ class SipPhone:
     """The phone. Use ``sip_phone``."""
 
     def __init__(
-        self, user: str, password: str, server: str, transport: str, udp: socket.socket
+        self,
+        user: str,
+        password: str,
+        server: str,
+        transport: str,
+        udp: socket.socket,
+        resolver: Resolver | None = None,
     ) -> None:
         self.user = user
         self.account = Account(user, password)
@@ -137,20 +144,24 @@ class SipPhone:
         """What is done with a call that comes in."""
         self.address = "127.0.0.1"
         self._server = parse_uri(f"sip:{server};transport={transport}")
-        self._port = udp.getsockname()[1]
+        self.port = udp.getsockname()[1]
         self._random = random.SystemRandom()
         us = Identity(
             product="voxpy-phone",
-            sent_by=lambda transport: f"127.0.0.1:{self._port}",
+            sent_by=lambda transport: f"127.0.0.1:{self.port}",
             contact=lambda transport: (
-                f"sip:{user}@127.0.0.1:{self._port};transport={transport.lower()}"
+                f"sip:{user}@127.0.0.1:{self.port};transport={transport.lower()}"
             ),
             new_id=partial(secrets.token_hex, 8),
             jitter=self._random.random,
         )
         self.agent = UserAgent(us, invited=SipCall.invited)
         self.network = SipNetwork(
-            self.agent, SipSockets(udp=udp), take=self._take, failed=self._failed
+            self.agent,
+            SipSockets(udp=udp),
+            take=self._take,
+            failed=self._failed,
+            resolver=resolver,
         )
         self._number = 0
         self._call_id = us.new_id()
@@ -323,14 +334,19 @@ class SipPhone:
 
 @asynccontextmanager
 async def sip_phone(
-    *, user: str = "anna", password: str = "", server: str, transport: str = "udp"
+    *,
+    user: str = "anna",
+    password: str = "",
+    server: str,
+    transport: str = "udp",
+    resolver: Resolver | None = None,
 ) -> AsyncIterator[SipPhone]:
-    """Switch a phone on for as long as the block."""
+    """Switch a phone on for as long as the block; ``resolver`` asks another DNS."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         udp.setblocking(False)
         async with trio.open_nursery() as nursery:
-            phone = SipPhone(user, password, server, transport, udp)
+            phone = SipPhone(user, password, server, transport, udp, resolver)
             nursery.start_soon(phone.run)
             try:
                 yield phone

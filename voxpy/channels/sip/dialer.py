@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
 _NUMBER = re.compile(r"\+?[0-9*#]{3,}")
+FIRST_WORD_S = 8.0
+"""From a trunk's INVITE to its first answer of any kind; then another trunk is tried."""
 REGISTER_S = 600
 RETRY_S = 30.0
 
@@ -72,7 +74,10 @@ class SipDialer:
             account=_trunk_account(trunk, self._secrets),
             speech=self._endpoint.speech_with(trunk),
         )
-        return self._dial(call, target)
+        leg = self._dial(call, target)
+        if isinstance(leg, SipLeg):
+            leg.word_by = clock.now() + FIRST_WORD_S
+        return leg
 
     def _dial(self, call: OutgoingCall, target: _Target) -> Leg:
         endpoint = self._endpoint

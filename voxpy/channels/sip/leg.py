@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -88,6 +89,8 @@ class SipLeg:
         self.wake = wake
         self.talk = Talk(self, negotiation, offered)
         self.transfers = Transfers(self)
+        self.word_by = math.inf
+        """When whoever is called must have said anything at all: a trunk that is down does not."""
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
         media.on_tick = self.tick
@@ -227,7 +230,11 @@ class SipLeg:
         """Tell what was not told yet; the media calls it each 20 ms."""
         while self._early:
             self._report(self._early.pop(0))
-        self.transfers.tick(clock.now())
+        now = clock.now()
+        self.transfers.tick(now)
+        if now >= self.word_by and self.sip.state == "calling" and not self.sip.heard:
+            self.sip.give_up(now)
+            self.end(LegEnded(code=408, reason="Request Timeout"))
 
     def replaced(self, event: Invited) -> bool:
         """Go on with whoever sent this INVITE, in the place of the far end (RFC 3891).

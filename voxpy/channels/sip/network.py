@@ -7,7 +7,6 @@ connected first is a task. One more task sleeps until the agent's next deadline.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import socket
 import ssl
@@ -16,10 +15,11 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from voxpy.channels.sip.resolving import Resolver, literal_flow
 from voxpy.engine import clock
 from voxpy.engine.faults import contained
-from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent, transport_of
-from voxpy.wire.sip.message import BadMessage, StreamReader, parse_message
+from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
+from voxpy.wire.sip.message import BadMessage, Request, StreamReader, parse_message
 from voxpy.wire.sip.values import Uri
 
 MOST_DATAGRAMS = 64
@@ -53,12 +53,16 @@ class SipNetwork:
         take: Callable[[Event], None],
         failed: Callable[[BaseException], None],
         tls_client: ssl.SSLContext | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.agent = agent
         self._sockets = sockets
         self._take = take
         self._failed = failed
         self._tls_client = tls_client
+        self._resolver = resolver or Resolver(family=sockets.udp.family)
+        self._places: dict[tuple[str, int | None], Flow] = {}
+        agent.unanswered = self._unanswered
         self._streams: dict[Flow, trio.MemorySendChannel[bytes]] = {}
         self._nursery: trio.Nursery | None = None
         self._sooner = trio.Event()
@@ -188,7 +192,7 @@ class SipNetwork:
         if isinstance(transmit.to, Flow):
             self._send_by(transmit, transmit.to)
         elif self._nursery is not None:
-            found = _literal(transmit.to)
+            found = literal_flow(transmit.to)
             if found is not None and found.transport == "UDP":
                 self._send_by(transmit, found)
             else:
@@ -198,7 +202,7 @@ class SipNetwork:
         data = transmit.message.to_bytes()
         if flow.transport != "UDP":
             if not self._queue(flow, data) and self._nursery is not None:
-                self._nursery.start_soon(self._connect_and_send, transmit, flow)
+                self._nursery.start_soon(self._connect_or_lose, transmit, flow)
             return
         try:
             self._sockets.udp.sendto(data, (flow.host, flow.port))
@@ -218,24 +222,42 @@ class SipNetwork:
         return True
 
     async def _resolve_and_send(self, transmit: Transmit, to: Uri) -> None:
-        flow = _literal(to)
-        if flow is None:
-            try:
-                found = await trio.socket.getaddrinfo(
-                    to.host.strip("[]"), _port(to), type=socket.SOCK_DGRAM
-                )
-            except OSError:
-                self._lost(transmit)
+        """Send to the first place of a URI that takes it (RFC 3263)."""
+        for flow in await self._resolver.locate(to):
+            self._goes_by(transmit, flow)
+            if flow.transport == "UDP":
+                self._places[to.host, to.port] = flow
+                self._send_by(transmit, flow)
                 return
-            host, port = found[0][4][:2]
-            flow = Flow(transport_of(to), str(host), int(port))
-        self._send_by(transmit, flow)
+            if self._queue(flow, transmit.message.to_bytes()):
+                return
+            if await self._connect_and_send(transmit, flow):
+                return
+            self._resolver.mark_dead(flow)
+        self._lost(transmit)
 
-    async def _connect_and_send(self, transmit: Transmit, flow: Flow) -> None:
+    def _goes_by(self, transmit: Transmit, flow: Flow) -> None:
+        """Let the Via say the transport that the DNS has chosen."""
+        message = transmit.message
+        if isinstance(message, Request) and message.via.transport != flow.transport:
+            via = message.via
+            us, _, port = self.agent.us.sent_by(flow.transport).rpartition(":")
+            ours = attrs.evolve(via, transport=flow.transport, host=us, port=int(port))
+            message.headers.set("Via", str(ours))
+
+    def _unanswered(self, to: Uri | Flow) -> None:
+        """Try another place of a URI next time: this one said nothing at all."""
+        if isinstance(to, Uri) and (flow := self._places.get((to.host, to.port))) is not None:
+            self._resolver.mark_dead(flow)
+
+    async def _connect_or_lose(self, transmit: Transmit, flow: Flow) -> None:
+        if not await self._connect_and_send(transmit, flow):
+            self._lost(transmit)
+
+    async def _connect_and_send(self, transmit: Transmit, flow: Flow) -> bool:
         """Open a connection; a second request for the same place finds it when it is its turn."""
         if flow.transport not in ("TCP", "TLS"):
-            self._lost(transmit)
-            return
+            return False
         try:
             with trio.fail_after(CONNECT_S):
                 stream: trio.abc.Stream = await trio.open_tcp_stream(flow.host, flow.port)
@@ -248,8 +270,7 @@ class SipNetwork:
                     await secured.do_handshake()
                     stream = secured
         except (OSError, ssl.SSLError, trio.TooSlowError, trio.BrokenResourceError):
-            self._lost(transmit)
-            return
+            return False
         assert self._nursery is not None
         if flow in self._streams:
             await trio.aclose_forcefully(stream)
@@ -258,8 +279,7 @@ class SipNetwork:
             await trio.lowlevel.checkpoint()
             while flow not in self._streams:
                 await trio.lowlevel.checkpoint()
-        if not self._queue(flow, transmit.message.to_bytes()):
-            self._lost(transmit)
+        return self._queue(flow, transmit.message.to_bytes())
 
     def _lost(self, transmit: Transmit) -> None:
         with contained(self._failed):
@@ -277,17 +297,3 @@ class SipNetwork:
             with contained(self._failed):
                 self.agent.tick(clock.now())
                 self.wake()
-
-
-def _port(uri: Uri) -> int:
-    return uri.port or (5061 if transport_of(uri) == "TLS" else 5060)
-
-
-def _literal(uri: Uri) -> Flow | None:
-    """Return where a URI leads if its host is an address, None if it has to be asked for."""
-    host = uri.host.strip("[]")
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return Flow(transport_of(uri), host, _port(uri))

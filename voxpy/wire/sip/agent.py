@@ -116,6 +116,8 @@ class UserAgent:
         self.transactions = Transactions()
         self.dropped = 0
         """Messages that nobody could use: damaged ones, answers to nothing."""
+        self.unanswered: Callable[[Uri | Flow], None] = lambda to: None
+        """Gets where a request of ours went that nobody has said anything to."""
         self._invited = invited
         self._out: list[Transmit | Event] = []
         self._calls: dict[DialogId, Dispatch] = {}
@@ -223,13 +225,20 @@ class UserAgent:
         self._out.append(Transmit(response, transaction.peer))
 
     def transmit_failed(self, transmit: Transmit, now: float) -> None:
-        """Take it that a message could not be sent: nobody there, no such name (8.1.3.1)."""
+        """Take it that a message could not be sent: nobody there, no such name.
+
+        For a request of ours that is as good as a 503 (section 8.1.3.1).
+        """
         transaction = self.transactions.find(transmit.message)
         if isinstance(transmit.message, Request):
             key = transmit.message
             transaction = next((t for t in self.transactions if t.request is key), transaction)
-        if transaction is not None:
-            self._do(transaction, transaction.transport_failed(), now)
+        if transaction is None:
+            return
+        answered = self._owners.pop(id(transaction), None)
+        self._do(transaction, transaction.transport_failed(), now)
+        if answered is not None:
+            answered(transaction.request.response(503), now)
 
     def tell(self, event: Event) -> None:
         """Let the owner know something."""
@@ -312,6 +321,9 @@ class UserAgent:
 
     def _timed_out(self, transaction: ClientTransaction | ServerTransaction, now: float) -> None:
         # A server's is a refusal without its ACK: nobody is interested any more.
+        if isinstance(transaction, ClientTransaction):
+            assert isinstance(transaction.peer, Uri | Flow)
+            self.unanswered(transaction.peer)
         if (answered := self._owners.pop(id(transaction), None)) is not None:
             answered(None, now)
 

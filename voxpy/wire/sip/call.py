@@ -110,6 +110,11 @@ class SipCall:
         agent.tell(Invited(call=call, request=request, flow=flow, sdp=request.sdp))
         return call
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything was heard of the other end."""
+        return self._out is None or self._out.heard
+
     def give_up(self, now: float) -> None:
         """Stop calling: Failed 487 follows, also where the answer was quicker than we."""
         if self._out is not None and self.state == "calling":

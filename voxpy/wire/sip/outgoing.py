@@ -34,7 +34,7 @@ class Outgoing:
         self.invite = Request(method="INVITE", uri=uri)
         self.early: dict[DialogId, Dialog] = {}
         self._rseq: dict[DialogId, int] = {}
-        self._heard = self._gives_up = self._cancel_sent = False
+        self.heard = self._gives_up = self._cancel_sent = False
         self._tries = 0
 
     def begin(
@@ -62,7 +62,7 @@ class Outgoing:
     def give_up(self, now: float) -> None:
         """Stop calling: Failed 487 follows, also where the answer was quicker than we."""
         self._gives_up = True
-        if self._heard:
+        if self.heard:
             self._cancel(now)
 
     def _cancel(self, now: float) -> None:
@@ -88,7 +88,7 @@ class Outgoing:
             self._progress(response, now)
 
     def _progress(self, response: Response, now: float) -> None:
-        self._heard = True
+        self.heard = True
         if self._call.state != "calling":
             return
         if self._gives_up:
@@ -154,7 +154,7 @@ class Outgoing:
             return
         self._tries += 1
         self.invite = again
-        self._heard = False
+        self.heard = False
         self._agent.send(again, self.way, self._answered, now)
 
     def _mended(self, response: Response) -> Request | None:
