@@ -72,6 +72,9 @@ class ListenerHost(Protocol):
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``."""
     outgoing: HostDialer
     """Every call out, whichever channel makes it."""
+    worker: int
+    workers: int
+    """Which of how many processes this one is that share the ports."""
     public_url: str
     """How networks reach us, ``https://host``; empty if only requests tell."""
 

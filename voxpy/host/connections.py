@@ -59,6 +59,8 @@ class ConnectionHandler:
     metrics: Metrics
     log: Trace
     leave_to_others: Callable[[], bool]
+    worker: int = 0
+    workers: int = 1
     public_url: str = ""
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None

@@ -92,6 +92,7 @@ async def run_host(
                 history=history,
                 log=log,
                 name=worker.name if worker is not None else "0",
+                workers=worker.count if worker is not None else 1,
                 elsewhere=link.elsewhere if link is not None else list,
             )
             nursery.start_soon(_look_after, history, files, log)

@@ -58,6 +58,7 @@ class Host:
         history: History,
         log: Trace,
         name: str = "0",
+        workers: int = 1,
         elsewhere: Callable[[], list[Snapshot]] = list,
     ) -> None:
         self.options = options
@@ -121,6 +122,8 @@ class Host:
             metrics=metrics,
             log=log,
             leave_to_others=self._is_for_others,
+            worker=int(name),
+            workers=workers,
             public_url=options.public_url,
             tls=options.tls,
             fetch=context.fetch,

@@ -41,9 +41,10 @@ TOO_SOON_S = 5.0
 
 @attrs.frozen(kw_only=True)
 class Handover:
-    """What a worker is given on its command line: its number and open descriptors."""
+    """What a worker is given on its command line: its number of how many, and open descriptors."""
 
     name: str
+    count: int
     link: int
     http: int
     own: Mapping[str, list[int]]
@@ -148,6 +149,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         handover = Handover(
             name=name,
+            count=self._count,
             link=theirs.fileno(),
             http=self._sockets.http.fileno(),
             own={name: [s.fileno() for s in own] for name, own in self._sockets.own.items()},

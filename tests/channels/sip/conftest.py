@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import Host, HostOptions
-from voxpy.project.project import ProjectFiles, load_project
+from voxpy.project.project import Project, ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
 from voxpy.sockets.listening import listen
 from voxpy.sockets.memory import MemoryDialer
@@ -66,15 +66,23 @@ def sip_host(tmp_path: Path) -> SipHosting:
 
 
 @asynccontextmanager
-async def hosted(
+async def hosted(folder: Path, **options: Any) -> AsyncIterator[SipHost]:
+    async with hosted_workers(folder, 1, **options) as (host,):
+        yield host
+
+
+@asynccontextmanager
+async def hosted_workers(
     folder: Path,
+    workers: int,
     *,
     scenario: str | None = None,
     routing: str = "",
     pattern: str = ".*",
     environ: Mapping[str, str] | None = None,
     channels: str = "",
-) -> AsyncIterator[SipHost]:
+) -> AsyncIterator[list[SipHost]]:
+    """Run hosts that share their sockets, as the workers of one ``voxpy serve`` do."""
     text = ECHO.read_text() if scenario is None else scenario
     (folder / "main.py").write_text(text)
     (folder / "routing.yaml").write_text(
@@ -82,37 +90,64 @@ async def hosted(
         f"channels:\n  sip: {{port: 0, rtp_ports: 41000-48999}}\n{channels}" + routing
     )
     secrets = Secrets(folder / "secrets.env", environ=dict(environ or {}))
-    loaded = load_project(folder / "routing.yaml", secrets)
-    project = loaded.project
-    assert project is not None, loaded.problems
-    channel = project.routing.channels[0]
-    assert isinstance(channel, SipListener)
+    with ExitStack() as files:
+        async with trio.open_nursery() as nursery:
+            first: Sockets | None = None
+            hosts = []
+            for worker in range(workers):
+                loaded = load_project(folder / "routing.yaml", secrets)
+                project = loaded.project
+                assert project is not None, loaded.problems
+                channel = project.routing.channels[0]
+                assert isinstance(channel, SipListener)
+                if first is None:
+                    http = listen("127.0.0.1", 0, setting="http")
+                    sockets = first = Sockets(http, {"sip": list(channel.open())})
+                else:  # every process has descriptors of its own
+                    sip = [sock.dup() for sock in first.own["sip"]]
+                    for sock in sip:
+                        sock.setblocking(False)
+                    sockets = Sockets(first.http.dup(), {"sip": sip})
+                files.callback(sockets.close)
+                history = files.enter_context(closing(History(folder)))
+                hosts.append(
+                    await _start(
+                        folder, project, secrets, sockets, history, nursery, worker, workers
+                    )
+                )
+            try:
+                yield hosts
+            finally:
+                for host in hosts:
+                    host.host.hurry()
+
+
+async def _start(
+    folder: Path,
+    project: Project,
+    secrets: Secrets,
+    sockets: Sockets,
+    history: History,
+    nursery: trio.Nursery,
+    worker: int,
+    workers: int,
+) -> SipHost:
     output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
-    sockets = Sockets(listen("127.0.0.1", 0, setting="http"), {"sip": list(channel.open())})
-    try:
-        with closing(History(folder)) as history:
-            async with trio.open_nursery() as nursery:
-                context = SessionContext(
-                    secrets=secrets,
-                    media_clock=clock.MediaClock(),
-                    open_stream=MemoryDialer(nursery, trio.aclose_forcefully),
-                    realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="x"),
-                )
-                http = sockets.http.getsockname()[1]
-                options = HostOptions(
-                    base=folder, late_s=math.inf, public_url=f"http://127.0.0.1:{http}"
-                )
-                files = ProjectFiles(project, log=log)
-                host = Host(options, files, context, history=history, log=log)
-                started = trio.Event()
-                nursery.start_soon(partial(host.run, sockets, started=started.set))
-                await started.wait()
-                await trio.lowlevel.checkpoint()
-                port = sockets.own["sip"][0].getsockname()[1]
-                try:
-                    yield SipHost(host, port, folder, output)
-                finally:
-                    host.hurry()
-    finally:
-        sockets.close()
+    context = SessionContext(
+        secrets=secrets,
+        media_clock=clock.MediaClock(),
+        open_stream=MemoryDialer(nursery, trio.aclose_forcefully),
+        realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="x"),
+    )
+    http = sockets.http.getsockname()[1]
+    options = HostOptions(base=folder, late_s=math.inf, public_url=f"http://127.0.0.1:{http}")
+    files = ProjectFiles(project, log=log)
+    host = Host(
+        options, files, context, history=history, log=log, name=str(worker), workers=workers
+    )
+    started = trio.Event()
+    nursery.start_soon(partial(host.run, sockets, started=started.set))
+    await started.wait()
+    await trio.lowlevel.checkpoint()
+    return SipHost(host, sockets.own["sip"][0].getsockname()[1], folder, output)

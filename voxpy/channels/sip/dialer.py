@@ -13,6 +13,7 @@ import trio
 from voxpy.channels.hunting import hunt
 from voxpy.channels.sip.leg import SipLeg
 from voxpy.channels.sip.negotiation import Speech
+from voxpy.channels.sip.place import PROOF
 from voxpy.channels.sip.settings import SipTrunk
 from voxpy.channels.sip.transfer import escaped_user
 from voxpy.engine import clock
@@ -86,7 +87,7 @@ class SipDialer:
         except ConnectFailed as error:
             return RefusedLeg(call, NO_ROUTE, str(error))
         talk = endpoint.negotiation(media, target.speech)
-        caller = Uri(user=escaped_user(call.callerid) or None, host=endpoint.domain)
+        caller = Uri(user=escaped_user(call.callerid) or None, host=endpoint.place.domain)
         sip = SipCall.dial(
             endpoint.agent,
             target.uri,
@@ -125,9 +126,9 @@ class SipDialer:
         extra = {"Replaces": replaces, "Require": "replaces"} if replaces else {}
         bare = attrs.evolve(uri, headers="")
         if replaces and endpoint.holds(replaces):  # an attended transfer to a call of ours
-            ours = _Target(uri=bare, to=endpoint.own_flow, headers=extra, speech=speech)
+            ours = self._to_us(bare, extra)
             return self._dial(call, ours)
-        if endpoint.is_here(uri) and to is None:
+        if endpoint.place.is_here(uri) and to is None:
             return self._here(call, bare, extra)
         target = _Target(uri=bare, to=to, account=account, headers=extra, speech=speech)
         return self._dial(call, target)
@@ -140,9 +141,16 @@ class SipDialer:
         as_number = attrs.evolve(call, kind="pstn", destination=user)
         if _NUMBER.fullmatch(user) and any(t.carries(as_number) for t in self._numbers.trunks):
             return self._numbers.dial(as_number)
-        speech = self._endpoint.speech_with(None)
-        target = _Target(uri=uri, to=self._endpoint.own_flow, headers=extra, speech=speech)
-        return self._dial(call, target)
+        return self._dial(call, self._to_us(uri, extra))
+
+    def _to_us(self, uri: Uri, extra: Mapping[str, str]) -> _Target:
+        endpoint = self._endpoint
+        return _Target(
+            uri=uri,
+            to=endpoint.place.flow,
+            headers={**extra, PROOF: endpoint.place.proof(endpoint.agent.us.new_id())},
+            speech=endpoint.speech_with(None),
+        )
 
     def _user(self, call: OutgoingCall) -> Leg:
         name = call.destination.partition("@")[0].removeprefix("sip:")

@@ -232,8 +232,7 @@ class SipLeg:
             self._report(self._early.pop(0))
         now = clock.now()
         self.transfers.tick(now)
-        if now >= self.word_by and self.sip.state == "calling" and not self.sip.heard:
-            self.sip.give_up(now)
+        if now >= self.word_by and self.sip.give_up(now, heard=False):
             self.end(LegEnded(code=408, reason="Request Timeout"))
 
     def replaced(self, event: Invited) -> bool:

@@ -37,11 +37,14 @@ from voxpy.channels.providers.http import Answer, Request
 from voxpy.channels.sip.codecs import Codec, usual_codecs
 from voxpy.channels.sip.dialer import SipDialer, stay_registered
 from voxpy.channels.sip.leg import SipLeg, receive_invited
+from voxpy.channels.sip.limits import SourceLimits
 from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import REQUIRE, Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
+from voxpy.channels.sip.place import Place
 from voxpy.channels.sip.ports import PortRange
 from voxpy.channels.sip.settings import SipTrunk, User, read_codecs, read_srtp
+from voxpy.channels.sip.sharing import Handed, SharedRegistrar, Sharing, owner_in
 from voxpy.channels.sip.transfer import take_over
 from voxpy.engine import clock
 from voxpy.engine.faults import explain
@@ -58,7 +61,6 @@ from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.message import Request as SipRequest
 from voxpy.wire.sip.registrar import Registrar, prove
-from voxpy.wire.sip.values import Uri
 
 KEYS = (
     "host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to", "digest",
@@ -145,9 +147,11 @@ class SipListener:
         """Take calls until cancelled."""
         async with trio.open_nursery() as calls:
             endpoint = SipEndpoint(self, sockets, host, calls)
+            if endpoint.sharing is not None:
+                calls.start_soon(endpoint.sharing.run)
             host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))
             for trunk in self.trunks:
-                if trunk.register:
+                if trunk.register and host.worker == 0:
                     calls.start_soon(
                         stay_registered, endpoint, trunk, host.secrets, endpoint.registered
                     )
@@ -204,22 +208,31 @@ class SipEndpoint:
         self._host = host
         self._calls = calls
         self._ports = PortRange(*listener.rtp_ports)
-        self._port = int(udp.getsockname()[1])
-        self._tls_port = int(tls[0].getsockname()[1]) if tls else 0
+        port = int(udp.getsockname()[1])
         self._random = random.SystemRandom()
-        self.address = listener.address or _own_address(listener.host)
+        self.sharing: Sharing | None = None
+        """The other workers, if there are any."""
+        if host.workers > 1:
+            self.sharing = Sharing(
+                host.worker, host.workers, f"{listener.host}-{port}", self._handed
+            )
+        key = random_words.token_bytes(16) if self.sharing is None else self.sharing.key
+        new_id = partial(random_words.token_hex, 8)
+        tls_port = int(tls[0].getsockname()[1]) if tls else 0
+        self.place = Place(listener.host, listener.address, port, tls_port, key)
         us = Identity(
             product="voxpy",
-            sent_by=self._sent_by,
-            contact=self._contact,
-            new_id=partial(random_words.token_hex, 8),
+            sent_by=self.place.sent_by,
+            contact=self.place.contact,
+            new_id=new_id if self.sharing is None else self.sharing.new_id,
             jitter=self._random.random,
         )
         self.agent = UserAgent(us, invited=SipCall.invited)
-        self._verifier = Verifier("voxpy", random_words.token_bytes(16), algorithms=listener.digest)
+        self._verifier = Verifier("voxpy", key, algorithms=listener.digest)
         self._passwords = _Passwords(listener.users, host.secrets)
         self.registrar = Registrar(self._verifier, self._passwords)
         self.legs: dict[SipCall, SipLeg] = {}
+        self._limits = SourceLimits(lambda a: any(t.is_from(a) for t in listener.trunks))
         self.network = SipNetwork(
             self.agent,
             SipSockets(
@@ -230,7 +243,23 @@ class SipEndpoint:
             ),
             take=self.take,
             failed=self._failed,
+            admits=self._admits,
         )
+        self.network.sharing = self.sharing
+        self._users = (
+            None if self.sharing is None else SharedRegistrar(self.registrar, self.sharing)
+        )
+
+    def _admits(self, request: SipRequest, flow: Flow) -> bool:
+        """Return whether a request outside of calls is answered, not one too many of its source."""
+        if self.place.is_ours(request) or self._limits.admits(flow.host, clock.now()):
+            return True
+        self._host.refused("too many", "too many SIP requests", flow.host)
+        return False
+
+    def _handed(self, given: Handed) -> None:
+        if self._users is None or not self._users.takes(given):
+            self.network.handed(given)
 
     # -- what MediaMaker is for -------------------------------------------------------------------
 
@@ -241,7 +270,7 @@ class SipEndpoint:
             codec,
             self._ports.bind(self.listener.host),
             ssrc=self.new_number(),
-            cname=f"voxpy@{self.address}",
+            cname=f"voxpy@{self.place.address}",
         )
 
     def negotiation(self, media: RtpMedia, speech: Speech) -> Negotiation:
@@ -249,7 +278,7 @@ class SipEndpoint:
         return Negotiation(
             media,
             speech,
-            address=self.address,
+            address=self.place.address,
             session_id=self.new_number(),
             new_bytes=random_words.token_bytes,
         )
@@ -262,29 +291,15 @@ class SipEndpoint:
         codecs = whom.codecs if isinstance(whom, SipTrunk) else None
         return Speech(codecs=codecs or usual.codecs, srtp=whom.srtp or usual.srtp)
 
-    @property
-    def domain(self) -> str:
-        """What stands behind the @ of our users."""
-        return _bracketed(self.address)
-
-    def is_here(self, uri: Uri) -> bool:
-        """Return whether an address is one of ours."""
-        ours = {self.address, self.listener.host, self.listener.address}
-        ports = (None, self._port, self._tls_port)
-        return uri.is_sip and uri.host.strip("[]") in ours and uri.port in ports
-
     def holds(self, replaces: str) -> bool:
         """Return whether a Replaces is about a call of ours."""
         try:
-            return self.agent.find_call(Dialog.replaced(replaces)) is not None
+            found = Dialog.replaced(replaces)
         except RemoteProtocolError:
             return False
-
-    @property
-    def own_flow(self) -> Flow:
-        """The way to ourselves."""
-        host = self.listener.host
-        return Flow("UDP", "127.0.0.1" if host == "0.0.0.0" else host, self._port)  # noqa: S104
+        if self.sharing is not None and owner_in(found.local_tag, self.sharing.workers) is not None:
+            return True
+        return self.agent.find_call(found) is not None
 
     def new_number(self) -> int:
         """Return 31 random bits."""
@@ -353,7 +368,7 @@ class SipEndpoint:
         listener, request, call = self.listener, event.request, event.call
         if any(trunk.is_from(event.flow.host) for trunk in listener.trunks):
             return "pstn"
-        if self._is_ours(request):
+        if self.place.is_ours(request):
             return "sip"
         if not listener.users and not listener.trunks:
             return "sip"
@@ -364,6 +379,7 @@ class SipEndpoint:
             return "user"
         call.reject(403, clock.now(), response=refusal)
         if refusal is None or refusal.status == 403:
+            self._limits.wrong(event.flow.host, clock.now())
             self._refused("not proven", "the caller is no user and no trunk", event)
         return ""
 
@@ -373,10 +389,6 @@ class SipEndpoint:
         if client_type == "pstn":
             return next(t for t in listener.trunks if t.is_from(event.flow.host))
         return listener.users.get(event.request.from_.uri.user_text)
-
-    def _is_ours(self, request: SipRequest) -> bool:
-        """Return whether a scenario here sent it: to a user here, or by a transfer."""
-        return any(not c.incoming and c.call_id == request.call_id for c in self.legs)
 
     def _replaces(self, event: Invited) -> bool:
         """Deal with an INVITE that takes a far end's place in a call; False for others."""
@@ -420,6 +432,8 @@ class SipEndpoint:
             answer = self.registrar.register(
                 request, event.flow, now=clock.now(), wall_s=wall_s, to_tag=tag
             )
+            if answer.status == 403:
+                self._limits.wrong(event.flow.host, clock.now())
             event.respond(answer, clock.now())
             return
         status = 405
@@ -439,16 +453,6 @@ class SipEndpoint:
         self._host.log.write(
             "error", "a SIP message was not dealt with", error=explain(error).message
         )
-
-    # -- who we are -------------------------------------------------------------------------------
-
-    def _sent_by(self, transport: str) -> str:
-        port = self._tls_port if transport == "TLS" else self._port
-        return f"{_bracketed(self.address)}:{port}"
-
-    def _contact(self, transport: str) -> str:
-        kind = "" if transport.upper() == "UDP" else f";transport={transport.lower()}"
-        return f"sip:voxpy@{self._sent_by(transport.upper())}{kind}"
 
 
 class _Passwords(Mapping[str, str]):
@@ -478,27 +482,11 @@ def _server_context(listener: SipListener) -> ssl.SSLContext:
     return context
 
 
-def _own_address(host: str) -> str:
-    """Return an address of this machine that others can send to."""
-    if host not in ("0.0.0.0", "::", ""):  # noqa: S104
-        return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # nothing is sent: it only asks for the way there
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
-
-
 def _is_local(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _path(given: Given) -> Path:

@@ -16,10 +16,11 @@ import attrs
 import trio
 
 from voxpy.channels.sip.resolving import Resolver, literal_flow
+from voxpy.channels.sip.sharing import Handed, Sharing
 from voxpy.engine import clock
 from voxpy.engine.faults import contained
 from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
-from voxpy.wire.sip.message import BadMessage, Request, StreamReader, parse_message
+from voxpy.wire.sip.message import BadMessage, Message, Request, StreamReader, parse_message
 from voxpy.wire.sip.values import Uri
 
 MOST_DATAGRAMS = 64
@@ -29,6 +30,8 @@ MOST_CONNECTIONS = 500
 MOST_QUEUED = 100
 IDLE_S = 3600.0
 CONNECT_S = 5.0
+LATER = ("ACK", "CANCEL")
+"""They are about a request that has been let in."""
 PONG = b"\r\n"
 
 
@@ -52,6 +55,7 @@ class SipNetwork:
         *,
         take: Callable[[Event], None],
         failed: Callable[[BaseException], None],
+        admits: Callable[[Request, Flow], bool] = lambda request, flow: True,
         tls_client: ssl.SSLContext | None = None,
         resolver: Resolver | None = None,
     ) -> None:
@@ -59,12 +63,16 @@ class SipNetwork:
         self._sockets = sockets
         self._take = take
         self._failed = failed
+        self._admits = admits
         self._tls_client = tls_client
+        self.sharing: Sharing | None = None
+        """The workers that share our ports."""
         self._resolver = resolver or Resolver(family=sockets.udp.family)
         self._places: dict[tuple[str, int | None], Flow] = {}
         agent.unanswered = self._unanswered
         self._streams: dict[Flow, trio.MemorySendChannel[bytes]] = {}
         self._nursery: trio.Nursery | None = None
+        self._waiting: list[Transmit] = []  # what was to be sent before we ran
         self._sooner = trio.Event()
         self._due = math.inf
 
@@ -73,6 +81,9 @@ class SipNetwork:
         sockets = self._sockets
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            waiting, self._waiting = self._waiting, []
+            for transmit in waiting:
+                self._send(transmit)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._read_datagrams)
             if sockets.tcp is not None:
@@ -115,7 +126,34 @@ class SipNetwork:
             except BadMessage as bad:
                 self.agent.receive(bad, flow, clock.now())
             else:
-                self.agent.receive(message, flow, clock.now())
+                self.take_message(message, flow)
+            self.wake()
+
+    def take_message(self, message: Message | BadMessage, flow: Flow) -> None:
+        """Give a message to the agent, or to the worker whose it is."""
+        if isinstance(message, BadMessage):
+            self.agent.receive(message, flow, clock.now())
+            return
+        if (
+            isinstance(message, Request)
+            and message.method not in LATER
+            and not message.to.tag
+            and not self._admits(message, flow)
+        ):
+            self.agent.dropped += 1
+            return
+        if self.sharing is None or not self.sharing.hands_on(message, flow):
+            self.agent.receive(message, flow, clock.now())
+
+    def handed(self, given: Handed) -> None:
+        """Take what another worker gives us."""
+        if given.flow is None:
+            return
+        if given.kind == "write":
+            self._queue(given.flow, given.data)
+            return
+        with contained(self._failed):
+            self.agent.receive(parse_message(given.data), given.flow, clock.now())
             self.wake()
 
     async def _accept(
@@ -165,7 +203,7 @@ class SipNetwork:
             try:
                 for message in reader.feed(bytes(data)):
                     with contained(self._failed):
-                        self.agent.receive(message, flow, clock.now())
+                        self.take_message(message, flow)
                         self.wake()
             except BadMessage:
                 self.agent.dropped += 1
@@ -191,7 +229,9 @@ class SipNetwork:
     def _send(self, transmit: Transmit) -> None:
         if isinstance(transmit.to, Flow):
             self._send_by(transmit, transmit.to)
-        elif self._nursery is not None:
+        elif self._nursery is None:
+            self._waiting.append(transmit)
+        else:
             found = literal_flow(transmit.to)
             if found is not None and found.transport == "UDP":
                 self._send_by(transmit, found)
@@ -201,7 +241,9 @@ class SipNetwork:
     def _send_by(self, transmit: Transmit, flow: Flow) -> None:
         data = transmit.message.to_bytes()
         if flow.transport != "UDP":
-            if not self._queue(flow, data) and self._nursery is not None:
+            if self._queue(flow, data) or (self.sharing and self.sharing.writes(flow, data)):
+                return
+            if self._nursery is not None:
                 self._nursery.start_soon(self._connect_or_lose, transmit, flow)
             return
         try:

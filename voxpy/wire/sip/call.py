@@ -110,15 +110,15 @@ class SipCall:
         agent.tell(Invited(call=call, request=request, flow=flow, sdp=request.sdp))
         return call
 
-    @property
-    def heard(self) -> bool:
-        """Whether anything was heard of the other end."""
-        return self._out is None or self._out.heard
+    def give_up(self, now: float, *, heard: bool = True) -> bool:
+        """Stop calling: Failed 487 follows, also where the answer was quicker than we.
 
-    def give_up(self, now: float) -> None:
-        """Stop calling: Failed 487 follows, also where the answer was quicker than we."""
-        if self._out is not None and self.state == "calling":
-            self._out.give_up(now)
+        With ``heard`` False only if nothing at all was heard. Return whether we stop.
+        """
+        if self._out is None or self.state != "calling" or (self._out.heard and not heard):
+            return False
+        self._out.give_up(now)
+        return True
 
     def provisional(
         self,

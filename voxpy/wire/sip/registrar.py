@@ -6,7 +6,7 @@ a NAT. What a stranger is told never says whether a user exists.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 
 import attrs
@@ -72,6 +72,8 @@ class Registrar:
     def __init__(self, verifier: Verifier, passwords: Mapping[str, str]) -> None:
         self._verifier = verifier
         self._passwords = passwords
+        self.changed: Callable[[str], None] = lambda user: None
+        """Gets every user whose places have changed."""
         self._bindings: dict[str, list[Binding]] = {}
 
     def contacts(self, user: str, now: float) -> list[Binding]:
@@ -82,6 +84,10 @@ class Registrar:
         else:
             self._bindings.pop(user, None)
         return current[::-1]
+
+    def adopt(self, user: str, bindings: Sequence[Binding]) -> None:
+        """Take it that a user is reached there, and nowhere else: another worker says so."""
+        self._bindings[user] = list(bindings)[-MOST_CONTACTS:]
 
     def online(self, now: float) -> dict[str, int]:
         """Return how many places each user that is reached has."""
@@ -112,6 +118,7 @@ class Registrar:
             refused = self._update(user, request, texts, flow, now)
         except RemoteProtocolError as error:
             return request.response(400, str(error)[:60], to_tag=to_tag)
+        self.changed(user)
         if refused:
             response = request.response(refused, to_tag=to_tag)
             if refused == 423:

@@ -1,0 +1,136 @@
+"""Two workers on the same ports: whichever gets a message, the call's own worker answers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.channels.sip.conftest import SipHost, hosted_workers
+from voxpy.audio.convert import encode
+from voxpy.audio.frame import PCMU
+from voxpy.audio.tones import dtmf
+from voxpy.channels.sip.sharing import owner_in, owner_of
+from voxpy.testing.sipphone import sip_phone
+from voxpy.wire.sip.message import Request
+from voxpy.wire.sip.values import parse_uri
+
+slow = pytest.mark.slow
+USERS = "users: {anna: ANNA, bert: BERT}\n"
+PASSWORDS = {"ANNA": "a", "BERT": "b"}
+FORWARD = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    VoxEngine.easy_process(
+        event.call, VoxEngine.call_user(username=event.destination, callerid=event.callerid))
+"""
+
+
+async def all_idle(hosts: list[SipHost]) -> None:
+    await hosts[0].until(lambda: all(host.host.admission.running == 0 for host in hosts))
+
+
+def taken(hosts: list[SipHost]) -> list[int]:
+    return [len(host.logged("call began")) for host in hosts]
+
+
+@slow
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_calls_spread_over_workers_and_none_is_lost(tmp_path: Path, transport: str) -> None:
+    async with (
+        hosted_workers(tmp_path, 2) as hosts,
+        sip_phone(server=hosts[0].server, transport=transport) as phone,
+    ):
+        for _ in range(12):
+            call = await phone.connect(f"{hosts[0].uri('echo')};transport={transport}")
+            call.says(encode(dtmf("5", tone_ms=100), PCMU))
+            call.hang_up()
+        await all_idle(hosts)
+        assert sum(taken(hosts)) == 12
+        assert min(taken(hosts)) > 0
+        ends = [e["data"]["reason"] for host in hosts for e in host.logged("call ended")]
+        assert ends == ["terminated"] * 12
+
+
+@slow
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_user_is_reached_from_every_worker(tmp_path: Path, transport: str) -> None:
+    async with (
+        hosted_workers(tmp_path, 2, scenario=FORWARD, routing=USERS, environ=PASSWORDS) as hosts,
+        sip_phone(user="anna", password="a", server=hosts[0].server, transport=transport) as anna,
+        sip_phone(user="bert", password="b", server=hosts[0].server, transport=transport) as bert,
+    ):
+        assert await bert.register() == 200
+        for n in range(8):
+            call = await anna.connect(f"{hosts[0].uri('bert')};transport={transport}")
+            bert.calls[n].hang_up()
+            await hosts[0].until(call.over.is_set)
+        assert min(taken(hosts)) > 0
+        assert sum(taken(hosts)) == 8
+
+
+@slow
+async def test_giving_up_and_repeating_find_the_worker_of_the_call(tmp_path: Path) -> None:
+    scenario = """
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    event.call.add_event_listener(CallEvents.Disconnected, VoxEngine.terminate)
+    event.call.ring()
+"""
+    async with (
+        hosted_workers(tmp_path, 2, scenario=scenario) as hosts,
+        sip_phone(server=hosts[0].server) as phone,
+    ):
+        calls = [await phone.call(hosts[0].uri(f"x{n}")) for n in range(6)]
+        for call in calls:
+            await hosts[0].until(call.ringing.is_set)
+            call.hang_up()
+        await all_idle(hosts)
+        assert sum(taken(hosts)) == 6
+        assert min(taken(hosts)) > 0
+
+
+@slow
+async def test_an_attended_transfer_across_workers(tmp_path: Path) -> None:
+    users = "users: {anna: ANNA, bert: BERT, cleo: CLEO}\n"
+    environ = {**PASSWORDS, "CLEO": "c"}
+    async with (
+        hosted_workers(tmp_path, 2, scenario=FORWARD, routing=users, environ=environ) as hosts,
+        sip_phone(user="anna", password="a", server=hosts[0].server) as anna,
+        sip_phone(user="bert", password="b", server=hosts[0].server) as bert,
+        sip_phone(user="cleo", password="c", server=hosts[0].server) as cleo,
+    ):
+        for phone in (bert, cleo):
+            assert await phone.register() == 200
+        for n in range(4):
+            call = await anna.connect(hosts[0].uri("bert"))
+            asking = await bert.connect(hosts[0].uri("cleo"))
+            (at_bert,) = [c for c in bert.calls if c.leg.incoming and not c.over.is_set()]
+            at_bert.transfer("", asking)
+            await hosts[0].until(at_bert.over.is_set)
+            await hosts[0].until(asking.over.is_set)
+            call.hang_up()
+            await hosts[0].until(cleo.calls[n].over.is_set)
+
+
+@pytest.mark.parametrize(
+    ("word", "owner"),
+    [("w1.abc", 1), ("w7.abc", None), ("abc", None), ("wx.1", None), ("w1", None)],
+)
+def test_whose_a_word_is(word: str, owner: int | None) -> None:
+    assert owner_in(word, 4) == owner
+
+
+def test_a_call_that_comes_in_always_finds_the_same_worker() -> None:
+    def request(method: str, to: str) -> Request:
+        made = Request(method=method, uri=parse_uri("sip:a@b"))
+        made.headers.extend({"To": to, "Call-ID": "x@y", "CSeq": f"1 {method}"})
+        return made
+
+    first = owner_of(request("INVITE", "<sip:a@b>"), 8)
+    assert owner_of(request("CANCEL", "<sip:a@b>"), 8) == first
+    assert owner_of(request("BYE", "<sip:a@b>;tag=w3.77"), 8) == 3

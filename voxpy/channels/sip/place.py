@@ -1,0 +1,74 @@
+"""Where one endpoint is: the addresses that it writes, and those that are its own."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+
+from voxpy.wire.sip.agent import Flow
+from voxpy.wire.sip.message import Request
+from voxpy.wire.sip.values import Uri
+
+PROOF = "Voxpy-Proof"
+"""A header of calls that we make to ourselves."""
+ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
+
+
+class Place:
+    """``host`` is where we listen, ``address`` how others reach us if that is another one."""
+
+    def __init__(self, host: str, address: str, port: int, tls_port: int, key: bytes) -> None:
+        self.address = address or _own_address(host)
+        self._host = host
+        self._ours = {self.address, host, address} - {""}
+        self._port, self._tls_port = port, tls_port
+        self._key = key
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the @ of our users."""
+        return f"[{self.address}]" if ":" in self.address else self.address
+
+    def sent_by(self, transport: str) -> str:
+        """Return what our Via says."""
+        port = self._tls_port if transport == "TLS" else self._port
+        return f"{self.domain}:{port}"
+
+    def contact(self, transport: str) -> str:
+        """Return where we are reached, as our Contact says it."""
+        kind = "" if transport.upper() == "UDP" else f";transport={transport.lower()}"
+        return f"sip:voxpy@{self.sent_by(transport.upper())}{kind}"
+
+    def is_here(self, uri: Uri) -> bool:
+        """Return whether an address is one of ours."""
+        ports = (None, self._port, self._tls_port)
+        return uri.is_sip and uri.host.strip("[]") in self._ours and uri.port in ports
+
+    @property
+    def flow(self) -> Flow:
+        """The way to ourselves."""
+        return Flow("UDP", "127.0.0.1" if self._host in ANYWHERE else self._host, self._port)
+
+    def proof(self, word: str) -> str:
+        """Return what shows that a call to ourselves is ours; ``word`` was never used before."""
+        return f"{word}.{self._signed(word)}"
+
+    def is_ours(self, request: Request) -> bool:
+        """Return whether a scenario of ours sent a request: to a user here, or by a transfer."""
+        word, _, proof = (request.headers.get(PROOF) or "").rpartition(".")
+        return hmac.compare_digest(self._signed(word).encode(), proof.encode("utf-8", "replace"))
+
+    def _signed(self, word: str) -> str:
+        return hmac.digest(self._key, f"ours {word}".encode(), "sha256").hex()
+
+
+def _own_address(host: str) -> str:
+    """Return an address of this machine that others can send to."""
+    if host not in ANYWHERE:
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: it only asks for the way there
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
