@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voxpy.applicationstorage import ApplicationStorage
     from voxpy.asr import ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
+    from voxpy.calllist import CallList
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.crypto import Crypto
     from voxpy.deepgram import Deepgram
@@ -67,6 +68,7 @@ __all__ = [
     "ApplicationStorage",
     "Call",
     "CallEvents",
+    "CallList",
     "Conference",
     "ConferenceEvents",
     "Crypto",
@@ -133,6 +135,7 @@ _HOMES = {
     "ApplicationStorage": "applicationstorage",
     "Call": "call",
     "CallEvents": "events",
+    "CallList": "calllist",
     "Conference": "conferences",
     "ConferenceEvents": "conferences",
     "Crypto": "crypto",

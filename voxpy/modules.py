@@ -133,13 +133,5 @@ def _loader(module: str) -> Callable[[], Any]:
     )
 
 
-_INSTEAD = {
-    "CallList": "voxpy has no call lists yet",
-}
-"""Of what is always available in VoxEngine, the parts that voxpy has not."""
-
-
 def _needs_no_require(name: str) -> str:
-    if name in _INSTEAD:
-        return f"VoxEngine has {name} without require(); {_INSTEAD[name]} (docs/missing.md)"
     return f"{name} is always available and needs no require(); use: from voxpy import {name}"

@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "LazyGroup", "main"]
 COMMANDS: Mapping[str, str] = {
     "run": "Make one local call to a scenario, now.",
     "serve": "Take calls from phone providers.",
+    "start": "Start sessions without a call: one, or a whole list.",
     "call": "Call a running host as a phone provider would.",
     "test": "Run callers' scripts and compare the calls with what they expect.",
     "check": "Find what is wrong with routing, secrets and scenarios.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -389,6 +389,16 @@ class SessionFiles(Protocol):
 
     def path(self, name: str) -> Path:
         """Return the path of a new file in the session's folder, made unique if ``name`` exists."""
+
+
+ListReport = Literal["result", "error", "progress", "next attempt"]
+
+
+class CallListTask(Protocol):
+    """The row of a call list that a session was started for."""
+
+    async def report(self, kind: ListReport, data: Mapping[str, Any]) -> None:
+        """Keep what the scenario tells of it."""
 
 
 # -- calls that cannot be made: they fail like any other, after the scenario has had its turn ------

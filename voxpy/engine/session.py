@@ -35,6 +35,7 @@ from voxpy.engine.inputs import Inputs
 from voxpy.engine.loader import Program
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import (
+    CallListTask,
     Dialer,
     NoDialer,
     OpenStream,
@@ -107,6 +108,8 @@ class SessionContext:
     access_url: str = attrs.field(default="", repr=False)
     """Where requests to this session go, with the token that lets them in; empty: nowhere."""
     log_url: str = ""
+    call_list: CallListTask | None = None
+    """Of which list's row it is, if of any."""
     # of whoever keeps the session
     trace: Trace = attrs.field(factory=_silent_trace)
     files: SessionFiles = attrs.field(factory=_NoFolder)

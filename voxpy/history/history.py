@@ -255,6 +255,7 @@ class Presence:
     """
 
     def __init__(self, base: Path, host_id: str) -> None:
+        self.host_id = host_id
         self._path = base / HOSTS / host_id
         self._lock: BaseFileLock | None = None
 

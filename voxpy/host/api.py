@@ -8,11 +8,10 @@ URL become ``AppEvents.HttpRequest`` and are answered by what the scenario's han
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import orjson
@@ -21,22 +20,30 @@ from starlette.responses import Response
 
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
-from voxpy.errors import ConfigError, nearest
+from voxpy.errors import ConfigError
 from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
 from voxpy.host.access import answer, asked
-from voxpy.host.doors import Door, FileAnswer, Problem, SocketDoor, Visitor, json_answer
+from voxpy.host.doors import (
+    Door,
+    FileAnswer,
+    Problem,
+    SocketDoor,
+    Visitor,
+    body,
+    check_names,
+    json_answer,
+    parameters,
+)
 from voxpy.host.guard import Identity
 from voxpy.host.requesthead import called_base
 from voxpy.host.router import REQUESTS, CallRouter, CannotStart
 from voxpy.sockets.accepting import Upgrade
-from voxpy.text import json
 from voxpy.websocket.incoming import receive_websocket
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
-BODY_BYTES = 256 * 1024
 MOST_LISTED = 1000
 START_PARAMETERS = ("rule_name", "rule_id", "script_custom_data", "reference_ip")
 FILTERS = ("state", "rule", "caller", "to", "reason", "custom_data", "errors", "since", "before")
@@ -120,7 +127,7 @@ class Api:
     async def _list(self, request: Request, who: Identity) -> Response:
         query = dict(request.query_params)
         limit = _whole("limit", query.pop("limit", "20"), MOST_LISTED)
-        _check_names(query, FILTERS)
+        check_names(query, FILTERS)
         wanted = Filter(
             since=_moment("since", query.get("since")),
             before=_moment("before", query.get("before")),
@@ -198,50 +205,7 @@ class Api:
         return Response(told.body, told.status, media_type=told.media_type)
 
 
-# -- reading requests ------------------------------------------------------------------------------
-
-
-async def body(request: Request, most_bytes: int = BODY_BYTES) -> bytes:
-    """Return the body. Raises Problem for one that is too long."""
-    data = b""
-    async with aclosing(request.stream()) as parts:
-        async for part in parts:
-            data += part
-            if len(data) > most_bytes:
-                raise Problem(413, f"a body of over {most_bytes} bytes")
-    return data
-
-
-async def parameters(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
-    """Return what a command is given: in the query, a form or a JSON object.
-
-    Raises Problem for one that it does not know.
-    """
-    given: dict[str, Any] = dict(request.query_params)
-    data = await body(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if data and kind == "application/json":
-        try:
-            value = json.loads(data)
-        except ValueError as error:
-            raise Problem(400, f"the body is no JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise Problem(400, "the body must be a JSON object")
-        given |= value
-    elif data and kind == "application/x-www-form-urlencoded":
-        given |= dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True))
-    elif data:
-        told = "application/json or application/x-www-form-urlencoded"
-        raise Problem(415, f"the body is {kind or 'of no type'}; send {told}")
-    _check_names(given, known)
-    return given
-
-
-def _check_names(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in known:
-            hint = nearest(name, known) or f"; known are {', '.join(known)}"
-            raise Problem(400, f"there is no parameter {name[:50]!r}{hint}")
+# -- reading parameters ----------------------------------------------------------------------------
 
 
 def _whole(name: str, text: str, most: int) -> int:

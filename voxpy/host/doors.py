@@ -9,9 +9,11 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import attrs
 import orjson
@@ -20,8 +22,10 @@ from starlette.responses import Response
 from starlette.routing import Route, compile_path
 
 from voxpy.engine import clock
+from voxpy.errors import nearest
 from voxpy.host.guard import Guard, Identity, Refused
 from voxpy.sockets.accepting import Upgrade
+from voxpy.text import json
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -36,6 +40,7 @@ CLOSED = {
 }
 """No other page may read, frame or run what is answered here; a page opens what it needs."""
 
+BODY_BYTES = 256 * 1024
 PIECE_BYTES = 64 * 1024
 
 Answer = Callable[[Request, Identity], Awaitable[Response]]
@@ -175,3 +180,52 @@ def _refused(request: Request, refused: Refused) -> Response:
     if refused.status == 401:
         answer.headers["www-authenticate"] = 'Bearer realm="voxpy"'
     return answer
+
+
+# -- reading requests ------------------------------------------------------------------------------
+
+
+async def body(request: Request, most_bytes: int = BODY_BYTES) -> bytes:
+    """Return the body. Raises Problem for one that is too long."""
+    data = b""
+    async with aclosing(request.stream()) as parts:
+        async for part in parts:
+            data += part
+            if len(data) > most_bytes:
+                raise Problem(413, f"a body of over {most_bytes} bytes")
+    return data
+
+
+async def parameters(
+    request: Request, known: Sequence[str], most_bytes: int = BODY_BYTES
+) -> dict[str, Any]:
+    """Return what a command is given: in the query, a form or a JSON object.
+
+    Raises Problem for one that it does not know.
+    """
+    given: dict[str, Any] = dict(request.query_params)
+    data = await body(request, most_bytes)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if data and kind == "application/json":
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise Problem(400, f"the body is no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise Problem(400, "the body must be a JSON object")
+        given |= value
+    elif data and kind == "application/x-www-form-urlencoded":
+        given |= dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True))
+    elif data:
+        told = "application/json or application/x-www-form-urlencoded"
+        raise Problem(415, f"the body is {kind or 'of no type'}; send {told}")
+    check_names(given, known)
+    return given
+
+
+def check_names(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise Problem for a parameter that is not known."""
+    for name in given:
+        if name not in known:
+            hint = nearest(name, known) or f"; known are {', '.join(known)}"
+            raise Problem(400, f"there is no parameter {name[:50]!r}{hint}")

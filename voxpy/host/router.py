@@ -13,7 +13,7 @@ from voxpy.channels.providers.http import Outcome, same
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
-from voxpy.engine.ports import Leg
+from voxpy.engine.ports import CallListTask, Leg
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.errors import nearest
@@ -114,7 +114,13 @@ class CallRouter:
         return _Call(self._session(verdict.rule, leg), channel, self)
 
     def _session(
-        self, rule: Rule, leg: Leg | None, *, custom_data: str = "", base: str = ""
+        self,
+        rule: Rule,
+        leg: Leg | None,
+        *,
+        custom_data: str = "",
+        base: str = "",
+        call_list: CallListTask | None = None,
     ) -> HostedSession:
         base = base or self.base
         session_id = f"{clock.wall():%Y%m%d-%H%M%S}-{self._worker:02x}{secrets.token_hex(4)}"
@@ -126,12 +132,20 @@ class CallRouter:
             program=self._files.project.programs[rule.name],
             settings=rule.settings,
             custom_data=custom_data,
+            call_list=call_list,
             access_url=f"{base}{REQUESTS}/{session_id}/{token}" if base else "",
             log_url=f"{base}/api/sessions/{session_id}/log" if base else "",
         )
         return HostedSession(context, leg, self._keeping)
 
-    def start(self, rule_name: str, *, custom_data: str = "", base: str = "") -> HostedSession:
+    def start(
+        self,
+        rule_name: str,
+        *,
+        custom_data: str = "",
+        base: str = "",
+        call_list: CallListTask | None = None,
+    ) -> HostedSession:
         """Begin a session without a call; it runs by itself from now on.
 
         ``base`` is how whoever asks has called this host. Raises CannotStart.
@@ -148,7 +162,9 @@ class CallRouter:
         if (size := len(custom_data.encode())) > limit:
             raise CannotStart(413, f"custom data holds {limit} bytes, not {size}")
         try:
-            hosted = self._session(rule, None, custom_data=custom_data, base=base)
+            hosted = self._session(
+                rule, None, custom_data=custom_data, base=base, call_list=call_list
+            )
         except OSError as error:
             raise CannotStart(500, f"no folder for the session: {error.strerror}") from error
         self.running[hosted.context.session_id] = hosted  # its access URL counts at once

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import attrs
 import trio
 
+from voxpy.calllists.store import ListStore
+from voxpy.calllists.working import CannotBegin, ListWork
 from voxpy.channels.outgoing import HostDialer
 from voxpy.channels.providers.http import public_address
+from voxpy.engine.ports import CallListTask
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
-from voxpy.history.history import History
+from voxpy.history.history import History, Presence
+from voxpy.history.record import CallRecord
 from voxpy.host.admission import Admission, Busy
 from voxpy.host.api import Api
 from voxpy.host.connections import ConnectionHandler
 from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets
+from voxpy.host.listsapi import ListsApi
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.pages import Pages
-from voxpy.host.router import CallRouter
+from voxpy.host.router import CallRouter, CannotStart
 from voxpy.host.sessions import Keeping
 from voxpy.host.web import Web
 from voxpy.project.project import ProjectFiles
@@ -88,6 +94,15 @@ class Host:
             tls=options.tls is not None,
             keep=lambda: self.handler.keep(),
         )
+        self._lists = ListStore(options.base)
+        self._list_work = ListWork(
+            store=self._lists,
+            begin=self._begin_row,
+            log=log,
+            presence=Presence(options.base, secrets.token_hex(8)),
+            has_room=lambda: self.admission.refusal() is None,
+        )
+        lists = ListsApi(store=self._lists, files=files, look=self._list_work.look)
         self.listeners = project.routing.channels
         guard = Guard(
             secrets=project.secrets,
@@ -114,7 +129,7 @@ class Host:
                 public_url=options.public_url,
                 tls=options.tls is not None,
                 guard=guard,
-                doors=[*api.doors(), *pages.doors()],
+                doors=[*api.doors(), *lists.doors(), *pages.doors()],
             ),
             listeners=self.listeners,
             secrets=project.secrets,
@@ -150,7 +165,9 @@ class Host:
                     self.router.spawn = connections.start_soon
                     self.router.base = self.options.public_url or sockets.address(self.options.tls)
                     await self.handler.run(sockets, connections)
+                    beside.start_soon(self._list_work.run)
                     started()
+            self._lists.close()
             beside.cancel_scope.cancel()
 
     def drain(self) -> None:
@@ -177,6 +194,20 @@ class Host:
         for quantile, value in late.items():
             metrics.set("voxpy_media_late_seconds", self._name, quantile, value=value)
         return metrics.snapshot()
+
+    def _begin_row(
+        self, rule: str, data: str, task: CallListTask
+    ) -> tuple[str, Callable[[], Awaitable[CallRecord]]]:
+        try:
+            hosted = self.router.start(rule, custom_data=data, call_list=task)
+        except CannotStart as error:
+            raise CannotBegin(error.problem, later=error.status == 503) from error
+
+        async def ended() -> CallRecord:
+            await hosted.over.wait()
+            return hosted.record
+
+        return hosted.context.session_id, ended
 
     def _figures(self) -> Snapshot:
         return total([self.snapshot(), *self._elsewhere()])

@@ -138,7 +138,8 @@ class HostedSession:
         )
         self.session = Session(self.context)
         self.call: Call | None = None
-        self.finished = False
+        self.over = trio.Event()
+        """Set when everything is kept that is kept of it."""
 
     def _make_folder(self, session_id: str) -> SessionFolder:
         made = self._kept("the folder", SessionFolder.create, self._keeping.base, session_id)
@@ -160,6 +161,10 @@ class HostedSession:
     def _see_losses(self, entry: Entry) -> None:
         if entry.kind == "warning" and entry.name in LOSSES:
             self.lost.append(f"{LOSSES[entry.name]}: {entry.data.get('error', '')}")
+
+    @property
+    def finished(self) -> bool:
+        return self.over.is_set()
 
     @property
     def recording(self) -> Path:
@@ -353,7 +358,7 @@ class HostedSession:
             self._kept("the record", (self.folder.root / "record.json").write_bytes, record)
             await self._tell_history()
         finally:
-            self.finished = True
+            self.over.set()
             for file in self._files:
                 self._kept("the last of a file", file.close)
 

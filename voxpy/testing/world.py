@@ -306,6 +306,7 @@ class World(CallStory):
         session_id = _free(self._base / "sessions", "test").name
         context = SessionContext(
             session_id=session_id,
+            call_list=None if script.custom_data is None else call,
             access_url=f"{ACCESS_URL}/{session_id}/{ACCESS_TOKEN}",
             rule_name="test",
             program=self._program,

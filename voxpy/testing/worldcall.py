@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from voxpy.engine.ports import Endpoint
+from voxpy.engine.ports import Endpoint, ListReport
 from voxpy.engine.trace import Entry, as_json
 from voxpy.errors import VoxpyError
 from voxpy.host.access import Answered, answer, asked
@@ -33,9 +33,16 @@ class WorldCall(CallStory):
         """What the scripted agent was asked, in all calls of the world."""
         self.over = trio.Event()
         """Set when the session is over and its files are complete."""
+        self.reports: list[tuple[str, Mapping[str, Any]]] = []
+        """What the scenario told its call list: ``("result", {...})``, error, progress ..."""
         self.simulated: SimulatedCall
         self._entries: list[Entry] = []
         self._written = trio.Event()
+
+    async def report(self, kind: ListReport, data: Mapping[str, Any]) -> None:
+        """Be the row of a list that the session was started for."""
+        await trio.lowlevel.checkpoint()
+        self.reports.append((kind, data))
 
     def take(self, entry: Entry) -> None:
         """Take an entry of the trace: a sink."""

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -68,6 +69,11 @@ class Served:
         at = f"http://127.0.0.1:{self.port}"
         async with httpx.AsyncClient(base_url=at, verify=False, timeout=PATIENCE_S) as client:
             return await client.get(path)
+
+    async def post(self, path: str, **more: Any) -> httpx.Response:
+        at = f"http://127.0.0.1:{self.port}"
+        async with httpx.AsyncClient(base_url=at, timeout=PATIENCE_S) as client:
+            return await client.post(path, **more)
 
     async def calls(self, number: int) -> None:
         """Wait until the worker that answers has learned that so many calls run in all."""
