@@ -22,8 +22,8 @@ from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
 from voxpy.history.search import SessionRow
 from voxpy.history.store import FILE_NAME
-from voxpy.host.api import Api, body
-from voxpy.host.doors import Door, Problem, SocketDoor, Visitor, json_answer, told
+from voxpy.host.api.sessions import Api
+from voxpy.host.doors import Door, Problem, SocketDoor, Visitor, body, json_answer, told
 from voxpy.host.guard import COOKIE, Guard, Identity, Refused
 from voxpy.inspector.onefile import one_file
 from voxpy.inspector.peaks import peaks

@@ -20,11 +20,11 @@ from voxpy.engine.trace import Trace
 from voxpy.history.history import History, Presence
 from voxpy.history.record import CallRecord
 from voxpy.host.admission import Admission, Busy
-from voxpy.host.api import Api
+from voxpy.host.api.lists import ListsApi
+from voxpy.host.api.sessions import Api
 from voxpy.host.connections import ConnectionHandler
 from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets
-from voxpy.host.listsapi import ListsApi
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.pages import Pages
 from voxpy.host.router import CallRouter, CannotStart

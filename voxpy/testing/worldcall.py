@@ -10,7 +10,7 @@ import trio
 from voxpy.engine.ports import Endpoint, ListReport
 from voxpy.engine.trace import Entry, as_json
 from voxpy.errors import VoxpyError
-from voxpy.host.access import Answered, answer, asked
+from voxpy.host.api.access import Answered, answer, asked
 from voxpy.host.sessions import HostedSession
 from voxpy.localagent.responder import Turn
 from voxpy.simulation.localcall import LocalCallResult, SimulatedCall

@@ -19,7 +19,7 @@ from voxpy.engine.session import SessionContext
 from voxpy.engine.speech import SpeechEngines, no_speech
 from voxpy.engine.trace import Entry
 from voxpy.errors import VoxpyError
-from voxpy.host.access import answer
+from voxpy.host.api.access import answer
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.lab.replay.comparing import Difference, first_difference
 from voxpy.lab.replay.outside import (

@@ -22,7 +22,7 @@ from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.errors import ConfigError
 from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
-from voxpy.host.access import answer, asked
+from voxpy.host.api.access import answer, asked
 from voxpy.host.doors import (
     Door,
     FileAnswer,

@@ -1,0 +1,1 @@
+"""The management API: a file for each thing that it is about."""
