@@ -18,6 +18,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxpy.channels.once import Once
 from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Answer, Outcome, Request
 from voxpy.engine.ports import Leg, Secrets
@@ -68,6 +69,7 @@ class ListenerHost(Protocol):
     router: CallRouter
     secrets: Secrets
     log: Trace
+    once: Once
     fetch: Fetch | None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``."""
     outgoing: HostDialer

@@ -145,7 +145,13 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
     if worker is None and options["workers"] > 1:
         command = [sys.executable, "-m", "voxpy", "serve", *_arguments(options), AS_WORKER]
         run = functools.partial(
-            run_workers, options["workers"], sockets, command, log=log, started=started
+            run_workers,
+            options["workers"],
+            sockets,
+            command,
+            base=options["out"],
+            log=log,
+            started=started,
         )
     else:
         run = functools.partial(

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import threading
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +35,7 @@ T = TypeVar("T")
 INTERRUPTED = "Interrupted"
 """The finish reason of a session whose process died. VoxEngine has no word: its servers do not."""
 
+NO_CAUSES: Mapping[str, str] = {}
 PATIENCE_S = 2 * LOCK_S
 """How long a session waits for others to write before it does without."""
 TIDY_S = 6 * 3600.0
@@ -144,19 +145,23 @@ class History:
         if keep_days is not None:
             self.prune(keep_days)
 
-    def settle(self) -> int:
-        """Make sessions of dead processes ``interrupted``; return how many there were."""
-        return self._with_file(self._settle)
+    def settle(self, causes: Mapping[str, str] = NO_CAUSES) -> int:
+        """Make sessions of dead processes ``interrupted``; return how many there were.
+
+        ``causes`` says of what hosts have died, by their ids.
+        """
+        return self._with_file(lambda connection: self._settle(connection, causes))
 
     @classmethod
-    def settle_now(cls, base: Path) -> None:
+    def settle_now(cls, base: Path, causes: Mapping[str, str] = NO_CAUSES) -> int:
         """Settle what died in ``base`` before somebody looks; nothing if there is no history."""
         history = cls(base)
-        if history.path.exists():
-            try:
-                history.settle()
-            finally:
-                history.close()
+        if not history.path.exists():
+            return 0
+        try:
+            return history.settle(causes)
+        finally:
+            history.close()
 
     def prune(self, keep_days: float) -> Pruned:
         """Delete what began more than ``keep_days`` days ago and is over, with its folder.
@@ -195,7 +200,7 @@ class History:
         else:
             things.__exit__(type(error), error, error.__traceback__)
 
-    def _settle(self, connection: sqlite3.Connection) -> int:
+    def _settle(self, connection: sqlite3.Connection, causes: Mapping[str, str]) -> int:
         running = connection.execute(
             "SELECT session_id, host_id, folder, start_date FROM sessions WHERE state = 'running'"
         ).fetchall()
@@ -213,7 +218,7 @@ class History:
                 record.duration_s = max(record.duration_s, _recorded_s(path / RECORDING))
                 record.finish_reason = INTERRUPTED
                 record.end_reason = "interrupted"
-                record.end_detail = "the process died"
+                record.end_detail = causes.get(host_id, "the process died")
             record.session_id = session_id  # whatever the file says
             write_record(
                 connection,

@@ -18,6 +18,7 @@ import trio
 
 from voxpy.channels.listener import CallRouter, Listener
 from voxpy.channels.mediastream.serving import LIMITS
+from voxpy.channels.once import Once
 from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Request, as_websocket
 from voxpy.engine import clock
@@ -65,6 +66,7 @@ class ConnectionHandler:
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None
     outgoing: HostDialer = attrs.field(factory=HostDialer)
+    once: Once = attrs.field(factory=Once)
     sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)
     acceptor: Acceptor = attrs.field(init=False)

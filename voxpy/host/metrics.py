@@ -33,7 +33,9 @@ METRICS: Mapping[str, _Kind] = {
         "counter", "Hang-ups that the provider's API did not confirm, by provider.", ("provider",)
     ),
     "voxpy_call_troubles": _Kind(
-        "counter", "What calls dropped or did not understand, by kind: odd_messages.", ("kind",)
+        "counter",
+        "What went wrong within calls, by kind: odd_messages, abandoned_handlers.",
+        ("kind",),
     ),
     "voxpy_agent_failures": _Kind(
         "counter", "Sessions refused, responses failed, connections lost by speech services."

@@ -221,6 +221,8 @@ class CallRouter:
                 "not all of a call is kept", session=hosted.context.session_id, lost=lost
             )
         self.unkept = "; ".join(lost)
+        if abandoned := hosted.session.troubles.abandoned:
+            self._metrics.add("voxpy_call_troubles", "abandoned_handlers", amount=abandoned)
         self._metrics.add("voxpy_agent_failures", amount=hosted.record.agent_failures)
         for call in hosted.record.calls:
             for kind, number in call.get("counts", {}).items():

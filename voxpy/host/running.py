@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
+import os
 import signal
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -77,6 +80,7 @@ async def run_host(
             speech = cache(agent.make_engines)
             open_stream, realtime = await _agent(agent.name, speech, nursery)
             if worker is not None:
+                faulthandler.enable()  # a parent that has to kill us wants to know where we are
                 link = WorkerLink(worker.stream())
             host = Host(
                 options,
@@ -98,10 +102,11 @@ async def run_host(
             nursery.start_soon(_look_after, history, files, log)
             stop = _Stop(drain=host.drain, hurry=host.hurry)
             nursery.start_soon(stop.obey_signals)
+            nursery.start_soon(_leave_at_last, host, log)
             if link is not None:
                 nursery.start_soon(link.obey, host)
                 nursery.start_soon(link.tell, host)
-                started = partial(nursery.start_soon, link.ready)
+                started = partial(nursery.start_soon, link.ready, history.host_id)
 
             def listening() -> None:
                 started()
@@ -133,11 +138,12 @@ async def run_workers(
     sockets: Sockets,
     command: Sequence[str],
     *,
+    base: Path,
     log: Trace,
     started: Callable[[], None],
 ) -> bool:
     """Run ``count`` workers until told to stop. Returns whether all went in order."""
-    workers = Workers(count, sockets, command, log=log)
+    workers = Workers(count, sockets, command, base=base, log=log)
     async with trio.open_nursery() as nursery:
 
         def drain() -> None:
@@ -156,19 +162,49 @@ async def run_workers(
 
 @attrs.define
 class _Stop:
-    """The first signal drains, the second ends now, a third finds the system's own handlers."""
+    """The first signal drains, the second ends now, the third kills, be the loop stuck or not."""
 
     drain: Callable[[], None]
     hurry: Callable[[], None]
     hurried: bool = False
+    _came: int = 0
 
     async def obey_signals(self) -> None:
-        with trio.open_signal_receiver(*STOPPING) as received:
-            await anext(received)
-            self.drain()
-            await anext(received)
-            self.hurried = True
-            self.hurry()
+        token, woken = trio.lowlevel.current_trio_token(), trio.Event()
+
+        def take(number: int, frame: object) -> None:
+            self._came += 1
+            if self._came > 2:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            else:
+                token.run_sync_soon(lambda: woken.set())
+
+        before = {number: signal.signal(number, take) for number in STOPPING}
+        try:
+            for act in (self.drain, self._hurry):
+                await woken.wait()
+                woken = trio.Event()
+                act()
+                if self._came > 1 and not self.hurried:
+                    woken.set()  # both came before we did
+            await trio.sleep_forever()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hurry(self) -> None:
+        self.hurried = True
+        self.hurry()
+
+
+async def _leave_at_last(host: Host, log: Trace) -> None:
+    """End the process although a call does not end: a thread, or a task that swallows its end."""
+    await host.ending.wait()
+    await trio.sleep(FINISH_S)
+    log.write("error", "calls that do not end are left behind", calls=host.admission.running)
+    faulthandler.dump_traceback()
+    os._exit(1)
 
 
 def welcome(

@@ -150,6 +150,8 @@ class Host:
         self.admission.changed = self.handler.acceptor.look
         self._connections = trio.CancelScope()
         self._stopping = trio.Event()
+        self.ending = trio.Event()
+        """Nothing is waited for any more: all connections and calls are told to end."""
 
     async def run(self, sockets: Sockets, *, started: Callable[[], None] = lambda: None) -> None:
         """Serve until ``drain`` has come to its end or ``hurry`` was called.
@@ -177,7 +179,7 @@ class Host:
     def hurry(self) -> None:
         """End now: every session says goodbye, nothing is waited for."""
         self.log.step("ending now", calls=self.admission.running)
-        self._connections.cancel()
+        self._end()
 
     def snapshot(self) -> Snapshot:
         """Return the metrics of this process as they are now."""
@@ -236,4 +238,8 @@ class Host:
             with trio.move_on_after(FINISH_S):
                 await admission.wait_idle()
         self.log.step("stopped")
+        self._end()
+
+    def _end(self) -> None:
         self._connections.cancel()
+        self.ending.set()

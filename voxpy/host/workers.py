@@ -3,27 +3,37 @@
 The parent listens and hands its sockets down, so whoever is free takes the next connection, and a
 worker that dies takes none of those that wait with it. It runs no calls itself.
 
-Parent and worker speak in lines of JSON. A worker says ``{"ready": true}`` once, and
-``{"figures": [...]}`` every second and whenever a call begins or ends: a worker that is full must
-know who has room. The parent says ``{"elsewhere": [...]}``: the figures of the other workers and of
-those that died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is gone
-drains.
+Parent and worker speak in lines of JSON. A worker says ``{"ready": id of its host}`` once, and
+``{"figures": [...], "calls": [...], "seen": [...]}`` every second and whenever a call begins or
+ends: a worker that is full must know who has room, and one call has one stream. The parent says
+``{"elsewhere": [...], "calls": [...], "seen": [...]}``, of the other workers and of those that
+died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is gone drains.
+
+What is said every second is the heartbeat. A worker that misses it has a loop that is stuck, and
+all of its calls hear nothing: it is made to tell where it is, killed and replaced, and its calls
+are recorded as ended by that.
 """
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
 import orjson
 import trio
 
+from voxpy.channels.once import MOST_SEEN
 from voxpy.engine import clock
+from voxpy.engine.faults import contained, explain
 from voxpy.engine.trace import Trace
+from voxpy.history.history import INTERRUPTED, History
 from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.serve import Host
@@ -33,6 +43,13 @@ FIGURES_APART_S = 0.05
 """Calls that come in a burst are told of together."""
 READ_BYTES = 65536
 
+
+BEAT_S = 0.5
+MOST_BEATS = 10
+"""Silent for so long, 5 s, a worker is stuck. Our own wake-ups are counted, and no clock is asked:
+a machine that slept is no worker that did."""
+START_BEATS = 120
+LAST_WORDS_S = 2.0
 
 RESTART_AFTER_S = 1.0
 TOO_SOON_S = 5.0
@@ -74,8 +91,16 @@ class _Worker:
     stream: trio.SocketStream
     process: trio.Process
     began_at: float
-    ready: bool = False
+    host_id: str = ""
+    """Of its host in the call history; empty until it is ready."""
     figures: Snapshot = attrs.field(factory=list)
+    calls: list[str] = attrs.field(factory=list)
+    beats: int = 0
+    """Since it was heard."""
+    cause: str = ""
+    """Why it was killed."""
+    knows: int = 0
+    """How many of the parent's signatures it was told."""
     _turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def say(self, what: dict[str, object]) -> None:
@@ -88,16 +113,21 @@ class _Worker:
 class Workers:
     """The parent. ``command`` is what starts a worker, its Handover as JSON behind it."""
 
-    def __init__(self, count: int, sockets: Sockets, command: Sequence[str], *, log: Trace) -> None:
+    def __init__(
+        self, count: int, sockets: Sockets, command: Sequence[str], *, base: Path, log: Trace
+    ) -> None:
         self.failed = False
         """Whether a worker could not start at all."""
         self._count = count
         self._sockets = sockets
         self._command = list(command)
+        self._base = base
         self._log = log
         self._metrics = Metrics()
         self._gone: Snapshot = []  # what those who died had counted
         self._running: dict[str, _Worker] = {}
+        self._seen: list[str] = []  # signatures, as they came
+        self._seen_before = 0  # how many have gone from that list
         self._stopping: str | None = None
         self._told = trio.Event()
         self._changed = trio.Event()
@@ -109,6 +139,7 @@ class Workers:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_figures_on)
+            nursery.start_soon(self._listen_for_hearts)
             async with trio.open_nursery() as workers:
                 for n in range(self._count):
                     workers.start_soon(self._keep, str(n))
@@ -125,7 +156,7 @@ class Workers:
 
     async def _all_ready(self) -> bool:
         while not self._stopping:
-            if sum(w.ready and bool(w.figures) for w in self._running.values()) == self._count:
+            if sum(bool(w.host_id and w.figures) for w in self._running.values()) == self._count:
                 return True
             await self._changed.wait()
         return False
@@ -134,10 +165,13 @@ class Workers:
         while not self._stopping:
             worker = await self._start(name)
             code = await self._follow(worker)
+            cause = worker.cause or f"it ended with {code}"
+            if worker.cause or code < 0 or not self._stopping:
+                self._log.write("error", "worker died", worker=name, code=code, cause=cause)
+                await self._settle(worker, cause)
             if self._stopping:
                 return
-            self._log.write("error", "worker died", worker=name, code=code)
-            if not worker.ready and clock.now() - worker.began_at < TOO_SOON_S:
+            if not worker.host_id and clock.now() - worker.began_at < TOO_SOON_S:
                 self.failed = True
                 self._log.write("error", "a worker cannot start; stopping")
                 await self.tell("drain")
@@ -172,12 +206,14 @@ class Workers:
         """Listen to a worker until it is gone; return its exit code."""
         try:
             async for said in _lines(worker.stream):
+                worker.beats = 0
                 if "figures" in said:
-                    worker.figures = said["figures"]
+                    worker.figures, worker.calls = said["figures"], said["calls"]
+                    self._remember(said["seen"])
                     self._told.set()
                     self._note_change()
                 elif "ready" in said:
-                    worker.ready = True
+                    worker.host_id = said["ready"]
                     self._log.step("worker is ready", worker=worker.name, pid=worker.process.pid)
                     self._note_change()
             return await worker.process.wait()
@@ -196,9 +232,46 @@ class Workers:
                 await self._told.wait()
             self._told = trio.Event()
             for worker in tuple(self._running.values()):
-                others = [w.figures for w in self._running.values() if w is not worker]
-                every = total([self._gone, self._metrics.snapshot(), *others])
-                await worker.say({"elsewhere": every})
+                others = [w for w in self._running.values() if w is not worker]
+                figures = [self._gone, self._metrics.snapshot(), *(w.figures for w in others)]
+                seen = self._seen[max(0, worker.knows - self._seen_before) :]
+                worker.knows = self._seen_before + len(self._seen)
+                calls = [call for w in others for call in w.calls]
+                await worker.say({"elsewhere": total(figures), "calls": calls, "seen": seen})
+
+    def _remember(self, seen: list[str]) -> None:
+        self._seen += seen
+        if len(self._seen) > 2 * MOST_SEEN:
+            self._seen_before += len(self._seen) - MOST_SEEN
+            del self._seen[:-MOST_SEEN]
+
+    async def _listen_for_hearts(self) -> None:
+        async with trio.open_nursery() as endings:
+            while True:
+                await trio.sleep(BEAT_S)
+                for worker in tuple(self._running.values()):
+                    worker.beats += 1
+                    if worker.beats == (MOST_BEATS if worker.host_id else START_BEATS):
+                        silent_s = worker.beats * BEAT_S
+                        worker.cause = f"its worker was stuck: not heard of for {silent_s:g} s"
+                        endings.start_soon(self._end, worker)
+
+    async def _end(self, worker: _Worker) -> None:
+        """Have a worker say on standard error where it is, and kill it."""
+        self._log.write("error", "worker is stuck", worker=worker.name, pid=worker.process.pid)
+        worker.process.send_signal(signal.SIGABRT)
+        with trio.move_on_after(LAST_WORDS_S):
+            await worker.process.wait()
+        worker.process.kill()
+
+    async def _settle(self, worker: _Worker, cause: str) -> None:
+        """Record the calls that a worker has taken with it."""
+        if not worker.host_id:
+            return
+        settle = partial(History.settle_now, self._base, {worker.host_id: cause})
+        with contained(lambda e: self._log.warning("no call history", error=explain(e).message)):
+            if lost := await clock.off_loop(settle):
+                self._metrics.add("voxpy_calls_ended", INTERRUPTED.lower(), amount=lost)
 
     def _note_change(self) -> None:
         self._changed.set()
@@ -217,14 +290,17 @@ class WorkerLink:
         """Return the figures of all other workers."""
         return [self._elsewhere]
 
-    async def ready(self) -> None:
-        """Say that calls are taken."""
-        await self._say({"ready": True})
+    async def ready(self, host_id: str) -> None:
+        """Say that calls are taken, by the host that is called so in the call history."""
+        await self._say({"ready": host_id})
 
     async def tell(self, host: Host) -> None:
         """Send the figures until cancelled, or until the parent is gone."""
         while True:
-            await self._say({"figures": host.snapshot()})
+            once = host.handler.once
+            await self._say(
+                {"figures": host.snapshot(), "calls": once.calls(), "seen": once.news()}
+            )
             await trio.sleep(FIGURES_APART_S)
             with trio.move_on_after(FIGURES_EVERY_S - FIGURES_APART_S):
                 await host.admission.wait_change()
@@ -234,6 +310,7 @@ class WorkerLink:
         async for said in _lines(self._stream):
             if "elsewhere" in said:
                 self._elsewhere = said["elsewhere"]
+                host.handler.once.learn(said["seen"], said["calls"], clock.now())
             elif said.get("do") == "drain":
                 host.drain()
             elif said.get("do") == "hurry":

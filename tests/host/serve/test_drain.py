@@ -80,3 +80,31 @@ async def test_hurrying_ends_now_and_still_says_goodbye(
         assert phone.info.clean
     (ended,) = running.logged("call ended")
     assert ended["data"]["reason"] == "host shutdown"
+
+
+STUBBORN = """
+import trio
+from voxpy import AppEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def stubborn(event):
+    event.call.answer()
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+"""
+
+
+async def test_a_handler_that_was_abandoned_is_counted_and_frees_its_slot(
+    hosting: Hosting, autojump_clock: object
+) -> None:
+    async with hosting(scenario=STUBBORN, most_calls=1, drain_s=1) as running:
+        phone = await running.phone()
+        await running.until(lambda: running.calls == 1)
+        running.host.router.end_all("enough")
+        await running.until(lambda: running.calls == 0)
+        assert phone.info is not None
+        told = (await running.ask("GET", "/metrics")).text
+    assert 'voxpy_call_troubles_total{kind="abandoned_handlers"} 1.0' in told
+    (ended,) = running.logged("call ended")
+    record = running.folder / "sessions" / ended["data"]["session"] / "record.json"
+    assert "abandoned: it ignores its cancellation" in json.loads(record.read_text())["warnings"]

@@ -57,11 +57,11 @@ class Served:
         except trio.TooSlowError:
             raise AssertionError(f"{words!r} never came:\n{self.text}") from None
 
-    async def phone(self) -> CarrierPhone:
+    async def phone(self, *, call_id: str = "", **parameters: str) -> CarrierPhone:
         where = Endpoint(host="127.0.0.1", port=self.port, tls=False)
         url = f"ws://127.0.0.1:{self.port}/media/twilio"
         found = await connect(lambda _: open_tcp(where), url)
-        phone = CarrierPhone(found, parameters=PARAMETERS)
+        phone = CarrierPhone(found, parameters={**PARAMETERS, **parameters}, call_id=call_id)
         self.nursery.start_soon(phone.run)
         return phone
 
@@ -205,6 +205,49 @@ async def test_a_taken_port(tmp_path: Path) -> None:
             assert "Traceback" not in served.text
 
 
+STUCK = ECHO.replace(
+    "    event.call.answer()",
+    "    while event.destination.endswith('9'):\n        pass\n    event.call.answer()",
+)
+
+
+NEVER = ECHO.replace(
+    "    event.call.answer()",
+    "    event.call.answer()\n    VoxEngine.add_event_listener(AppEvents.Terminating, hold)",
+).replace(
+    "from voxpy import",
+    """import threading
+import trio
+
+async def hold(event):
+    with trio.CancelScope(shield=True):
+        await trio.to_thread.run_sync(threading.Event().wait)
+
+from voxpy import""",
+)
+
+
+async def test_the_process_ends_although_a_call_does_not(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--drain-s", "0", scenario=NEVER) as served:
+        await served.said("listening on")
+        phone = await served.phone()
+        await until(lambda: phone.received)
+        served.process.send_signal(signal.SIGTERM)
+        served.process.send_signal(signal.SIGINT)
+        assert await served.exit_code() == 1
+        await served.said("calls that do not end are left behind")
+
+
+async def test_a_third_signal_kills_a_loop_that_is_stuck(tmp_path: Path) -> None:
+    async with serving(tmp_path, scenario=STUCK) as served:
+        await served.said("listening on")
+        await served.phone(to="+15550009")
+        await served.said("call began")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            served.process.send_signal(number)
+        assert await served.exit_code() < 0
+
+
 # -- workers ---------------------------------------------------------------------------------------
 
 
@@ -274,6 +317,40 @@ async def test_a_worker_that_dies_is_started_again_and_the_others_go_on(tmp_path
     listing = [sys.executable, "-m", "voxpy", "calls", "--json"]
     shown = await trio.run_process(listing, cwd=tmp_path, capture_stdout=True)
     assert shown.stdout.count(b"Interrupted") >= len(cut)
+
+
+async def test_a_worker_that_is_stuck_is_replaced_and_its_calls_recorded(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--workers", "2", scenario=STUCK) as served:
+        await served.said("listening on")
+        good = await served.phone()
+        await until(lambda: good.received)
+        await until(lambda: _in_history(tmp_path) == 1)
+        await served.phone(to="+15550009")
+        await served.said("worker is stuck")
+        await served.said("worker is ready", times=3)
+        assert re.search(r'echo\.py", line \d+ in alerting', served.text), "where it is stuck"
+        again = await served.phone()
+        await until(lambda: again.received)
+        assert (await served.get("/metrics")).text.count('reason="interrupted"') == 1
+    told = await trio.run_process(
+        [sys.executable, "-m", "voxpy", "calls", "--json"], cwd=tmp_path, capture_stdout=True
+    )
+    assert b"its worker was stuck: not heard of for 5 s" in told.stdout
+
+
+async def test_one_call_has_one_stream_whichever_worker_takes_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--workers", "3") as served:
+        await served.said("listening on")
+        first = await served.phone(call_id="CA1")
+        await until(lambda: first.received)
+        await served.calls(1)
+        for _ in range(20):  # so that each of them has answered, and knows
+            await served.calls(1)
+        others = [await served.phone(call_id="CA1") for _ in range(12)]
+        await until(lambda: all(each.info for each in others))
+        assert {each.info.code for each in others if each.info} == {1008}
+        await served.calls(1)
+        assert first.info is None
 
 
 async def test_workers_whose_parent_is_killed_drain_by_themselves(tmp_path: Path) -> None:

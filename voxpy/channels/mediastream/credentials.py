@@ -7,7 +7,6 @@ than once, and never silently in vain.
 from __future__ import annotations
 
 import secrets as random_secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from urllib.parse import urlencode
 import attrs
 import trio
 
+from voxpy.channels.once import Once
 from voxpy.channels.providers.events import Start
 from voxpy.channels.providers.http import (
     TOKEN_SECRET,
@@ -35,11 +35,6 @@ from voxpy.errors import ConfigError, install_command
 if TYPE_CHECKING:
     from voxpy.engine.http import Fetch, HttpRequestResult
 
-RETRY_S = 60.0
-"""Within which a provider may ask again because our answer was lost on its way."""
-MOST_SEEN = 20_000
-"""Requests remembered: some hours of a busy host."""
-
 RELEASE_S = 10.0
 """For all tries together. A line that stays up longer than that costs somebody money."""
 TRY_S = 4.0
@@ -53,20 +48,6 @@ TOO_MANY = 429
 # -- who asks --------------------------------------------------------------------------------------
 
 
-class SeenRequests:
-    """The signatures that have been accepted, so that whoever has read one cannot use it later."""
-
-    def __init__(self) -> None:
-        self._first_s: OrderedDict[str, float] = OrderedDict()
-
-    def is_replay(self, signature: str, now_s: float) -> bool:
-        """Remember a signature; return whether it first came longer ago than a retry."""
-        first_s = self._first_s.setdefault(signature, now_s)
-        if len(self._first_s) > MOST_SEEN:
-            self._first_s.popitem(last=False)
-        return now_s - first_s > RETRY_S
-
-
 @attrs.frozen
 class Guard:
     """Checks requests with what the secrets give, asked each time: they may change.
@@ -77,7 +58,7 @@ class Guard:
     """
 
     secrets: Secrets
-    seen: SeenRequests = attrs.field(factory=SeenRequests)
+    once: Once = attrs.field(factory=Once)
 
     def refuse_stream(self, provider: Provider, request: Request) -> str:
         """Return why a media stream must not be opened, or nothing."""
@@ -92,7 +73,7 @@ class Guard:
         if signature is None or not signature.webhooks or not (key := self._key(provider)):
             return self._without_token(provider, request)
         problem = signature.problem(request, key, _now_s())
-        if not problem and self.seen.is_replay(signature.of(request), clock.now()):
+        if not problem and self.once.is_replay(signature.of(request), clock.now()):
             return f"its {signature.header} was used before"
         return problem
 

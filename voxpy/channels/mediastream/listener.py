@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 import attrs
 import trio
 
 from voxpy.channels.listener import ListenerHost, Runs
-from voxpy.channels.mediastream.credentials import Guard, LineRelease, Released, SeenRequests
+from voxpy.channels.mediastream.credentials import Guard, LineRelease, Released
 from voxpy.channels.mediastream.dialling import Addresses, ProviderTrunk, RestDialer, RestLeg
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import ByteLine, Line
@@ -57,10 +56,6 @@ class ProviderListener:
     host: str = "127.0.0.1"
     port: int = 0
     to: str = ""
-    _seen: SeenRequests = attrs.field(factory=SeenRequests, init=False, eq=False, repr=False)
-    _calls: WeakValueDictionary[str, MediaStreamLeg] = attrs.field(
-        factory=WeakValueDictionary, init=False, eq=False, repr=False
-    )
     trunks: tuple[ProviderTrunk, ...] = ()
     _awaited: dict[str, RestLeg] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
@@ -165,7 +160,8 @@ class ProviderListener:
             if ours is not None and ours.attach(leg):
                 host.keep()
                 return _Joined(ours)
-            if self._is_known(leg):
+            call_id = leg.start.call_id
+            if call_id and host.once.is_up(f"{self.name} {call_id}", leg):
                 host.refused("twice", TWICE, address, channel=self.name)
                 return _Dismissed(leg)
             leg.destination = leg.destination or self.to
@@ -180,18 +176,8 @@ class ProviderListener:
         except* RemoteProtocolError as group:
             host.refused("no call", str(group.exceptions[0]), address, channel=self.name)
 
-    def _is_known(self, leg: MediaStreamLeg) -> bool:
-        """Whether a call that is up has a stream already; remember this one if not."""
-        call_id = leg.start.call_id
-        first = self._calls.get(call_id)
-        if first is not None and first.state != "ended":
-            return True
-        if call_id:
-            self._calls[call_id] = leg
-        return False
-
     def _guard(self, host: ListenerHost) -> Guard:
-        return Guard(host.secrets, self._seen)
+        return Guard(host.secrets, host.once)
 
     def on_request(self, request: Request, base: str, host: ListenerHost) -> Answer:
         """Answer the provider's question what to do with a call."""
