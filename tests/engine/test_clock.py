@@ -7,6 +7,7 @@ import math
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -268,30 +269,42 @@ async def test_a_busy_step_shows_in_both_shares() -> None:
 
 
 def test_errands_off_the_loop_go_together() -> None:
-    """In one thread, in order; each gets its own result or error, whoever came first."""
+    """In one thread, in order; each is told of its own error, whoever came first."""
     threads: list[int] = []
+    told: dict[int, str] = {}
 
-    def work(n: int) -> int:
+    def work(n: int) -> None:
         threads.append(threading.get_ident())
         if n == 1:
             raise ValueError(n)
-        return n
-
-    results: dict[int, object] = {}
-
-    async def errand(n: int) -> None:
-        try:
-            results[n] = await clock.off_loop_together(work, n)
-        except ValueError as error:
-            results[n] = error.args
 
     async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            for n in range(3):
-                nursery.start_soon(errand, n)
-        assert await clock.off_loop_together(work, 3) == 3
+        over = trio.Event()
 
+        def done(n: int, error: Exception | None) -> None:
+            assert threading.get_ident() == here
+            told[n] = repr(error)
+            if n in (2, 3):
+                over.set()
+
+        for n in range(3):
+            clock.off_loop_soon(partial(work, n), partial(done, n))
+        assert threads == []
+        await over.wait()
+        over = trio.Event()
+        clock.off_loop_soon(partial(work, 3), partial(done, 3))
+        await over.wait()
+
+    here = threading.get_ident()
     trio.run(main)
-    assert results == {0: 0, 1: (1,), 2: 2}
+    assert told == {0: "None", 1: "ValueError(1)", 2: "None", 3: "None"}
     assert len(set(threads[:3])) == 1
-    assert threading.get_ident() not in threads
+    assert here not in threads
+
+
+async def test_on_virtual_time_errands_are_done_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    done: list[Exception | None] = []
+    clock.off_loop_soon(lambda: None, done.append)
+    assert done == [None]

@@ -91,8 +91,12 @@ async def test_a_full_disk_is_told_once(autojump_clock: MockClock) -> None:
 
 def test_a_disk_that_stalls_costs_no_memory_without_end() -> None:
     problems: list[str] = []
-    file = InputsFile(cast("BinaryIO", Full()), problems.append)
-    for _ in range(2 * MOST_WAITING):
-        file.write(b"x")
-    file.close()
+
+    async def main() -> None:
+        file = InputsFile(cast("BinaryIO", Full()), problems.append)
+        for _ in range(2 * MOST_WAITING):
+            file.write(b"x")
+        file.close()
+
+    trio.run(main)
     assert problems == ["the disk does not take it"]

@@ -12,8 +12,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -91,56 +90,54 @@ async def off_loop(work: Callable[..., T], *args: Any) -> T:
 TOGETHER_S = 0.25
 """How long what is not urgent waits for company on its way to a thread."""
 
-
-@attrs.define(eq=False)
-class _Errand:
-    work: Callable[[], Any]
-    result: Any = None
-    error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.result = self.work()
-        except BaseException as error:
-            self.error = error
+Done: TypeAlias = Callable[[Exception | None], None]
 
 
 @attrs.define(eq=False)
-class _Batch:
-    errands: list[_Errand] = attrs.field(factory=list)
-    done: trio.Event = attrs.field(factory=trio.Event)
+class _Round:
+    """What goes to a thread together. Errors are told on the loop."""
 
-    def run(self) -> None:
-        for errand in self.errands:
-            errand.run()
+    errands: list[tuple[Callable[[], None], Done]] = attrs.field(factory=list)
 
-
-_batch: trio.lowlevel.RunVar[_Batch | None] = trio.lowlevel.RunVar("voxpy.engine.batch", None)
+    def work(self) -> list[Exception | None]:
+        return [_error_of(work) for work, _ in self.errands]
 
 
-async def off_loop_together(work: Callable[..., T], *args: Any) -> T:
-    """Do as ``off_loop``, up to a quarter of a second later and in one thread with others.
+def _error_of(work: Callable[[], None]) -> Exception | None:
+    try:
+        work()
+    except Exception as error:
+        return error
+    return None
 
-    For what every call has to have written twice a second: the way to a thread and back costs as
-    much as ten of its frames. Raises what ``work`` raises.
+
+_round: trio.lowlevel.RunVar[_Round | None] = trio.lowlevel.RunVar("voxpy.engine.round", None)
+
+
+def off_loop_soon(work: Callable[[], None], done: Done) -> None:
+    """Have ``work`` done up to a quarter of a second later, in one thread with others'.
+
+    Then ``done`` is called on the loop, with what ``work`` raised or None; it must not raise. On
+    virtual time both are called at once. For what every call has to have written twice a second:
+    the way to a thread and back costs as much as ten of its frames, and so does waking a task.
     """
     if is_virtual():
-        return await off_loop(work, *args)
-    errand = _Errand(partial(work, *args))
-    with trio.CancelScope(shield=True):
-        if (batch := _batch.get()) is not None:
-            batch.errands.append(errand)
-            await batch.done.wait()
-        else:
-            batch = _Batch([errand])
-            _batch.set(batch)
-            await trio.sleep(TOGETHER_S)
-            _batch.set(None)
-            await trio.to_thread.run_sync(batch.run)
-            batch.done.set()
-    if errand.error is not None:
-        raise errand.error
-    return cast("T", errand.result)
+        done(_error_of(work))
+        return
+    if (together := _round.get()) is None:
+        together = _Round()
+        _round.set(together)
+        trio.lowlevel.spawn_system_task(_go_together, together, name="off the loop together")
+    together.errands.append((work, done))
+
+
+async def _go_together(together: _Round) -> None:
+    with trio.CancelScope(shield=True):  # what was asked for is done, at the end of the run too
+        await trio.sleep(TOGETHER_S)
+        _round.set(None)
+        errors = await trio.to_thread.run_sync(together.work)
+    for (_, done), error in zip(together.errands, errors, strict=True):
+        done(error)
 
 
 # -- how late and how busy it is: what a host asks before it takes another call --------------------

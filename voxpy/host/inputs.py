@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from voxpy.audio.frame import Format
-from voxpy.engine.clock import off_loop_together
+from voxpy.engine.clock import off_loop_soon
 from voxpy.engine.inputs import INPUTS_VERSION, Inputs, Line
 from voxpy.engine.ports import Dialer, Headers, Leg, LegEvent, OutgoingCall
 from voxpy.engine.session import SessionContext
@@ -33,7 +33,7 @@ MOST_WAITING = 20_000
 
 
 class InputsFile:
-    """Keeps lines until ``run`` writes them; a full disk ends it, never the call.
+    """Keeps lines until they are written; a full disk ends it, never the call.
 
     Written in a thread and together with what other calls have to write: what a killed process
     leaves ends in its last second.
@@ -43,35 +43,29 @@ class InputsFile:
         self._file = file
         self._failed = failed
         self._open = True
-        self._stopping = False
         self._lines: deque[Line] = deque()
-        self._woken = trio.Event()
+        self._asked = False
+        self._stopping = False
+        self._settled = trio.Event()
 
     def write(self, line: Line) -> None:
         """Take a line."""
-        if not self._open:
-            return
-        self._lines.append(line)
-        if len(self._lines) == 1:
-            self._woken.set()
-        elif len(self._lines) > MOST_WAITING:
-            self._give_up("the disk does not take it")
+        if self._open:
+            self._lines.append(line)
+            if not self._asked:
+                self._ask()
+            elif len(self._lines) > MOST_WAITING:
+                self._give_up("the disk does not take it")
 
     async def run(self) -> None:
-        """Write what comes, until stopped; the rest is written by ``close``."""
-        while self._open and not self._stopping:
-            await self._woken.wait()
-            self._woken = trio.Event()
-            if not self._stopping:
-                try:
-                    await off_loop_together(self._write_lines)
-                except (OSError, ValueError) as error:
-                    self._give_up(str(error))
+        """Wait until stopped, and until nothing is written in a thread any more."""
+        await self._settled.wait()
 
     def stop(self) -> None:
         """Let ``run`` end; lines are taken until ``close``. Idempotent."""
         self._stopping = True
-        self._woken.set()
+        if not self._asked:
+            self._settled.set()
 
     def close(self) -> None:
         """Write what is left and close the file; what comes later is dropped."""
@@ -82,6 +76,19 @@ class InputsFile:
                     self._write_lines()
         except OSError as error:
             self._failed(str(error))
+
+    def _ask(self) -> None:
+        self._asked = True
+        off_loop_soon(self._write_lines, self._written)
+
+    def _written(self, error: Exception | None) -> None:
+        self._asked = False
+        if error is not None:
+            self._give_up(str(error))
+        if self._stopping or not self._open:
+            self._settled.set()
+        elif self._lines:
+            self._ask()
 
     def _write_lines(self) -> None:
         made = []
@@ -98,9 +105,10 @@ class InputsFile:
             return None
 
     def _give_up(self, why: str) -> None:
-        self._open = False
-        self._lines.clear()
-        self._failed(why)
+        if self._open:
+            self._open = False
+            self._lines.clear()
+            self._failed(why)
 
 
 def begin_inputs(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import trio
 
 from voxpy.audio.frame import FRAME_S
-from voxpy.engine.clock import off_loop, off_loop_together
+from voxpy.engine.clock import off_loop, off_loop_soon
 from voxpy.media.recorder import Block, Tape, Tracks
 from voxpy.recording.files import FileKind, SoundWriter
 
@@ -33,7 +34,7 @@ class Saving:
         stereo: bool,
         failed: Callable[[str], None],
     ) -> None:
-        self.tape = Tape(on_block=self._wake)
+        self.tape = Tape(on_block=self._hand_over)
         self.saved_s = 0.0
         self.saved = trio.Event()
         self._file = file
@@ -42,8 +43,9 @@ class Saving:
         self._writer: SoundWriter | None = None
         self._failed = failed
         self._broken = False
-        self._stopping = False
-        self._woken = trio.Event()
+        self._stopped = trio.Event()
+        self._writing: trio.Event | None = None  # until a block is written
+        self._more = False  # half a second has come meanwhile
 
     @classmethod
     def create(
@@ -66,46 +68,60 @@ class Saving:
 
     def stop(self) -> None:
         """Take nothing more; ``saved`` is set when the file is complete. Idempotent."""
-        self._stopping = True
-        self._woken.set()
+        self._stopped.set()
 
     async def run(self) -> None:
         """Write until stopped; the file is closed in any case."""
-        last = False
         try:
-            while not last:
-                await self._woken.wait()
-                self._woken = trio.Event()
-                last = self._stopping
-                await self._write(last=last)
+            await self._stopped.wait()
+            await self._settle()
+            if not self._broken:
+                await off_loop(self._work, self.tape.take(), True)
+        except OSError as error:
+            self._break_off(error)
         finally:
+            with trio.CancelScope(shield=True):  # a thread may have the file
+                await self._settle()
             self.close()
             self.saved.set()
 
-    def _wake(self) -> None:
-        self._woken.set()
+    async def _settle(self) -> None:
+        if self._writing is not None:
+            await self._writing.wait()
 
-    async def _write(self, *, last: bool) -> None:
-        block = self.tape.take()
+    def _hand_over(self) -> None:
+        """Have what is on the tape written, after what is being written."""
+        self._more = self._writing is not None
         if self._broken:
-            return
-        try:
-            go = off_loop if last else off_loop_together
-            self.saved_s += await go(self._work, block, last)
-        except OSError as error:
-            self._broken = True
-            self.close()
-            self._failed(f"the recording cannot be written: {error.strerror or error}")
+            self.tape.take()
+        elif not (self._more or self._stopped.is_set()):
+            self._writing = trio.Event()
+            off_loop_soon(partial(self._work, self.tape.take(), False), self._written)
 
-    def _work(self, block: Block, last: bool) -> float:
-        """Write a block, in a thread; return its seconds."""
+    def _written(self, error: Exception | None) -> None:
+        assert self._writing is not None
+        self._writing.set()
+        self._writing = None
+        if error is not None:
+            self._break_off(error)
+        elif self._more:
+            self._hand_over()
+
+    def _break_off(self, error: Exception) -> None:
+        self._broken = True
+        self.close()
+        what = (error.strerror if isinstance(error, OSError) else None) or error
+        self._failed(f"the recording cannot be written: {what}")
+
+    def _work(self, block: Block, last: bool) -> None:
+        """Write a block, in a thread."""
         if self._writer is None:
             self._writer = self._kind.open(self._file, channels=self._tracks.channels)
         if block:
             self._writer.write(self._tracks.pcm(block))
         if last:
             self._writer.close()
-        return len(block) * FRAME_S
+        self.saved_s += len(block) * FRAME_S
 
     def close(self) -> None:
         """Let go of the file, complete or not; for what never ran. Idempotent."""
