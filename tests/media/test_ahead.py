@@ -298,8 +298,8 @@ def test_another_format_drops_what_is_under_way() -> None:
     agent, _ = voice()
     line = Line(agent)
     agent.write(frames(*"abc"), item_id="x", backchannel=False)
-    agent.format = WIDE
-    agent.format = WIDE
+    agent.adopt(WIDE)
+    agent.adopt(WIDE)
     assert (line.carrier.clears, len(line.carrier.buffer)) == (1, 0)
     line.ticks(1)
     assert line.played == [PCMU.silence]

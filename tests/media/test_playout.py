@@ -97,9 +97,9 @@ def test_another_format_starts_afresh() -> None:
     playout = Playout(PCMU, limit_s=10)
     playout.write(b"a" * 400, item_id="x")
     playout.pull()
-    playout.format = PCMU
+    playout.adopt(PCMU)
     assert playout.buffered_bytes == 240
-    playout.format = pcm16(24000)
+    playout.adopt(pcm16(24000))
     assert (playout.buffered_bytes, playout.cleared_bytes) == (0, 240)
     assert playout.played_ms("x") == 0
     assert playout.format == pcm16(24000)

@@ -104,7 +104,7 @@ def test_too_much_audio_is_reported_once_with_the_limit() -> None:
 
 def test_the_format_of_both_tracks_changes_together() -> None:
     made, _ = voice()
-    made.format = PCMU
+    made.adopt(PCMU)
     assert made.format == made.speech.format == made.backchannel.format == PCMU
     made.write(bytes(160), item_id="a", backchannel=False)
     made.write(bytes(160), item_id="b", backchannel=True)
@@ -128,7 +128,7 @@ def test_a_change_of_format_never_mixes_two_formats_in_a_batch() -> None:
     sent: list[bytes] = []
     ear = Ear(PCM, batch_ms=40, send=sent.append)
     ear.push(bytes(960))
-    ear.format = PCMU
+    ear.adopt(PCMU)
     ear.push(bytes(160))
     ear.push(bytes(160))
     assert [len(s) for s in sent] == [320]

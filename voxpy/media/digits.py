@@ -51,7 +51,8 @@ class DigitQueue:
     """
 
     format: Format
-    _frames: deque[bytes | None] = attrs.field(factory=deque)
+    frames: deque[bytes | None] = attrs.field(factory=deque)
+    """What has not been sent yet; None is 20 ms of a pause."""
 
     def write(self, digits: str) -> None:
         """Append ``digits``, made of ``0-9 * # A-D p``.
@@ -61,16 +62,16 @@ class DigitQueue:
         frames: list[bytes | None] = []
         for digit in digits:
             frames += self._sound(digit)
-        if (len(self._frames) + len(frames)) * FRAME_MS > LONGEST_QUEUE_S * 1000:
+        if (len(self.frames) + len(frames)) * FRAME_MS > LONGEST_QUEUE_S * 1000:
             raise LimitExceeded(
                 f"send_digits: with {digits!r} more than {LONGEST_QUEUE_S:g} s of digits would wait"
             )
-        self._frames.extend(frames)
+        self.frames.extend(frames)
 
     @property
     def waiting(self) -> bool:
         """Whether any digit has not been sent yet."""
-        return bool(self._frames)
+        return bool(self.frames)
 
     def _sound(self, digit: str) -> list[bytes | None]:
         if digit == "p":
@@ -85,5 +86,5 @@ class DigitQueue:
         While a digit or the silence after it is sent nothing else is: a receiver could not tell the
         tones from a voice beside them. During a pause the frame goes out.
         """
-        sound = self._frames.popleft() if self._frames else None
+        sound = self.frames.popleft() if self.frames else None
         return frame if sound is None else sound

@@ -393,8 +393,11 @@ class MediaGraph:
                 out = node.converted(frame, fmt, sink.format, made)
             if target.carrier is not None:
                 sink.push(out)
-        due = self._ticks + 1 + max([carrier.behind_frames for carrier in node.carriers])
-        node.on_the_way.append(_Sent(frame, made, due))
+        behind = 0
+        for carrier in node.carriers:
+            if carrier.behind_frames > behind:
+                behind = carrier.behind_frames
+        node.on_the_way.append(_Sent(frame, made, self._ticks + 1 + behind))
 
     def _cut(self, node: _Node) -> None:
         """Nothing of what was sent ahead shall be heard any more."""

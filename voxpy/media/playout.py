@@ -48,7 +48,8 @@ class Playout:
         limit_s: float,
         on_overflow: Callable[[float], None] | None = None,
     ) -> None:
-        self._format = fmt
+        self.format = fmt
+        """Of what is written and pulled; changed by ``adopt``."""
         self._limit_s = limit_s
         self._limit_bytes = fmt.bytes_for(limit_s)
         self._on_overflow = on_overflow
@@ -64,23 +65,18 @@ class Playout:
         self.cleared_bytes = 0
         self.dropped_bytes = 0
 
-    @property
-    def format(self) -> Format:
-        """The format of what is written and pulled."""
-        return self._format
-
-    @format.setter
-    def format(self, fmt: Format) -> None:
-        if fmt != self._format:
+    def adopt(self, fmt: Format) -> None:
+        """Be written and pulled in another format; what waits is dropped."""
+        if fmt != self.format:
             self.clear()
             self._played_bytes.clear()
-            self._format = fmt
+            self.format = fmt
             self._limit_bytes = fmt.bytes_for(self._limit_s)
 
     @property
     def buffered_s(self) -> float:
         """Seconds of audio that wait to be played."""
-        return self._format.duration_s(self.buffered_bytes)
+        return self.format.duration_s(self.buffered_bytes)
 
     def write(self, data: bytes, *, item_id: str = "") -> None:
         """Append audio of ``item_id``; what exceeds the limit is dropped and reported once."""
@@ -104,34 +100,36 @@ class Playout:
         Less than a frame is held back for one tick, in case its rest is on the way, and then
         played with silence behind it.
         """
-        want = self._format.frame_bytes
+        want = self.format.frame_bytes
         waiting = self.buffered_bytes - self._on_the_way_bytes
-        if waiting < self._format.sample_bytes:
+        if waiting < self.format.sample_bytes:
             return None
         if waiting < want and not self._held_back:
             self._held_back = True
             return None
         self._held_back = False
         # Whole samples only: a sender may cut anywhere, and half a sample would shift all the rest.
-        parts = self._take(min(want, waiting - waiting % self._format.sample_bytes))
+        parts = self._take(min(want, waiting - waiting % self.format.sample_bytes))
         self._count_played(parts)
         taken = parts[0].data if len(parts) == 1 else b"".join([p.data for p in parts])
-        return taken if len(taken) == want else taken + self._format.silence[len(taken) :]
+        return taken if len(taken) == want else taken + self.format.silence[len(taken) :]
 
     def pull_ahead(self) -> bytes | None:
         """Return the next whole frame before its time; it is on its way until ``advance``."""
-        want = self._format.frame_bytes
+        want = self.format.frame_bytes
         if self.buffered_bytes - self._on_the_way_bytes < want:
             return None
         self._held_back = False
-        parts = self._take(want)
+        first = self._chunks[0]
+        whole = not first.offset and len(first.data) == want  # as services like to send it
+        parts = [self._chunks.popleft()] if whole else self._take(want)
         self._on_the_way.append(parts)
         self._on_the_way_bytes += want
         return parts[0].data if len(parts) == 1 else b"".join([p.data for p in parts])
 
     def advance(self) -> None:
         """The oldest frame on its way is being played."""
-        self._on_the_way_bytes -= self._format.frame_bytes
+        self._on_the_way_bytes -= self.format.frame_bytes
         self._count_played(self._on_the_way.popleft())
 
     def take_back(self) -> None:
@@ -153,17 +151,14 @@ class Playout:
         self.buffered_bytes = 0
         self._held_back = False
         self.on_cut()
-        ms = 1000 / self._format.bytes_per_second
+        ms = 1000 / self.format.bytes_per_second
         return [Cleared(item, self.played_ms(item), n * ms) for item, n in lost.items()]
 
     def played_ms(self, item_id: str) -> float:
         """Return how many milliseconds of ``item_id`` have been played."""
-        return self._played_bytes.get(item_id, 0) * 1000 / self._format.bytes_per_second
+        return self._played_bytes.get(item_id, 0) * 1000 / self.format.bytes_per_second
 
     def _take(self, want: int) -> list[_Chunk]:
-        first = self._chunks[0]
-        if not first.offset and len(first.data) == want:
-            return [self._chunks.popleft()]
         parts = []
         while want:
             chunk = self._chunks[0]

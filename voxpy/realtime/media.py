@@ -3,7 +3,6 @@ of the voice was heard."""
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -39,12 +38,8 @@ def _nobody() -> None:
     """Nobody wants to know."""
 
 
-class _Sound(enum.Enum):
-    """What a frame on its way is made of."""
-
-    SPEECH = "speech"
-    MURMUR = "murmur"
-    BOTH = "both"
+SPEECH, MURMUR = 1, 2
+"""What a frame on its way is made of: either, or both together."""
 
 
 class Voice:
@@ -54,25 +49,24 @@ class Voice:
     """
 
     def __init__(self, fmt: Format, *, limit_s: float, reports: VoiceReports) -> None:
+        self.format = fmt
+        """The session's output format; changed by ``adopt``."""
         self.speech = Playout(fmt, limit_s=limit_s, on_overflow=reports.overflowed)
         self.backchannel = Playout(fmt, limit_s=limit_s)
         self._reports = reports
         self._streaming = False
         self._silent_ticks = 0
         self._streamed_ticks = 0
-        self._on_the_way: deque[_Sound] = deque()
+        self._on_the_way: deque[int] = deque()
         self.on_audio: Callable[[], None] = _nobody
         self.on_cut: Callable[[], None] = _nobody
 
-    @property
-    def format(self) -> Format:
-        """The session's output format."""
-        return self.speech.format
-
-    @format.setter
-    def format(self, fmt: Format) -> None:
+    def adopt(self, fmt: Format) -> None:
+        """Speak in another format from now on."""
         if fmt != self.format:
-            self.speech.format = self.backchannel.format = fmt
+            self.format = fmt
+            self.speech.adopt(fmt)
+            self.backchannel.adopt(fmt)
             self._cut()
 
     def write(self, data: bytes, *, item_id: str, backchannel: bool) -> None:
@@ -119,23 +113,21 @@ class Voice:
         speech = self.speech.pull_ahead()
         if not self.backchannel.buffered_bytes:  # as nearly always
             if speech is not None:
-                self._on_the_way.append(_Sound.SPEECH)
+                self._on_the_way.append(SPEECH)
             return speech
         murmur = self.backchannel.pull_ahead()
-        if murmur is not None:
-            self._on_the_way.append(_Sound.MURMUR if speech is None else _Sound.BOTH)
-        elif speech is not None:
-            self._on_the_way.append(_Sound.SPEECH)
+        if sound := SPEECH * (speech is not None) | MURMUR * (murmur is not None):
+            self._on_the_way.append(sound)
         return self._both(speech, murmur)
 
     def advance(self) -> None:
         """The oldest frame on its way is being played."""
         sound = self._on_the_way.popleft()
-        if sound is not _Sound.MURMUR:
+        if sound & SPEECH:
             self.speech.advance()
             if not self.speech.buffered_bytes:
                 self._reports.drained()
-        if sound is not _Sound.SPEECH:
+        if sound & MURMUR:
             self.backchannel.advance()
         if self._streaming:
             self._count(True)
@@ -170,23 +162,19 @@ class Ear:
     """What the agent hears: frames, gathered into batches for the wire."""
 
     def __init__(self, fmt: Format, *, batch_ms: int, send: Callable[[bytes], None]) -> None:
-        self._format = fmt
+        self.format = fmt
+        """The session's input format; changed by ``adopt``."""
         self._frames_per_batch = max(1, batch_ms // FRAME_MS)
         self._send = send
         self._frames: list[bytes] = []
         self._sent: deque[bytes] = deque(maxlen=RECENT_FRAMES)
 
-    @property
-    def format(self) -> Format:
-        """The session's input format."""
-        return self._format
-
-    @format.setter
-    def format(self, fmt: Format) -> None:
-        if fmt != self._format:
+    def adopt(self, fmt: Format) -> None:
+        """Hear in another format from now on."""
+        if fmt != self.format:
             self._frames.clear()  # 20 ms of another format cannot be joined to this one
             self._sent.clear()
-            self._format = fmt
+            self.format = fmt
 
     def push(self, frame: bytes) -> None:
         """Take one frame; every full batch is sent."""

@@ -57,6 +57,7 @@ class RealtimeWire:
             answers_tools=habits.answers_tools,
         )
         self.playback = self.client.playback
+        self.outgoing = self.client.outgoing
         self.input_format: Format = DEFAULT_FORMAT
         self.output_format: Format = DEFAULT_FORMAT
         self._warn = warn
@@ -78,25 +79,22 @@ class RealtimeWire:
     def receive(self, text: str) -> list[Happening]:
         """Take a frame; the JSON object read from it is the payload of what is told."""
         raw = load(text)
+        items = self.client.receive_loaded(raw)
+        if len(items) == 1 and type(audio := items[0]) is Audio:  # as nearly everything is
+            return self._playable(audio)
         found: list[Happening] = []
-        for item in self.client.receive_loaded(raw):
-            if isinstance(item, Audio):
-                found += self._playable(item)
-            else:
-                self._mean(item, found)
-                found.append(Told(item.type, raw, item))
-                if isinstance(item, se.ResponseDone) and self.client.responses.new_calls:
-                    found.append(ToolsCalled(self.client.responses.new_calls))
+        for item in items:
+            assert not isinstance(item, Audio)
+            self._mean(item, found)
+            found.append(Told(item.type, raw, item))
+            if isinstance(item, se.ResponseDone) and self.client.responses.new_calls:
+                found.append(ToolsCalled(self.client.responses.new_calls))
         if not found and self.client.repeated == 1:
             self._warn("the service sends things twice; the second ones are ignored")
         return found
 
     def receive_binary(self, data: bytes) -> None:
         """The protocol has no binary frames."""
-
-    def outgoing(self) -> list[bytes]:
-        """Return the frames that are due, and forget them."""
-        return self.client.outgoing()
 
     def append(self, audio: bytes) -> bytes:
         """Return the frame with this audio of the caller's."""

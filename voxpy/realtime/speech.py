@@ -416,13 +416,15 @@ class SpeechClient(MediaSource, Generic[W]):
 
     def _drained(self) -> None:
         """All speech that was there has been played."""
-        self._order.pass_on(self._link.wire.playback.is_done)
+        if self._order.waiting:
+            self._order.pass_on(self._link.wire.playback.is_done)
         self._heard.settle(self._link.wire)
-        self._leave_if_said()
+        if self._goodbye is not None:
+            self._leave_if_said()
 
     def _adopt_formats(self) -> None:
-        self._ear.format = self._link.wire.input_format
-        self._voice.format = self._link.wire.output_format
+        self._ear.adopt(self._link.wire.input_format)
+        self._voice.adopt(self._link.wire.output_format)
 
     def _interrupt(self) -> None:
         """The caller speaks: be silent, and tell the service what of its words was heard.

@@ -34,10 +34,13 @@ def loads(text: str | bytes | bytearray | memoryview) -> Any:
 
     Raises ValueError: JSONDecodeError for what is no JSON, TooDeep for what is too deep.
     """
-    data = bytes(text) if isinstance(text, memoryview) else text
-    opened = ("[", "{") if isinstance(data, str) else (b"[", b"{")
-    if data.count(opened[0]) + data.count(opened[1]) > MAX_DEPTH:  # type: ignore[arg-type]
-        _check_depth(data if isinstance(data, str) else data.decode("latin-1"))
+    if isinstance(text, str):
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(text)
+        return orjson.loads(text)
+    data = bytes(text)
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check_depth(data.decode("latin-1"))
     return orjson.loads(data)
 
 

@@ -213,11 +213,11 @@ class Outbound:
     @property
     def needs_silence(self) -> bool:
         """Whether every tick needs a frame: while digits sound."""
-        return self.digits.waiting
+        return bool(self.digits.frames)
 
     def room_frames(self) -> int:
         """Return how many frames may be on their way now."""
-        if not self.is_open or not self._may_send or self.digits.waiting:
+        if not self.is_open or not self._may_send or self.digits.frames:
             return 0
         return AHEAD_FRAMES if self._line.waiting_messages < MOST_WAITING else 0
 
@@ -237,7 +237,7 @@ class Outbound:
         """Send 20 ms, or put a digit in its place."""
         if not self.is_open:
             return
-        if self.digits.waiting:
+        if self.digits.frames:
             frame = self.digits.replace(frame)
         if not self._may_send or self._line.waiting_messages >= MOST_WAITING:
             self.statistics.dropped_frames += 1

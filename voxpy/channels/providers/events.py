@@ -17,7 +17,7 @@ def _size(data: bytes) -> str:
 # -- from the provider -----------------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.define
 class StreamEvent:
     """Something came from the provider."""
 
@@ -40,7 +40,7 @@ class Start(StreamEvent):
     display_name: str = ""
 
 
-@attrs.frozen
+@attrs.define  # frozen it would cost three times as much, for every frame
 class Audio(StreamEvent):
     """Audio of the far end. ``sequence`` counts chunks where the provider may swap them, else 0."""
 

@@ -71,7 +71,7 @@ class Playback:
 
     def produced(self, item_id: str, response_id: str, n_bytes: int, rate: AudioRate) -> None:
         """Audio of an item came, and goes to the listener."""
-        item = self._item(item_id, response_id, rate)
+        item = self._items.get(item_id) or self._item(item_id, response_id, rate)
         if item.rate is not rate and item.rate != rate:
             item.earlier_ms, item.n_bytes, item.rate = item.produced_ms, 0, rate
         item.n_bytes += n_bytes
