@@ -37,6 +37,8 @@ OPTIONS: dict[str, Any] = {
     "parameters": (),
     "secrets_path": Path("secrets.env"),
     "public_url": None,
+    "user": None,
+    "password_secret": None,
     "play": False,
     "mic": False,
     "out": Path(".voxpy"),
@@ -67,7 +69,7 @@ def plan(**options: Any) -> Any:
 )
 def test_where_it_calls_and_as_whom(options: dict[str, Any], url: str, provider: str) -> None:
     made = plan(**options)
-    assert (made.url, made.carrier.provider.name) == (url, provider)
+    assert (made.url, made.channel) == (url, provider)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +82,13 @@ def test_where_it_calls_and_as_whom(options: dict[str, Any], url: str, provider:
     ],
 )
 def test_the_codec_is_the_providers_usual_one(options: dict[str, Any], fmt: object) -> None:
-    assert plan(**options).carrier.call.format == fmt
+    assert plan(**options).call.format == fmt
 
 
 def test_who_calls_whom() -> None:
-    call = plan().carrier.call
+    call = plan().call
     assert (call.caller, call.callee) == ("+15550100", "+15550199")
-    call = plan(callerid="1", destination="2", parameters=("plan=gold", "x=a=b")).carrier.call
+    call = plan(callerid="1", destination="2", parameters=("plan=gold", "x=a=b")).call
     assert (call.caller, call.callee) == ("1", "2")
     assert call.parameters == {"plan": "gold", "x": "a=b"}
 
@@ -109,7 +111,7 @@ def test_the_call_is_signed_so_that_the_host_lets_it_in(
 
 
 def test_without_secrets_nothing_is_signed(tmp_path: Path) -> None:
-    assert plan(secrets_path=tmp_path / "none.env").headers == []
+    assert plan(secrets_path=tmp_path / "none.env").headers == ()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,33 @@ def test_wrong_usage_is_explained(arguments: list[str], problem: str) -> None:
     result = CliRunner().invoke(main, ["call", *arguments])
     assert result.exit_code == 2
     assert problem in result.output
+
+
+def test_a_sip_address_is_called_by_a_sip_phone(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets.env"
+    secrets.write_text("ANNA=open sesame\n")
+    made = plan(
+        target="sip:echo@127.0.0.1:5070;transport=tcp",
+        user="anna",
+        password_secret="ANNA",
+        secrets_path=secrets,
+    )
+    assert (made.channel, made.call.caller, made.call.callee) == ("sip", "anna", "echo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sip:"], "this is no URI"),
+        (["sip:a@b", "--provider", "twilio"], "a SIP call has no --provider"),
+        (["sip:a@b", "--param", "a=b"], "a SIP call has no --param"),
+        (["sip:a@b", "--password-secret", "NONE"], "NONE"),
+    ],
+)
+def test_a_sip_call_that_cannot_be_meant(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, ["call", *arguments, "--no-play"])
+    assert result.exit_code == 2
+    assert words in result.output
 
 
 # -- a whole call ----------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ class Site:
         )
         tcp = provider == "audiosocket"
         async with self._host(provider, engines) as dial:
-            plan = DialledCallPlan(
+            plan = DialledCallPlan.by_provider(
                 url=url or ("tcp://host.test:9092" if tcp else "ws://host.test/media"),
                 carrier=PROVIDERS[provider].place(phone_call),
                 script=script,
@@ -196,6 +196,7 @@ async def test_a_whole_call_over_each_provider(
         assert site.hosted.leg is not None
         assert site.hosted.leg.callerid == "+15550100"
         assert site.hosted.leg.destination == "+15550199"
+    assert result.buffer is not None
     ahead_ms = 20 * result.buffer.most_waiting_frames
     assert ahead_ms <= 200
     if isinstance(site.hosted.leg, MediaStreamLeg) and ahead_ms > 40:
@@ -332,7 +333,7 @@ async def test_a_host_that_refuses_the_stream(tmp_path: Path, autojump_clock: ob
     script = parse_script("steps:\n- wait: answered\n", file="c", folder=Path())
     call = PhoneCall(call_id="c-1", caller="1", callee="2", format=PCMU)
     async with trio.open_nursery() as nursery:
-        plan = DialledCallPlan(
+        plan = DialledCallPlan.by_provider(
             url="ws://host.test/media",
             carrier=PROVIDERS["twilio"].place(call),
             script=script,
@@ -366,7 +367,7 @@ async def test_a_host_that_breaks_the_protocol(tmp_path: Path, autojump_clock: o
 
     call = PhoneCall(call_id="c-1", caller="1", callee="2", format=PCMU)
     async with trio.open_nursery() as nursery:
-        plan = DialledCallPlan(
+        plan = DialledCallPlan.by_provider(
             url="ws://host.test/media",
             carrier=PROVIDERS["twilio"].place(call),
             script=parse_script("steps:\n- wait: hung_up\n", file="c", folder=Path()),
@@ -386,7 +387,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
         raise ConnectFailed("cannot connect")
 
     call = PhoneCall(call_id="c-1", caller="1", callee="2", format=PCMU)
-    plan = DialledCallPlan(
+    plan = DialledCallPlan.by_provider(
         url="ws://host.test/media",
         carrier=PROVIDERS["twilio"].place(call),
         script=parse_script("steps:\n- wait: answered\n", file="c", folder=Path()),

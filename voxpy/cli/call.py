@@ -1,4 +1,4 @@
-"""``voxpy call``: a simulated call to a running host, as a phone provider would bring it."""
+"""``voxpy call``: a simulated call to a running host, by a phone provider or by SIP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_TOLD_BYTES = 300
 
 
 @click.command()
-@click.argument("target", metavar="URL|DEST")
+@click.argument("target", metavar="URL|DEST|sip:USER@HOST")
 @click.option(
     "--provider",
     help=f"The provider to be: {', '.join(NAMES)}. Default: the one that the URL's path ends with, "
@@ -59,6 +59,10 @@ MOST_TOLD_BYTES = 300
     metavar="NAME=VALUE",
     help="A custom parameter of the stream. May be repeated.",
 )
+@click.option("--user", help="Of a SIP call: the user to be, for a host that asks.")
+@click.option(
+    "--password-secret", metavar="NAME", help="Of a SIP call: the secret with that password."
+)
 @secrets_option(
     "secrets_path", "The host's secrets: with them the call is signed as the provider would."
 )
@@ -83,10 +87,12 @@ MOST_TOLD_BYTES = 300
 @click.option("--verbose", "-v", is_flag=True, help="Show every step.")
 @click.option("--json", "as_json", is_flag=True, help="Print only the call record, as JSON.")
 def command(**options: Any) -> None:
-    """Call a running host over a provider's media stream, in real time.
+    """Call a running host over a provider's media stream, or any SIP address, in real time.
 
     URL is where the provider would open its stream (ws://host:8080/media/twilio, tcp://host:9092
-    for audiosocket). DEST is a number: it is called on the host of this machine.
+    for audiosocket). DEST is a number: it is called on the host of this machine. sip:USER@HOST
+    (with :PORT, ;transport=tcp or tls) is called by a SIP phone in this terminal: a host of yours,
+    a PBX, a softphone.
     """
     # Imported here: `voxpy --help` must not wait for the media engine.
     import trio
@@ -121,8 +127,10 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
     from voxpy.errors import LocalProtocolError, ScenarioError
     from voxpy.simulation.dialledcall import DialledCallPlan
 
-    url, name = _where(options)
     script = _script(options)
+    if options["target"].startswith(("sip:", "sips:")):
+        return _sip_plan(options, script, screen)
+    url, name = _where(options)
     if ours := _without_meaning(script):
         screen.note(f"not for a host that is called: {', '.join(ours)} of the caller's script")
     call_id = f"call-{secrets.token_hex(6)}"
@@ -138,7 +146,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         side = provider.place(call)
     except (ScenarioError, LocalProtocolError) as error:
         raise click.UsageError(str(error)) from error
-    return DialledCallPlan(
+    return DialledCallPlan.by_provider(
         url=url,
         carrier=side,
         script=script,
@@ -147,6 +155,38 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         headers=_headers(options, url, provider),
         sound=_sound({**options, "fast": False}, screen),
     )
+
+
+def _sip_plan(options: dict[str, Any], script: Any, screen: Any) -> Any:
+    from voxpy.cli.run import _engines, _sound
+    from voxpy.errors import RemoteProtocolError
+    from voxpy.lab.sipcall import sip_plan
+    from voxpy.project.secrets import Secrets
+
+    wrong = [name for name in ("provider", "codec", "public_url") if options[name] is not None]
+    if wrong or options["parameters"]:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in wrong or ["param"])
+        raise click.UsageError(f"a SIP call has no {named}")
+    password, secret = "", options["password_secret"]
+    if secret is not None:
+        known = Secrets(options["secrets_path"])
+        password = known.get(secret) or ""
+        if not password:
+            raise click.BadParameter(known.missing(secret), param_hint="--password-secret")
+    call_id = f"call-{secrets.token_hex(6)}"
+    try:
+        return sip_plan(
+            options["target"],
+            call_id=call_id,
+            script=script,
+            folder=(options["out"] / "calls" / call_id).absolute(),
+            make_engines=functools.partial(_engines, {"llm": None, "topics": None}),
+            user=options["user"] or "",
+            password=password,
+            sound=_sound({**options, "fast": False}, screen),
+        )
+    except RemoteProtocolError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
 
 
 def _headers(options: dict[str, Any], url: str, provider: Provider) -> list[tuple[str, str]]:
@@ -196,7 +236,7 @@ def _script(options: dict[str, Any]) -> Any:
     else:
         script = attrs.evolve(polite_script(), may_be_refused=False)  # a host should take it
     given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
-    if "://" not in options["target"]:
+    if "://" not in options["target"] and not options["target"].startswith(("sip:", "sips:")):
         given.setdefault("destination", options["target"])
     return attrs.evolve(script, **given)
 
@@ -253,7 +293,9 @@ async def _run(plan: Any, screen: Any) -> Any:
                 raise
             raise ConnectFailed(f"{error}: {told}") from error
         except ConnectFailed as error:
-            raise ConnectFailed(f"{error}; is `voxpy serve` running there?") from error
+            sip = plan.channel == "sip"
+            hint = "" if sip else "; is `voxpy serve` running there?"
+            raise ConnectFailed(f"{error}{hint}") from error
         nursery.cancel_scope.cancel()
     return result
 

@@ -202,6 +202,11 @@ class ProviderPhone:
         self._over = False
         self._under_way, self._arriving = trio.open_memory_channel[_Arriving](math.inf)
 
+    @property
+    def buffer_statistics(self) -> BufferStatistics:
+        """What the provider's buffer has seen."""
+        return self.buffer.statistics
+
     # -- as a SimulatedCaller sees it --------------------------------------------------------------
 
     def connect_far_end(self, far_end: FarEnd) -> None:

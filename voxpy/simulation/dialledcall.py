@@ -1,4 +1,4 @@
-"""One call from outside to a running host: a person at a provider's phone, as ``voxpy call`` makes.
+"""One call from outside to a running host: a person at a phone, as ``voxpy call`` makes.
 
 The host is another process; of the call only what this end says and hears is known here, and that
 is what the trace, the record and the recording hold.
@@ -6,17 +6,17 @@ is what the trace, the record and the recording hold.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 import attrs
 import orjson
 import trio
 
 from voxpy.audio.frame import PCMU
-from voxpy.channels.providers.provider import Carrier
+from voxpy.channels.providers.provider import Carrier, PhoneCall
 from voxpy.engine import clock
 from voxpy.engine.ending import End, EndReason
 from voxpy.engine.masking import Masker
@@ -28,7 +28,7 @@ from voxpy.localagent.engines import Engines
 from voxpy.recording.files import FileKind
 from voxpy.recording.saving import Saving
 from voxpy.simulation.acting import act, needs_voice, prepare_sounds
-from voxpy.simulation.caller import SimulatedCaller, StepFailed
+from voxpy.simulation.caller import PersonsLine, SimulatedCaller, StepFailed
 from voxpy.simulation.dialin import BufferStatistics, ProviderPhone, dial_host
 from voxpy.simulation.localcall import LocalCallResult
 from voxpy.simulation.script import CallerScript
@@ -41,29 +41,79 @@ SETTLE_S = 10.0
 LEG = "call-1"
 
 
+class Phone(PersonsLine, Protocol):
+    """What the person calls with. ``taps`` get each 20 ms of mu-law that was said and heard.
+
+    ``run`` must be running; ``buffer`` says what a provider's buffer has seen, if there is one.
+    """
+
+    taps: list[Callable[[bytes, bytes], None]]
+
+    async def run(self) -> None:
+        """Carry the call until it is over."""
+
+    async def aclose(self) -> None:
+        """End the call if that was not done, and free everything."""
+
+    @property
+    def buffer_statistics(self) -> BufferStatistics | None:
+        """What a provider's buffer has seen."""
+
+
 @attrs.frozen(kw_only=True)
 class DialledCallPlan:
     """What to dial, and who calls. ``folder`` is made for what the call leaves.
 
-    ``make_engines`` is called if anything is spoken, and to understand what is heard if it can be.
-    ``sound`` plays the call; with a microphone the person at it is the caller.
+    ``dial`` returns the phone, off the hook, and raises ConnectFailed. ``make_engines`` is called
+    if anything is spoken, and to understand what is heard if it can be. ``sound`` plays the call;
+    with a microphone the person at it is the caller.
     """
 
     url: str
-    carrier: Carrier
+    channel: str
+    call: PhoneCall
+    dial: Callable[[], Awaitable[Phone]]
     script: CallerScript
     folder: Path
     make_engines: Callable[[], Engines]
-    headers: Iterable[tuple[str, str]] = ()
     sound: SoundCard | None = None
-    open_stream: OpenStream = open_tcp
+    headers: Sequence[tuple[str, str]] = ()
+    """What the provider proves itself with."""
+
+    @classmethod
+    def by_provider(
+        cls,
+        *,
+        url: str,
+        carrier: Carrier,
+        script: CallerScript,
+        headers: Iterable[tuple[str, str]] = (),
+        open_stream: OpenStream = open_tcp,
+        **rest: Any,
+    ) -> DialledCallPlan:
+        """Return the plan of a call that a provider brings over its media stream."""
+
+        async def dial() -> Phone:
+            line = await dial_host(open_stream, url, carrier, headers=headers)
+            to_host, to_phone = script.line.lines()
+            return ProviderPhone(line, carrier, to_host=to_host, to_phone=to_phone)
+
+        return cls(
+            url=url,
+            channel=carrier.provider.name,
+            call=carrier.call,
+            dial=dial,
+            script=script,
+            headers=tuple(headers),
+            **rest,
+        )
 
 
 @attrs.frozen(kw_only=True)
 class DialledCallResult(LocalCallResult):
-    """How the call went, and what the provider's buffer saw of it."""
+    """How the call went, and what the provider's buffer saw of it, if there was one."""
 
-    buffer: BufferStatistics
+    buffer: BufferStatistics | None
 
 
 class Watcher(Protocol):
@@ -94,13 +144,13 @@ class DialledCall:
         self._trace: Trace | None = None
         self._interrupted = False
         self._failure = ""
-        call = plan.carrier.call
+        call = plan.call
         self.record = CallRecord(
             session_id=call.call_id,
             rule_name="",
             scenarios=[],
             started_at=clock.wall().isoformat(timespec="milliseconds"),
-            channel=plan.carrier.provider.name,
+            channel=plan.channel,
         )
         self.record.personal.update(callerid=call.caller, destination=call.callee)
         self._keeper = RecordKeeper(self.record)
@@ -124,17 +174,13 @@ class DialledCall:
         sounds = await prepare_sounds(plan.script, self._speech)
         if engines is not None:
             await engines.run(engines.ears.warm_up)
-        line = await dial_host(plan.open_stream, plan.url, plan.carrier, headers=plan.headers)
-        to_host, to_phone = plan.script.line.lines()
-        phone = ProviderPhone(line, plan.carrier, to_host=to_host, to_phone=to_phone)
+        phone = await plan.dial()
         plan.folder.mkdir(parents=True)
         self._trace = self._make_trace()
         ears = None if engines is None else engine_ears(engines)
         caller = self._caller = SimulatedCaller(phone, ears=ears, note=self._note)
-        call = plan.carrier.call
-        self._watcher.heading(
-            f"{call.caller} calls {call.callee} · {plan.carrier.provider.name} · {plan.url}"
-        )
+        call = plan.call
+        self._watcher.heading(f"{call.caller} calls {call.callee} · {plan.channel} · {plan.url}")
         if plan.sound is not None:
             phone.taps.append(plan.sound.of_line(phone.mouth))
         saving = self._record_call(phone)
@@ -172,22 +218,23 @@ class DialledCall:
                 self._note_failure(str(error))
         self._caller.hang_up()
 
-    def _finish(self, caller: SimulatedCaller, phone: ProviderPhone) -> DialledCallResult:
+    def _finish(self, caller: SimulatedCaller, phone: Phone) -> DialledCallResult:
         assert self._trace is not None
         assert caller.over is not None
-        over, buffer = caller.over, phone.buffer.statistics
+        over, buffer = caller.over, phone.buffer_statistics
         if over.code >= 500 and not self._failure:  # the host broke off: no script allows that
             self._failure = over.reason
             self._note_failure(over.reason)
         reason = EndReason.HOST_SHUTDOWN if self._interrupted else EndReason.TERMINATED
         end = End(reason, f"{over.code} {over.reason}")
-        self._trace.step(
-            "provider's buffer",
-            most_waiting_ms=round(20 * buffer.most_waiting_frames),
-            clears=buffer.clears,
-            cleared_ms=round(20 * buffer.cleared_frames),
-            gaps=buffer.gaps,
-        )
+        if buffer is not None:
+            self._trace.step(
+                "provider's buffer",
+                most_waiting_ms=round(20 * buffer.most_waiting_frames),
+                clears=buffer.clears,
+                cleared_ms=round(20 * buffer.cleared_frames),
+                gaps=buffer.gaps,
+            )
         self.record.personal["caller_failed"] = self._failure
         self._keeper.finish(end)
         self._trace = None
@@ -229,7 +276,7 @@ class DialledCall:
             trace.add_sink(sink)
         return trace
 
-    def _record_call(self, phone: ProviderPhone) -> Saving:
+    def _record_call(self, phone: Phone) -> Saving:
         path = self._plan.folder / "call.wav"
         saving = Saving.create(
             path, FileKind("wav", 8000), stereo=True, failed=self._recording_failed

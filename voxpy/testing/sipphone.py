@@ -18,6 +18,7 @@ from __future__ import annotations
 import random
 import secrets
 import socket
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -71,6 +72,8 @@ class PhoneCall:
     digits: str = ""
     end: LegEnded | None = None
     asked_to_call: Callable[[str], None] = lambda uri: None
+    live: Callable[[PhoneCall], None] | None = None
+    """Hears and says 20 ms in place of ``says`` and ``heard``."""
     _mouth: deque[bytes] = attrs.field(factory=deque)
 
     def says(self, audio: bytes) -> None:
@@ -114,6 +117,9 @@ class PhoneCall:
 
     def tick(self) -> None:
         """Hear and say 20 ms."""
+        if self.live is not None:
+            self.live(self)
+            return
         source, sink = self.leg.media.source, self.leg.media.sink
         assert source is not None
         assert sink is not None
@@ -134,6 +140,9 @@ class SipPhone:
         transport: str,
         udp: socket.socket,
         resolver: Resolver | None = None,
+        *,
+        address: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.user = user
         self.account = Account(user, password)
@@ -142,15 +151,15 @@ class SipPhone:
         self.calls: list[PhoneCall] = []
         self.answers: Callable[[PhoneCall], None] = lambda call: call.leg.answer({})
         """What is done with a call that comes in."""
-        self.address = "127.0.0.1"
+        self.address = address
         self._server = parse_uri(f"sip:{server};transport={transport}")
         self.port = udp.getsockname()[1]
         self._random = random.SystemRandom()
         us = Identity(
             product="voxpy-phone",
-            sent_by=lambda transport: f"127.0.0.1:{self.port}",
+            sent_by=lambda transport: f"{address}:{self.port}",
             contact=lambda transport: (
-                f"sip:{user}@127.0.0.1:{self.port};transport={transport.lower()}"
+                f"sip:{user}@{address}:{self.port};transport={transport.lower()}"
             ),
             new_id=partial(secrets.token_hex, 8),
             jitter=self._random.random,
@@ -162,6 +171,7 @@ class SipPhone:
             take=self._take,
             failed=self._failed,
             resolver=resolver,
+            tls_client=tls,
         )
         self._number = 0
         self._call_id = us.new_id()
@@ -340,13 +350,21 @@ async def sip_phone(
     server: str,
     transport: str = "udp",
     resolver: Resolver | None = None,
+    address: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[SipPhone]:
-    """Switch a phone on for as long as the block; ``resolver`` asks another DNS."""
+    """Switch a phone on for as long as the block.
+
+    ``address`` is where it is, on this machine. ``resolver`` asks another DNS, ``tls`` trusts other
+    certificates than the system does.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
+        udp.bind((address, 0))
         udp.setblocking(False)
         async with trio.open_nursery() as nursery:
-            phone = SipPhone(user, password, server, transport, udp, resolver)
+            phone = SipPhone(
+                user, password, server, transport, udp, resolver, address=address, tls=tls
+            )
             nursery.start_soon(phone.run)
             try:
                 yield phone

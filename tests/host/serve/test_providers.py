@@ -177,7 +177,7 @@ async def _make_call(made: Made, running: Running, provider: str, who: str) -> N
         callee="+15550199",
         format=kind.formats[0],
     )
-    plan = DialledCallPlan(
+    plan = DialledCallPlan.by_provider(
         url=f"tcp://{provider}:1" if kind.transport == "tcp" else f"ws://host/media/{provider}",
         headers=proofs(provider),
         carrier=kind.place(phone),
