@@ -7,6 +7,7 @@ They judge only what passed between scenario and voxpy, so that they hold whatev
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -78,7 +79,8 @@ def _final_answers(evidence: Evidence) -> Found:
     if leg.state != "ended":
         yield f"the caller's leg is still {leg.state}: nobody told the far end", None
     over = [e.unit for e in evidence.entries if e.name == "call over"]
-    began = [e.unit for e in evidence.entries if e.name == "call began"]
+    living = itertools.takewhile(lambda e: e.name != "ending", evidence.entries)
+    began = [e.unit for e in living if e.name == "call began"]  # later ones were never dialled
     for unit in sorted(set(over) | set(began)):
         if over.count(unit) != 1:
             yield f"{unit} got {over.count(unit)} final answers in place of one", None
