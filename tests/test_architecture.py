@@ -32,6 +32,7 @@ RINGS: list[set[str]] = [
     {"media"},
     {"engine"},
     {"sockets"},
+    {"absent", "constants"},
     {"calllist", "functions", "languages", "logger", "modules", "net", "timers"},
     {"applicationstorage", "crypto", "phonenumber"},
     {"players", "recording"},

@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from voxpy.amd import AMD
     from voxpy.applicationstorage import ApplicationStorage
-    from voxpy.asr import ASREvents, ASRModelList, ASRProfileList
+    from voxpy.asr import ASR, ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
     from voxpy.calllist import CallList
     from voxpy.conferences import Conference, ConferenceEvents
+    from voxpy.constants import (
+        CallAudioQuality,
+        RecordExpireTime,
+        TranscriptionProvider,
+        TTSEffectsProfile,
+        URLPlayerRequestMethod,
+    )
     from voxpy.crypto import Crypto
     from voxpy.deepgram import Deepgram
     from voxpy.elevenlabs import ElevenLabs
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AMD",
+    "ASR",
     "IVR",
     "ASRDictionary",
     "ASREvents",
@@ -67,6 +75,7 @@ __all__ = [
     "AppEvents",
     "ApplicationStorage",
     "Call",
+    "CallAudioQuality",
     "CallEvents",
     "CallList",
     "Conference",
@@ -87,12 +96,16 @@ __all__ = [
     "PhoneNumber",
     "Player",
     "PlayerEvents",
+    "RecordExpireTime",
     "Recorder",
     "RecorderEvents",
     "SequencePlayer",
     "SequencePlayerEvents",
     "Silero",
+    "TTSEffectsProfile",
     "TTSPlayerSegment",
+    "TranscriptionProvider",
+    "URLPlayerRequestMethod",
     "URLPlayerSegment",
     "VoiceList",
     "VoxEngine",
@@ -125,6 +138,7 @@ _HOMES = {
     "ElevenLabs": "elevenlabs",
     "Deepgram": "deepgram",
     "AMD": "amd",
+    "ASR": "asr",
     "IVR": "ivr",
     "ASRDictionary": "languages",
     "ASREvents": "asr",
@@ -134,6 +148,7 @@ _HOMES = {
     "AppEvents": "events",
     "ApplicationStorage": "applicationstorage",
     "Call": "call",
+    "CallAudioQuality": "constants",
     "CallEvents": "events",
     "CallList": "calllist",
     "Conference": "conferences",
@@ -151,12 +166,16 @@ _HOMES = {
     "PhoneNumber": "phonenumber",
     "Player": "players.player",
     "PlayerEvents": "players.events",
+    "RecordExpireTime": "constants",
     "Recorder": "recording",
     "RecorderEvents": "recording",
     "SequencePlayer": "players.player",
     "SequencePlayerEvents": "players.events",
     "Silero": "silero",
+    "TTSEffectsProfile": "constants",
     "TTSPlayerSegment": "players.player",
+    "TranscriptionProvider": "constants",
+    "URLPlayerRequestMethod": "constants",
     "URLPlayerSegment": "players.player",
     "VoiceList": "languages",
     "VoxEngine": "voxengine",
@@ -188,10 +207,14 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        from voxpy.errors import UnknownName, nearest
+        from voxpy.absent import why_absent
+        from voxpy.errors import NotSupported, UnknownName, nearest
 
         if name.startswith("__"):
             raise AttributeError(name)
+        absent = why_absent(name)
+        if absent is not None:
+            raise NotSupported(absent)
         raise UnknownName(f"voxpy has no {name!r}{nearest(name, _HOMES)}")
     value = getattr(importlib.import_module(f"voxpy.{home}"), name)
     globals()[name] = value

@@ -64,6 +64,8 @@ from voxpy.port import SourceError, port
          "        return n\n\n    return handler"),
         ("const l = [1].map(x => x * 2);", "l = [(lambda x: x * 2)(each) for each in [1]]"),
         # VoxEngine
+        ("require(Modules.Player); VoxEngine.terminate();",
+         "from voxpy import VoxEngine\n\nVoxEngine.terminate()"),
         ("setTimeout(() => VoxEngine.terminate(), 500);",
          "from voxpy import VoxEngine, set_timeout\n\nset_timeout(lambda: VoxEngine.terminate(), 500)"),
         ("const c = VoxEngine.callPSTN('1', '2', {followDiversion: true}); c.hangup();",

@@ -67,6 +67,8 @@ class Simple:
                 "else:",
                 f"{STEP}{self._x.of(field(inner, 'alternative'))}",
             ]
+        if inner.type == "call_expression" and vocabulary.is_needless(text(inner)):
+            return []
         if inner.type == "call_expression":
             loop = self._for_each(inner)
             if loop is not None:

@@ -71,6 +71,12 @@ def is_foreign(name: str) -> bool:
     return root(name) is not None or (name[:1].isupper() and name not in _JAVASCRIPT)
 
 
+def is_needless(call: str) -> bool:
+    """Return whether a call only requires what is always there: ``require(Modules.Player)``."""
+    found = re.fullmatch(r"require\(Modules\.(\w+)\)", call)
+    return found is not None and not hasattr(voxpy.Modules, found[1]) and root(found[1]) is not None
+
+
 @cache
 def look_up(path: str) -> Any:
     """Return what a dotted name of voxpy stands for; raises what voxpy raises for it."""
