@@ -43,14 +43,28 @@ if TYPE_CHECKING:
     from voxpy.grok import Grok
     from voxpy.inworld import Inworld
     from voxpy.ivr import IVR, IVRState
-    from voxpy.languages import ASRDictionary, ASRLanguage, Language, VoiceList
+    from voxpy.languages import (
+        ASRDictionary,
+        ASRLanguage,
+        ASRModel,
+        ASRProfile,
+        Language,
+        Voice,
+        VoiceList,
+    )
     from voxpy.logger import Logger
     from voxpy.modules import Modules, require
     from voxpy.net import Net
     from voxpy.openai import OpenAI
     from voxpy.phonenumber import PhoneNumber
     from voxpy.players.events import PlayerEvents, SequencePlayerEvents
-    from voxpy.players.player import Player, SequencePlayer, TTSPlayerSegment, URLPlayerSegment
+    from voxpy.players.player import (
+        BasePlayer,
+        Player,
+        SequencePlayer,
+        TTSPlayerSegment,
+        URLPlayerSegment,
+    )
     from voxpy.recording import Recorder, RecorderEvents
     from voxpy.silero import Silero
     from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
@@ -70,10 +84,13 @@ __all__ = [
     "ASRDictionary",
     "ASREvents",
     "ASRLanguage",
+    "ASRModel",
     "ASRModelList",
+    "ASRProfile",
     "ASRProfileList",
     "AppEvents",
     "ApplicationStorage",
+    "BasePlayer",
     "Call",
     "CallAudioQuality",
     "CallEvents",
@@ -107,6 +124,7 @@ __all__ = [
     "TranscriptionProvider",
     "URLPlayerRequestMethod",
     "URLPlayerSegment",
+    "Voice",
     "VoiceList",
     "VoxEngine",
     "WatchdogEvents",
@@ -143,10 +161,13 @@ _HOMES = {
     "ASRDictionary": "languages",
     "ASREvents": "asr",
     "ASRLanguage": "languages",
+    "ASRModel": "languages",
     "ASRModelList": "asr",
+    "ASRProfile": "languages",
     "ASRProfileList": "asr",
     "AppEvents": "events",
     "ApplicationStorage": "applicationstorage",
+    "BasePlayer": "players.player",
     "Call": "call",
     "CallAudioQuality": "constants",
     "CallEvents": "events",
@@ -177,6 +198,7 @@ _HOMES = {
     "TranscriptionProvider": "constants",
     "URLPlayerRequestMethod": "constants",
     "URLPlayerSegment": "players.player",
+    "Voice": "languages",
     "VoiceList": "languages",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ABSENT", "why_absent"]
+__all__ = ["ABSENT", "MODULES", "why_absent"]
 
 _DIALOGFLOW = (
     "Google's Dialogflow works in Voximplant's cloud alone; a realtime agent (Inworld, OpenAI, "
@@ -25,6 +25,8 @@ ABSENT: Mapping[str, str] = {
     "ACDRequest": _QUEUES,
     "AI": _DIALOGFLOW,
     "CCAI": _DIALOGFLOW,
+    "ConferenceDirection": _VIDEO,
+    "ConferenceMode": _VIDEO,
     "ConferenceRecorder": _VIDEO,
     "DialogflowLanguage": _DIALOGFLOW,
     "DialogflowModel": _DIALOGFLOW,
@@ -56,6 +58,19 @@ ABSENT: Mapping[str, str] = {
     ),
 }
 """Names at the root of VoxEngine."""
+
+
+MODULES: Mapping[str, str] = {
+    "acd": "ACDRequest",
+    "ai": "AI",
+    "avatar": "VoximplantAvatar",
+    "pushservice": "PushService",
+    "smartqueue": "SmartQueueTask",
+    "streamingagent": "StreamingAgent",
+    "voximplantapi": "VoximplantAPI",
+    "voxtts": "VoxTTS",
+}
+"""What ``require`` is asked for, and the name whose reason holds for it."""
 
 
 def why_absent(name: str) -> str | None:

@@ -19,8 +19,7 @@ __all__ = [
 class RecordExpireTime(metaclass=OpenNames):
     """How long VoxEngine's storage keeps a recording (VoxEngine: RecordExpireTime).
 
-    Recordings of voxpy stay until ``voxpy calls --delete-older-than`` or ``history:`` in
-    routing.yaml takes them.
+    Recordings of voxpy stay until ``voxpy calls`` or ``history:`` in routing.yaml deletes them.
     """
 
 

@@ -8,10 +8,25 @@ is accepted, and what counts is the language that the name tells.
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 from voxpy.engine.events import Namespace, OpenName, OpenNames
 
-__all__ = ["ASRDictionary", "ASRLanguage", "Language", "VoiceList", "spoken_language"]
+__all__ = [
+    "ASRDictionary",
+    "ASRLanguage",
+    "ASRModel",
+    "ASRProfile",
+    "Language",
+    "Voice",
+    "VoiceList",
+    "spoken_language",
+]
+
+ASRModel: TypeAlias = OpenName
+ASRProfile: TypeAlias = OpenName
+Voice: TypeAlias = OpenName
+"""What members of ``ASRModelList``, ``ASRProfileList`` and ``VoiceList`` are, for annotations."""
 
 
 class VoiceList(metaclass=Namespace):

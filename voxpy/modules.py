@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from voxpy.absent import ABSENT, MODULES
 from voxpy.engine.context import current_or_none
 from voxpy.engine.events import Namespace
 from voxpy.errors import NotSupported, ScenarioError, UnknownName, nearest
@@ -121,9 +122,11 @@ def _loader(module: str) -> Callable[[], Any]:
     installed = {*added, *_OWN}
     known = Modules.members()
     if module in known.values():
+        why = ABSENT.get(MODULES.get(module, ""))
         raise NotSupported(
-            f"voxpy has no module {module!r} yet; it has {', '.join(sorted(installed))}, and a "
-            f"package can add one with an entry point of the group {ENTRY_POINT_GROUP!r}"
+            f"voxpy has no module {module!r}{f': {why}' if why else ' yet'}; it has "
+            f"{', '.join(sorted(installed))}, and a package can add one with an entry point of the "
+            f"group {ENTRY_POINT_GROUP!r}"
         )
     for name in _ALWAYS_AVAILABLE:
         if module.lower() == name.lower():
