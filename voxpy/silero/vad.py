@@ -12,6 +12,7 @@ from voxpy.audio.frame import Samples
 from voxpy.engine.hearing import GateTask
 from voxpy.engine.session import Session
 from voxpy.engine.units import Catalog, MediaUnit
+from voxpy.errors import NotSupported
 from voxpy.media.turns import SpeechStarted, SpeechStopped, TurnDetector
 from voxpy.media.unit import MediaPort
 from voxpy.media.vad import FRAME_MS
@@ -24,8 +25,7 @@ class VAD(MediaUnit):
     """Tells when speech starts and ends (VoxEngine: Silero.VAD). Made by ``Silero.create_vad``.
 
     It only hears: send it a call with ``call.send_media_to(vad)``. Listen with
-    ``Silero.VADEvents``. It runs in this process: there is no WebSocket, hence no
-    ``web_socket_id``.
+    ``Silero.VADEvents``.
     """
 
     _catalog: ClassVar[Catalog] = {"Silero.VADEvents": VADEvents}
@@ -44,6 +44,10 @@ class VAD(MediaUnit):
         self._listening = GateTask(session, self.id(), self._hear)
         self.media = MediaPort(name=self.id(), sink=self._listening.intake)
         self._closed = False
+
+    def web_socket_id(self) -> str:
+        """Raises NotSupported: it runs in this process, without a WebSocket."""
+        raise NotSupported("VAD.web_socket_id(): the detector runs in this process, no WebSocket")
 
     def reset(self) -> None:
         """Forget the speech in progress and what was heard; ``VADEvents.Reset`` follows.
