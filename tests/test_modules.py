@@ -151,7 +151,7 @@ class TestRequire:
     async def test_a_module_that_is_not_there_is_not_traced(self) -> None:
         entries: list[Entry] = []
         with running(make_session(entries)), pytest.raises(NotSupported):
-            require(Modules.Gemini)
+            require(Modules.Avatar)
         assert entries == []
 
 
