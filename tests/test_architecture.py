@@ -33,8 +33,8 @@ RINGS: list[set[str]] = [
     {"engine"},
     {"sockets"},
     {"absent", "constants"},
-    {"calllist", "functions", "languages", "logger", "modules", "net", "timers"},
-    {"applicationstorage", "crypto", "phonenumber"},
+    {"calllist", "functions", "logger", "modules", "net", "timers"},
+    {"applicationstorage", "phonenumber"},
     {"players", "recording"},
     {"call", "calls", "events"},  # a call, its parts and its events name each other
     {"amd", "asr", "conferences", "ivr", "silero", "websocket"},

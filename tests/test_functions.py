@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import voxpy
 from voxpy import Crypto, PhoneNumber, VoiceList
+from voxpy.constants import spoken_language
 from voxpy.errors import ScenarioError, UnknownName
-from voxpy.languages import spoken_language
 
 
 def test_uuids_differ() -> None:

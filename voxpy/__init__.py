@@ -17,17 +17,24 @@ if TYPE_CHECKING:
     from voxpy.calllist import CallList
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.constants import (
+        ASRDictionary,
+        ASRLanguage,
+        ASRModel,
+        ASRProfile,
         CallAudioQuality,
+        Language,
         RecordExpireTime,
         TranscriptionProvider,
         TTSEffectsProfile,
         URLPlayerRequestMethod,
+        Voice,
+        VoiceList,
     )
-    from voxpy.crypto import Crypto
     from voxpy.deepgram import Deepgram
     from voxpy.elevenlabs import ElevenLabs
     from voxpy.events import AppEvents, CallEvents, WatchdogEvents
     from voxpy.functions import (
+        Crypto,
         base64_decode,
         base64_encode,
         bytes2hex,
@@ -43,15 +50,6 @@ if TYPE_CHECKING:
     from voxpy.grok import Grok
     from voxpy.inworld import Inworld
     from voxpy.ivr import IVR, IVRState
-    from voxpy.languages import (
-        ASRDictionary,
-        ASRLanguage,
-        ASRModel,
-        ASRProfile,
-        Language,
-        Voice,
-        VoiceList,
-    )
     from voxpy.logger import Logger
     from voxpy.modules import Modules, require
     from voxpy.net import Net
@@ -152,18 +150,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Gemini": "gemini",
-    "ElevenLabs": "elevenlabs",
-    "Deepgram": "deepgram",
     "AMD": "amd",
     "ASR": "asr",
     "IVR": "ivr",
-    "ASRDictionary": "languages",
+    "ASRDictionary": "constants",
     "ASREvents": "asr",
-    "ASRLanguage": "languages",
-    "ASRModel": "languages",
+    "ASRLanguage": "constants",
+    "ASRModel": "constants",
     "ASRModelList": "asr",
-    "ASRProfile": "languages",
+    "ASRProfile": "constants",
     "ASRProfileList": "asr",
     "AppEvents": "events",
     "ApplicationStorage": "applicationstorage",
@@ -174,12 +169,15 @@ _HOMES = {
     "CallList": "calllist",
     "Conference": "conferences",
     "ConferenceEvents": "conferences",
-    "Crypto": "crypto",
+    "Crypto": "functions",
     "DTMFType": "call",
+    "Deepgram": "deepgram",
+    "ElevenLabs": "elevenlabs",
+    "Gemini": "gemini",
     "Grok": "grok",
     "IVRState": "ivr",
     "Inworld": "inworld",
-    "Language": "languages",
+    "Language": "constants",
     "Logger": "logger",
     "Modules": "modules",
     "Net": "net",
@@ -198,8 +196,8 @@ _HOMES = {
     "TranscriptionProvider": "constants",
     "URLPlayerRequestMethod": "constants",
     "URLPlayerSegment": "players.player",
-    "Voice": "languages",
-    "VoiceList": "languages",
+    "Voice": "constants",
+    "VoiceList": "constants",
     "VoxEngine": "voxengine",
     "WatchdogEvents": "events",
     "WebSocket": "websocket",

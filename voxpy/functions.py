@@ -1,4 +1,4 @@
-"""VoxEngine's global functions that are neither timers nor ``require``.
+"""VoxEngine's global functions that are neither timers nor ``require``, and ``Crypto``.
 
 Python has most of what they do; they are here so that a scenario brought over keeps its lines.
 """
@@ -6,16 +6,20 @@ Python has most of what they do; they are here so that a scenario brought over k
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from voxpy.errors import ScenarioError
+from voxpy.errors import HelpsWithNames, ScenarioError
 from voxpy.logger import Logger
 from voxpy.text.octets import octets
 
 __all__ = [
+    "Crypto",
+    "CryptoNamespace",
     "base64_decode",
     "base64_encode",
     "bytes2hex",
@@ -123,3 +127,41 @@ def trace(text: str) -> None:
     VoxEngine: trace.
     """
     Logger.write(str(text))
+
+
+# -- digests --------------------------------------------------------------------------------------
+
+Data = str | Iterable[int] | Iterable[str]
+"""Text, bytes or their numbers, or several texts which count as one."""
+
+
+class CryptoNamespace(HelpsWithNames):
+    """The functions of the Crypto namespace; made once, as ``Crypto``.
+
+    Each raises ScenarioError for what is neither text nor bytes.
+    """
+
+    __slots__ = ()
+
+    def md5(self, data: Data) -> str:
+        """Return the MD5 digest. VoxEngine: Crypto.md5."""
+        return hashlib.md5(octets("Crypto.md5", data), usedforsecurity=False).hexdigest()
+
+    def sha1(self, data: Data) -> str:
+        """Return the SHA-1 digest. VoxEngine: Crypto.sha1."""
+        return hashlib.sha1(octets("Crypto.sha1", data), usedforsecurity=False).hexdigest()
+
+    def sha256(self, data: Data) -> str:
+        """Return the SHA-256 digest. VoxEngine: Crypto.sha256."""
+        return hashlib.sha256(octets("Crypto.sha256", data)).hexdigest()
+
+    def hmac_sha256(self, key: str, data: Data) -> str:
+        """Return the keyed digest (RFC 2104). VoxEngine: Crypto.hmac_sha256."""
+        what = "Crypto.hmac_sha256"
+        return hmac.new(octets(what, key), octets(what, data), hashlib.sha256).hexdigest()
+
+    def _title(self) -> str:
+        return "Crypto"
+
+
+Crypto = CryptoNamespace()

@@ -129,7 +129,7 @@ async def test_wait_event_asks_the_session() -> None:
     assert session.asked == [(unit.listeners, Ping, 3)]
 
 
-@pytest.mark.parametrize("wrong", ["Ping", None, 3, int, Ping(), Event])
+@pytest.mark.parametrize("wrong", ["Pang", None, 3, int, Ping(), Event])
 async def test_what_is_no_event_is_refused_with_the_catalog(wrong: Any) -> None:
     unit = make_unit()
     for use in (unit.add_event_listener, unit.remove_event_listener):

@@ -17,12 +17,12 @@ from voxpy.asr.events import ASREvent, ASREvents
 from voxpy.asr.hints import apply_hints, without_profanity
 from voxpy.asr.profiles import language_of
 from voxpy.audio.frame import Samples, pcm16
+from voxpy.constants import spoken_language
 from voxpy.engine.hearing import Hearing, Intake
 from voxpy.engine.session import Session
 from voxpy.engine.speech import SpeechEngines, load_engines
 from voxpy.engine.units import Catalog, MediaUnit
 from voxpy.errors import EngineMissing, ScenarioError, nearest
-from voxpy.languages import spoken_language
 from voxpy.media.memory import quietest_cut
 from voxpy.media.turns import Pause, SpeechStarted, SpeechStopped, TurnEvent
 from voxpy.media.unit import MediaPort

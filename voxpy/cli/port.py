@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("port")
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -40,7 +40,9 @@ def command(ctx: click.Context, source: Path, *, output: Path | None, force: boo
 
     try:
         ported = port(source.read_text(encoding="utf-8-sig"))
-    except (SourceError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
+        raise click.BadParameter(f"there is no file {str(source)!r}") from None
+    except (SourceError, OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{source}: {error}") from None
     if output == Path("-"):
         say(ported.text.rstrip())

@@ -288,7 +288,8 @@ class MediaSource(MediaUnit):
 
         The keyword arguments are for WebSockets: ``encoding`` of WebSocketAudioEncoding (PCM16_8KHZ
         by default), ``tag`` of one of several streams, ``custom_parameters`` for its start. Raises
-        ScenarioError if ``unit`` takes no media. VoxEngine: sendMediaTo.
+        ScenarioError if ``unit`` takes no media. VoxEngine: Call.sendMediaTo
+        and those of the others.
         """
         given: Any = unit  # scenarios are not always type checked
         if isinstance(given, MediaUnit):
@@ -298,7 +299,8 @@ class MediaSource(MediaUnit):
     def stop_media_to(self, unit: MediaUnit, *, tag: str | None = None) -> None:
         """Let ``unit`` hear this one no longer; nothing happens if it did not.
 
-        Raises ScenarioError if ``unit`` takes no media. VoxEngine: stopMediaTo.
+        Raises ScenarioError if ``unit`` takes no media. VoxEngine: Call.stopMediaTo
+        and those of the others.
         """
         self._session.disconnect_media(self, unit, tag=tag or "")
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import Samples, pcm16
+from voxpy.constants import spoken_language
 from voxpy.engine.session import Session
 from voxpy.engine.speech import Speaks, SpeechEngines, load_engines
 from voxpy.errors import ScenarioError, SoundFailed, VoxpyError, nearest
-from voxpy.languages import spoken_language
 
 LONGEST_TEXT = 1500
 """Characters. VoxEngine: createTTSPlayer, Call.say."""
