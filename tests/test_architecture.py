@@ -81,6 +81,7 @@ NURSERIES = {
     "simulation/dialledcall.py": "the caller, its phone and its recording beside each other",
     "simulation/localcall.py": "the agent and the media clock beside a local call",
     "host/pages.py": "what a page is told beside the reader of its socket",
+    "host/relay.py": "both directions of a connection that is another worker's",
     "host/running.py": "signals, the agent and the history beside the host or its workers",
     "host/serve.py": "connections, and around them the media clock and the watch over files",
     "host/workers.py": "the workers, and around them what they are told of each other",

@@ -32,6 +32,7 @@ from voxpy.host.exchange import Exchange
 from voxpy.host.guard import LOCAL, Refused
 from voxpy.host.listening import Acceptor, Connection, ConnectionLimits, Connections, Sockets
 from voxpy.host.metrics import Metrics
+from voxpy.host.relay import Relay
 from voxpy.host.requesthead import BadHead, Head, called_base, read_head, refuse_plainly
 from voxpy.host.web import Web
 from voxpy.sockets.accepting import Upgrade, judge_upgrade
@@ -70,6 +71,8 @@ class ConnectionHandler:
     sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)
     acceptor: Acceptor = attrs.field(init=False)
+    online: list[Callable[[float], Mapping[str, int]]] = attrs.field(factory=list, init=False)
+    relay: Relay | None = attrs.field(default=None, init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _refusals: dict[str, int] = attrs.field(factory=dict, init=False)
 
@@ -89,6 +92,10 @@ class ConnectionHandler:
         """Let scenarios call out by a channel."""
         self.outgoing.ways[name] = way
 
+    def registers(self, online: Callable[[float], Mapping[str, int]]) -> None:
+        """Know from now on at how many places users are registered by a channel."""
+        self.online.append(online)
+
     def count(self, metric: str, *labels: str) -> None:
         """Count one of the host's metrics."""
         self.metrics.add(metric, *labels)
@@ -97,6 +104,9 @@ class ConnectionHandler:
         """Start taking connections, each in a task of ``nursery``."""
         self._nursery = nursery
         nursery.start_soon(self.accept, sockets.http, self._http)
+        self.relay = Relay.of(self.worker, self.workers, sockets.http)
+        if self.relay is not None:
+            nursery.start_soon(self.accept, self.relay.listen(), self._passed_on)
         for listener in self.listeners:
             nursery.start_soon(listener.run, sockets.own.get(listener.name, ()), self)
         await trio.lowlevel.checkpoint()
@@ -131,19 +141,39 @@ class ConnectionHandler:
                     await trio.aclose_forcefully(stream)
 
     async def _http(self, plain: trio.SocketStream, address: str) -> None:
-        began, limits = clock.now(), self.limits
         stream: trio.abc.Stream = plain
+        if self.tls is not None:
+            try:
+                stream = await self._secure(plain, until=clock.now() + self.limits.head_s)
+            except BadHead as error:
+                self.refused("no request", error.problem, address)
+                await trio.aclose_forcefully(stream)
+                return
+        await self._request(stream, address)
+
+    async def _passed_on(self, stream: trio.SocketStream, _: str) -> None:
+        """Serve what another worker has passed on to us."""
+        assert self.relay is not None
+        self.keep()
+        await self.relay.serve(stream, self._request)
+
+    async def _request(self, stream: trio.abc.Stream, address: str, first: bytes = b"") -> None:
+        began, limits = clock.now(), self.limits
         try:
-            if self.tls is not None:
-                stream = await self._secure(plain, until=began + limits.head_s)
             head = await read_head(
-                stream, most_bytes=limits.head_bytes, until=began + limits.head_s
+                stream, most_bytes=limits.head_bytes, until=began + limits.head_s, first=first
             )
         except BadHead as error:
             if error.problem:
                 self.refused("no request", error.problem, address)
             await refuse_plainly(stream, error.status, error.problem)
             return
+        if self.relay is not None:
+            owner = self.relay.owner(head.request.target.decode("latin-1"))
+            if owner is not None and await self.relay.pass_on(
+                owner, stream, head.raw, address, worth=self.keep
+            ):
+                return
         if head.is_upgrade:
             await self._upgrade(stream, head, address)
             return

@@ -36,11 +36,15 @@ class Head:
     http: h11.Connection
     request: h11.Request
     is_upgrade: bool
+    raw: bytes
+    """All that was read, perhaps more than the head."""
 
 
-async def read_head(stream: trio.abc.Stream, *, most_bytes: int, until: float) -> Head:
-    """Read until the head of a request is whole. Raises BadHead."""
-    raw = bytearray()
+async def read_head(
+    stream: trio.abc.Stream, *, most_bytes: int, until: float, first: bytes = b""
+) -> Head:
+    """Read until the head of a request is whole; ``first`` was read before. Raises BadHead."""
+    raw = bytearray(first)
     end = -1
     looked_at = 0
 
@@ -74,7 +78,7 @@ def _parsed(raw: bytes, most_bytes: int) -> Head:
     upgrades = [each.strip() for each in wanted.split(b",")]
     if b"h2c" in upgrades:
         raise BadHead(505, NOT_HERE)
-    return Head(http, event, b"websocket" in upgrades)
+    return Head(http, event, b"websocket" in upgrades, raw)
 
 
 def called_base(headers: Mapping[str, str], *, public_url: str, tls: bool) -> str:

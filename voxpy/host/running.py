@@ -104,6 +104,7 @@ async def run_host(
             nursery.start_soon(stop.obey_signals)
             nursery.start_soon(_leave_at_last, host, log)
             if link is not None:
+                host.drain_all = partial(nursery.start_soon, link.ask_drain)
                 nursery.start_soon(link.obey, host)
                 nursery.start_soon(link.tell, host)
                 started = partial(nursery.start_soon, link.ready, history.host_id)

@@ -14,6 +14,7 @@ from voxpy.calllists.store import ListStore
 from voxpy.calllists.working import CannotBegin, ListWork
 from voxpy.channels.outgoing import HostDialer
 from voxpy.channels.providers.http import public_address
+from voxpy.engine import clock
 from voxpy.engine.ports import CallListTask
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
@@ -93,6 +94,8 @@ class Host:
             public_url=options.public_url,
             tls=options.tls is not None,
             keep=lambda: self.handler.keep(),
+            users=self._users,
+            drain=lambda: self.drain_all(),
         )
         self._lists = ListStore(options.base)
         self._list_work = ListWork(
@@ -152,6 +155,8 @@ class Host:
         self._stopping = trio.Event()
         self.ending = trio.Event()
         """Nothing is waited for any more: all connections and calls are told to end."""
+        self.drain_all: Callable[[], None] = self.drain
+        """Drains the other workers too, where there are any."""
 
     async def run(self, sockets: Sockets, *, started: Callable[[], None] = lambda: None) -> None:
         """Serve until ``drain`` has come to its end or ``hurry`` was called.
@@ -210,6 +215,14 @@ class Host:
             return hosted.record
 
         return hosted.context.session_id, ended
+
+    def _users(self) -> dict[str, int]:
+        now = clock.now()
+        known = dict.fromkeys(self.files.project.routing.users, 0)
+        for online in self.handler.online:
+            for name, places in online(now).items():
+                known[name] = known.get(name, 0) + places
+        return known
 
     def _figures(self) -> Snapshot:
         return total([self.snapshot(), *self._elsewhere()])

@@ -3,7 +3,8 @@
 The parent listens and hands its sockets down, so whoever is free takes the next connection, and a
 worker that dies takes none of those that wait with it. It runs no calls itself.
 
-Parent and worker speak in lines of JSON. A worker says ``{"ready": id of its host}`` once, and
+Parent and worker speak in lines of JSON. A worker says ``{"ready": id of its host}`` once,
+``{"ask": "drain"}`` if the API was asked to stop the host, and
 ``{"figures": [...], "calls": [...], "seen": [...]}`` every second and whenever a call begins or
 ends: a worker that is full must know who has room, and one call has one stream. The parent says
 ``{"elsewhere": [...], "calls": [...], "seen": [...]}``, of the other workers and of those that
@@ -212,6 +213,8 @@ class Workers:
                     self._remember(said["seen"])
                     self._told.set()
                     self._note_change()
+                elif said.get("ask") == "drain":
+                    await self.tell("drain")
                 elif "ready" in said:
                     worker.host_id = said["ready"]
                     self._log.step("worker is ready", worker=worker.name, pid=worker.process.pid)
@@ -293,6 +296,10 @@ class WorkerLink:
     async def ready(self, host_id: str) -> None:
         """Say that calls are taken, by the host that is called so in the call history."""
         await self._say({"ready": host_id})
+
+    async def ask_drain(self) -> None:
+        """Let the parent drain all workers."""
+        await self._say({"ask": "drain"})
 
     async def tell(self, host: Host) -> None:
         """Send the figures until cancelled, or until the parent is gone."""

@@ -1,9 +1,12 @@
-"""Binding a TCP port, with errors that say what to change."""
+"""Binding a TCP port, with errors that say what to change; and a place for workers to meet."""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import tempfile
+from pathlib import Path
 
 from voxpy.errors import VoxpyError
 
@@ -27,3 +30,14 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
                 "program that uses it"
             ) from error
         raise VoxpyError(f"cannot listen on {host}:{port} ({setting}): {told}") from error
+
+
+def private_folder(place: str) -> Path:
+    """Return the folder of the workers that share a place; nobody else may look into it."""
+    named = "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in place)
+    path = Path(tempfile.gettempdir()) / f"voxpy-{os.getuid()}-{named}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermissionError(f"{path} is somebody else's, or open to others")
+    return path

@@ -94,6 +94,15 @@ class SocketPeer:
         await self.wait(enough, within_s=within_s)
         return bytes(self.heard[tag])
 
+    async def wait_closed(self, *, within_s: float = 30.0) -> CloseInfo:
+        """Wait until the socket is over; return how. Raises AssertionError."""
+        with trio.move_on_after(within_s):
+            while self.closed is None:
+                self._changed = trio.Event()
+                await self._changed.wait()
+            return self.closed
+        raise AssertionError(f"the socket is still open after {within_s:g} s")
+
     def format(self, tag: str = "") -> Format | None:
         """Return the format of what comes, or None if nothing does."""
         return next((s.format for s in reversed(self.started) if s.tag == tag), None)

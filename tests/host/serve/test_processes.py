@@ -26,6 +26,7 @@ from voxpy.engine.ports import Endpoint
 from voxpy.errors import HandshakeRefused
 from voxpy.sockets import connect
 from voxpy.sockets.streams import open_tcp
+from voxpy.testing import SocketPeer
 from voxpy.testing.carrier import CarrierPhone
 
 pytestmark = pytest.mark.slow
@@ -373,3 +374,53 @@ def _runs(pid: int) -> bool:
 
 def _has_more(phone: CarrierPhone, frames: int) -> bool:
     return len(phone.received) > frames
+
+
+ASKED = """
+from voxpy import AppEvents, VoxEngine, WebSocketEvents
+VoxEngine.allow_websocket_connections()
+
+@VoxEngine.on(AppEvents.HttpRequest)
+def asked(event):
+    return event.content.upper()
+
+@VoxEngine.on(AppEvents.WebSocket)
+def came(event):
+    event.websocket.add_event_listener(
+        WebSocketEvents.MESSAGE, lambda e: event.websocket.send(e.text.upper()))
+"""
+
+
+async def test_whoever_asks_for_a_session_reaches_its_worker(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--workers", "2", scenario=ASKED) as served:
+        await served.said("listening on")
+        place = "/platform_api/StartScenarios?rule_name=echo"
+        begun: list[dict[str, str]] = []
+        with trio.fail_after(PATIENCE_S):
+            while len({each["call_session_history_id"][16:18] for each in begun}) < 2:
+                begun.append((await served.post(place)).json())
+        for each in begun * 4:  # the kernel gives each of these to any of the two
+            path = httpx.URL(each["media_session_access_url"]).path
+            told = await served.post(path, content="hello")
+            assert (told.status_code, told.text) == (200, "HELLO")
+        for each in (begun[0], begun[-1]):
+            for _ in range(4):
+                path = httpx.URL(each["media_session_access_url"]).path
+                where = Endpoint(host="127.0.0.1", port=served.port, tls=False)
+                open_stream = partial(_opened, where)
+                peer = SocketPeer(await connect(open_stream, f"ws://127.0.0.1{path}"))
+                served.nursery.start_soon(peer.run)
+                peer.send("hi")
+                assert await peer.receive(within_s=PATIENCE_S) == "HI"
+                peer.close()
+                await peer.wait_closed()
+        for each in begun:
+            session = each["call_session_history_id"]
+            gone = await served.post(f"/api/sessions/{session}/hangup")
+            assert gone.status_code == 200, gone.text
+        assert (await served.post("/api/drain")).status_code == 202
+        assert await served.exit_code() == 0
+
+
+async def _opened(where: Endpoint, _: Endpoint) -> trio.abc.Stream:
+    return await open_tcp(where)

@@ -150,6 +150,7 @@ class SipListener:
             if endpoint.sharing is not None:
                 calls.start_soon(endpoint.sharing.run)
             host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))
+            host.registers(endpoint.registrar.online)
             for trunk in self.trunks:
                 if trunk.register and host.worker == 0:
                     calls.start_soon(

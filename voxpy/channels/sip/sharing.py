@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import tempfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import orjson
 import trio
 
 from voxpy.engine import clock
+from voxpy.sockets.listening import private_folder
 from voxpy.wire.sip.agent import Flow
 from voxpy.wire.sip.message import Message, Request
 from voxpy.wire.sip.registrar import Binding, Registrar
@@ -79,7 +79,7 @@ class Sharing:
     ) -> None:
         self.worker, self.workers = worker, workers
         self._take = take
-        self._folder = _folder(place)
+        self._folder = private_folder(f"sip-{place}")
         self.key = _key(self._folder)
         """A secret that only the workers of this port know."""
         self._held: OrderedDict[Flow, int] = OrderedDict()
@@ -151,17 +151,6 @@ class Sharing:
         except OSError:
             return False  # it is not there
         return True
-
-
-def _folder(place: str) -> Path:
-    """Return the folder of the workers of one address and port; nobody else may look into it."""
-    named = "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in place)
-    path = Path(tempfile.gettempdir()) / f"voxpy-sip-{os.getuid()}-{named}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    status = path.stat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{path} is somebody else's, or open to others")
-    return path
 
 
 def _key(folder: Path) -> bytes:

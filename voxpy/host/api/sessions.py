@@ -8,7 +8,7 @@ URL become ``AppEvents.HttpRequest`` and are answered by what the scenario's han
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -57,6 +57,10 @@ class Api:
     base: Path
     public_url: str
     tls: bool
+    users: Callable[[], Mapping[str, int]]
+    """At how many places each user of routing.yaml is registered."""
+    drain: Callable[[], None]
+    """Lets the whole host take no more calls and stop when those that run are over."""
     keep: Callable[[], None] = lambda: None
     """Says that the connection at hand has proven its worth."""
 
@@ -87,6 +91,8 @@ class Api:
             Door(path="/api/sessions", answer=self._list),
             Door(path=one, answer=self._show),
             Door(path=one + "/hangup", methods=("POST",), answer=self._hang_up),
+            Door(path="/api/users", answer=self._users),
+            Door(path="/api/drain", methods=("POST",), answer=self._drain),
             Door(path=one + "/{kind:str}", answer=self._text_file),
             Door(path=one + "/{kind:str}/{name:str}", answer=self._file),
             Door(path=REQUESTS + "/{id}/{token}", methods=ANY_METHOD, answer=self._ask, open=True),
@@ -171,6 +177,20 @@ class Api:
             raise Problem(404, "there is no such session that runs")
         hosted.session.end(EndReason.OPERATOR, f"hung up over the API by {who.name}")
         return json_answer({"result": 1})
+
+    async def _users(self, request: Request, who: Identity) -> Response:
+        await trio.lowlevel.checkpoint()
+        if who.rules is not None:
+            raise Problem(403, "this token is for the sessions of its rules alone")
+        found = [{"user_name": name, "places": n} for name, n in self.users().items()]
+        return json_answer({"result": found, "count": len(found)})
+
+    async def _drain(self, request: Request, who: Identity) -> Response:
+        await trio.lowlevel.checkpoint()
+        if who.rules is not None:
+            raise Problem(403, "this token is for the sessions of its rules alone")
+        self.drain()
+        return json_answer({"result": 1}, 202)
 
     # -- what sessions left ------------------------------------------------------------------------
 
