@@ -106,7 +106,7 @@ class ConnectionHandler:
         nursery.start_soon(self.accept, sockets.http, self._http)
         self.relay = Relay.of(self.worker, self.workers, sockets.http)
         if self.relay is not None:
-            nursery.start_soon(self.accept, self.relay.listen(), self._passed_on)
+            nursery.start_soon(self._take_passed_on, self.relay)
         for listener in self.listeners:
             nursery.start_soon(listener.run, sockets.own.get(listener.name, ()), self)
         await trio.lowlevel.checkpoint()
@@ -150,6 +150,10 @@ class ConnectionHandler:
                 await trio.aclose_forcefully(stream)
                 return
         await self._request(stream, address)
+
+    async def _take_passed_on(self, relay: Relay) -> None:
+        with relay.listening() as bound:
+            await self.accept(bound, self._passed_on)
 
     async def _passed_on(self, stream: trio.SocketStream, _: str) -> None:
         """Serve what another worker has passed on to us."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 import socket
 import zlib
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -53,14 +53,18 @@ class Relay:
         owner = int(found[1], 16) if found is not None else self.worker
         return owner if owner != self.worker and owner < self.workers else None
 
-    def listen(self) -> socket.socket:
-        """Return the socket at which the others reach this worker."""
+    @contextmanager
+    def listening(self) -> Iterator[socket.socket]:
+        """Give the socket at which the others reach this worker, for as long as the block."""
         place = self.folder / str(self.worker)
         place.unlink(missing_ok=True)
-        mine = socket.socket(socket.AF_UNIX)
-        mine.bind(str(place))
-        mine.listen(BACKLOG)
-        return mine
+        with socket.socket(socket.AF_UNIX) as mine:
+            mine.bind(str(place))
+            mine.listen(BACKLOG)
+            try:
+                yield mine
+            finally:
+                place.unlink(missing_ok=True)
 
     async def pass_on(
         self,
