@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voxpy.asr import ASR, ASREvents, ASRModelList, ASRProfileList
     from voxpy.call import Call, DTMFType
     from voxpy.calllist import CallList
+    from voxpy.cartesia import Cartesia
     from voxpy.conferences import Conference, ConferenceEvents
     from voxpy.constants import (
         ASRDictionary,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from voxpy.recording import Recorder, RecorderEvents
     from voxpy.silero import Silero
     from voxpy.timers import clear_interval, clear_timeout, set_interval, set_timeout
+    from voxpy.ultravox import Ultravox
     from voxpy.voxengine import VoxEngine, send_media_between
     from voxpy.websocket import (
         WebSocket,
@@ -93,6 +95,7 @@ __all__ = [
     "CallAudioQuality",
     "CallEvents",
     "CallList",
+    "Cartesia",
     "Conference",
     "ConferenceEvents",
     "Crypto",
@@ -122,6 +125,7 @@ __all__ = [
     "TranscriptionProvider",
     "URLPlayerRequestMethod",
     "URLPlayerSegment",
+    "Ultravox",
     "Voice",
     "VoiceList",
     "VoxEngine",
@@ -150,6 +154,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Cartesia": "cartesia",
+    "Ultravox": "ultravox",
     "AMD": "amd",
     "ASR": "asr",
     "IVR": "ivr",

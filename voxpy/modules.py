@@ -93,6 +93,7 @@ def require(module: str) -> Any:
 _OWN = {
     Modules.ApplicationStorage: "voxpy.applicationstorage:ApplicationStorage",
     Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
+    Modules.Cartesia: "voxpy.cartesia:Cartesia",
     Modules.Conference: "voxpy.conferences",
     Modules.Deepgram: "voxpy.deepgram:Deepgram",
     Modules.ElevenLabs: "voxpy.elevenlabs:ElevenLabs",
@@ -103,6 +104,7 @@ _OWN = {
     Modules.IVR: "voxpy.ivr",
     Modules.Recorder: "voxpy.recording",
     Modules.Silero: "voxpy.silero:Silero",
+    Modules.Ultravox: "voxpy.ultravox:Ultravox",
     Modules.Yandex: "voxpy.yandex:Yandex",
 }
 

@@ -62,12 +62,17 @@ class Talk:
     text_of: str
     speech: str
     passes_g711: bool = False
+    has_tools: bool = True
+    tells_words: bool = True
 
     @property
     def source(self) -> str:
         body = "".join(f"        {line}\n" if line else "\n" for line in self.setup.splitlines())
         read = "".join(f"    {line}\n" for line in self.text_of.splitlines())
-        return HEAD.format(name=self.name) + body + TAIL + f"\n\ndef text_of(e):\n{read}"
+        head = HEAD.format(name=self.name)
+        if not self.has_tools:
+            head = head[: head.index("tools = ")] + head[head.index("@VoxEngine.on") :]
+        return head + body + TAIL + f"\n\ndef text_of(e):\n{read}"
 
 
 REALTIME = """
@@ -208,6 +213,41 @@ client.add_event_listener(E.ConversationText, said)
     passes_g711=True,
 )
 
+ULTRAVOX = Talk(
+    name="Ultravox",
+    setup="""
+E = Ultravox.WebSocketAPIEvents
+client = await Ultravox.create_web_socket_api_client(
+    body={"systemPrompt": "Be brief."}, tools=tools, on_web_socket_close=leave)
+VoxEngine.send_media_between(call, client)
+client.add_event_listener(E.PlaybackClearBuffer, lambda e: client.clear_media_buffer())
+
+def said(e):
+    if e.data.payload["final"]:
+        who = "caller" if e.role == "user" else "agent"
+        Logger.write(f"{who}: {e.text}")
+
+client.add_event_listener(E.Transcript, said)
+""",
+    text_of="return ''",
+    speech="Ultravox.WebSocketAPI.PlaybackClearBuffer",
+)
+CARTESIA = Talk(
+    name="Cartesia",
+    setup="""
+E = Cartesia.AgentsEvents
+client = await Cartesia.create_agents_client(agent_id="agent-1", on_web_socket_close=leave)
+client.start({"metadata": {"from": call.callerid()}})
+client.add_event_listener(E.ACK, lambda e: VoxEngine.send_media_between(call, client))
+client.add_event_listener(E.Clear, lambda e: client.clear_media_buffer())
+""",
+    text_of="return ''",
+    speech="Cartesia.Agents.Clear",
+    passes_g711=True,
+    has_tools=False,
+    tells_words=False,
+)
+
 TALKS: dict[str, Talk] = {
     key: attrs.evolve(
         talk,
@@ -216,4 +256,10 @@ TALKS: dict[str, Talk] = {
         else talk.setup,
     )
     for key, talk in _realtime()
-} | {"gemini": GEMINI, "elevenlabs": ELEVENLABS, "deepgram": DEEPGRAM}
+} | {
+    "gemini": GEMINI,
+    "elevenlabs": ELEVENLABS,
+    "deepgram": DEEPGRAM,
+    "ultravox": ULTRAVOX,
+    "cartesia": CARTESIA,
+}

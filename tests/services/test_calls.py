@@ -32,6 +32,8 @@ async def test_a_whole_call(voxpy: CallKit, autojump_clock: object, talk: Talk) 
         STORY,
         "Good bye",
     ]
+    if not talk.has_tools:
+        del turns[1]
     async with voxpy.world(talk.source, agent=turns) as world:
         caller = await world.dial()
         await caller.wait_hears(GREETING)
@@ -42,17 +44,19 @@ async def test_a_whole_call(voxpy: CallKit, autojump_clock: object, talk: Talk) 
         await caller.wait_hears("good bye")
         caller.hang_up()
         await world.wait_ended()
-    # The tool ran, and its result reached the agent's brain.
-    assert [t.name for t in world.tools] == ["get_price"]
-    outputs = [i for t in world.agent.turns for i in t.items if i["type"] == "function_call_output"]
-    assert outputs[0]["output"] == '{"dollars":3}'
-    # Both sides know what was said; of the story the caller heard the beginning alone.
-    said = {s.text: s for s in world.transcript if s.who == "agent"}
-    assert [GREETING in said, ANSWER in said] == [True, True]
-    assert said[STORY].interrupted
-    assert 0 < len(said[STORY].heard_text or "") < len(STORY) / 2
-    assert f"agent: {ANSWER}" in logged(world)
-    assert "caller: Stop it please" in logged(world)
+    if talk.has_tools:  # it ran, and its result reached the agent's brain
+        assert [t.name for t in world.tools] == ["get_price"]
+        items = [item for turn in world.agent.turns for item in turn.items]
+        outputs = [item for item in items if item["type"] == "function_call_output"]
+        assert outputs[0]["output"] == '{"dollars":3}'
+    if talk.tells_words:  # both sides are known; of the story the caller heard the beginning alone
+        said = {s.text: s for s in world.transcript if s.who == "agent"}
+        assert [GREETING in said, ANSWER in said] == [True, True]
+        assert said[STORY].interrupted
+        assert 0 < len(said[STORY].heard_text or "") < len(STORY) / 2
+        assert f"agent: {ANSWER}" in logged(world)
+        assert "caller: Stop it please" in logged(world)
+    assert STORY not in " ".join(caller.heard)
     assert talk.speech in [e.name for e in world.events]
     # All ends well.
     assert world.call.result.end.reason is EndReason.TERMINATED

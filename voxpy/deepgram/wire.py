@@ -98,6 +98,9 @@ class DeepgramWire(TurnWire):
             return
         self.input_format, self.output_format = heard, said
         self._is_ready()
+        agent = self.settings.get("agent")
+        if isinstance(agent, Mapping) and agent.get("greeting"):
+            self.asks()
 
 
 def _format(audio: Any, side: str) -> Format | None:

@@ -17,6 +17,7 @@ from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.services import FAKES, asked_for
 from voxpy.localagent.services.dialect import Request
+from voxpy.localagent.web import READ_BYTES, serve_request
 from voxpy.sockets import SocketLimits, Upgrade, receive_upgrade
 from voxpy.wire.realtime.endpoint import check_request, requested_model
 from voxpy.wire.realtime.server.requests import MAX_APPEND_BYTES
@@ -78,8 +79,13 @@ async def serve_stream(
     ``began`` gets the connection when the handshake is over.
     """
     try:
-        upgrade = await receive_upgrade(stream, limits=LIMITS)
         behaviour = behaviour or Behaviour()
+        with trio.move_on_after(LIMITS.handshake_s):
+            first = bytes(await stream.receive_some(READ_BYTES))
+        if first.startswith(b"POST "):  # which opens no WebSocket
+            await serve_request(stream, first, engines, refusal=behaviour.faults.refusal())
+            return
+        upgrade = await receive_upgrade(stream, limits=LIMITS, first=first)
         with trio.move_on_after(behaviour.faults.handshake_s):
             await stream.receive_some(1)  # a client waits in silence, or leaves
             return

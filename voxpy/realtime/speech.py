@@ -524,6 +524,24 @@ def _object(text: str) -> dict[str, Any] | None:
 C = TypeVar("C", bound=SpeechClient[Any])
 
 
+def choose(
+    function: str, service: Service, api_key: str | None, url: str | None
+) -> tuple[str, str]:
+    """Return where a service is and the key for it: the scenario's choice, else the host's.
+
+    Raises ScenarioError, which says where to put the key, if there is none.
+    """
+    session = current(function)
+    endpoint = session.context.realtime
+    key = api_key or (endpoint.api_key if url is None else None)
+    if not key:
+        why = session.context.secrets.missing(service.secret)
+        problem = f"{function}: api_key is {api_key!r}; {why}"
+        session.troubles.agent_failed(function, problem)
+        raise ScenarioError(problem)
+    return url or _hosted(endpoint.url, service.endpoint), key
+
+
 def _hosted(chosen: str, own: str) -> str:
     """Return where the host wants a service to be: at its own path, unless a path was chosen."""
     there = urlsplit(chosen)
@@ -553,15 +571,8 @@ async def open_client(
     """
     session = current(function)
     options = ClientOptions.of(parameters)
-    endpoint = session.context.realtime
-    key = api_key or (endpoint.api_key if url is None else None)
-    if not key:
-        why = session.context.secrets.missing(service.secret)
-        problem = f"{function}: api_key is {api_key!r}; {why}"
-        session.troubles.agent_failed(function, problem)
-        raise ScenarioError(problem)
+    base, key = choose(function, service, api_key, url)
     client_id = session.new_id("client")
-    base = url or _hosted(endpoint.url, service.endpoint)
     handler = options.on_web_socket_close
     session.trace.command(
         function,

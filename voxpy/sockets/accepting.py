@@ -83,9 +83,9 @@ class Upgrade:
 
 
 async def receive_upgrade(
-    stream: trio.abc.Stream, *, limits: SocketLimits | None = None
+    stream: trio.abc.Stream, *, limits: SocketLimits | None = None, first: bytes = b""
 ) -> Upgrade:
-    """Read a client's request from a fresh stream.
+    """Read a client's request from a fresh stream, of which ``first`` was read already.
 
     A client that sends something else, or nothing for ``limits.handshake_s``, is told so in HTTP
     where that is possible and its stream is closed; RemoteProtocolError is raised then.
@@ -94,7 +94,7 @@ async def receive_upgrade(
     handshake = ServerHandshake()
     try:
         with trio.move_on_after(limits.handshake_s):
-            request = None
+            request = handshake.receive(first) if first else None
             while request is None:
                 request = handshake.receive(await _read(stream))
             return Upgrade(stream, handshake, request, limits=limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxpy.localagent.services import deepgram, elevenlabs, gemini, realtime
+from voxpy.localagent.services import cartesia, deepgram, elevenlabs, gemini, realtime, ultravox
 from voxpy.localagent.services.dialect import Fake, Request
 
 __all__ = ["FAKES", "asked_for"]
@@ -16,6 +16,8 @@ _ALL = (
     gemini.FAKE,
     elevenlabs.FAKE,
     deepgram.FAKE,
+    ultravox.FAKE,
+    cartesia.FAKE,
 )
 FAKES = {fake.name: fake for fake in _ALL}
 
