@@ -11,7 +11,6 @@ import httpx
 
 from voxpy.engine.context import current
 from voxpy.engine.events import Namespace, event_class
-from voxpy.engine.streamhttp import service_client
 from voxpy.errors import ConnectFailed, ScenarioError
 from voxpy.realtime import tools as tool_sets
 from voxpy.realtime.envelope import (
@@ -31,6 +30,7 @@ from voxpy.realtime.service import Service
 from voxpy.realtime.speech import FAILED, choose, open_client
 from voxpy.realtime.tools import Tools
 from voxpy.realtime.turns import Fields, TurnClient
+from voxpy.sockets.streamhttp import service_client
 from voxpy.text import json
 from voxpy.ultravox.wire import UltravoxWire, call_body
 from voxpy.wire.realtime.endpoint import refusal_reason, socket_url
