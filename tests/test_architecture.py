@@ -105,6 +105,7 @@ CATCH_ALL = {
     "engine/faults.py": "contained(): user code and tasks of a session may raise anything",
     "engine/session.py": "the media tick: the clock is shared by all sessions",
     "sockets/framesocket.py": "what handles one socket's messages must not stop the others",
+    "channels/browser/webrtc.py": "aiortc raises anything at a description that somebody sent",
     "realtime/tools.py": "a tool may raise anything, and the model must learn of it",
     "localagent/server.py": "one connection's error must not end the others; it is reported",
     "testing/conformance/media.py": "what is checked is anybody's code; the error is the finding",

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import attrs
 import trio
 from starlette.responses import RedirectResponse, Response
 
-from voxpy.channels.browser.listener import BrowserListener
-from voxpy.channels.listener import Listener
+from voxpy.channels.browser import webrtc
+from voxpy.channels.browser.listener import BrowserListener, Offer
+from voxpy.channels.listener import Listener, ListenerHost
 from voxpy.channels.providers.http import query_of
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
+from voxpy.errors import ConnectFailed
 from voxpy.history.search import SessionRow
 from voxpy.history.store import FILE_NAME
 from voxpy.host.api.sessions import Api
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.2
 """How often a trace that grows is looked at."""
 PIECE_BYTES = 256 * 1024
+SDP = "application/sdp"
+SDP_BYTES = 32 * 1024
 COOKIE_S = 30 * 86400
 MOST_DESTINATIONS = 12
 
@@ -59,6 +63,7 @@ class Pages:
     routing: Callable[[], Routing]
     secrets: Secrets
     listeners: tuple[Listener, ...]
+    listening: Callable[[], ListenerHost]
     tls: bool
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
@@ -71,6 +76,8 @@ class Pages:
             Door(path="/assets/{name}", answer=self._asset, open=True),
             Door(path="/login", methods=("POST",), answer=self._login, open=True),
             Door(path="/phone.json", answer=self._phone),
+            Door(path="/whip/{to}", methods=("POST",), answer=self._offer),
+            Door(path="/whip/{to}/{name}", methods=("DELETE",), answer=self._hang_up),
             Door(path="/calls/{id}/peaks", answer=self._peaks),
             Door(path="/calls/{id}/file.html", answer=self._one_file),
         ]
@@ -117,9 +124,7 @@ class Pages:
     async def _phone(self, request: Request, who: Identity) -> Response:
         """Tell the phone whom it can call: an example of each rule, and how to reach WebRTC."""
         await trio.lowlevel.checkpoint()
-        listener = next((e for e in self.listeners if isinstance(e, BrowserListener)), None)
-        if listener is None:
-            raise Problem(404, "the browser phone is not among channels: in routing.yaml")
+        listener = self._phone_listener()
         routing = self.routing()
         destinations = []
         for rule in routing.rules:
@@ -133,9 +138,45 @@ class Pages:
                 "destinations": destinations[:MOST_DESTINATIONS],
                 "to": listener.to,
                 "ice_servers": [each.to_json(self.secrets) for each in listener.ice_servers],
-                "webrtc": False,
+                "webrtc": webrtc.is_there(),
             }
         )
+
+    def _phone_listener(self) -> BrowserListener:
+        listener = next((e for e in self.listeners if isinstance(e, BrowserListener)), None)
+        if listener is None:
+            raise Problem(404, "the browser phone is not among channels: in routing.yaml")
+        return listener
+
+    async def _offer(self, request: Request, who: Identity) -> Response:
+        """Take a call by WebRTC as WHIP does (RFC 9725): an offer for an answer and an address."""
+        listener, host, router = self._phone_listener(), self.listening(), self.api.router
+        if not webrtc.is_there():
+            raise Problem(501, "WebRTC needs aiortc: pip install 'voxpy[webrtc]'")
+        if not request.headers.get("content-type", "").startswith(SDP):
+            raise Problem(415, f"an offer is {SDP}")
+        busy = router.refusal(listener.name)
+        if busy:
+            raise Problem(503, busy)
+        offer = Offer(
+            sdp=(await body(request, SDP_BYTES)).decode("utf-8", "replace"),
+            caller=request.query_params.get("from", ""),
+            destination=request.path_params["to"],
+            address=request.client.host if request.client is not None else "",
+            spawn=router.spawn,
+        )
+        try:
+            answer, name = await listener.take_offer(offer, host)
+        except ConnectFailed as error:
+            raise Problem(400, str(error)) from error
+        where = f"/whip/{quote(offer.destination, safe='')}/{name}"
+        return Response(answer, 201, headers={"location": where}, media_type=SDP)
+
+    async def _hang_up(self, request: Request, _: Identity) -> Response:
+        await trio.lowlevel.checkpoint()
+        if not self._phone_listener().hang_up(request.path_params["name"]):
+            raise Problem(404, "there is no such call")
+        return Response()
 
     # -- calls -------------------------------------------------------------------------------------
 

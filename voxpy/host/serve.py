@@ -118,6 +118,7 @@ class Host:
             routing=lambda: files.project.routing,
             secrets=project.secrets,
             listeners=self.listeners,
+            listening=lambda: self.handler,
             tls=options.tls is not None,
         )
         self.handler = ConnectionHandler(

@@ -12,25 +12,31 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import attrs
 
 from voxpy.channels.browser.protocol import BROWSER
+from voxpy.channels.browser.webrtc import CONNECT_S, FORMAT, IceAddress, RtcLine
 from voxpy.channels.listener import ListenerHost, Runs
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import Line
 from voxpy.channels.mediastream.serving import accept, serve_line
 from voxpy.channels.providers.http import Answer, Request
 from voxpy.channels.providers.jsonstream import as_json
+from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import Secrets
 from voxpy.engine.userfile import Given
 from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import Upgrade
 
+RTC = attrs.evolve(BROWSER, ahead=False, marks=False)
+"""By WebRTC nothing is sent ahead of its time, so there is nothing to clear."""
+NAME_BYTES = 16
 MEDIA_PATH = "/phone/media"
 KEYS = ("to", "ice_servers")
 LONGEST_NAME = 200
@@ -44,12 +50,26 @@ class IceServer:
     username: str = ""
     secret: str = ""
 
+    def address(self, secrets: Secrets) -> IceAddress:
+        """Return it with its password."""
+        password = secrets.get(self.secret) if self.secret else None
+        return IceAddress(urls=self.urls, username=self.username or None, credential=password)
+
     def to_json(self, secrets: Secrets) -> dict[str, str]:
         """Return it as a browser wants it."""
-        told = {"urls": self.urls}
-        if self.username:
-            told |= {"username": self.username, "credential": secrets.get(self.secret) or ""}
-        return told
+        known = attrs.asdict(self.address(secrets))
+        return {name: value for name, value in known.items() if value is not None}
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """A page's offer of WebRTC; ``spawn`` runs the call that comes of it."""
+
+    sdp: str
+    caller: str
+    destination: str
+    address: str
+    spawn: Callable[..., None]
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +80,7 @@ class BrowserListener:
     to: str = ""
     ice_servers: tuple[IceServer, ...] = ()
 
+    _lines: dict[str, RtcLine] = attrs.field(factory=dict, init=False, eq=False, repr=False)
     paths: Sequence[str] = attrs.field(default=(MEDIA_PATH,), init=False)
     webhooks: Sequence[str] = attrs.field(default=(), init=False)
 
@@ -97,6 +118,43 @@ class BrowserListener:
             await serve_line(line, stream, partial(self.receive, line, host), start_s=host.start_s)
         except* RemoteProtocolError as group:
             host.refused("no call", str(group.exceptions[0]), address, channel=self.name)
+
+    async def take_offer(self, offer: Offer, host: ListenerHost) -> tuple[str, str]:
+        """Return the answer to an offer of WebRTC, and the name of the call that comes of it.
+
+        Raises ConnectFailed for an offer of which no call can come.
+        """
+        start = as_json(
+            event="start",
+            **{"from": offer.caller, "to": offer.destination},
+            rate_hz=FORMAT.rate_hz,
+        )
+        line = RtcLine(start)
+        servers = [each.address(host.secrets) for each in self.ice_servers]
+        answer = await line.peer.answer(offer.sdp, servers)
+        name = secrets.token_urlsafe(NAME_BYTES)
+        self._lines[name] = line
+        offer.spawn(self._serve_rtc, name, line, offer.address, host)
+        return answer, name
+
+    def hang_up(self, name: str) -> bool:
+        """End a call that came by WebRTC, as its page asks; False if there is none."""
+        line = self._lines.get(name)
+        if line is not None:
+            line.hang_up()
+        return line is not None
+
+    async def _serve_rtc(self, name: str, line: RtcLine, address: str, host: ListenerHost) -> None:
+        stream = RTC.open_stream()
+        try:
+            with contained(partial(self._failed, address, host)):
+                receive = partial(self.receive, line, host)
+                await serve_line(line, stream, receive, start_s=CONNECT_S + host.start_s)
+        finally:
+            del self._lines[name]
+
+    def _failed(self, address: str, host: ListenerHost, error: BaseException) -> None:
+        host.refused("no call", explain(error).message, address, channel=self.name)
 
     def receive(self, line: Line, host: ListenerHost, leg: MediaStreamLeg) -> Runs:
         """Give a call its session, and tell the page which one that is."""
