@@ -67,6 +67,7 @@ NURSERIES = {
     "channels/mediastream/listener.py": "the requests to a provider that place calls",
     "testing/sipphone.py": "the network and the media of a phone, and the phone itself",
     "channels/sip/listener.py": "the calls of an endpoint, around its network",
+    "channels/sip/websocket.py": "a phone's socket beside the making of offers",
     "channels/sip/network.py": "what is read, written and timed, and both ways of one connection",
     "engine/session.py": "the life of a session: io around handlers, and its last words",
     "engine/ending.py": "everything closes at once, each within its own deadline",

@@ -57,6 +57,12 @@ EXIT_INTERRUPTED = 130
     help="Play the call on the loudspeaker. Default: if the play extra and a device are there.",
 )
 @click.option("--mic", is_flag=True, help="Be the caller yourself, at the microphone.")
+@click.option(
+    "--browser",
+    is_flag=True,
+    help="Be the caller yourself, in the browser: opens a phone and shows each call as it happens. "
+    "A changed scenario counts from the next call on.",
+)
 @click.option("--llm", metavar="URL", help="Let an OpenAI-compatible chat endpoint do the talking.")
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
 @click.option(
@@ -80,6 +86,11 @@ def command(**options: Any) -> None:
     Several scenarios run in one namespace, in order, as in one routing rule.
     """
     # Imported here: `voxpy --help` must not wait for the media engine.
+    if options["browser"]:
+        from voxpy.cli.browser import serve_one
+
+        serve_one(options)
+        return
     import trio
 
     from voxpy.cli.screen import Screen

@@ -71,6 +71,7 @@ AS_WORKER = "--as-worker"
     show_default=True,
     help="Where the sessions' folders and the history go.",
 )
+@click.option("--open", "opened", is_flag=True, help="Open the phone in the browser.")
 @click.option("--json-logs", is_flag=True, help="Log one JSON object per line.")
 @click.option("--llm", metavar="URL", help="The local agent's chat endpoint.")
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
@@ -141,6 +142,8 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
     def started() -> None:
         for line in welcome(files.project, host, agent, sockets, options["host"]):
             log.step(line)
+        if options["opened"]:
+            click.launch(f"http{'s' if tls else ''}://{options['host']}:{sockets.port}/")
 
     if worker is None and options["workers"] > 1:
         command = [sys.executable, "-m", "voxpy", "serve", *_arguments(options), AS_WORKER]

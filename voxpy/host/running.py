@@ -221,7 +221,7 @@ def welcome(
     lines += [f"  {each.serves(public, sockets.own.get(each.name, ()))}" for each in listeners]
     if project.secrets.get(TOKEN_SECRET):
         lines.append("with their tokens: voxpy check --addresses")
-    if not options.public_url:
+    if not options.public_url and any(each.webhooks for each in listeners):
         lines.append("providers need an address they can reach: --public-url https://...")
     lines += _shortcomings(listeners, project.secrets)
     return lines

@@ -8,6 +8,13 @@
     ringing: "Ringing…",
     answered: "Connected",
   };
+  const REFUSED = {
+    404: "No rule of this host takes it",
+    480: "Nobody is there",
+    486: "The line is busy",
+    503: "The host takes no calls now",
+    603: "Declined",
+  };
   let line = null;
   let answeredAt = null;
   let live = null;
@@ -93,7 +100,8 @@
     ring(false);
     const spoke = answeredAt === null ? "" : ` after ${clock((performance.now() - answeredAt) / 1000, false)}`;
     answeredAt = null;
-    const why = event.reason || (event.code === 200 ? "Call ended" : `Refused (${event.code})`);
+    const plain = event.reason === "Rejected" ? "" : event.reason;
+    const why = plain || REFUSED[event.code] || (event.code === 200 ? "Call ended" : `Refused (${event.code})`);
     show("ended", to.value.trim(), `${why}${spoke}`);
     byId("screen").dataset.failed = String(event.code >= 300 && !spoke);
     mute(false);

@@ -54,7 +54,7 @@ _ON_HANDLER_ERROR: Mapping[str, OnHandlerError] = {"terminate": "terminate", "co
 
 Bounds = TypeVar("Bounds", Limits, Watchdogs)
 SETTINGS_KEYS = ("limits", "watchdogs", "on_handler_error", "replayable")
-RESERVED = ("/", "/calls", "/health", "/login", "/metrics", "/phone.json", "/sip")
+RESERVED = ("/", "/calls", "/health", "/login", "/metrics", "/phone.json")
 OURS = ("/api/", "/assets/", "/calls/", "/platform_api/", "/request/", "/whip/")
 """Below these the host has places of its own."""
 KINDS: Mapping[str, Callable[[str, Given], Listener]] = {

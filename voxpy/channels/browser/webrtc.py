@@ -91,7 +91,7 @@ class RtcPeer:
     texts as str; ``changed`` is called in the trio loop when the connection came up or is over.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self.incoming: deque[bytes | str] = deque(maxlen=4 * MOST_WAITING)
         self.connected = False
         self.over = False
@@ -99,7 +99,7 @@ class RtcPeer:
         """Whether it was lost, and not closed."""
         self._rtc = RtcLoop.shared()
         self._token = trio.lowlevel.current_trio_token()
-        self._changed = changed
+        self.changed = changed
         self._outgoing: deque[bytes] = deque(maxlen=MOST_WAITING)
         self._more: asyncio.Event | None = None
         self._texts: list[str] = []
@@ -117,9 +117,9 @@ class RtcPeer:
         """Return our offer. Raises ConnectFailed."""
         return await self._described(self._offer(servers))
 
-    async def agree(self, answer: str) -> None:
-        """Take the answer to our offer. Raises ConnectFailed."""
-        await self._described(self._agree(answer))
+    def agree(self, answer: str) -> None:
+        """Take the answer to our offer; one that cannot be taken fails the connection."""
+        asyncio.run_coroutine_threadsafe(self._agree(answer), self._rtc.loop)
 
     async def _described(self, work: Coroutine[Any, Any, str]) -> str:
         try:
@@ -137,6 +137,11 @@ class RtcPeer:
     def say(self, text: str) -> None:
         """Send a text as soon as there is a channel."""
         self._rtc.loop.call_soon_threadsafe(self._say, text)
+
+    def close(self) -> None:
+        """Close, without waiting for it."""
+        self.over = True
+        asyncio.run_coroutine_threadsafe(self._close(), self._rtc.loop)
 
     async def aclose(self) -> None:
         """Close."""
@@ -172,12 +177,14 @@ class RtcPeer:
         await connection.setLocalDescription(await connection.createOffer())
         return str(connection.localDescription.sdp)
 
-    async def _agree(self, answer: str) -> str:
+    async def _agree(self, answer: str) -> None:
         import aiortc
 
-        described = aiortc.RTCSessionDescription(answer, "answer")
-        await self._connection.setRemoteDescription(described)
-        return answer
+        try:
+            described = aiortc.RTCSessionDescription(answer, "answer")
+            await self._connection.setRemoteDescription(described)
+        except Exception:  # the same as above; whoever waits for the connection learns of it
+            self.failed = self.over = True
 
     async def _close(self) -> None:
         self.over = True
@@ -222,7 +229,7 @@ class RtcPeer:
         self.failed = self.failed or (state == "failed" and not self.over)
         self.over = self.over or state in ("failed", "closed")
         with contextlib.suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self._changed)
+            self._token.run_sync_soon(lambda: self.changed())
 
     async def next_frame(self) -> bytes:
         """Return the next 20 ms to be sent."""

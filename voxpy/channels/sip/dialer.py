@@ -83,10 +83,9 @@ class SipDialer:
     def _dial(self, call: OutgoingCall, target: _Target) -> Leg:
         endpoint = self._endpoint
         try:
-            media = endpoint.open(call.leg_id, target.speech.codecs[-1])
+            media, talk = endpoint.speaker(call.leg_id, target.speech, target.to)
         except ConnectFailed as error:
             return RefusedLeg(call, NO_ROUTE, str(error))
-        talk = endpoint.negotiation(media, target.speech)
         caller = Uri(user=escaped_user(call.callerid) or None, host=endpoint.place.domain)
         sip = SipCall.dial(
             endpoint.agent,

@@ -96,6 +96,7 @@ class SipLeg:
         media.on_tick = self.tick
         media.on_first = partial(self.tell, FirstAudio())
         media.on_digit = self._digit
+        media.on_lost = self._lost
         media.on_silence = lambda silent: self.tell(LegMedia(flow=not silent))
         media.on_trouble = lambda kind, text: self.tell(LegTrouble(kind=kind, text=text))
 
@@ -290,6 +291,12 @@ class SipLeg:
     def _digit(self, digit: str) -> None:
         if self.wants_tones:
             self.tell(LegTone(tone=digit, kind="1"))
+
+    def _lost(self) -> None:
+        if self.state == "connected":
+            self.sip.hang_up(clock.now())
+            self.end(LegEnded(code=408, reason="The connection of the audio was lost"))
+            self.wake()
 
     def tell(self, event: LegEvent) -> None:
         """Report, unless the leg is over."""

@@ -46,6 +46,14 @@ from voxpy.channels.sip.ports import PortRange
 from voxpy.channels.sip.settings import SipTrunk, User, read_codecs, read_srtp
 from voxpy.channels.sip.sharing import Handed, SharedRegistrar, Sharing, owner_in
 from voxpy.channels.sip.transfer import take_over
+from voxpy.channels.sip.websocket import (
+    SIP_PATH,
+    WEBSOCKETS,
+    Offers,
+    is_webrtc,
+    serve_phone,
+    take_webrtc,
+)
 from voxpy.engine import clock
 from voxpy.engine.faults import explain
 from voxpy.engine.ports import Secrets
@@ -87,6 +95,7 @@ class SipListener:
     users: Mapping[str, User] = attrs.field(factory=dict)
     trunks: tuple[SipTrunk, ...] = ()
     draining: list[bool] = attrs.field(factory=list, eq=False)
+    _running: list[SipEndpoint] = attrs.field(factory=list, init=False, eq=False, repr=False)
 
     @classmethod
     def read(cls, name: str, given: Given) -> SipListener:
@@ -115,7 +124,8 @@ class SipListener:
 
     @property
     def paths(self) -> Sequence[str]:
-        return []
+        """Users come by WebSocket too (RFC 7118): a digest proves them, wherever their page is."""
+        return [SIP_PATH] if self.users else []
 
     @property
     def webhooks(self) -> Sequence[str]:
@@ -147,6 +157,7 @@ class SipListener:
         """Take calls until cancelled."""
         async with trio.open_nursery() as calls:
             endpoint = SipEndpoint(self, sockets, host, calls)
+            self._running[:] = [endpoint]
             if endpoint.sharing is not None:
                 calls.start_soon(endpoint.sharing.run)
             host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))
@@ -165,7 +176,11 @@ class SipListener:
     async def on_upgrade(
         self, upgrade: Upgrade, request: Request, address: str, host: ListenerHost
     ) -> None:
-        """There is no path of ours."""
+        """Serve a phone in a page."""
+        if self._running and not self.draining:
+            await serve_phone(upgrade, address, self._running[-1], host)
+        else:
+            await upgrade.refuse(503, headers=[("Retry-After", "5")])
 
     def on_request(self, request: Request, base: str, host: ListenerHost) -> Answer:
         """There is no webhook of ours."""
@@ -233,6 +248,8 @@ class SipEndpoint:
         self._passwords = _Passwords(listener.users, host.secrets)
         self.registrar = Registrar(self._verifier, self._passwords)
         self.legs: dict[SipCall, SipLeg] = {}
+        self.offers = Offers()
+        """Of WebRTC, for users who are called in a page."""
         self._limits = SourceLimits(lambda a: any(t.is_from(a) for t in listener.trunks))
         self.network = SipNetwork(
             self.agent,
@@ -273,6 +290,13 @@ class SipEndpoint:
             ssrc=self.new_number(),
             cname=f"voxpy@{self.place.address}",
         )
+
+    def speaker(self, name: str, speech: Speech, to: object) -> tuple[RtpMedia, Negotiation]:
+        """Return the audio of a call to somebody, and what is said of it. Raises ConnectFailed."""
+        if isinstance(to, Flow) and to.transport in WEBSOCKETS:
+            return self.offers.take(name)
+        media = self.open(name, speech.codecs[-1])
+        return media, self.negotiation(media, speech)
 
     def negotiation(self, media: RtpMedia, speech: Speech) -> Negotiation:
         """Return what can be said of the audio of a call."""
@@ -330,6 +354,9 @@ class SipEndpoint:
         client_type = self._admit(event)
         if not client_type or self._replaces(event):
             return
+        if is_webrtc(event.sdp):
+            self._calls.start_soon(take_webrtc, self, event, client_type)
+            return
         speech = self.speech_with(self._caller(event, client_type))
         try:
             chosen = agreed_codec(event.sdp, speech)
@@ -362,7 +389,7 @@ class SipEndpoint:
             offered=event.sdp,
         )
         self.legs[call] = leg
-        self._calls.start_soon(self._serve, leg)
+        self._calls.start_soon(self.serve, leg)
 
     def _admit(self, event: Invited) -> str:
         """Return as what a caller may call in; nothing if the call has been refused."""
@@ -419,7 +446,7 @@ class SipEndpoint:
         else:
             self._host.log.warning("not registered", trunk=trunk, status=status)
 
-    async def _serve(self, leg: SipLeg) -> None:
+    async def serve(self, leg: SipLeg) -> None:
         try:
             await self._host.router.receive(leg, self.listener.name).run()
         finally:

@@ -148,6 +148,8 @@ class RtpMedia:
         self.on_first: Callable[[], None] = lambda: None
         self.on_silence: Callable[[bool], None] = lambda silent: None
         self.on_trouble: Callable[[str, str], None] = lambda kind, text: None
+        self.on_lost: Callable[[], None] = lambda: None
+        """The way to the other end is gone, and will not come back."""
         self.agreed: Agreed | None = None
         self.speaks = self.hears = False
         """Which ways are open, as the calls' state and the descriptions say."""

@@ -11,6 +11,7 @@ import math
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 import trio
@@ -45,6 +46,13 @@ class SipSockets:
     context: ssl.SSLContext | None = None
 
 
+class Outgoing(Protocol):
+    """The way out by one connection."""
+
+    def send_nowait(self, data: bytes) -> None:
+        """Send a message. Raises trio.WouldBlock, BrokenResourceError or ClosedResourceError."""
+
+
 class SipNetwork:
     """``take`` gets every event of the agent. ``run`` serves until cancelled; ``wake`` sends."""
 
@@ -70,7 +78,7 @@ class SipNetwork:
         self._resolver = resolver or Resolver(family=sockets.udp.family)
         self._places: dict[tuple[str, int | None], Flow] = {}
         agent.unanswered = self._unanswered
-        self._streams: dict[Flow, trio.MemorySendChannel[bytes]] = {}
+        self._streams: dict[Flow, Outgoing] = {}
         self._nursery: trio.Nursery | None = None
         self._waiting: list[Transmit] = []  # what was to be sent before we ran
         self._sooner = trio.Event()
@@ -116,10 +124,22 @@ class SipNetwork:
                 except OSError:
                     continue  # an earlier datagram of ours was not wanted where it went
                 if data.strip(b"\r\n\x00"):
-                    self._receive(data, Flow("UDP", address[0], address[1]))
+                    self.receive(data, Flow("UDP", address[0], address[1]))
             await trio.lowlevel.checkpoint()
 
-    def _receive(self, data: bytes, flow: Flow) -> None:
+    def attach(self, flow: Flow, outgoing: Outgoing) -> bool:
+        """Send by a connection that somebody else serves; False if there are too many."""
+        if len(self._streams) >= MOST_CONNECTIONS:
+            return False
+        self._streams[flow] = outgoing
+        return True
+
+    def detach(self, flow: Flow) -> None:
+        """Send no more there."""
+        self._streams.pop(flow, None)
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take one whole message."""
         with contained(self._failed):
             try:
                 message = parse_message(data)
