@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ async def started(event):
     call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
     call.add_event_listener(CallEvents.Failed, lambda e: VoxEngine.terminate())
     await call.wait_event(CallEvents.Connected)
-    call.say("Good morning Anna. Your parcel is here.")
+    call.say("Your table is ready at seven o'clock. Thank you for calling. Goodbye.")
     await call.wait_event(CallEvents.PlaybackFinished)
     call.hangup()
 '''
@@ -195,17 +196,27 @@ def running(
     """Run a command of voxpy until the end of the block; gives the address that it names."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     environ |= {"INWORLD_API_KEY": "key", "ANNA_PASSWORD": "sesame", **(more or {})}
-    output = folder / "output.txt"
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "voxpy", *arguments],
-            cwd=folder,
-            env=environ,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voxpy", *arguments],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = []
     try:
-        yield _address(process, output)
+        for line in process.stdout:
+            said.append(line)
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if found:
+                break
+        else:
+            raise AssertionError("".join(said))
+        rest = threading.Thread(target=process.stdout.read)
+        rest.start()
+        yield found[0]
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -213,17 +224,8 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-
-
-def _address(process: subprocess.Popen[bytes], output: Path) -> str:
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        found = re.search(r"http://127\.0\.0\.1:\d+", output.read_text())
-        if found:
-            return found[0]
-        assert process.poll() is None, output.read_text()
-        time.sleep(0.1)
-    raise AssertionError(output.read_text())
+    rest.join()
+    process.stdout.close()
 
 
 def until(page: Page, expression: str) -> None:

@@ -110,5 +110,5 @@ def test_jssip_registers_calls_and_is_called(
         assert answer.status == 200
     until(page, "ended.length === 2")
     assert page.evaluate("incoming") == [["desk", "The desk"]]
-    assert "parcel" in understood(page)
+    assert "Your table is ready" in understood(page)
     assert page.evaluate("ended") == ["Terminated", "Terminated"]

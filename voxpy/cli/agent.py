@@ -82,12 +82,12 @@ def command(**options: Any) -> None:
     """
     import trio
 
-    from voxpy.cli.run import _engines
+    from voxpy.cli.options import agent_engines
     from voxpy.host.listening import tls_context
 
     behaviour = _behaviour(options)
     tls = tls_context(options["tls_cert"], options["tls_key"])
-    trio.run(functools.partial(_serve, options, _engines(options), behaviour, tls))
+    trio.run(functools.partial(_serve, options, agent_engines(options), behaviour, tls))
     raise KeyboardInterrupt  # nothing but a signal ends it
 
 

@@ -123,7 +123,8 @@ def command(**options: Any) -> None:
 def _plan(options: dict[str, Any], screen: Any) -> Any:
     from voxpy.channels.providers.provider import PhoneCall
     from voxpy.channels.providers.table import find_provider
-    from voxpy.cli.run import _engines, _sound
+    from voxpy.cli.options import agent_engines
+    from voxpy.cli.run import _sound
     from voxpy.errors import LocalProtocolError, ScenarioError
     from voxpy.simulation.dialledcall import DialledCallPlan
 
@@ -151,7 +152,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         carrier=side,
         script=script,
         folder=(options["out"] / "calls" / call_id).absolute(),
-        make_engines=functools.partial(_engines, {"llm": None, "topics": None}),
+        make_engines=functools.partial(agent_engines, {"llm": None, "topics": None}),
         headers=_headers(options, url, provider),
         sound=_sound({**options, "fast": False}, screen),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 import signal
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import attrs
 import click
 
-from voxpy.cli.options import secrets_option
+from voxpy.cli.options import agent_engines, secrets_option
 
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
@@ -163,7 +162,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         session_id=f"local-{secrets.token_hex(4)}",
         secrets=known,
         base=options["out"],
-        make_engines=functools.partial(_engines, options),
+        make_engines=functools.partial(agent_engines, options),
         sound=_sound(options, screen),
         history=History(options["out"]),
     )
@@ -220,24 +219,6 @@ def _sound(options: dict[str, Any], screen: Any) -> Any:
     if options["mic"]:
         screen.note("you are the caller: speak when the agent has greeted you; Ctrl-C hangs up")
     return card
-
-
-def _engines(options: dict[str, Any]) -> Any:
-    from voxpy.localagent.engines import local_engines
-    from voxpy.localagent.responder import Responder
-
-    responder: Responder
-    if options["llm"]:
-        from voxpy.localagent.chat import ChatResponder
-
-        key = os.environ.get("OPENAI_API_KEY")
-        responder = ChatResponder(options["llm"], model=options["llm_model"], api_key=key)
-    else:
-        from voxpy.localagent.rules import RuleResponder
-        from voxpy.localagent.topics import load_topics
-
-        responder = RuleResponder(load_topics(options["topics"]))
-    return local_engines(responder)
 
 
 async def _run(call: Any, screen: Any) -> Any:

@@ -124,7 +124,7 @@ def _check_agent(agent: str) -> None:
 def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, worker: Any) -> int:
     import trio
 
-    from voxpy.cli.run import _engines
+    from voxpy.cli.options import agent_engines
     from voxpy.host.running import Agent, run_host, run_workers, welcome
     from voxpy.host.serve import HostOptions
 
@@ -137,7 +137,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         drain_s=options["drain_s"],
     )
 
-    agent = Agent(options["agent"], functools.partial(_engines, options))
+    agent = Agent(options["agent"], functools.partial(agent_engines, options))
 
     def started() -> None:
         for line in welcome(files.project, host, agent, sockets, options["host"]):
