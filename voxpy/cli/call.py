@@ -159,7 +159,8 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
 
 
 def _sip_plan(options: dict[str, Any], script: Any, screen: Any) -> Any:
-    from voxpy.cli.run import _engines, _sound
+    from voxpy.cli.options import agent_engines
+    from voxpy.cli.run import _sound
     from voxpy.errors import RemoteProtocolError
     from voxpy.lab.sipcall import sip_plan
     from voxpy.project.secrets import Secrets
@@ -181,7 +182,7 @@ def _sip_plan(options: dict[str, Any], script: Any, screen: Any) -> Any:
             call_id=call_id,
             script=script,
             folder=(options["out"] / "calls" / call_id).absolute(),
-            make_engines=functools.partial(_engines, {"llm": None, "topics": None}),
+            make_engines=functools.partial(agent_engines, {"llm": None, "topics": None}),
             user=options["user"] or "",
             password=password,
             sound=_sound({**options, "fast": False}, screen),
