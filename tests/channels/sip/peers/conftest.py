@@ -176,7 +176,6 @@ def served(folder: Path, routing: str, *options: str, **environ: str) -> Iterato
                 process.wait(POLL_S)
         assert process.poll() is None, found.printed
         yield found
-        assert process.poll() is None, found.printed
     finally:
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)  # the same one twice may arrive as one

@@ -44,7 +44,7 @@ To: <sip:[service]@[remote_ip]:[remote_port]>%(tag)s
 Call-ID: [call_id]
 CSeq: %(number)s %(method)s
 Contact: <sip:sipp@[local_ip]:[local_port]>
-Max-Forwards: 70
+%(routes)sMax-Forwards: 70
 """
 ANSWER = """
 SIP/2.0 %(status)s Of sipp
@@ -106,6 +106,7 @@ def _request(method: str, *, refused: bool) -> str:
         "line": f"{method} {where} SIP/2.0",
         "branch": "INVITE" if ours else method,
         "tag": "" if outside else "[peer_tag_param]",
+        "routes": "" if outside or ours else "[routes]\n",
         "number": 2 if method == "BYE" else 1,
         "method": method,
     }
