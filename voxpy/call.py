@@ -30,6 +30,7 @@ from voxpy.calls.listening import Beep, Mic, Tones
 from voxpy.calls.playback import Playback
 from voxpy.calls.recording import Recordings
 from voxpy.calls.state import CallParts, CallState
+from voxpy.calls.statistics import Statistics
 from voxpy.calls.transfers import Transfers
 from voxpy.calls.watchdogs import wait_silence, watch_call, watch_outgoing_call
 from voxpy.engine import clock
@@ -45,7 +46,6 @@ __all__ = ["Call", "DTMFType", "make_call"]
 
 _NEEDS = {
     "answer_direct": "no channel: voxpy always carries the media itself",
-    "monitor_media_statistics": "a leg that receives RTP and RTCP (SIP, browser)",
 }
 """What a leg would have to be for the methods that refuse today."""
 
@@ -78,6 +78,7 @@ class Call(MediaSource):
         self._mic = Mic(self._state)
         self._tones = Tones(self._state)
         self._transfers = Transfers(self._state)
+        self._statistics = Statistics(self._state)
         self._state.parts = CallParts(
             connected=self._playback.answered, over=self._over, tone=self._tones.reported
         )
@@ -454,9 +455,11 @@ class Call(MediaSource):
     def monitor_media_statistics(self, *, monitor: bool, interval: float) -> None:
         """Report ``CallEvents.MediaStatisticsReceived`` every ``interval`` seconds (3 to 10).
 
-        Raises NotSupported. VoxEngine: Call.monitorMediaStatistics.
+        Again begins anew; with ``monitor`` False it stops. Raises ScenarioError for another
+        interval, NotSupported on media streams, whose providers do not tell.
+        VoxEngine: Call.monitorMediaStatistics.
         """
-        self._refuse("monitor_media_statistics")
+        self._statistics.monitor(monitor, interval)
 
     # -- the inside ------------------------------------------------------------------------------
 
@@ -472,7 +475,7 @@ class Call(MediaSource):
 
     def _over(self) -> None:
         self._recordings.stop("Call ended")
-        for part in (self._playback, self._tones, self._beep, self._mic):
+        for part in (self._playback, self._tones, self._beep, self._mic, self._statistics):
             part.close()
         self._session.graph.remove(self.media)
         self._session.call_ended(self.id())

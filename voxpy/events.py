@@ -74,7 +74,11 @@ class _HttpEvent(Event):
 
 @attrs.frozen(kw_only=True)
 class MediaSample(HelpsWithNames):
-    """One stream's figures. ``audio_level`` in dB; the others as VoxEngine gives them."""
+    """One stream in one interval. ``id`` is its SSRC on a SIP call.
+
+    ``jitter`` in ms, ``packet_loss`` in percent, ``audio_level`` in dBFS; VoxEngine says of its own
+    only that the level is in dB.
+    """
 
     id: str = ""
     jitter: float = 0.0

@@ -35,7 +35,7 @@ async def watch_outgoing_call(state: CallState, ring_timeout_s: float) -> None:
         state.give_up(408, f"No answer within {ring_timeout_s:g} s")
         await state.settled()
     if state.state == "CONNECTED":
-        await _watch_flow(state.session, state.call)
+        await _watch_flow(state)
 
 
 async def watch_call(state: CallState) -> None:
@@ -45,7 +45,7 @@ async def watch_call(state: CallState) -> None:
         await trio.sleep(LOOK_EVERY_S)
         _drop_if_unanswered(state, alerting_since)
     if state.state == "CONNECTED":
-        await _watch_flow(state.session, state.call)
+        await _watch_flow(state)
 
 
 def _drop_if_unanswered(state: CallState, alerting_since: float) -> None:
@@ -60,13 +60,17 @@ def _drop_if_unanswered(state: CallState, alerting_since: float) -> None:
             state.call.reject(408)
 
 
-async def _watch_flow(session: Session, call: Call) -> None:
+async def _watch_flow(state: CallState) -> None:
+    session, call = state.session, state.call
     dogs = session.context.settings.watchdogs
-    connected_at = clock.now()
+    connected_at = held_at = clock.now()
     port = call.media
 
     def media_age_s() -> float:
-        return clock.now() - (session.graph.flow(port).last_frame_at or connected_at)
+        nonlocal held_at
+        if state.held:
+            held_at = clock.now()  # who holds may send nothing
+        return clock.now() - max(session.graph.flow(port).last_frame_at or connected_at, held_at)
 
     def silence_s() -> float:
         feed = session.graph.feed_of(port)

@@ -26,7 +26,7 @@ from voxpy.engine.ports import (
     OutgoingCall,
     Ringing,
 )
-from voxpy.media.unit import MediaPort
+from voxpy.media.unit import MediaPort, StreamFigures
 
 GIVEN_UP, TIMEOUT, EVERYWHERE = 487, 408, 600
 
@@ -51,7 +51,9 @@ class HuntingLeg:
         self.destination = call.destination
         self.display_name = call.display_name
         self.headers: Headers = {}
-        self.media = MediaPort(name=call.leg_id, source=_Hears(self), sink=_Speaks(self))
+        self.media = MediaPort(
+            name=call.leg_id, source=_Hears(self), sink=_Speaks(self), figures=self._figures
+        )
         self._ways: Iterator[Callable[[], Leg]] = iter(ways)
         self._at_once = at_once
         self._tried: list[Leg] = []
@@ -79,6 +81,10 @@ class HuntingLeg:
     @property
     def transfers(self) -> LegTransfers:
         return self.below.transfers if self._answered else NoTransfers()
+
+    def _figures(self) -> tuple[StreamFigures, StreamFigures]:
+        figures = self.below.media.figures
+        return figures() if figures is not None else (StreamFigures(), StreamFigures())
 
     # -- what the session asks for ----------------------------------------------------------------
 

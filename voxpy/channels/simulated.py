@@ -35,7 +35,7 @@ from voxpy.media.digits import DigitQueue
 from voxpy.media.jitter import JitterStatistics, Packet
 from voxpy.media.playout import Playout
 from voxpy.media.receiver import Receiver
-from voxpy.media.unit import MediaPort
+from voxpy.media.unit import MediaPort, StreamFigures
 
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
@@ -96,7 +96,12 @@ class SimulatedLeg:
         self.display_name = display_name
         self.headers = headers
         self.mouth = Playout(PCMU, limit_s=600.0)
-        self.media = MediaPort(name=leg_id, source=_FromFarEnd(self), sink=_ToFarEnd(self))
+        self.media = MediaPort(
+            name=leg_id,
+            source=_FromFarEnd(self),
+            sink=_ToFarEnd(self),
+            figures=lambda: (self.to_session.figures, self.to_far_end.figures),
+        )
         self.to_session = Transmission(to_session or Line())
         self.to_far_end = Transmission(to_far_end or Line())
         self.state = "alerting"
@@ -352,7 +357,7 @@ class Transmission:
         self._line = line
         self._is_perfect = line.is_perfect
         self._receiver = Receiver(line.fmt)
-        self._ticks = 0
+        self._ticks = self._untouched = 0
 
     def carry(self, frame: bytes) -> bytes | None:
         """Send ``frame`` at this tick; return what the receiver plays, or None if nothing is there.
@@ -360,6 +365,7 @@ class Transmission:
         Raises ValueError if ``frame`` is not exactly 20 ms of the line's format.
         """
         if self._is_perfect and len(frame) == self._line.fmt.frame_bytes:
+            self._untouched += 1
             return frame  # the receiver would return it, too, at a seventh of a call's cost
         now = self._ticks * FRAME_S
         self._ticks += 1
@@ -380,6 +386,17 @@ class Transmission:
     def statistics(self) -> JitterStatistics:
         """What the receiver has counted."""
         return self._receiver.statistics
+
+    @property
+    def figures(self) -> StreamFigures:
+        """What its receiver would report."""
+        counted = self._receiver.statistics
+        return StreamFigures(
+            id="simulated",
+            packets=counted.received + self._untouched,
+            lost=counted.lost,
+            jitter_s=counted.jitter_s,
+        )
 
 
 class _FromFarEnd:

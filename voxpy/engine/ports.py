@@ -116,19 +116,6 @@ class LegInfo(LegEvent):
 
 
 @attrs.frozen(kw_only=True)
-class StreamFigures:
-    """How one direction has done since it began. ``id`` names the stream (SIP: its SSRC).
-
-    ``lost`` and ``jitter_s`` are what the receiving end counts (RFC 3550 section 6.4.1).
-    """
-
-    id: str = ""
-    packets: int = 0
-    lost: int = 0
-    jitter_s: float = 0.0
-
-
-@attrs.frozen(kw_only=True)
 class LegIdentified(LegEvent):
     """A network that was asked to find out says who answered: HUMAN or VOICEMAIL.
 

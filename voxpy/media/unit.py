@@ -91,6 +91,19 @@ class Mixer(Protocol):
         """Forget ``port``, one of its own, whose last link is gone."""
 
 
+@attrs.frozen(kw_only=True)
+class StreamFigures:
+    """How one direction has done since it began. ``id`` names the stream (SIP: its SSRC).
+
+    ``lost`` and ``jitter_s`` are what the receiving end counts (RFC 3550 section 6.4.1).
+    """
+
+    id: str = ""
+    packets: int = 0
+    lost: int = 0
+    jitter_s: float = 0.0
+
+
 @attrs.define(eq=False, kw_only=True)
 class MediaPort:
     """The media side of a unit (a call, a client, a player): either end may be absent."""
@@ -104,3 +117,5 @@ class MediaPort:
     """The source again, if its audio can be had before its tick."""
     carrier: Carrier | None = None
     """What buffers behind the sink, if anything does: the port can be sent to ahead of time."""
+    figures: Callable[[], tuple[StreamFigures, StreamFigures]] | None = None
+    """How what comes and what goes has done so far; None where nobody counts."""

@@ -90,6 +90,10 @@ class PhoneCall:
         """End the call, or give it up."""
         self.leg.hangup({})
 
+    def hold(self, on: bool = True) -> None:
+        """Press the hold key, or press it again."""
+        self.leg.talk.hold(on)
+
     def transfer(self, to: str, target: PhoneCall | None = None) -> None:
         """Press the transfer key: a number, or another call of this phone (attended).
 
@@ -176,6 +180,11 @@ class SipPhone:
         self._number = 0
         self._call_id = us.new_id()
 
+    @property
+    def uri(self) -> str:
+        """Where it can be called without a server between."""
+        return f"sip:{self.user}@{self.address}:{self._port}"
+
     async def run(self) -> None:
         """Live until cancelled."""
         async with trio.open_nursery() as nursery:
@@ -215,7 +224,7 @@ class SipPhone:
         return found
 
     def _dial(self, target: Uri, headers: dict[str, str] | None) -> PhoneCall:
-        media = self.open(f"phone {self.user}", self.speech.codecs[0])
+        media = self.open("call-1", self.speech.codecs[0])
         talk = self.negotiation(media, self.speech)
         sip = SipCall.dial(
             self.agent,
@@ -291,7 +300,7 @@ class SipPhone:
         if chosen is None:
             event.call.reject(488, clock.now())
             return
-        media = self.open(f"phone {self.user}", chosen)
+        media = self.open("call-1", chosen)
         talk = self.negotiation(media, self.speech)
         call = self._new_call(event.call, media, talk, offered=event.sdp)
         call.leg.handle_tones(True)

@@ -17,12 +17,11 @@ from voxpy.channels.sip.codecs import Codec
 from voxpy.channels.sip.ports import Address, RtpLine
 from voxpy.channels.sip.reports import Reports
 from voxpy.engine import clock
-from voxpy.engine.ports import StreamFigures
 from voxpy.errors import RemoteProtocolError
 from voxpy.media.digits import DigitQueue
 from voxpy.media.jitter import JitterSettings, Packet
 from voxpy.media.receiver import Receiver
-from voxpy.media.unit import MediaPort
+from voxpy.media.unit import MediaPort, StreamFigures
 from voxpy.wire.rtp.packet import RtpPacket, Sender, Source, is_rtcp, unpack_rtp
 from voxpy.wire.rtp.srtp import KeyPair, Protection
 from voxpy.wire.rtp.telephone_event import EventBegan, EventReceiver, Typist
@@ -142,7 +141,9 @@ class RtpMedia:
     def __init__(self, name: str, codec: Codec, line: RtpLine, *, ssrc: int, cname: str) -> None:
         self.counts = MediaCounts()
         self.digits = DigitQueue(codec.format)
-        self.media = MediaPort(name=name, source=_Hears(self), sink=_Speaks(self))
+        self.media = MediaPort(
+            name=name, source=_Hears(self), sink=_Speaks(self), figures=self.figures
+        )
         self.on_tick: Callable[[], None] = lambda: None
         self.on_digit: Callable[[str], None] = lambda digit: None
         self.on_first: Callable[[], None] = lambda: None

@@ -42,7 +42,7 @@ from voxpy.engine.ports import (
 from voxpy.engine.storage import Entry, Storage
 from voxpy.errors import ConnectFailed, RemoteProtocolError
 from voxpy.lab.replay.recording import Input, Recording
-from voxpy.media.unit import MediaPort
+from voxpy.media.unit import MediaPort, StreamFigures
 from voxpy.sockets import FrameSocket, SocketLimits, receive_upgrade
 from voxpy.sockets.memory import memory_pair
 
@@ -139,7 +139,12 @@ class ReplayedLeg:
         self.display_name: str = head.personal["display_name"]
         self.headers: Headers = head.personal["headers"]
         self._format = _format(head.data["format"])
-        self.media = MediaPort(name=leg_id, source=_Said(self), sink=_Unheard(self._format))
+        self.media = MediaPort(
+            name=leg_id,
+            source=_Said(self),
+            sink=_Unheard(self._format),
+            figures=lambda: (StreamFigures(), StreamFigures()),
+        )
         self.transfers = _ReplayedTransfers(self)
         self._elapsed = elapsed
         self._commands = [i.name for i in rest if i.kind == "leg command"]
