@@ -183,7 +183,7 @@ class SipPhone:
     @property
     def uri(self) -> str:
         """Where it can be called without a server between."""
-        return f"sip:{self.user}@{self.address}:{self._port}"
+        return f"sip:{self.user}@{self.address}:{self.port}"
 
     async def run(self) -> None:
         """Live until cancelled."""

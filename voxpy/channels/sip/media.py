@@ -339,8 +339,8 @@ class RtpMedia:
     def _watch_silence(self, now: float) -> None:
         if self._heard_at is None:
             return
-        if not self.hears:
-            self._heard_at = now  # held: nothing is to come
+        if not self.hears or (self.agreed is not None and not self.agreed.speaks):
+            self._heard_at = now  # on hold nothing has to come
             return
         patience_s = SILENT_AFTER_NOISE_S if self._heard_noise else SILENT_AFTER_S
         silent = now - self._heard_at > patience_s
