@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.channels.sip.peers.baresip import Samples, baresip, correlation, speech_like
+from tests.channels.sip.peers.baresip import Samples, baresip, speech_like
 from tests.channels.sip.peers.conftest import REPOSITORY, Served, served
 from tests.channels.sip.peers.processes import needs
 
@@ -57,6 +57,24 @@ def hum(seconds: float) -> Samples:
     return np.asarray(6000 * voice * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)), np.int16)
 
 
+def likeness(sent: Samples, heard: Samples, *, parts: int = 10) -> float:
+    """Return how much what was heard is what was sent: the median of ten parts, wherever each is.
+
+    A machine that is too busy for 20 ms makes a delay longer for the rest of a call; what comes
+    after it is as good as what came before.
+    """
+    b = heard.astype(float)
+    powers = np.concatenate([[0.0], np.cumsum(b * b)])
+    found = []
+    for a in np.array_split(sent.astype(float), parts):
+        size = 1 << (len(a) + len(b)).bit_length()
+        cross = np.fft.irfft(np.conj(np.fft.rfft(a, size)) * np.fft.rfft(b, size), size)
+        cross = cross[: len(b) - len(a)]
+        power = (a @ a) * (powers[len(a) :] - powers[: -len(a)])[: len(cross)]
+        found.append(float(np.max(cross / np.sqrt(np.maximum(power, 1.0)))))
+    return float(np.median(found))
+
+
 async def echoed(
     host: Served, user: str = "anna", *, says: Samples, codecs: str = "PCMU", more: str = ""
 ) -> float:
@@ -69,7 +87,7 @@ async def echoed(
         rate = {"G722": 2, "opus": 12}.get(name, 1)  # of its recordings; Opus is in stereo there
         await person.hears(rate * (len(says) / 8000 + 0.4))
         await person.hang_up()
-        return correlation(person.said()[: rate * len(says)], person.heard())
+        return likeness(person.said()[: rate * len(says)], person.heard())
 
 
 @pytest.mark.parametrize("codecs", ["PCMU", "PCMA", "G722/16000/1", "opus/48000/2"])
@@ -117,6 +135,6 @@ async def test_a_phone_that_wants_srtp_is_called_by_one_that_has_none(secure_hos
         await carl.hears(len(ours) / 8000 + 0.5)
         await bert.hears(2 * (len(ours) / 8000 + 0.5))
         await bert.hang_up()
-        said = bert.said()[::2][: len(theirs)]  # its own resampler has made it duller
-        assert correlation(said, carl.heard()) > 0.99
-        assert correlation(ours, bert.heard()[::2]) > 0.99
+        said = bert.said()[::2][8000 : len(theirs)]  # its own resampler has made it duller
+        assert likeness(said, carl.heard()) > 0.99
+        assert likeness(ours[8000:], bert.heard()[::2]) > 0.99
