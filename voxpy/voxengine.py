@@ -227,11 +227,14 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
     ) -> ASR:
         """Return a recogniser; then ``call.send_media_to(asr)``. What it hears are ``ASREvents``.
 
-        profile: an ``ASRProfileList`` name, or any string that ends in a language: "en-US". One
-            that the host's engines do not understand leads to ``ASREvents.ASRError``, as does a
-            missing engine.
+        profile: an ``ASRProfileList`` name, or any string that ends in a language: "en-US". A
+            service recognises (``openai/de-DE``, ``deepgram/…``, ``elevenlabs/…``, ``inworld/…``,
+            ``ASRProfileList.Deepgram.de``) if there is a key for it among the secrets, else the
+            host's own engines. A language that those do not understand leads to
+            ``ASREvents.ASRError``, as does a missing engine.
         lang: the same under its name in older scenarios: ``ASRLanguage.ENGLISH_US``.
-        model, headers: change nothing: the host's own engines recognise, not a provider's.
+        model: a model of the service; the host's own recogniser has but one.
+        headers: change nothing.
         interim_results: tell what has been said so far about every second, rarer in long speech.
         single_utterance: stop after the first result.
         phrase_hints: words and names that near misses are corrected to; see docs/listening.md.

@@ -20,13 +20,15 @@ from voxpy.audio.frame import Samples, pcm16
 from voxpy.constants import spoken_language
 from voxpy.engine.hearing import Hearing, Intake
 from voxpy.engine.session import Session
-from voxpy.engine.speech import SpeechEngines, load_engines
+from voxpy.engine.speech import Recognised, SpeechEngines, load_engines
 from voxpy.engine.units import Catalog, MediaUnit
-from voxpy.errors import EngineMissing, ScenarioError, nearest
+from voxpy.errors import EngineMissing, ScenarioError, SoundFailed, nearest
 from voxpy.media.memory import quietest_cut
 from voxpy.media.turns import Pause, SpeechStarted, SpeechStopped, TurnEvent
 from voxpy.media.unit import MediaPort
 from voxpy.media.vad import RATE_HZ
+from voxpy.players.services import Hired, hire
+from voxpy.wire.speech import SERVICES, Utterance
 
 LONGEST_S = 22.0
 """Speech without a pause is recognised in parts of at most this: the recogniser takes 24 s."""
@@ -48,6 +50,8 @@ class ASROptions:
     """The parameters of ``create_asr``, checked."""
 
     language: str
+    profile: str = ""
+    model: str | None = None
     phrase_hints: Sequence[str] = ()
     interim_results: bool = False
     single_utterance: bool = False
@@ -123,16 +127,22 @@ class ASR(MediaUnit):
         except EngineMissing as error:
             self._fail(str(error))
             return
+        try:
+            hired = hire(self._session, self._options.profile)
+        except SoundFailed as error:
+            self._fail(str(error))
+            return
         known = sorted(engines.ears.languages)
-        if self._options.language.split("-")[0] not in known:
+        if hired is None and self._options.language.split("-")[0] not in known:
             self._fail(
                 f"the profile asks for {self._options.language}, and the recogniser of this host "
-                f"understands: {', '.join(known)}"
+                f"understands: {', '.join(known)}; a service understands more: "
+                f"{_services(self._options.language)}"
             )
             return
         if self._over:
             return
-        self._session.spawn(f"{self.id()} recognising", self._recognise, engines)
+        self._session.spawn(f"{self.id()} recognising", self._recognise, engines, hired)
         hearing.detector.threshold = self._options.threshold
         hearing.detector.silence_ms = self._options.silence_ms
         self._hearing = hearing
@@ -196,12 +206,18 @@ class ASR(MediaUnit):
                 "the recogniser is too slow; an utterance is lost", unit=self.id()
             )
 
-    async def _recognise(self, engines: SpeechEngines) -> None:
+    async def _recognise(self, engines: SpeechEngines, hired: Hired | None) -> None:
         """Recognise what was heard, in order, until stopped."""
         told = ""  # the last interim result
         async for heard in self._heard:
-            recognised = await engines.run(engines.ears.recognise, heard.samples)
-            self._recognising -= 1
+            try:
+                recognised = await self._words(engines, hired, heard.samples)
+            except SoundFailed as error:
+                if not self._over:
+                    self._tell(ASREvents.ASRError(asr=self, error=str(error)))
+                continue
+            finally:
+                self._recognising -= 1
             text = self._edited(recognised.text)
             if self._over:
                 return
@@ -211,6 +227,19 @@ class ASR(MediaUnit):
             elif text and text != told:
                 told = text
                 self._tell(ASREvents.InterimResult(asr=self, text=text))
+
+    async def _words(
+        self, engines: SpeechEngines, hired: Hired | None, samples: Samples
+    ) -> Recognised:
+        if hired is None:
+            return await engines.run(engines.ears.recognise, samples)
+        said = Utterance(
+            samples.astype("<i2").tobytes(),
+            self._options.language,
+            self._options.model,
+            self._options.phrase_hints,
+        )
+        return Recognised(*await hired.hear(self._session, said))
 
     def _edited(self, text: str) -> str:
         text = apply_hints(text, self._options.phrase_hints)
@@ -274,6 +303,8 @@ def create_asr(
         )
     options = ASROptions(
         language=language,
+        profile=given,
+        model=_model(model),
         phrase_hints=_hints(phrase_hints),
         interim_results=bool(interim_results),
         single_utterance=bool(single_utterance),
@@ -291,6 +322,17 @@ def create_asr(
     )
     asr._begin()
     return asr
+
+
+def _services(language: str) -> str:
+    return ", ".join(f"profile='{name}/{language}'" for name in SERVICES)
+
+
+def _model(model: Any) -> str | None:
+    """Return a service's own name of a model: ``ASRModelList.Deepgram.nova_3`` is nova-3."""
+    if model is None or not isinstance(model, str):
+        return None
+    return model.rsplit(":", 1)[-1].replace("_", "-") if ":" in model else model
 
 
 def _hints(hints: Any) -> tuple[str, ...]:

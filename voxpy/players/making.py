@@ -84,8 +84,10 @@ class PlayerFunctions:
     ) -> Player:
         """Return a player of a text of at most 1,500 characters, spoken by the host's voice.
 
-        voice: a speaker of the host's voice; ``package/speaker`` for one of an installed package
-            (entry point group ``voxpy.voices``); of ``VoiceList`` the language counts alone.
+        voice: a speaker of the host's voice; ``openai/NAME``, ``elevenlabs/ID``, ``deepgram/MODEL``
+            or ``inworld/NAME`` for a service's, with its key among the secrets; ``package/speaker``
+            for one of an installed package (entry point group ``voxpy.voices``). A member of
+            ``VoiceList`` is its service's if there is a key, else only its language counts.
         language: the same under its name in older scenarios: ``Language.US_ENGLISH_FEMALE``.
         api_key, request: for providers' voices; the host's own has no use for them.
         progressive_playback: begin with the first sentence while the next is made; the length is

@@ -1,9 +1,10 @@
-"""The sound of a text that is read out, and whose voice reads it: the host's, or a package's.
+"""The sound of a text that is read out, and whose voice reads it: the host's, or a service's.
 
-``voice="joe"`` is a speaker of the host's voice (``SessionContext.speech``). A package adds voices
-with an entry point of the group ``voxpy.voices``: its name is what stands before the slash in
-``voice="piper/joe"``, its value a function without arguments that returns an object like
-``voxpy.engine.speech.Speaks``. It is called once in the life of the process, in a thread.
+``voice="joe"`` is a speaker of the host's voice (``SessionContext.speech``), ``"openai/alloy"`` a
+service's, asked over HTTP (``voxpy.wire.speech``). A package adds voices with an entry point of the
+group ``voxpy.voices``: its name is what stands before the slash in ``voice="piper/joe"``, its value
+a function without arguments that returns an object like ``voxpy.engine.speech.Speaks``. It is
+called once in the life of the process, in a thread.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from voxpy.constants import spoken_language
 from voxpy.engine.session import Session
 from voxpy.engine.speech import Speaks, SpeechEngines, load_engines
 from voxpy.errors import ScenarioError, SoundFailed, VoxpyError, nearest
+from voxpy.players.services import hire
+from voxpy.wire.speech import Sentence
 
 LONGEST_TEXT = 1500
 """Characters. VoxEngine: createTTSPlayer, Call.say."""
@@ -101,8 +104,8 @@ class SpeechSound:
     async def open(self, rate_hz: int | None) -> None:
         """Synthesise the text, or its first sentence.
 
-        Raises SoundFailed for a text that is empty or too long, or a voice that fails, and
-        EngineMissing.
+        Raises SoundFailed for a text that is empty or too long, or a voice or a service that
+        fails, and EngineMissing.
         """
         assert rate_hz in (None, VOICE_HZ)  # sequences are played at the voice's own rate
         spoken = self._spoken
@@ -114,6 +117,13 @@ class SpeechSound:
             )
         if spoken.unused:
             self._session.trace.step("options that the voice has no use for", names=spoken.unused)
+        hired = hire(self._session, spoken.voice or "")
+        if hired is not None:
+            sentence = Sentence(spoken.text, hired.rest, spoken.speed)
+            pcm = await hired.say(self._session, sentence)
+            self._made.append(np.frombuffer(pcm, dtype="<i2"))
+            self.duration_ms = len(pcm) / 2 * 1000 / VOICE_HZ
+            return
         self._engines = await load_engines(self._session.context.speech)
         speaker: Speaker = await self._run(find_speaker, spoken.voice, self._engines)
         if speaker.voice is self._engines.voice:
