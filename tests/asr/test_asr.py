@@ -150,7 +150,9 @@ def test_sound_without_words_has_no_result(voxpy: CallKit) -> None:
 def test_a_language_nobody_understands_is_an_error_event(voxpy: CallKit) -> None:
     call = voxpy.call(scenario("await trio.sleep(2)\nasr.stop()", profile="Yandex:ru_RU"), ONE)
     assert call.log == [
-        "Error the profile asks for ru-RU, and the recogniser of this host understands: en",
+        "Error the profile asks for ru-RU, and the recogniser of this host understands: en; "
+        "a service understands more: profile='openai/ru-RU', profile='deepgram/ru-RU', "
+        "profile='elevenlabs/ru-RU', profile='inworld/ru-RU'",
         "Stopped 0.0",
     ]
 
