@@ -41,7 +41,7 @@ async def test_messages_arrive_in_order_and_as_their_kind(joined: Joined) -> Non
             ]
             for message in sent:
                 ours.socket.send(message)
-            ours.socket.send_utf8('{"ключ":1}'.encode())
+            ours.socket.send('{"ключ":1}'.encode(), as_text=True)
             await theirs.wait_for(len(sent) + 1)
             assert theirs.got == [*sent, '{"ключ":1}']
             assert ours.socket.statistics.messages_out == len(sent) + 1

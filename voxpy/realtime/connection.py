@@ -237,7 +237,7 @@ class RealtimeConnection:
 
     def _put(self, socket: FrameSocket, frame: bytes) -> None:
         if type(frame) is bytes:
-            socket.send_utf8(frame)
+            socket.send(frame, as_text=True)
         else:
             socket.send(bytes(frame))
         self.reports.sent(frame)

@@ -67,6 +67,8 @@ class FrameSocket:
             PipeReports(received=self._receive, ended=self._lost, drained=self._drained),
             stranger=limits.units_per_s < math.inf,
         )
+        self.read: Callable[[], None] = self._pipe.read
+        """Takes what has come to a socket that is held."""
         self._info: CloseInfo | None = None
         self._when_drained: CloseInfo | None = None
         self._error: Exception | None = None
@@ -108,33 +110,32 @@ class FrameSocket:
         pipe = self._pipe
         return pipe.waiting_writes if pipe.waiting_bytes else 0
 
-    def send(self, data: Message) -> None:
+    def send(self, data: Message, *, as_text: bool = False) -> None:
         """Send a text (str) or binary (bytes) message; never blocks.
 
-        It goes straight to the kernel if that has room, else it waits in order; when more than
+        ``as_text``: bytes are known to be UTF-8 and go as text, without being decoded. It goes
+        straight to the kernel if that has room, else it waits in order; when more than
         ``outbox_bytes`` wait the socket is cut with a reason that says so. Ignored, like every
         command on what is over, once closing has begun.
         """
-        self._send(data, as_text=False)
-
-    def send_utf8(self, data: bytes) -> None:
-        """Send bytes that are known to be UTF-8 as a text message, without decoding them."""
-        self._send(data, as_text=True)
-
-    def _send(self, data: Message, as_text: bool) -> None:
         if self._info is not None or self._protocol.close_sent:
             return
         counts = self.statistics
         counts.messages_out += 1
         counts.bytes_out += len(data)
-        self._write(self._protocol.message(data, as_text=as_text))
+        self._pipe.write(self._protocol.message(data, as_text=as_text))
+        if self._pipe.waiting_bytes:
+            self._mind_outbox()
 
     def _write(self, frame: bytes) -> None:
-        pipe = self._pipe
-        pipe.write(frame)
-        if pipe.waiting_bytes > self._limits.outbox_bytes and self._info is None:
+        self._pipe.write(frame)
+        self._mind_outbox()
+
+    def _mind_outbox(self) -> None:
+        waiting_bytes = self._pipe.waiting_bytes
+        if waiting_bytes > self._limits.outbox_bytes and self._info is None:
             self.statistics.overflowed += 1
-            reason = f"the far side does not read: {pipe.waiting_bytes} bytes wait"
+            reason = f"the far side does not read: {waiting_bytes} bytes wait"
             self._finish(CloseInfo(ABNORMAL, reason, clean=False))
 
     def hold(self) -> None:
@@ -146,10 +147,6 @@ class FrameSocket:
         if self.is_open:
             self._turn_frames = TICK_FRAMES
             self._pipe.hold(True)
-
-    def read(self) -> None:
-        """Take what has come to a socket that is held."""
-        self._pipe.read()
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Close in order behind what was sent; ``run`` returns when the far side has answered.
@@ -261,8 +258,8 @@ class FrameSocket:
             self._finish_when_drained(
                 CloseInfo(INTERNAL_ERROR, "a message could not be handled", clean=False)
             )
-        if due := self._protocol.outgoing():
-            self._write(due)
+        if self._protocol.replies:
+            self._write(self._protocol.outgoing())
         return self._protocol.behind and self._when_drained is None
 
     def _drained(self) -> None:

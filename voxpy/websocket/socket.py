@@ -340,7 +340,7 @@ class WebSocket(MediaSource):
         if socket.waiting_bytes > MEDIA_WAITS_BYTES:
             self._trouble("media is dropped: the far side does not read", "")
             return
-        socket.send_utf8(text.encode())
+        socket.send(text.encode(), as_text=True)
 
     def _media_started(self, start: MediaStart) -> None:
         self._post(

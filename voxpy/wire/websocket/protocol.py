@@ -163,7 +163,8 @@ class WebSocketProtocol:
         self._need = 2  # how long it must be before another look is worth it
         self._message: bytearray | None = None  # the fragments so far
         self._decoder: codecs.IncrementalDecoder | None = None  # of a text in fragments
-        self._outgoing: list[bytes] = []
+        self.replies: list[bytes] = []
+        """Frames that receiving made due; ``outgoing`` takes them."""
         self.close_sent = False
         self.over = False
         """The far side has closed or failed: nothing is read any more."""
@@ -274,7 +275,7 @@ class WebSocketProtocol:
             self._take_fragment(first, payload, events)
         elif opcode == PING:
             if not self.close_sent:
-                self._outgoing.append(self._frame(FINAL | PONG, payload))
+                self.replies.append(self._frame(FINAL | PONG, payload))
             events.append(Ping(payload))
         elif opcode == PONG:
             events.append(Pong(payload))
@@ -339,15 +340,13 @@ class WebSocketProtocol:
 
     def outgoing(self) -> bytes:
         """Return and forget the frames that receiving made due."""
-        if not self._outgoing:
-            return b""
-        due = b"".join(self._outgoing)
-        self._outgoing.clear()
+        due = b"".join(self.replies)
+        self.replies.clear()
         return due
 
     def _queue_close(self, code: int, reason: str = "") -> None:
         if frame := self.close(code, reason):
-            self._outgoing.append(frame)
+            self.replies.append(frame)
 
     def _frame(self, first: int, payload: bytes) -> bytes:
         size = len(payload)
