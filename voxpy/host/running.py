@@ -41,7 +41,7 @@ STOPPING = tuple(
 """The last is a terminal that was closed: calls are let finish all the same."""
 MOST_NAMED = 8
 YOUNG_OBJECTS = 10_000
-"""Half a millisecond to look through, some times a second. With the usual 700 it was 2 % of all CPU.
+"""Half a millisecond to look through, some times a second. The usual 700 took 2 % of all CPU.
 """
 ANY_KEY = "no-account-needed"
 """For an agent that is not Inworld's: scenarios need not have a key then."""
