@@ -81,6 +81,7 @@ NURSERIES = {
     "channels/mediastream/serving.py": "the reader of a provider's line beside its session",
     "simulation/dialledcall.py": "the caller, its phone and its recording beside each other",
     "simulation/localcall.py": "the agent and the media clock beside a local call",
+    "host/supervising.py": "the end of the call beside the socket of who listens in",
     "host/pages.py": "what a page is told beside the reader of its socket",
     "host/relay.py": "both directions of a connection that is another worker's",
     "host/running.py": "signals, the agent and the history beside the host or its workers",

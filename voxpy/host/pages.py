@@ -27,6 +27,7 @@ from voxpy.history.store import FILE_NAME
 from voxpy.host.api.sessions import Api
 from voxpy.host.doors import Door, Problem, SocketDoor, Visitor, body, json_answer, told
 from voxpy.host.guard import COOKIE, Guard, Identity, Refused
+from voxpy.host.supervising import Supervising
 from voxpy.inspector.onefile import one_file
 from voxpy.inspector.peaks import peaks
 from voxpy.pages import files
@@ -87,6 +88,7 @@ class Pages:
         return [
             SocketDoor(path="/calls/live", serve=self._changes),
             SocketDoor(path="/calls/{id}/live", serve=self._live),
+            SocketDoor(path="/calls/{id}/listen", serve=Supervising(self.api).serve),
         ]
 
     def _page(self, path: str, name: str) -> Door:

@@ -192,8 +192,10 @@
     pill.textContent = running ? "live" : row.failed || row.state === "interrupted" ? row.finish_reason || row.state : "ended";
     pill.dataset.state = running ? "running" : row.failed || row.state === "interrupted" ? "failed" : "ended";
     const failure = byId("failure");
-    failure.hidden = running || !row.failed;
-    failure.textContent = [row.end_reason, row.end_detail].filter(Boolean).join(": ");
+    if (!running) {
+      failure.hidden = !row.failed;
+      failure.textContent = [row.end_reason, row.end_detail].filter(Boolean).join(": ");
+    }
     const times = call.turns.filter((turn) => turn.ms !== undefined).map((turn) => turn.ms);
     const began = row.start_date ? new Date(row.start_date) : null;
     const told = [
@@ -217,10 +219,14 @@
     if (byId("buttons").dataset.drawn === String(running)) return;
     byId("buttons").dataset.drawn = String(running);
     const buttons = running
-      ? [el("button.button.danger", { type: "button", onclick: hangUp }, icon("hangup"), "Hang up")]
+      ? [...window.voxpy.controls(row.session_id, trouble), el("button.button.danger", { type: "button", onclick: hangUp }, icon("hangup"), "Hang up")]
       : [el("a.button", { href: `${base}/file.html`, download: `${row.session_id}.html` }, "Save as one file")];
     byId("buttons").replaceChildren(...buttons);
-    document.dispatchEvent(new CustomEvent("voxpy-buttons", { detail: { running, row } }));
+  }
+
+  function trouble(text) {
+    byId("failure").textContent = text;
+    byId("failure").hidden = false;
   }
 
   async function hangUp(event) {

@@ -50,15 +50,32 @@
 
   class SocketLine extends Line {
     async call({ to, from, deviceId }) {
+      await this.useMicrophone(deviceId);
+      await this._openAudio();
+      this._open("/phone/media", () => {
+        const id = [...crypto.getRandomValues(new Uint8Array(12))].map((n) => n.toString(16)).join("");
+        this.say({ event: "start", to, from, call_id: id, rate_hz: this.context.sampleRate });
+      });
+    }
+
+    /** Listen to a call of others; what is said goes out as soon as there is a microphone. */
+    async listen(path) {
+      await this._openAudio();
+      this._open(path, () => this.tell({ event: "answered" }));
+    }
+
+    async useMicrophone(deviceId) {
       const { stream, why } = await openMicrophone(deviceId);
       if (why) this.tell({ event: "listening", why });
       this.microphone = stream;
-      await this._openAudio();
-      this.socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/phone/media`);
+      if (stream && this.context) this.context.createMediaStreamSource(stream).connect(this.capture);
+    }
+
+    _open(path, opened) {
+      this.socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${path}`);
       this.socket.binaryType = "arraybuffer";
       this.socket.onopen = () => {
-        const start = { event: "start", to, from, rate_hz: this.context.sampleRate };
-        this.socket.send(JSON.stringify({ ...start, call_id: crypto.randomUUID() }));
+        opened();
         this.capture.port.onmessage = ({ data }) => this._captured(data);
       };
       this.socket.onmessage = ({ data }) => this._received(data);
@@ -102,7 +119,7 @@
     }
 
     _played(data) {
-      if (data.mark !== undefined) this._say({ event: "mark", name: data.mark });
+      if (data.mark !== undefined) this.say({ event: "mark", name: data.mark });
       else if (data.cleared !== undefined) {
         const clear = this.statistics.clears[data.cleared];
         clear.emptied_at = performance.timeOrigin + performance.now();
@@ -132,16 +149,19 @@
       }
     }
 
-    _say(event) {
-      if (this.socket && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+    /** Send an event; before the socket is open, when it is. */
+    say(event) {
+      const send = () => this.socket.send(JSON.stringify(event));
+      if (this.socket.readyState === WebSocket.OPEN) send();
+      else if (this.socket.readyState === WebSocket.CONNECTING) this.socket.addEventListener("open", send);
     }
 
     press(digit) {
-      this._say({ event: "dtmf", digit });
+      this.say({ event: "dtmf", digit });
     }
 
     hangUp() {
-      this._say({ event: "stop" });
+      this.say({ event: "stop" });
       if (this.socket) this.socket.close(1000);
       this.tell({ event: "ended", code: 200, reason: "You hung up" });
       this._free();
