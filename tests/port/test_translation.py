@@ -163,6 +163,20 @@ def test_what_is_no_javascript_is_an_error_with_its_line(source: str) -> None:
         port("\n" + source)
 
 
+def test_what_voxpy_lacks_is_not_imported_and_texts_of_events_are_texts() -> None:
+    ported = port(
+        """
+        VoxEngine.addEventListener(AppEvents.CallAlerting, (e) => {
+          const to = e.destination.substring(1).toUpperCase();
+          AI.createDialogflow({ lang: to });
+        });
+        """
+    )
+    assert "to = e.destination[1:].upper()" in ported.text
+    assert "from voxpy import AppEvents, VoxEngine\n" in ported.text
+    assert "Dialogflow" in ported.notes[0].what
+
+
 def test_comments_stay_where_they_were() -> None:
     text = port(
         "// about a\nlet a = 1; // one\n\n/* two\n * lines */\na = {b: 2, // bee\n c: 3};"

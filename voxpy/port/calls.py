@@ -119,7 +119,10 @@ class Calls:
         kind = self._kinds.of(owner)
         method = vocabulary.unit_method(vocabulary.member(name))
         own = name in dict.fromkeys(entry.split("/")[0] for entry in library.METHODS)
-        if kind == "voxpy" or (kind in (None, "json") and method is not None and not own):
+        of_unit = method is not None or not own
+        if (kind == "voxpy" and of_unit) or (
+            kind in (None, "json") and method is not None and not own
+        ):
             return self._of_unit(node, owner, function, method, given, waited)
         if kind in ("regex",) or name in ("match", "test", "replace", "exec", "matchAll"):
             found = self._regex_method(owner, name, given)

@@ -76,8 +76,9 @@ class Writer:
         return Ported(shown, sorted(self._notes.values(), key=lambda note: note.line))
 
     def uses(self, name: str) -> str:
-        """Note that a name of voxpy must be imported, and return it."""
-        self._used.add(name)
+        """Note that a name must be imported if voxpy has it, and return it."""
+        if vocabulary.root(name) is not None:
+            self._used.add(name)
         return name
 
     def check(self, node: Node, path: str) -> None:
