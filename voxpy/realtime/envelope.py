@@ -22,6 +22,7 @@ deltas are no events; they go to the media graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 import attrs
@@ -35,17 +36,28 @@ _T = TypeVar("_T")
 
 
 class EventNamespace(Namespace):
-    """A service's events: ``prefix``, and members that are classes of this module or their like."""
+    """A service's events: ``prefix``, and members that are classes of this module or their like.
+
+    ``wire_types`` names the service's ``type`` of members whose class does not.
+    """
 
     _kinds: Mapping[str, type[Any]]
 
     def __new__(
-        mcs, name: str, bases: tuple[type, ...], members: dict[str, Any], *, prefix: str
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        members: dict[str, Any],
+        *,
+        prefix: str,
+        wire_types: Mapping[str, str] = MappingProxyType({}),
     ) -> EventNamespace:
         """Make the members this service's own."""
         for key, value in members.items():
             if isinstance(value, type) and issubclass(value, Event):
-                members[key] = _of_service(value, key, f"{name}.{key}", f"{prefix}.{key}", members)
+                named = {"wire_type": wire_types[key]} if key in wire_types else {}
+                named |= {"name": f"{prefix}.{key}", "__qualname__": f"{name}.{key}"}
+                members[key] = _of_service(value, key, named, members)
         namespace = super().__new__(mcs, name, bases, members)
         kinds = {
             k.wire_type: k for k in namespace.members().values() if getattr(k, "wire_type", "")
@@ -60,15 +72,14 @@ class EventNamespace(Namespace):
 
 
 def _of_service(
-    body: type[Event], key: str, qualified: str, wire_string: str, members: Mapping[str, Any]
+    body: type[Event], key: str, named: Mapping[str, str], members: Mapping[str, Any]
 ) -> type[Event]:
     # By hand: attrs has made everything already, and 36 classes more would be felt at import.
     own = {
         "__slots__": (),
         "__doc__": body.__doc__,
         "__module__": members["__module__"],
-        "__qualname__": qualified,
-        "name": wire_string,
+        **named,
     }
     return type(key, (body,), own)
 
