@@ -35,6 +35,8 @@ LONG_ANSWER = " ".join(["Once upon a time there was a very long story about a te
 
 
 def brain(turn: Turn) -> list[Act]:
+    if not turn.items:
+        return [Say("Good morning")]
     newest = turn.items[-1]
     said = text_of(newest)
     if newest["type"] == "function_call_output":

@@ -27,7 +27,7 @@ class GeminiDialect(Dialect):
         super().__init__(request)
         self._set_up = False
         self._rate_hz = INPUT_HZ
-        self._turns = 0
+        self._open = False  # a turn that is not complete
         self._calls: dict[str, str] = {}
         self._speaks = False
         self._resumes = False
@@ -78,7 +78,11 @@ class GeminiDialect(Dialect):
             case "output_audio_buffer.cleared" if self._speaks:
                 self._speaks = False
                 self._say(interrupted=True)
-                self._say(turnComplete=True)
+                if self._open:
+                    self._open = False
+                    self._say(turnComplete=True)
+            case "response.created":
+                self._open = True
             case "response.done":
                 self._done(event["response"])
             case "error":
@@ -94,6 +98,7 @@ class GeminiDialect(Dialect):
             ]
             self._tell(toolCall={"functionCalls": asked})
         elif response["status"] != "cancelled":
+            self._open = False
             self._say(generationComplete=True)
             self._say(turnComplete=True)
 
