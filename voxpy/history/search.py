@@ -14,7 +14,7 @@ import orjson
 
 from voxpy.errors import ConfigError
 from voxpy.history.record import CallRecord
-from voxpy.history.store import FILE_NAME, begin_tables, reading, write_record
+from voxpy.history.store import FILE_NAME, State, begin_tables, reading, write_record
 
 NEWEST = ("last", "latest")
 MOST_NAMED = 5
@@ -121,15 +121,15 @@ def find_sessions(base: Path, wanted: Filter | None = None) -> list[SessionRow]:
         return [_session(connection, row, base) for row in rows]
 
 
-def row_of(record: CallRecord, folder: Path) -> SessionRow:
-    """Return the row that a session will have in the history, before it is there."""
+def row_of(record: CallRecord, folder: Path, *, state: State = "running") -> SessionRow:
+    """Return the row that a session has in the history, whether it is there by now or not."""
     with closing(sqlite3.connect(":memory:")) as connection:
         begin_tables(connection)
         connection.row_factory = sqlite3.Row
         write_record(
             connection,
             record,
-            state="running",
+            state=state,
             host_id="",
             start_date=record.started_at,
             folder=folder,

@@ -68,6 +68,13 @@ class Door:
     methods: Sequence[str] = ("GET",)
     open: bool = False
     refuse: Callable[[Request, Refused], Response] | None = None
+    # what the API's own description says of it; without a summary it says nothing
+    summary: str = ""
+    query: Sequence[str] = ()
+    takes: Sequence[str] = ()
+    gives: str = "Done"
+    """The schema of the answer, or its media type."""
+    status: int = 200
 
     def route(self, guard: Guard, note: Callable[[str, str], None]) -> Route:
         """Return it as a route; ``note`` is told of everybody who is refused: why, and address."""

@@ -51,6 +51,9 @@ METRICS: Mapping[str, _Kind] = {
     ),
     "voxpy_connections_open": _Kind("gauge", "Connections that are open now."),
     "voxpy_http_requests": _Kind("counter", "HTTP requests by path and status.", ("path", "code")),
+    "voxpy_callbacks": _Kind(
+        "counter", "Callbacks: taken, failed (tried again), lost.", ("result",)
+    ),
     "voxpy_reloads": _Kind("counter", "Reloads of changed files: good, bad.", ("result",)),
     "voxpy_draining": _Kind("gauge", "Workers that take no new calls because they stop."),
     "voxpy_worker_restarts": _Kind("counter", "Workers started again after they died."),

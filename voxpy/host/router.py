@@ -61,6 +61,7 @@ class CallRouter:
         metrics: Metrics,
         log: Trace,
         worker: int = 0,
+        ended: Callable[[HostedSession], None] = lambda _: None,
     ) -> None:
         self.running: dict[str, HostedSession] = {}
         self.base = ""
@@ -76,6 +77,7 @@ class CallRouter:
         self._metrics = metrics
         self._log = log
         self._worker = worker
+        self._told_ended = ended
 
     def refusal(self, channel: str) -> str:
         """Return why no call at all is taken now, or nothing; log and count it."""
@@ -208,6 +210,7 @@ class CallRouter:
         finally:
             del self.running[session_id]
             self._ended(hosted, clock.now() - began_at)
+            self._told_ended(hosted)
 
     def _ended(self, hosted: HostedSession, took_s: float) -> None:
         end = hosted.session.ended

@@ -20,16 +20,19 @@ from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.history.history import History, Presence
 from voxpy.history.record import CallRecord
+from voxpy.history.search import row_of
 from voxpy.host.admission import Admission, Busy
 from voxpy.host.api.lists import ListsApi
-from voxpy.host.api.sessions import Api
+from voxpy.host.api.openapi import openapi_door
+from voxpy.host.api.sessions import Api, session_json
+from voxpy.host.callbacks import Callbacks
 from voxpy.host.connections import ConnectionHandler
 from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.pages import Pages
 from voxpy.host.router import CallRouter, CannotStart
-from voxpy.host.sessions import Keeping
+from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.host.web import Web
 from voxpy.project.project import ProjectFiles
 
@@ -79,6 +82,13 @@ class Host:
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
         outgoing = HostDialer(project.routing.trunks)
+        self.callbacks = Callbacks(
+            lambda: files.project.routing.callbacks,
+            project.secrets,
+            fetch=context.fetch,
+            log=log,
+            count=metrics.add,
+        )
         self.router = CallRouter(
             files=files,
             context=attrs.evolve(context, dialer=outgoing),
@@ -87,6 +97,7 @@ class Host:
             metrics=metrics,
             log=log,
             worker=int(name),
+            ended=self._tell_ended,
         )
         api = Api(
             router=self.router,
@@ -106,6 +117,7 @@ class Host:
             has_room=lambda: self.admission.refusal() is None,
         )
         lists = ListsApi(store=self._lists, files=files, look=self._list_work.look)
+        api_doors = [*api.doors(), *lists.doors()]
         self.listeners = project.routing.channels
         guard = Guard(
             secrets=project.secrets,
@@ -133,7 +145,7 @@ class Host:
                 public_url=options.public_url,
                 tls=options.tls is not None,
                 guard=guard,
-                doors=[*api.doors(), *lists.doors(), *pages.doors()],
+                doors=[*api_doors, openapi_door(api_doors), *pages.doors()],
             ),
             listeners=self.listeners,
             secrets=project.secrets,
@@ -174,7 +186,9 @@ class Host:
                     self.router.base = self.options.public_url or sockets.address(self.options.tls)
                     await self.handler.run(sockets, connections)
                     beside.start_soon(self._list_work.run)
+                    beside.start_soon(self.callbacks.run)
                     started()
+            await self.callbacks.finish()
             self._lists.close()
             beside.cancel_scope.cancel()
 
@@ -216,6 +230,19 @@ class Host:
             return hosted.record
 
         return hosted.context.session_id, ended
+
+    def _tell_ended(self, hosted: HostedSession) -> None:
+        """Tell other programs of a session that is over, and of each of its recordings."""
+        if not self.files.project.routing.callbacks:
+            return
+        rule = hosted.context.rule_name
+        row = session_json(row_of(hosted.record, hosted.folder.root, state="ended"))
+        self.callbacks.tell("session_ended", rule, row)
+        for file in row["files"]:
+            if file["kind"] == "recording":
+                base = self.router.base
+                told = {"session_id": row["session_id"], "url": f"{base}{file['url']}"}
+                self.callbacks.tell("recording_ready", rule, told)
 
     def _users(self) -> dict[str, int]:
         now = clock.now()

@@ -41,11 +41,11 @@ from voxpy.channels.sip.settings import SipTrunk, User, read_sip_trunk, read_use
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
 from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError, nearest
-from voxpy.project.api import USUAL, ApiToken, read_tokens
+from voxpy.project.api import USUAL, ApiToken, Callback, read_callbacks, read_tokens
 from voxpy.project.problem import Problem, first_error
 from voxpy.text.patterns import compile_pattern, matches_everything
 
-TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users", "api")
+TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users", "api", "callbacks")
 MOST_KEEP_DAYS = 36500
 MOST_BYTES = 1_000_000
 """Twenty thousand rules; YAML of more takes minutes to read."""
@@ -138,6 +138,7 @@ class Routing:
     trunks: tuple[Trunk, ...] = ()
     users: Mapping[str, User] = attrs.field(factory=dict)
     tokens: tuple[ApiToken, ...] = USUAL
+    callbacks: tuple[Callback, ...] = ()
 
     def match(self, destination: str) -> Match | NoMatch:
         """Return the first rule that takes ``destination``, and what was tried on the way."""
@@ -211,6 +212,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
         trunks=trunks,
         users=users,
         tokens=_tokens(top, rules),
+        callbacks=top.get("callbacks", read_callbacks, ()),
     )
     return routing, sorted(problems, key=lambda p: p.line or 0)
 

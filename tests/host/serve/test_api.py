@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 import trio
+from starlette.routing import Route
 
 from tests.host.serve.conftest import Hosting, Running
 from voxpy.errors import HandshakeRefused
@@ -259,3 +261,72 @@ async def test_what_cannot_start_says_why(hosting: Hosting, autojump_clock: obje
         (413, "custom data holds 2000 bytes, not 3000"),
         (503, "1 calls run; the limit is 1"),
     ]
+
+
+# -- the OpenAPI document --------------------------------------------------------------------------
+
+
+def fits(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Whether a value is as a schema says; as much of JSON Schema as the document uses."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return fits(value, document["components"]["schemas"][name], document)
+    if "enum" in schema:
+        return value in schema["enum"]
+    kinds = schema.get("type", [])
+    known: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+    known |= {"null": type(None), "object": dict, "array": list}
+    wanted = [kinds] if isinstance(kinds, str) else kinds
+    if not any(isinstance(value, known[kind]) for kind in wanted):
+        return False
+    if isinstance(value, list):
+        return all(fits(item, schema["items"], document) for item in value if "items" in schema)
+    if isinstance(value, dict) and "properties" in schema:
+        return set(schema["required"]) <= set(value) and all(
+            name in schema["properties"] and fits(item, schema["properties"][name], document)
+            for name, item in value.items()
+        )
+    return True
+
+
+async def test_the_document_says_what_is_there(hosting: Hosting, autojump_clock: object) -> None:
+    async with hosting(**SETUP) as running:
+        document = (await running.ask("GET", "/api/openapi.json", headers=OPERATOR)).json()
+        routes = {
+            (re.sub(r":\w+}", "}", route.path), method.lower())
+            for route in running.host.handler.web.application.routes
+            if isinstance(route, Route)
+            for method in route.methods or ()
+            if route.path.startswith(("/api", "/platform_api", "/request")) and method != "HEAD"
+        }
+        begun = await start(running)
+        session = begun["call_session_history_id"]
+        await trio.sleep(1)
+        terms = "rule_name=remind&at_once=1"
+        await running.ask(
+            "POST",
+            f"/api/lists?{terms}",
+            content="to\n1\n",
+            headers={**OPERATOR, "content-type": "text/csv"},
+        )
+        known = {"id": session, "list_id": "1", "kind": "trace"}
+        answers = {}
+        for place, operations in document["paths"].items():
+            if "get" in operations and "/request/" not in place and "{name}" not in place:
+                path = re.sub(r"{(\w+)}", lambda found: known[found[1]], place)
+                answers[place] = await running.ask("GET", path, headers=OPERATOR)
+        refused = await running.ask("GET", "/api/sessions/none", headers=OPERATOR)
+    described = {(place, method) for place, found in document["paths"].items() for method in found}
+    assert described == routes
+    for place, answer in answers.items():
+        if place.startswith("/platform_api"):
+            continue  # it wants a rule
+        assert answer.status_code == 200, place
+        content = document["paths"][place]["get"]["responses"]["200"]["content"]
+        ((kind, told),) = content.items()
+        assert answer.headers["content-type"].partition(";")[0] == kind
+        if kind == "application/json":
+            assert fits(answer.json(), told["schema"], document), (place, answer.text)
+    assert fits(begun, {"$ref": "#/components/schemas/Started"}, document)
+    assert fits(refused.json(), {"$ref": "#/components/schemas/Error"}, document)
+    assert not fits({"error": 1}, {"$ref": "#/components/schemas/Error"}, document)

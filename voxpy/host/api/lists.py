@@ -37,12 +37,36 @@ class ListsApi:
         """Return every place."""
         one = "/api/lists/{list_id}"
         return [
-            Door(path="/api/lists", methods=("POST",), answer=self._add),
-            Door(path="/api/lists", answer=self._all),
-            Door(path=one, answer=self._show),
-            Door(path=one + "/results", answer=self._results),
-            Door(path=one + "/stop", methods=("POST",), answer=self._stop),
-            Door(path=one + "/resume", methods=("POST",), answer=self._resume),
+            Door(
+                path="/api/lists",
+                methods=("POST",),
+                answer=self._add,
+                summary="Add a call list: its rows as CSV, or as `rows` of a JSON object",
+                query=TERMS,
+                takes=("text/csv", "application/json"),
+                gives="Added",
+                status=201,
+            ),
+            Door(path="/api/lists", answer=self._all, summary="All call lists", gives="Lists"),
+            Door(path=one, answer=self._show, summary="One call list", gives="OneList"),
+            Door(
+                path=one + "/results",
+                answer=self._results,
+                summary="What came of each row",
+                gives="text/csv",
+            ),
+            Door(
+                path=one + "/stop",
+                methods=("POST",),
+                answer=self._stop,
+                summary="Begin no more calls of a list",
+            ),
+            Door(
+                path=one + "/resume",
+                methods=("POST",),
+                answer=self._resume,
+                summary="Go on with a list",
+            ),
         ]
 
     async def _add(self, request: Request, who: Identity) -> Response:

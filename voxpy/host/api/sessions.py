@@ -86,21 +86,69 @@ class Api:
     def doors(self) -> list[Door]:
         """Return every place of the API."""
         one = "/api/sessions/{id}"
+        access = Door(
+            path=REQUESTS + "/{id}/{token}",
+            methods=ANY_METHOD,
+            answer=self._ask,
+            open=True,
+            summary="Ask a session: AppEvents.HttpRequest, answered by its handler",
+            takes=("*/*",),
+            gives="text/plain",
+        )
         return [
-            Door(path="/platform_api/StartScenarios", methods=("GET", "POST"), answer=self._start),
-            Door(path="/api/sessions", answer=self._list),
-            Door(path=one, answer=self._show),
-            Door(path=one + "/hangup", methods=("POST",), answer=self._hang_up),
-            Door(path="/api/users", answer=self._users),
-            Door(path="/api/drain", methods=("POST",), answer=self._drain),
-            Door(path=one + "/{kind:str}", answer=self._text_file),
-            Door(path=one + "/{kind:str}/{name:str}", answer=self._file),
-            Door(path=REQUESTS + "/{id}/{token}", methods=ANY_METHOD, answer=self._ask, open=True),
             Door(
-                path=REQUESTS + "/{id}/{token}/{rest:path}",
-                methods=ANY_METHOD,
-                answer=self._ask,
-                open=True,
+                path="/platform_api/StartScenarios",
+                methods=("GET", "POST"),
+                answer=self._start,
+                summary="Start a session without a call",
+                query=START_PARAMETERS,
+                takes=("application/json", "application/x-www-form-urlencoded"),
+                gives="Started",
+            ),
+            Door(
+                path="/api/sessions",
+                answer=self._list,
+                summary="Running and past sessions, newest first",
+                query=(*FILTERS, "limit"),
+                gives="Sessions",
+            ),
+            Door(path=one, answer=self._show, summary="One session", gives="OneSession"),
+            Door(
+                path=one + "/hangup",
+                methods=("POST",),
+                answer=self._hang_up,
+                summary="End a session",
+            ),
+            Door(
+                path="/api/users",
+                answer=self._users,
+                summary="Users, and at how many places each is registered",
+                gives="Users",
+            ),
+            Door(
+                path="/api/drain",
+                methods=("POST",),
+                answer=self._drain,
+                summary="Take no more calls, and stop when those that run are over",
+                status=202,
+            ),
+            Door(
+                path=one + "/{kind:str}",
+                answer=self._text_file,
+                summary="The session's `trace` (a line of JSON each) or `log`",
+                gives="text/plain",
+            ),
+            Door(
+                path=one + "/{kind:str}/{name:str}",
+                answer=self._file,
+                summary="One of its `recordings` or `transcripts`; Range works",
+                gives="application/octet-stream",
+            ),
+            access,
+            attrs.evolve(
+                access,
+                path=access.path + "/{rest:path}",
+                summary="The same; what stands behind the access URL is `path`",
             ),
         ]
 
