@@ -113,7 +113,10 @@ def test_a_plain_secret_signs_too() -> None:
     [
         ("{url: crm.test, secret: K}", "callback 'crm': url must be an address"),
         ("{url: 'https://crm.test'}", "callback 'crm': secret is missing"),
-        ("{url: 'https://crm.test', secret: K, events: [ended]}", "item 1 must be session_ended or recording_ready"),
+        (
+            "{url: 'https://crm.test', secret: K, events: [ended]}",
+            "item 1 must be session_ended or recording_ready",
+        ),
         ("{url: 'https://crm.test', secret: K, event: []}", "did you mean 'events'"),
     ],
 )
