@@ -83,7 +83,7 @@ NURSERIES = {
     "simulation/localcall.py": "the agent and the media clock beside a local call",
     "host/supervising.py": "the end of the call beside the socket of who listens in",
     "host/pages.py": "what a page is told beside the reader of its socket",
-    "host/callbacks.py": "what is being told to other programs",
+    "host/api/callbacks.py": "what is being told to other programs",
     "host/relay.py": "both directions of a connection that is another worker's",
     "host/running.py": "signals, the agent and the history beside the host or its workers",
     "host/serve.py": "connections, and around them the media clock and the watch over files",

@@ -22,10 +22,10 @@ from voxpy.history.history import History, Presence
 from voxpy.history.record import CallRecord
 from voxpy.history.search import row_of
 from voxpy.host.admission import Admission, Busy
+from voxpy.host.api.callbacks import Callbacks
 from voxpy.host.api.lists import ListsApi
 from voxpy.host.api.openapi import openapi_door
 from voxpy.host.api.sessions import Api, session_json
-from voxpy.host.callbacks import Callbacks
 from voxpy.host.connections import ConnectionHandler
 from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets

@@ -10,7 +10,7 @@
     callbacks:
       crm:
         url: https://crm.example.org/calls
-        secret: CRM_CALLBACKS                        # signs; see voxpy.host.callbacks
+        secret: CRM_CALLBACKS                        # signs; see voxpy.host.api.callbacks
         events: [session_ended, recording_ready]     # all, if left out
         rules: [remind]                              # of these rules' sessions; of all
 

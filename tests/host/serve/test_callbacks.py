@@ -13,7 +13,7 @@ import trio
 from tests.host.serve.conftest import Hosting
 from voxpy.engine.http import HttpRequest, HttpRequestResult, OnPart
 from voxpy.errors import ConfigError
-from voxpy.host.callbacks import ATTEMPTS_AFTER_S, signature
+from voxpy.host.api.callbacks import ATTEMPTS_AFTER_S, signature
 from voxpy.project.routing import parse_routing
 
 ROUTING = """
