@@ -21,7 +21,7 @@ import attrs
 from voxpy.wire.sip import digest
 from voxpy.wire.sip.dialog import DialogId, dialog_id
 from voxpy.wire.sip.identity import ALLOW, UNDERSTOOD, Identity
-from voxpy.wire.sip.message import BadMessage, Message, Request, Response
+from voxpy.wire.sip.message import SDP, BadMessage, Message, Request, Response
 from voxpy.wire.sip.transactions import (
     ClientTransaction,
     Deliver,
@@ -344,6 +344,21 @@ def _refusal(agent: UserAgent, request: Request) -> Response | None:
         return response
     if not request.to.tag and _is_merged(agent.transactions, request):
         return request.response(482, to_tag=tag)
+    if request.method == "INVITE":
+        return _not_our_words(request, tag)
+    return None
+
+
+def _not_our_words(request: Request, tag: str) -> Response | None:
+    """Return the refusal of an INVITE with another body than SDP, or that takes none in return."""
+    optional = "handling=optional" in (request.headers.get("Content-Disposition") or "").lower()
+    if request.body and request.content_type != SDP and not optional:
+        response = request.response(415, to_tag=tag)
+        response.headers.add("Accept", SDP)
+        return response
+    taken = {kind.partition(";")[0].strip() for kind in request.headers.elements("Accept")}
+    if taken and not taken & {SDP, "application/*", "*/*"}:
+        return request.response(406, to_tag=tag)
     return None
 
 

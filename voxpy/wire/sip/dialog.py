@@ -10,6 +10,7 @@ import attrs
 
 from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip.message import Headers, Request, Response
+from voxpy.wire.sip.transactions import MAGIC
 from voxpy.wire.sip.values import Address, CSeq, Uri, parse_address, parse_params
 
 REFRESHES_TARGET = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
@@ -88,6 +89,8 @@ class Dialog:
     def of_request(cls, request: Request, *, local_tag: str, contact: str) -> Dialog:
         """Return our end after a request that begins one (section 12.1.1)."""
         target = request.contact
+        if target is None and not request.via.branch.startswith(MAGIC):
+            target = request.from_  # RFC 2543, where a Contact was a courtesy
         if target is None:
             raise RemoteProtocolError(f"a {request.method} has a Contact")
         return cls(
