@@ -65,6 +65,10 @@ class PlayoutDelay:
         n = len(self._transits)
         if n < _FEW:
             return Advice.KEEP
+        earliest, latest = min(self._transits), max(self._transits)
+        least_s = schedule_s - latest - self._min_delay_s
+        if least_s > _RESERVE_S and least_s + latest - earliest <= self._spare_s:
+            return Advice.KEEP  # whichever of them is looked at
         ordered = sorted(self._transits)
         late = ordered[-1 - n // _RARE]
         slack_s = schedule_s - late - self._min_delay_s

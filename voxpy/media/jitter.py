@@ -24,6 +24,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
@@ -46,6 +47,21 @@ class Gap(enum.Enum):
     """The sender is silent (DTX), or nothing has arrived for long."""
 
 
+class Arrived(Protocol):
+    """What a buffer wants to know of a packet; see ``Packet``."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def marker(self) -> bool: ...
+    @property
+    def comfort_noise(self) -> bool: ...
+
+
 @attrs.frozen(kw_only=True)
 class Packet:
     """What arrived. ``sequence`` is 16, ``timestamp`` 32 bits, as in the RTP header.
@@ -61,7 +77,7 @@ class Packet:
     comfort_noise: bool = False
 
 
-@attrs.frozen
+@attrs.define
 class Frame:
     """A frame to play. ``spliced`` says that audio right before it was left out."""
 
@@ -162,9 +178,11 @@ class JitterBuffer:
 
     # -- in -------------------------------------------------------------------------------------
 
-    def put(self, packet: Packet, now: float) -> None:
+    def put(self, packet: Arrived, now: float) -> None:
         """Take a packet that arrived at ``now``. What cannot be used is counted, never raised."""
         self._counts.received += 1
+        if self._follows(packet, now):
+            return
         parts = self._split(packet)
         place = self._order.place(packet.sequence) if parts else Place.FOREIGN
         if place is Place.DUPLICATE:
@@ -179,7 +197,27 @@ class JitterBuffer:
                 self._insert(index + offset, frame)
             self._bound()
 
-    def _split(self, packet: Packet) -> list[bytes]:
+    def _follows(self, packet: Arrived, now: float) -> bool:
+        """Take the one packet that was expected next, as nearly all are; False for any other."""
+        settings, order = self._settings, self._order
+        if order.highest is None or packet.sequence != (order.highest + 1) & 0xFFFF:
+            return False
+        units, payload = settings.frame_units, packet.payload
+        full = self._timestamp + units
+        if full & 0xFFFFFFFF != packet.timestamp or packet.comfort_noise:
+            return False
+        if settings.frame_bytes is not None and len(payload) != settings.frame_bytes:
+            return False
+        index, rest = divmod(full - self._base, units)
+        waits = index - self._next
+        if rest or waits < 0 or waits + self._hold >= self._most_frames or index in self._frames:
+            return False
+        self._timestamp = full
+        self._delay.note(now - index * self._frame_s)
+        self._frames[index] = Frame(payload, order.follow(), now, False, packet.marker)
+        return True
+
+    def _split(self, packet: Arrived) -> list[bytes]:
         payload, size = packet.payload, self._settings.frame_bytes
         if packet.comfort_noise or size is None or len(payload) == size:
             return [payload]

@@ -10,12 +10,12 @@ from voxpy.audio.conceal import Concealer
 from voxpy.audio.frame import FRAME_S, Format
 from voxpy.audio.mix import audible
 from voxpy.media.jitter import (
+    Arrived,
     Frame,
     Gap,
     JitterBuffer,
     JitterSettings,
     JitterStatistics,
-    Packet,
 )
 
 ATOM_S = 0.01
@@ -68,7 +68,7 @@ class Receiver:
         self._whole = settings.frame_s == FRAME_S
         self._atoms: deque[bytes | None] = deque()
 
-    def put(self, packet: Packet, now: float) -> None:
+    def put(self, packet: Arrived, now: float) -> None:
         """Take a packet that arrived at ``now`` (seconds)."""
         self._buffer.put(packet, now)
 

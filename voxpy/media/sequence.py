@@ -80,6 +80,16 @@ class SequenceTracker:
             self._first = sequence
         return Place.EARLIER
 
+    def follow(self) -> int:
+        """Place the very next packet, and return its number."""
+        assert self.highest is not None
+        self.highest = self.last = self.highest + 1
+        self.step = 1
+        self._seen = (self._seen << 1 | 1) & _SEEN
+        self.expected += 1
+        self.unique += 1
+        return self.last
+
     def _restart(self, sequence: int, *, packets: int) -> Place:
         self.highest = self.last = sequence
         self._first = sequence - packets + 1

@@ -19,14 +19,20 @@ from voxpy.channels.sip.reports import Reports
 from voxpy.engine import clock
 from voxpy.errors import RemoteProtocolError
 from voxpy.media.digits import DigitQueue
-from voxpy.media.jitter import JitterSettings, Packet
+from voxpy.media.jitter import JitterSettings
 from voxpy.media.receiver import Receiver
 from voxpy.media.unit import MediaPort, StreamFigures
-from voxpy.wire.rtp.packet import RtpPacket, Sender, Source, is_rtcp, unpack_rtp
+from voxpy.wire.rtp.packet import (
+    COMFORT_NOISE,
+    RtpPacket,
+    Sender,
+    Source,
+    is_rtcp,
+    unpack_rtp,
+)
 from voxpy.wire.rtp.srtp import KeyPair, Protection
 from voxpy.wire.rtp.telephone_event import EventBegan, EventReceiver, Typist
 
-COMFORT_NOISE = 13
 SILENT_AFTER_S = 5.0
 """Nothing heard for so long is told as RtpStopped (VoxEngine: within 7 s)."""
 SILENT_AFTER_NOISE_S = 30.0
@@ -93,19 +99,9 @@ class Ear:
 
     def put(self, packet: RtpPacket, now: float) -> bool:
         """Take a packet; False if it is none of this codec."""
-        noise = packet.payload_type == COMFORT_NOISE
-        if not (noise or self._fits(packet.payload)):
+        if not (packet.payload_type == COMFORT_NOISE or self._fits(packet.payload)):
             return False
-        self._receiver.put(
-            Packet(
-                sequence=packet.sequence,
-                timestamp=packet.timestamp,
-                payload=packet.payload,
-                marker=packet.marker,
-                comfort_noise=noise,
-            ),
-            now,
-        )
+        self._receiver.put(packet, now)
         return True
 
     def pull(self, now: float) -> bytes | None:
@@ -141,8 +137,9 @@ class RtpMedia:
     def __init__(self, name: str, codec: Codec, line: RtpLine, *, ssrc: int, cname: str) -> None:
         self.counts = MediaCounts()
         self.digits = DigitQueue(codec.format)
+        self._hears, self._speaks = _Hears(self, codec.format), _Speaks(self, codec.format)
         self.media = MediaPort(
-            name=name, source=_Hears(self), sink=_Speaks(self), figures=self.figures
+            name=name, source=self._hears, sink=self._speaks, figures=self.figures
         )
         self.on_tick: Callable[[], None] = lambda: None
         self.on_digit: Callable[[str], None] = lambda digit: None
@@ -176,8 +173,8 @@ class RtpMedia:
     def _begin(self, codec: Codec) -> None:
         """Speak a codec from now on."""
         self.codec = codec
-        self.format: Format = codec.format
-        self.digits.format = codec.format
+        self.format = self.digits.format = codec.format
+        self._hears.format = self._speaks.format = codec.format
         self._encode = codec.encoder().encode if codec.encoder is not None else None
         self._source.clock_hz = codec.wire.clock_hz
         self._pending = b""
@@ -451,22 +448,14 @@ def _name(ssrc: int | None) -> str:
 class _Hears:
     """The media Source of a call."""
 
-    def __init__(self, media: RtpMedia) -> None:
-        self._media = media
+    def __init__(self, media: RtpMedia, fmt: Format) -> None:
+        self.format = fmt
         self.pull = media.pull
-
-    @property
-    def format(self) -> Format:
-        return self._media.format
 
 
 class _Speaks:
     """The media Sink of a call."""
 
-    def __init__(self, media: RtpMedia) -> None:
-        self._media = media
+    def __init__(self, media: RtpMedia, fmt: Format) -> None:
+        self.format = fmt
         self.push = media.push
-
-    @property
-    def format(self) -> Format:
-        return self._media.format

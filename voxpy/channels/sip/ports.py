@@ -8,7 +8,7 @@ asks for the second time since the last look is in a new tick, and looks again.
 from __future__ import annotations
 
 import contextlib
-import selectors
+import select
 import socket
 from collections import deque
 from typing import Protocol
@@ -86,44 +86,35 @@ def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
 
 
 class _Watch:
-    """Looks at all lines at once. Open only while there are any."""
+    """Looks at all lines at once."""
 
     def __init__(self) -> None:
         self.looks = 0
-        self._selector: selectors.BaseSelector | None = None
-        self._watched = 0
+        self._poll = select.poll()
+        self._lines: dict[int, tuple[socket.socket, Datagrams]] = {}
 
     def add(self, sock: socket.socket, into: Datagrams) -> None:
-        if self._selector is None:
-            self._selector = selectors.DefaultSelector()
-        self._selector.register(sock, selectors.EVENT_READ, into)
-        self._watched += 1
+        self._poll.register(sock, select.POLLIN)
+        self._lines[sock.fileno()] = sock, into
 
     def remove(self, sock: socket.socket) -> None:
-        assert self._selector is not None
-        self._selector.unregister(sock)
-        self._watched -= 1
-        if not self._watched:
-            self._selector.close()
-            self._selector = None
+        self._poll.unregister(sock)
+        del self._lines[sock.fileno()]
 
     def look(self) -> None:
         """Read what there is into the lines, one packet of each at a time."""
         self.looks += 1
-        if self._selector is None:
-            return
         for _ in range(MOST_PACKETS_A_TICK):
-            ready = self._selector.select(0)
+            ready = self._poll.poll(0)
             if not ready:
                 return
-            for key, _ in ready:
-                sock = key.fileobj
-                assert isinstance(sock, socket.socket)
+            for number, _ in ready:
+                sock, into = self._lines[number]
                 try:
                     data, address = sock.recvfrom(MOST_PACKET_BYTES)
                 except OSError:  # what we sent before was not wanted there; it may be soon
                     continue
-                key.data.append((data, address[:2] if len(address) > 2 else address))
+                into.append((data, address[:2] if len(address) > 2 else address))
 
 
 class UdpLine:

@@ -24,6 +24,7 @@ import attrs
 from voxpy.errors import RemoteProtocolError
 
 HEADER_BYTES = 12
+COMFORT_NOISE = 13
 MOST_PACKET_BYTES = 1500
 RELOCK_S = 1.0
 FREE_S = 5.0
@@ -35,7 +36,7 @@ _HEADER = struct.Struct("!BBHII")
 _MOST_CSRC_BYTES = 60
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define
 class RtpPacket:
     """One packet. ``sequence`` has 16 bits, ``timestamp`` 32."""
 
@@ -45,6 +46,11 @@ class RtpPacket:
     ssrc: int
     payload: bytes
     marker: bool = False
+
+    @property
+    def comfort_noise(self) -> bool:
+        """Whether the payload is the description of a silence (RFC 3389)."""
+        return self.payload_type == COMFORT_NOISE
 
 
 def is_rtcp(data: bytes) -> bool:
@@ -76,14 +82,8 @@ def unpack_rtp(data: bytes) -> RtpPacket:
             raise RemoteProtocolError("an RTP packet is padded by nothing")
     if begins > ends:
         raise RemoteProtocolError("an RTP packet ends within its header")
-    return RtpPacket(
-        payload_type=second & 0x7F,
-        sequence=sequence,
-        timestamp=timestamp,
-        ssrc=ssrc,
-        payload=data[begins:ends],
-        marker=bool(second & 0x80),
-    )
+    payload = data[begins:ends]
+    return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, payload, second > 0x7F)
 
 
 class Sender:
