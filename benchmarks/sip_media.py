@@ -4,9 +4,9 @@
 
 Both programs are processes of their own, on the same core (CPU 0) one after the other; the phones
 are in this process, on another. A phone sends a packet every 20 ms and counts what comes back. The
-floor has a task for each call, which waits for a packet and sends it where it came from: no session,
-jitter buffer, trace or report. CPU is what the system counts for the process, in seconds for each
-minute of each call.
+floor has a task for each call, which waits for a packet and sends it where it came from: no
+session, jitter buffer, trace or report. CPU is what the system counts for the process, in seconds
+for each minute of each call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import trio
 
 from voxpy.channels.sip.codecs import named_codecs
 from voxpy.channels.sip.negotiation import Speech
-from voxpy.testing.sipphone import PhoneCall, sip_phone
+from voxpy.testing.sipphone import sip_phone
 
 REPOSITORY = Path(__file__).parents[1]
 ROUTING = f"""
@@ -81,7 +81,7 @@ async def _echo(sock: trio.socket.SocketType) -> None:
 
 async def measure_floor(calls: int, seconds: float) -> Result:
     command = ["taskset", "-c", "0", sys.executable, __file__, "--floor", str(calls)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     try:
         assert process.stdout is not None
         line = await trio.to_thread.run_sync(process.stdout.readline)
@@ -143,7 +143,7 @@ async def measure_voxpy(calls: int, seconds: float, codec: str, srtp: str) -> Re
         printed = Path(name) / "printed.txt"
         command = ["taskset", "-c", "0", sys.executable, "-m", "voxpy", "serve", "--port", "0"]
         with printed.open("wb") as file:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: ASYNC220
                 [*command, "--max-late-ms", "10000"],
                 cwd=name,
                 stdout=file,
@@ -156,9 +156,7 @@ async def measure_voxpy(calls: int, seconds: float, codec: str, srtp: str) -> Re
                 await trio.sleep(0.05)
             async with sip_phone(server=at[1]) as phone:
                 phone.speech = Speech(codecs=named_codecs([codec]), srtp=srtp)
-                up: list[PhoneCall] = []
-                for _ in range(calls):
-                    up.append(await phone.connect(f"sip:echo@{at[1]}"))
+                up = [await phone.connect(f"sip:echo@{at[1]}") for _ in range(calls)]
 
                 def counted() -> tuple[int, int]:
                     counts = [call.leg.rtp.counts for call in up]

@@ -1,4 +1,4 @@
-"""Calls between phones and a host, over real sockets: what scenarios and phones see of them."""
+"""Calls between phones and a host over sockets of this machine, which keep virtual time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from voxpy.audio.tones import dtmf
 from voxpy.errors import CallFailed
 from voxpy.testing.sipphone import sip_phone
 
-pytestmark = pytest.mark.slow
 # ruff: noqa: SIM117  a host, and then who calls it
 
 USERS = "users: {anna: ANNA, bert: BERT}\n"
 PASSWORDS = {"ANNA": "secret-a", "BERT": "secret-b"}
 
 
-async def test_a_phone_hears_its_own_voice(sip_host: SipHosting) -> None:
+async def test_a_phone_hears_its_own_voice(sip_host: SipHosting, autojump_clock: object) -> None:
     async with sip_host() as host, sip_phone(server=host.server) as phone:
         call = await phone.connect(host.uri("echo"))
         said = encode(dtmf("5", tone_ms=400), PCMU)
@@ -31,7 +30,7 @@ async def test_a_phone_hears_its_own_voice(sip_host: SipHosting) -> None:
     assert ended["data"]["reason"] == "terminated"
 
 
-async def test_a_number_that_no_rule_takes(sip_host: SipHosting) -> None:
+async def test_a_number_that_no_rule_takes(sip_host: SipHosting, autojump_clock: object) -> None:
     async with sip_host(pattern="echo") as host, sip_phone(server=host.server) as phone:
         with pytest.raises(CallFailed, match="404"):
             await phone.connect(host.uri("nobody"))
@@ -56,7 +55,7 @@ def alerting(event):
 """
 
 
-async def test_users_register_and_are_called(sip_host: SipHosting) -> None:
+async def test_users_register_and_are_called(sip_host: SipHosting, autojump_clock: object) -> None:
     async with sip_host(scenario=FORWARD, routing=USERS, environ=PASSWORDS) as host:
         async with (
             sip_phone(user="anna", password="secret-a", server=host.server) as anna,
@@ -73,7 +72,9 @@ async def test_users_register_and_are_called(sip_host: SipHosting) -> None:
                 await call.over.wait()
 
 
-async def test_who_is_busy_and_who_is_not_there(sip_host: SipHosting) -> None:
+async def test_who_is_busy_and_who_is_not_there(
+    sip_host: SipHosting, autojump_clock: object
+) -> None:
     async with sip_host(scenario=FORWARD, routing=USERS, environ=PASSWORDS) as host:
         async with sip_phone(user="anna", password="secret-a", server=host.server) as anna:
             with pytest.raises(CallFailed, match="486"):
@@ -140,7 +141,9 @@ def alerting(event):
 """
 
 
-async def test_digits_come_and_go_beside_the_audio(sip_host: SipHosting) -> None:
+async def test_digits_come_and_go_beside_the_audio(
+    sip_host: SipHosting, autojump_clock: object
+) -> None:
     async with sip_host(scenario=DIGITS) as host, sip_phone(server=host.server) as phone:
         call = await phone.connect(host.uri("digits"))
         call.leg.handle_tones(True)
@@ -150,7 +153,9 @@ async def test_digits_come_and_go_beside_the_audio(sip_host: SipHosting) -> None
         await host.until(lambda: call.digits == "19#5")
 
 
-async def test_a_call_that_is_given_up_is_cancelled(sip_host: SipHosting) -> None:
+async def test_a_call_that_is_given_up_is_cancelled(
+    sip_host: SipHosting, autojump_clock: object
+) -> None:
     scenario = DIGITS.replace("    call.answer()\n", "    call.ring()\n").replace(
         "    call.handle_tones",
         "    call.add_event_listener(CallEvents.Failed, VoxEngine.terminate)\n"
