@@ -18,7 +18,7 @@ def _listed(cls: type) -> str:
     return "\n".join(["\b", *(f"  {name}\n      {meaning}" for name, meaning in describe(cls))])
 
 
-class _FakeName(click.ParamType[str]):
+class _FakeName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     """A service's name; the table is loaded when one is given."""
 
     name = "service"

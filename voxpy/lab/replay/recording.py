@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-import orjson
 
 from voxpy.audio.frame import Samples
 from voxpy.audio.wav import Wav, read_wav, to_mono
@@ -18,7 +17,9 @@ from voxpy.engine.settings import Limits, Settings, Watchdogs
 from voxpy.engine.trace import Entry
 from voxpy.errors import ConfigError
 from voxpy.history.record import RECORDING
+from voxpy.history.tracefile import read_trace
 from voxpy.host.inputs import INPUTS
+from voxpy.text import json
 
 SOCKET_CAME = "AppEvents.NewWebSocketConnection"
 TRACE = "trace.jsonl"
@@ -124,7 +125,7 @@ def read_recording(folder: Path) -> Recording:
             "it; record the call again",
             file=str(folder),
         )
-    entries = tuple(map(_entry, _lines(folder / TRACE)))
+    entries = tuple(read_trace(folder / TRACE))
     inputs = tuple(map(_input, _lines(folder / INPUTS)))
     if not inputs or inputs[0].kind != "session":
         raise ConfigError("has no head: the process was killed at once", file=str(folder / INPUTS))
@@ -151,39 +152,46 @@ def _changed(path: Path) -> float:
     return path.stat().st_mtime
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+class _Fields(dict[str, Any]):
+    """The fields of a line. Whoever needs one that is not there learns which line lacks it."""
+
+    def __init__(self, fields: Mapping[str, Any], path: Path, number: int) -> None:
+        super().__init__(fields)
+        self._place = path, number
+
+    def __missing__(self, name: str) -> Any:
+        raise self.wrong(f"lacks {name!r}")
+
+    def wrong(self, problem: str) -> ConfigError:
+        path, number = self._place
+        return ConfigError(problem, file=str(path), line=number)
+
+
+def _lines(path: Path) -> Iterator[_Fields]:
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            yield orjson.loads(line)
+            value = json.loads(line)
         except ValueError:
             if number == len(lines):
                 return  # the process was killed while it wrote
             raise ConfigError("is no line of JSON", file=str(path), line=number) from None
+        if not isinstance(value, dict):
+            raise ConfigError("is no JSON object", file=str(path), line=number)
+        yield _Fields(value, path, number)
 
 
-def _entry(line: Mapping[str, Any]) -> Entry:
-    return Entry(
-        t=line["t"],
-        kind=line["kind"],
-        name=line["name"],
-        unit=line.get("unit", ""),
-        data=line.get("data", {}),
-        personal=line.get("personal", {}),
-    )
-
-
-def _input(line: dict[str, Any]) -> Input:
-    return Input(
-        t=line.pop("t"),
-        kind=line.pop("kind"),
-        name=line.pop("name", ""),
-        of=line.pop("of", ""),
-        personal=line.pop("personal", None),
-        data=line,
-    )
+def _input(line: _Fields) -> Input:
+    t, kind = line["t"], line["kind"]
+    texts = kind, line.get("name", ""), line.get("of", "")
+    if not isinstance(t, int | float) or not all(isinstance(text, str) for text in texts):
+        raise line.wrong("has a time, a kind and names of another type than ours")
+    for name in ("t", "kind", "name", "of"):
+        line.pop(name, None)
+    _, name, of = texts
+    return Input(t=t, kind=kind, name=name, of=of, personal=line.pop("personal", None), data=line)
 
 
 def _bounds(given: Mapping[str, Any]) -> dict[str, Any]:

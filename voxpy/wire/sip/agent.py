@@ -18,6 +18,7 @@ from typing import Protocol
 
 import attrs
 
+from voxpy.errors import RemoteProtocolError
 from voxpy.wire.sip import digest
 from voxpy.wire.sip.dialog import DialogId, dialog_id
 from voxpy.wire.sip.identity import ALLOW, UNDERSTOOD, Identity
@@ -138,11 +139,13 @@ class UserAgent:
 
     def _refuse_bad(self, bad: BadMessage, flow: Flow) -> None:
         self.dropped += 1
-        if bad.request is not None:
+        if bad.request is None:
+            return
+        try:
             note_source(bad.request, flow)
-            self._out.append(
-                Transmit(bad.request.response(bad.status, to_tag=self.us.new_id()), flow)
-            )
+        except RemoteProtocolError:
+            return  # its Via is what is bad: nobody knows where an answer should go
+        self._out.append(Transmit(bad.request.response(bad.status, to_tag=self.us.new_id()), flow))
 
     def _response(self, response: Response, now: float) -> None:
         transaction = self.transactions.find(response)

@@ -28,7 +28,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 _USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%:#]*")
 _PARAM_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/&$@?]+|[^\x00-\x20\x7f-\x9f\";,<>=]+")
-_DISPLAY = re.compile(rf"(?:{TOKEN}|[ \t])*")
+_DISPLAY = re.compile(rf"[ \t{TOKEN[1:-2]}]*")  # one class: alternatives would be tried for years
 _VIA = re.compile(
     rf"\s*({TOKEN})\s*/\s*({TOKEN})\s*/\s*({TOKEN})\s+({_HOST.pattern})\s*(?::\s*([0-9]{{1,5}}))?\s*"
 )
