@@ -125,6 +125,7 @@ def read_recording(folder: Path) -> Recording:
             "it; record the call again",
             file=str(folder),
         )
+    list(_lines(folder / TRACE))  # a torn one is told; what only this voxpy does not know is not
     entries = tuple(read_trace(folder / TRACE))
     inputs = tuple(map(_input, _lines(folder / INPUTS)))
     if not inputs or inputs[0].kind != "session":
