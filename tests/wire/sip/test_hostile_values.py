@@ -23,7 +23,8 @@ def test_a_bad_message_with_a_bad_via_is_dropped_without_an_answer() -> None:
     with pytest.raises(BadMessage) as bad:
         parse_message(
             b"INVITE sip:a@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa,,\r\n"
-            b"From: <sip:b@h>;tag=1\r\nTo: <sip:a@h>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            b"From: <sip:b@h>;tag=1\r\nTo: <sip:a@h>\r\nCall-ID: c\r\n"
+            b"CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
         )
     agent.receive(bad.value, Flow("UDP", "10.0.0.9", 5060), 0.0)
     assert (agent.dropped, agent.take()) == (1, [])
