@@ -50,6 +50,25 @@ def test_lateness_beyond_the_last_bucket_is_told_by_the_maximum() -> None:
     )
 
 
+def test_how_busy_it_is_shows_within_seconds_and_is_forgotten_when_nothing_ticks() -> None:
+    meter = LoadMeter()
+    for n in range(100):
+        note(meter, n * 0.02)
+    assert 0.4 < meter.read(2).busy_share < 0.5
+    for n in range(100, 300):
+        meter.note(n * 0.02, late_s=0, skipped=0, elapsed_s=0.02, ticking_s=0.005, cpu_s=0.018)
+    assert 0.85 < meter.read(6).busy_share <= 0.9
+    assert meter.read(6).core_share < 0.8, "the long window still has the quiet time in it"
+    assert meter.read(8).busy_share == 0
+
+
+def test_one_long_computation_is_not_more_than_all_of_its_time() -> None:
+    meter = LoadMeter()
+    note(meter, 0)
+    meter.note(0.02, late_s=0, skipped=0, elapsed_s=0.02, ticking_s=0, cpu_s=5)
+    assert meter.read(0.02).busy_share <= 0.02
+
+
 def test_what_is_older_than_the_window_is_forgotten() -> None:
     meter = LoadMeter()
     note(meter, 0, late_s=0.5)

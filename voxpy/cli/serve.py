@@ -44,10 +44,17 @@ AS_WORKER = "--as-worker"
 )
 @click.option(
     "--max-calls",
-    default=100,
+    default=1000,
     show_default=True,
     type=click.IntRange(1),
-    help="Calls at once in each process; more hear that the line is busy.",
+    help="Calls at once in each process, whatever it could carry; more hear that the line is busy.",
+)
+@click.option(
+    "--max-busy",
+    default=0.8,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    help="No new calls while a process needs more than this share of a core.",
 )
 @click.option(
     "--max-late-ms",
@@ -134,6 +141,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         tls=tls,
         most_calls=options["max_calls"],
         late_s=options["max_late_ms"] / 1000,
+        busy_share=options["max_busy"],
         drain_s=options["drain_s"],
     )
 

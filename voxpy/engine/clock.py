@@ -147,6 +147,8 @@ HALF_WINDOW_S = 15.0
 FINEST_S = 0.0001
 STEPS_PER_DECADE = 20
 DECADES = 4
+BUSY_S = 1.0
+"""How fast ``busy_share`` follows: a burst of calls shows before the next one comes."""
 EDGES_S = tuple(
     FINEST_S * 10 ** (n / STEPS_PER_DECADE) for n in range(DECADES * STEPS_PER_DECADE + 1)
 )
@@ -159,7 +161,8 @@ class Load:
 
     Lateness is the time from when a tick was due to when it began, in seconds. ``tick_share`` is
     the part of the time spent inside ticks, ``core_share`` the part of a CPU core that the loop's
-    thread used for everything it does. All 0 while nothing ticks.
+    thread used for everything it does, ``busy_share`` the same of about the last second, by the
+    clock that calls live on. All 0 while nothing ticks.
     """
 
     ticks: int = 0
@@ -169,6 +172,7 @@ class Load:
     late_max_s: float = 0.0
     tick_share: float = 0.0
     core_share: float = 0.0
+    busy_share: float = 0.0
 
 
 @attrs.define
@@ -191,6 +195,8 @@ class LoadMeter:
         self._now = _Half()
         self._before = _Half()
         self._began_s = -math.inf
+        self._busy_share = 0.0
+        self._noted_s = -math.inf
 
     def note(
         self,
@@ -212,6 +218,10 @@ class LoadMeter:
         half.elapsed_s += elapsed_s
         half.ticking_s += ticking_s
         half.cpu_s += cpu_s
+        since_s, self._noted_s = now_s - self._noted_s, now_s
+        if since_s > 0:
+            new = min(1.0, since_s / BUSY_S)
+            self._busy_share += new * (min(1.0, cpu_s / since_s) - self._busy_share)
 
     def read(self, now_s: float) -> Load:
         """Return the figures of the window that ends at ``now_s``."""
@@ -228,6 +238,7 @@ class LoadMeter:
             late_max_s=late_max_s,
             tick_share=(one.ticking_s + two.ticking_s) / elapsed_s if elapsed_s else 0.0,
             core_share=(one.cpu_s + two.cpu_s) / elapsed_s if elapsed_s else 0.0,
+            busy_share=self._busy_share if now_s - self._noted_s < BUSY_S else 0.0,
         )
 
     def _slide(self, now_s: float) -> None:

@@ -1,16 +1,28 @@
-"""Whether a host takes another call: not while it stops, is full, or can no longer keep time."""
+"""Whether a host takes another call: not while it stops, is full, or soon could not keep time.
+
+How many calls a machine carries depends on the machine, on what its scenarios do and on who else
+runs there. So it is measured: how much of a core the loop uses, and how late its clock is. The share
+tells before anybody hears anything; lateness tells of what the share does not see, as neighbours.
+"""
 
 from __future__ import annotations
 
 import enum
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
 import trio
 
+from voxpy.engine import clock
 from voxpy.engine.clock import Load
 
+NEW_S = 2.0
+"""For so long a call does not yet show in what is measured."""
+ENOUGH_CALLS = 5
+"""Fewer say nothing about what one costs."""
 ENOUGH_TICKS = 250
 """Five seconds: less says nothing about a percentile."""
 
@@ -21,6 +33,7 @@ class Busy(enum.Enum):
     DRAINING = "draining"
     FULL = "full"
     LATE = "late"
+    BUSY = "busy"
 
 
 @attrs.frozen
@@ -32,15 +45,28 @@ class Refusal:
 
 
 class Admission:
-    """Counts the calls of one process. ``late_s`` bounds the media clock's 99th percentile."""
+    """Counts the calls of one process.
 
-    def __init__(self, *, most_calls: int, late_s: float, load: Callable[[], Load]) -> None:
+    ``late_s`` bounds the media clock's 99th percentile, ``busy_share`` what of a core may be in use
+    for one more call to be taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        most_calls: int,
+        late_s: float,
+        busy_share: float = math.inf,
+        load: Callable[[], Load],
+    ) -> None:
         self.running = 0
         self.draining = False
         self.changed: Callable[[], None] = lambda: None
         """Called when a call has begun or ended."""
         self.most_calls = most_calls
         self._late_s = late_s
+        self._busy_share = busy_share
+        self._newcomers: deque[float] = deque()  # when they came
         self._load = load
         self._changed = trio.Event()
 
@@ -56,12 +82,26 @@ class Admission:
             return Refusal(
                 Busy.LATE, f"audio is {late:.0f} ms late (99th percentile); the limit is {limit:g}"
             )
+        share = load.busy_share + self._to_come(load.busy_share)
+        if share > self._busy_share:
+            return Refusal(
+                Busy.BUSY, f"{share:.0%} of a core is in use; the limit is {self._busy_share:.0%}"
+            )
         return None
+
+    def _to_come(self, share: float) -> float:
+        """Return what calls that have just begun will add, going by those that were there."""
+        now = clock.now()
+        while self._newcomers and self._newcomers[0] < now - NEW_S:
+            self._newcomers.popleft()
+        settled = self.running - len(self._newcomers)
+        return share / settled * len(self._newcomers) if settled >= ENOUGH_CALLS else 0.0
 
     @contextmanager
     def call(self) -> Iterator[None]:
         """Count one call for as long as it runs."""
         self.running += 1
+        self._newcomers.append(clock.now())
         self._note_change()
         try:
             yield

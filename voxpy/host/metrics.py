@@ -27,14 +27,16 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_calls": _Kind("counter", "Calls that began, by provider.", ("provider",)),
     "voxpy_calls_ended": _Kind("counter", "Sessions that ended, by cause.", ("reason",)),
     "voxpy_calls_refused": _Kind(
-        "counter", "Calls refused: full, late, draining, not_found, not_proven, error.", ("cause",)
+        "counter",
+        "Calls refused: full, late, busy, draining, not_found, not_proven, error.",
+        ("cause",),
     ),
     "voxpy_lines_not_released": _Kind(
         "counter", "Hang-ups that the provider's API did not confirm, by provider.", ("provider",)
     ),
     "voxpy_call_troubles": _Kind(
         "counter",
-        "What went wrong within calls, by kind: odd_messages, abandoned_handlers.",
+        "What went wrong within calls, by kind: odd_messages, late_ms, abandoned_handlers.",
         ("kind",),
     ),
     "voxpy_agent_failures": _Kind(

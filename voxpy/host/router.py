@@ -28,7 +28,7 @@ REQUESTS = "/request"
 """Where the access URLs of all sessions are."""
 TOKEN_BYTES = 24
 """192 bits."""
-SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.DRAINING: 503}
+SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.BUSY: 486, Busy.DRAINING: 503}
 
 
 class CannotStart(Exception):

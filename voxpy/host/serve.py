@@ -47,8 +47,9 @@ class HostOptions:
     base: Path
     public_url: str = attrs.field(default="", converter=public_address)
     tls: ssl.SSLContext | None = None
-    most_calls: int = 100
+    most_calls: int = 1000
     late_s: float = 0.05
+    busy_share: float = 0.8
     drain_s: float = 600.0
     limits: ConnectionLimits = attrs.field(factory=ConnectionLimits)
 
@@ -77,7 +78,10 @@ class Host:
         self.log = log
         self.media_clock = context.media_clock
         self.admission = Admission(
-            most_calls=options.most_calls, late_s=options.late_s, load=self.media_clock.load
+            most_calls=options.most_calls,
+            late_s=options.late_s,
+            busy_share=options.busy_share,
+            load=self.media_clock.load,
         )
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")

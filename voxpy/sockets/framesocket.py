@@ -9,7 +9,7 @@ from collections.abc import Callable
 import trio
 
 from voxpy.engine import clock
-from voxpy.sockets.pipes import Pipe, PipeReports, pipe_over
+from voxpy.sockets.pipes import READ_BYTES, Pipe, PipeReports, pipe_over
 from voxpy.sockets.terms import Allowance, CloseInfo, SocketLimits, SocketStatistics
 from voxpy.wire.websocket.protocol import (
     ABNORMAL,
@@ -76,6 +76,7 @@ class FrameSocket:
         self._finished = trio.Event()
         self._nap = trio.CancelScope()
         self._turn_frames = TURN_FRAMES
+        self._kernel_has_more = False
         self._allowance = Allowance(limits, clock.now())
         self._close_at = math.inf
         self._ping_at = clock.now() + limits.ping_s
@@ -93,6 +94,11 @@ class FrameSocket:
         """Whether it ended, or is about to, otherwise than by a close."""
         info = self._when_drained or self._info
         return info is not None and not info.clean
+
+    @property
+    def behind(self) -> bool:
+        """Whether more has come than could be taken at once: it follows at the next turns."""
+        return self._protocol.behind or self._kernel_has_more
 
     @property
     def closed(self) -> CloseInfo | None:
@@ -233,6 +239,8 @@ class FrameSocket:
         self._pong_at = math.inf
         if self._when_drained is not None:
             return False
+        if data:
+            self._kernel_has_more = len(data) >= READ_BYTES
         try:
             events = self._protocol.receive(data, self._turn_frames)
             self._allowance.left -= self._protocol.took + (len(data) >> 10)

@@ -41,6 +41,29 @@ def test_of_a_burst_the_newest_200_ms_are_kept() -> None:
     assert inbound.pull() is None
 
 
+def test_what_is_200_ms_older_than_what_is_still_to_be_read_is_not_played() -> None:
+    """The kernel has more than a tick may read: the way in is emptied until that is not so."""
+    inbound = Inbound(PCMU)
+    for letter in "abcdefghij":
+        inbound.put(frame(letter))
+    inbound.shed_stale()
+    assert inbound.pull() is None
+    for letter in "klm":
+        inbound.put(frame(letter))
+    inbound.shed_stale()
+    assert inbound.pull() is None, "between two reads, and more is to come still"
+    assert inbound.statistics.dropped_frames == 13
+    inbound.put(frame("n"))
+    assert inbound.pull() == frame("n")
+
+
+def test_who_sends_more_at_once_without_a_stall_is_played() -> None:
+    inbound = Inbound(PCMU)
+    inbound.put(frame("a"))
+    inbound.shed_stale()
+    assert inbound.pull() == frame("a")
+
+
 def test_chunks_that_were_swapped_on_the_way_are_put_in_order() -> None:
     inbound = Inbound(PCMU)
     for letter, number in (("a", 1), ("c", 3), ("b", 2), ("d", 4)):

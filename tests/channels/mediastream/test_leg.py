@@ -60,6 +60,7 @@ class Wire:
     closed: list[tuple[int, str]] = attrs.field(factory=list)
     waiting_messages: int = 0
     is_broken: bool = False
+    behind: bool = False
     on_message: Callable[[Message], None] = lambda message: None
 
     def send(self, data: Message) -> None:

@@ -141,7 +141,9 @@ async def _start(
         realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="x"),
     )
     http = sockets.http.getsockname()[1]
-    options = HostOptions(base=folder, late_s=math.inf, public_url=f"http://127.0.0.1:{http}")
+    options = HostOptions(
+        base=folder, late_s=math.inf, busy_share=math.inf, public_url=f"http://127.0.0.1:{http}"
+    )
     files = ProjectFiles(project, log=log)
     host = Host(
         options, files, context, history=history, log=log, name=str(worker), workers=workers

@@ -185,7 +185,7 @@ async def hosted(
             agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
             files = ProjectFiles(project, log=log)
             host = Host(
-                HostOptions(base=folder, **{"late_s": math.inf, **options}),
+                HostOptions(base=folder, **{"late_s": math.inf, "busy_share": math.inf, **options}),
                 files,
                 SessionContext(
                     secrets=secrets,

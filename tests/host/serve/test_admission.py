@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
-from voxpy.engine.clock import Load
-from voxpy.host.admission import Admission, Busy, Refusal
+from voxpy.engine import clock
+from voxpy.engine.clock import Load, LoadMeter
+from voxpy.host.admission import NEW_S, Admission, Busy, Refusal
 from voxpy.host.listening import Connection, ConnectionLimits, Connections
 from voxpy.host.metrics import METRICS, Metrics, exposition, total
 
@@ -29,6 +32,72 @@ async def test_a_late_clock_refuses_until_it_keeps_time_again() -> None:
 async def test_a_few_ticks_prove_nothing() -> None:
     first = Load(ticks=249, late_p99_s=5.0)
     assert Admission(most_calls=1, late_s=0.05, load=lambda: first).refusal() is None
+
+
+async def test_a_busy_core_refuses_before_anybody_hears_of_it(autojump_clock: MockClock) -> None:
+    load = Load(busy_share=0.81)
+    admission = Admission(most_calls=10, late_s=1, busy_share=0.8, load=lambda: load)
+    assert admission.refusal() == Refusal(Busy.BUSY, "81% of a core is in use; the limit is 80%")
+    load = Load(busy_share=0.79)
+    assert admission.refusal() is None
+
+
+async def test_calls_that_have_just_begun_count_before_they_are_measured(
+    autojump_clock: MockClock,
+) -> None:
+    load = Load(busy_share=0.5)
+    admission = Admission(most_calls=100, late_s=1, busy_share=0.8, load=lambda: load)
+    with ExitStack() as calls:
+        for _ in range(10):
+            calls.enter_context(admission.call())
+        await trio.sleep(NEW_S + 1)
+        taken = 0
+        while admission.refusal() is None:
+            calls.enter_context(admission.call())
+            taken += 1
+        assert taken == 7, "each as dear as the ten, and 0.5 + 6 * 0.05 is not above 0.8"
+        await trio.sleep(NEW_S + 1)
+        assert admission.refusal() is None, "it was measured meanwhile, and is less"
+
+
+@given(cost=st.floats(0.0005, 0.05), per_second=st.floats(0.5, 200))
+def test_a_machine_of_any_speed_is_never_given_more_than_it_has(
+    cost: float, per_second: float
+) -> None:
+    """A model of a loop: calls of ``cost`` of a core come; to begin one costs three seconds of it.
+
+    What media and beginnings need beyond the time there is waits, and new calls behind it.
+    """
+
+    async def main() -> None:
+        meter = LoadMeter()
+        admission = Admission(
+            most_calls=100_000, late_s=0.05, busy_share=0.8, load=lambda: meter.read(clock.now())
+        )
+        came, to_begin_s, highest = 0.0, 0.0, 0.0
+        with ExitStack() as calls:
+            for _ in range(50 * 30):
+                came += per_second / 50
+                media_s = admission.running * cost / 50
+                left_s = max(0.0, 0.02 - media_s)
+                began_s = min(to_begin_s, left_s)
+                to_begin_s -= began_s
+                meter.note(
+                    clock.now(), late_s=0, skipped=0, elapsed_s=0.02, ticking_s=media_s,
+                    cpu_s=min(0.02, media_s + began_s),
+                )  # fmt: skip
+                while came >= 1 and to_begin_s < left_s:
+                    came -= 1
+                    if admission.refusal() is None:
+                        calls.enter_context(admission.call())
+                        to_begin_s += 3 * cost
+                highest = max(highest, admission.running * cost)
+                await trio.sleep(0.02)
+        assert highest < 0.95
+        if per_second * 30 * cost > 2:  # there were enough of them
+            assert highest > 0.5
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 async def test_calls_count_while_they_run_whatever_ends_them() -> None:

@@ -278,6 +278,7 @@ class RtcLine:
     """
 
     is_broken = False
+    behind = False
 
     def __init__(self, start: str) -> None:
         self.on_message: Callable[[str | bytes], None] = lambda _: None

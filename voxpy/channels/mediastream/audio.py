@@ -52,8 +52,8 @@ class Inbound:
     It holds back nothing: what is there is played at the next tick. Where the provider may swap
     chunks they have numbers, and those still here are put in order.
 
-    After a stall of ours everything that came meanwhile is here at once. The newest 200 ms are
-    kept; and since a gap is heard in any case, what is left of them a moment later is left out,
+    After a stall of ours everything that came meanwhile is here at once, or in the kernel still.
+    The newest 200 ms are kept; and since a gap is heard in any case, what is left of them a moment later is left out,
     too: a call is back at its delay within half a second.
     """
 
@@ -69,6 +69,7 @@ class Inbound:
         self._ticks = 0
         self._lowest_bytes = 0  # since the last look
         self._shed = False  # since the last look
+        self._stale = False  # what was here was too late for this tick
 
     def put(self, data: bytes, sequence: int = 0) -> None:
         """Take a chunk; ``sequence`` is its number, or 0 where they come in order."""
@@ -93,6 +94,9 @@ class Inbound:
 
     def pull(self) -> bytes | None:
         """Return the next frame, or None while less than one is there."""
+        if self._stale:
+            self._stale = False
+            return None
         self._ticks += 1
         if self._ticks % URGENT_TICKS == 0:
             self._trim()
@@ -103,6 +107,15 @@ class Inbound:
         if self.buffered_bytes < self._lowest_bytes:
             self._lowest_bytes = self.buffered_bytes
         return frame
+
+    def shed_stale(self) -> None:
+        """More has come than could be read: after a stall, what is here is too late."""
+        if self.buffered_bytes >= self._limit_bytes or self._shed:
+            self.statistics.dropped_frames += self.buffered_bytes / self._frame_bytes
+            self.clear()
+            self._look_anew()
+            self._lowest_bytes = self._limit_bytes  # that nothing is here now proves nothing
+            self._shed = self._stale = True
 
     def clear(self) -> None:
         """Forget what waits."""

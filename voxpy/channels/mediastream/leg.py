@@ -217,6 +217,8 @@ class MediaStreamLeg:
             self._held = True
             self._line.hold()
         self._line.read()
+        if self._line.behind:
+            self.inbound.shed_stale()
         while self._early:
             self._report(self._early.pop(0))
         self.outbound.tick()

@@ -30,6 +30,10 @@ class Line(Protocol):
         """Whether it ended, or is about to, otherwise than by a close."""
 
     @property
+    def behind(self) -> bool:
+        """Whether more has come than ``read`` gives at once."""
+
+    @property
     def waiting_messages(self) -> int:
         """How many messages the kernel has not taken."""
 
@@ -71,6 +75,7 @@ class ByteLine:
         self._over = trio.Event()
         self._freed = trio.Event()
 
+    behind = False
     is_broken = False
     """Nothing on a byte stream tells a hang-up from a cut."""
 

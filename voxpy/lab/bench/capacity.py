@@ -120,7 +120,7 @@ def capacity(
         tempfile.TemporaryDirectory(prefix="voxpy-bench-") as folder,
         Part("voxpy.lab.bench.model", cores=[-1]) as model,
         Part("voxpy.lab.bench.callers", cores=[-1]) as callers,
-        Served(_project(Path(folder)), _arguments(model, workers), cores=cores) as host,
+        Served(make_project(Path(folder)), _arguments(model, workers), cores=cores) as host,
     ):
         idle_mb = host.resident_mb
         before = 0
@@ -192,7 +192,7 @@ def measure(
     )
 
 
-def _project(folder: Path) -> Path:
+def make_project(folder: Path) -> Path:
     """Write what the host serves."""
     scenario = files("voxpy.lab.bench").joinpath("bridge.py.tmpl").read_text(encoding="utf-8")
     (folder / "bridge.py").write_text(scenario, encoding="utf-8")
@@ -204,7 +204,16 @@ def _project(folder: Path) -> Path:
 def _arguments(model: Part, workers: int) -> list[str]:
     """Return a host's command line: it takes every call, however late it is."""
     agent = f"ws://127.0.0.1:{model.ready['port']}/session"
-    limits = ["--max-calls", "100000", "--max-late-ms", "100000", "--drain-s", "0"]
+    limits = [
+        "--max-calls",
+        "100000",
+        "--max-late-ms",
+        "100000",
+        "--max-busy",
+        "100",
+        "--drain-s",
+        "0",
+    ]
     return ["--port", "0", "--workers", str(workers), "--agent", agent, *limits]
 
 

@@ -36,6 +36,10 @@ class Watched:
         stats = (_proc(pid, "stat").rpartition(")")[2].split() for pid in self._pids())
         return sum((int(stat[11]) + int(stat[12])) / TICKS_HZ for stat in stats if stat)
 
+    def send_signal(self, number: int) -> None:
+        """Send the first of them a signal."""
+        self._process.send_signal(number)
+
     @property
     def resident_mb(self) -> float:
         """Their resident memory; pages they share are counted for each."""
