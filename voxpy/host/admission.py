@@ -1,8 +1,8 @@
 """Whether a host takes another call: not while it stops, is full, or soon could not keep time.
 
 How many calls a machine carries depends on the machine, on what its scenarios do and on who else
-runs there. So it is measured: how much of a core the loop uses, and how late its clock is. The share
-tells before anybody hears anything; lateness tells of what the share does not see, as neighbours.
+runs there. So it is measured: how much of a core the loop uses, and how late its clock is. The
+share tells before anybody hears anything; lateness tells of what it does not see, as neighbours.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class Inbound:
     chunks they have numbers, and those still here are put in order.
 
     After a stall of ours everything that came meanwhile is here at once, or in the kernel still.
-    The newest 200 ms are kept; and since a gap is heard in any case, what is left of them a moment later is left out,
-    too: a call is back at its delay within half a second.
+    The newest 200 ms are kept; and since a gap is heard in any case, what is left of them a moment
+    later is left out, too: a call is back at its delay within half a second.
     """
 
     def __init__(self, fmt: Format) -> None:
