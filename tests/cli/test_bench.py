@@ -41,6 +41,7 @@ def test_two_calls(tmp_path: Path) -> None:
     assert point["lost"] <= 1
     assert 0 < point["cpu_s_per_call_minute"] < 60
     assert point["up"]["p50"] > 0
+    assert 0 < point["floor_cpu_s_per_call_minute"] < 60
     assert told["machine"]["workers"] == 1
     assert done.returncode == (0 if told["most_calls"] else 1)
     assert {path.name for path in tmp_path.iterdir()} == {"voxpy-bench.svg"}

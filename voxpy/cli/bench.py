@@ -73,18 +73,19 @@ def command(**options: Any) -> None:
     )  # fmt: skip
     if described.cores <= options["workers"]:
         console.print("callers and host share a core here: the figures will be worse than they are")
-    fewest = min(options["calls"])
-    floor_s = floor_cpu_s(fewest, options["seconds"])
+    floors = {}  # of as many calls each: a call is cheaper where more of them share a wake-up
+    for calls in sorted(set(options["calls"])):
+        floors[calls] = floor_cpu_s(max(1, calls // options["workers"]), options["seconds"])
     console.print(
-        f"the floor, bare trio that only passes audio on: {floor_s:.2f} CPU s per call-minute with "
-        f"{fewest} calls", soft_wrap=True
+        "the floor, bare trio that only passes audio on, CPU s per call-minute: "
+        + ", ".join(f"{s:.2f} with {n} calls" for n, s in floors.items()), soft_wrap=True
     )  # fmt: skip
     console.print(" | ".join(HEAD), soft_wrap=True)
     points = capacity(
         options["calls"],
         seconds=options["seconds"],
         workers=options["workers"],
-        told=lambda point: console.print(_row(point, floor_s), soft_wrap=True),
+        told=lambda point: console.print(_row(point, floors[point.calls]), soft_wrap=True),
     )
     picture = options["picture"]
     title = "How late a frame reaches the caller, against its call's best (p99)"
@@ -96,7 +97,7 @@ def command(**options: Any) -> None:
     ]
     picture.write_text(lateness_svg(lines, title=title, notes=notes), encoding="utf-8")
     if options["as_json"]:
-        _print_json(described, points, most, floor_s)
+        _print_json(described, points, most, floors)
     else:
         _say(console, points, most, picture)
     raise SystemExit(0 if most else EXIT_FAILED)
@@ -140,15 +141,17 @@ def _say(console: Any, points: Any, most: int, picture: Path) -> None:
     console.print(f"picture: {picture}", soft_wrap=True)
 
 
-def _print_json(described: Any, points: Any, most: int, floor_s: float) -> None:
+def _print_json(described: Any, points: Any, most: int, floors: dict[int, float]) -> None:
     import attrs
 
     value = {
         "v": 1,
         "machine": attrs.asdict(described),
-        "points": [attrs.asdict(point) for point in points],
+        "points": [
+            {**attrs.asdict(point), "floor_cpu_s_per_call_minute": floors[point.calls]}
+            for point in points
+        ],
         "most_calls": most,
-        "floor_cpu_s_per_call_minute": floor_s,
     }
     from voxpy.cli.printing import print_json
 

@@ -138,7 +138,8 @@ def capacity(
 def floor_cpu_s(calls: int, seconds: int) -> float:
     """Return the CPU seconds of a call-minute if nothing is done but pass audio on, over bare trio.
 
-    What a machine can do at best: figures of two machines compare only as ratios to it.
+    What a machine can do at best: figures of two machines compare only as ratios to it, and those
+    of different numbers of calls only as ratios to the floor of as many.
     """
     with (
         Part("voxpy.lab.bench.model", cores=[-1]) as model,

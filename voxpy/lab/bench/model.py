@@ -152,8 +152,8 @@ class Session:
         self._response = number = next(self._model.responses)
         self._send("response.created", response={"id": f"resp_{number}", "status": "in_progress"})
         self._head = (
-            b'{"type":"response.output_audio.delta","event_id":"e","response_id":"resp_%d",'
-            b'"item_id":"item_%d","output_index":0,"content_index":0,"delta":"' % (number, number)
+            b'{"type":"response.output_audio.delta","response_id":"resp_%d","item_id":"item_%d",'
+            b'"output_index":0,"content_index":0,' % (number, number)
         )
         self._due_s = now() + FRAME_S * self._model.draw.random()
         self._frame = self._model.draw.randrange(SPEECH_FRAMES)
@@ -168,7 +168,9 @@ class Session:
         self._frame += 1
         if self._frame % PERIOD_FRAMES < SPEECH_FRAMES:
             audio = stamped(number, now())
-            self._write(text_frame(b'%b%b"}' % (self._head, audio), masked=False))
+            event = b'"event_id":"event_%d_%d"' % (number, self._frame)  # each is another, as ever
+            delta = b'%b%b,"delta":"%b"}' % (self._head, event, audio)
+            self._write(text_frame(delta, masked=False))
             self._model.sent_frames += 1
         self._due_s += FRAME_S / self._model.speed
         self._model.loop.at(self._due_s, partial(self._speak, number))
