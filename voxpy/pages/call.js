@@ -50,6 +50,7 @@
   }
 
   async function openCall() {
+    performance.mark("begun");
     const answer = await fetch(`/api/sessions/${encodeURIComponent(id)}`);
     if (!answer.ok) {
       byId("title").textContent = answer.status === 404 ? "There is no such call" : `The host answered ${answer.status}`;
@@ -62,15 +63,21 @@
       followLive();
       return;
     }
-    const [trace] = await Promise.all([
-      fetch(`/api/sessions/${encodeURIComponent(id)}/trace`).then((r) => (r.ok ? r.text() : "")),
-      morePeaks(),
-    ]);
+    const louder = morePeaks(); // an hour's take a second: the lines are read meanwhile
+    const trace = await fetch(`/api/sessions/${encodeURIComponent(id)}/trace`).then((r) => (r.ok ? r.text() : ""));
+    performance.measure("fetched", "begun");
+    performance.mark("read");
     call.feed(`${trace}\n`);
-    call.hearSides(peaks);
-    withRecording();
+    performance.measure("understood", "read");
+    performance.mark("drawn");
     everything();
     lanes.fit();
+    performance.measure("drawn", "drawn");
+    louder.then(() => {
+      call.hearSides(peaks);
+      withRecording();
+      everything();
+    });
   }
 
   function followLive() {
@@ -259,6 +266,7 @@
       before = item;
       count++;
     }
+    list.classList.toggle("long", count > 150);
     byId("words-count").textContent = count ? `${count} utterances` : "";
     if (!count && !list.firstChild) list.append(el("li.empty", {}, row && row.state === "running" ? "Nobody has spoken yet." : "Nobody's words are in the trace."));
     else if (count && list.querySelector(".empty")) list.querySelector(".empty").remove();

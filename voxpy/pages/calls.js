@@ -40,6 +40,11 @@
     return [row.callerid, row.destination, row.rule_name, row.channel, row.end_reason, row.end_detail, row.finish_reason, row.custom_data, row.session_id, row.state, ...row.scenarios].join(" ").toLowerCase();
   }
 
+  /** A call of `voxpy run` has no rule of its own. */
+  function scenario(row) {
+    return (row.scenarios[0] || "local").split("/").pop().replace(/\.py$/, "");
+  }
+
   function line(row) {
     const began = new Date(row.start_date);
     const today = began.toDateString() === new Date().toDateString();
@@ -55,10 +60,10 @@
     const item = el("tr", { onclick: (event) => event.target.closest("a") || (location.href = href) },
       el("td.began.num", {}, el("i.lamp", { title: state }), el("time", { dateTime: row.start_date, title: began.toLocaleString() }, today ? began.toLocaleTimeString() : began.toLocaleString([], { dateStyle: "short", timeStyle: "short" }))),
       el("td.whom", {}, el("a", { href }, row.callerid || "started", el("span.to", {}, " → "), row.destination || row.rule_name), more),
-      el("td.rule", {}, row.rule_name),
+      el("td.rule", {}, row.rule_name === "local" ? scenario(row) : row.rule_name),
       el("td.channel", {}, row.channel),
       el("td.right.num", {}, row.state === "running" ? "live" : lasted(row.duration_s)),
-      el("td.right.num", {}, row.reply_ms.length ? `${median(row.reply_ms)} ms` : ""),
+      el("td.right.num.answers", {}, row.reply_ms.length ? `${median(row.reply_ms)} ms` : ""),
       el("td.ended", {}, row.state === "running" ? "" : told, ...badges));
     item.dataset.state = state;
     return item;

@@ -220,9 +220,15 @@
       pen.globalAlpha = 1;
       if (said.cut) {
         pen.fillStyle = this._hatch(this.colour.barge);
-        const next = this.call.speech.find((each) => each.who === "agent" && each.from > said.from);
+        const next = this.call.speech.find((each) => each.from > said.from && each.who === "agent");
         const until = Math.min(said.wholeTo, next ? next.from : Infinity);
-        rounded(pen, this.x(said.to), y + 1, this.x(until) - this.x(said.to), band - 3, 4);
+        const lost = this.x(until) - this.x(said.to);
+        if (lost < 10) {
+          pen.fillStyle = this.colour.barge;
+          pen.globalAlpha = 0.4;
+        }
+        rounded(pen, this.x(said.to), y + 1, lost, band - 3, 4);
+        pen.globalAlpha = 1;
       }
       const text = said.who === "agent" ? said.heard || said.text : said.understood || said.text;
       this._inside(pen, text, x, wide, y + band / 2 - 0.5, this.colour.text);
@@ -248,7 +254,9 @@
     }
 
     _turns(pen, lane) {
-      for (const turn of this.call.turns) {
+      const turns = this.call.turns;
+      for (let n = 0; n < turns.length; n++) {
+        const turn = turns[n];
         if (!turn.parts || turn.to < this.from || turn.from > this.from + this.span) continue;
         const y = lane.y + 5;
         for (const part of turn.parts) {
@@ -258,16 +266,13 @@
         }
         const end = Math.max(this.x(turn.to), this.x(turn.from) + 2);
         const label = `${turn.ms} ms`;
-        if (this._room(this.call.turns, turn) > pen.measureText(label).width + 12) {
+        const next = turns[n + 1];
+        const room = next ? this.x(next.from ?? next.stopped) - this.x(turn.to) : Infinity;
+        if (room > 60) {
           pen.fillStyle = this.colour.text;
           pen.fillText(label, end + 5, lane.y + lane.height / 2);
         }
       }
-    }
-
-    _room(turns, turn) {
-      const next = turns[turns.indexOf(turn) + 1];
-      return next ? this.x(next.from ?? next.stopped) - this.x(turn.to) : Infinity;
     }
 
     _tools(pen, lane) {
@@ -407,8 +412,9 @@
     _place() {
       const whole = this.total * 1.01;
       const width = this.overview.clientWidth;
-      this.frame.style.left = `${(this.from / whole) * width}px`;
-      this.frame.style.width = `${Math.max(6, (this.span / whole) * width)}px`;
+      const left = Math.min((this.from / whole) * width, width - 6);
+      this.frame.style.left = `${left}px`;
+      this.frame.style.width = `${Math.max(6, Math.min((this.span / whole) * width, width - left))}px`;
       const x = this.now === null ? -1 : this.x(this.now);
       const seen = x >= this.gutter && x <= this.gutter + this.width;
       this.head.hidden = !seen;
@@ -568,21 +574,28 @@
 
   function rounded(pen, x, y, wide, high, radius) {
     if (wide <= 0) return;
+    if (wide < 6) {
+      pen.fillRect(x, y, wide, high); // in a whole call there are thousands
+      return;
+    }
     pen.beginPath();
     pen.roundRect(x, y, wide, high, Math.min(radius, wide / 2, high / 2));
     pen.fill();
   }
 
+  const widths = new Map();
+
+  /** As much of a text as there is room for; measured once, for it is drawn in every frame. */
   function shortened(pen, text, room) {
-    if (pen.measureText(text).width <= room) return text;
-    let low = 0;
-    let high = text.length;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (pen.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;
-      else high = middle - 1;
+    let width = widths.get(text);
+    if (width === undefined) {
+      if (widths.size > 20000) widths.clear();
+      width = pen.measureText(text).width;
+      widths.set(text, width);
     }
-    return low ? `${text.slice(0, low).trimEnd()}…` : "";
+    if (width <= room) return text;
+    const letters = Math.floor((((room - 10) / width) * text.length) * 0.96);
+    return letters > 0 ? `${text.slice(0, letters).trimEnd()}…` : "";
   }
 
   window.voxpy = { ...window.voxpy, Lanes, firstAt };

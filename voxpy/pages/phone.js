@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { el, icon, clock, byId, listen, Call, SocketLine, RtcLine } = window.voxpy;
+  const { el, icon, clock, byId, listen, Call, Peaks, SocketLine, RtcLine } = window.voxpy;
   const DIGITS = [..."123456789*0#"];
   const LETTERS = { 2: "ABC", 3: "DEF", 4: "GHI", 5: "JKL", 6: "MNO", 7: "PQRS", 8: "TUV", 9: "WXYZ", 0: "+" };
   const STATES = {
@@ -187,12 +187,26 @@
     why.href = `/calls/${encodeURIComponent(id)}`;
     why.hidden = false;
     let read = 0;
+    const peaks = new Peaks();
+    let timed = 0;
+    // When the caller's last sound was, only the recording knows; it is written each half second.
+    const hear = async () => {
+      const answer = await fetch(`/calls/${encodeURIComponent(id)}/peaks?from=${peaks.length}`);
+      if (answer.ok) peaks.add(new Uint8Array(await answer.arrayBuffer()));
+      call.hearSides(peaks);
+      draw(call);
+    };
     live = listen(
       () => `/calls/${encodeURIComponent(id)}/live?from=${read}`,
       (data) => {
         read += new TextEncoder().encode(data).length;
         call.feed(data);
         draw(call);
+        const turns = call.turns.filter((turn) => turn.to).length;
+        if (turns > timed) {
+          timed = turns;
+          setTimeout(hear, 1500);
+        }
       },
     );
   }
@@ -217,7 +231,7 @@
       const lost = said.who === "agent" && said.cut ? text.slice(heard.length) : "";
       item.firstChild.replaceChildren(heard, el("s", {}, lost));
       const turn = said.who === "agent" && call.turns.find((t) => t.to && Math.abs(t.to - said.from) < 0.5);
-      item.lastChild.textContent = turn ? `answered after ${turn.ms} ms` : "";
+      item.lastChild.textContent = turn && turn.said.to !== null && (turn.lastSound || turn.ms > 200) ? `answered after ${turn.ms} ms` : "";
       before = item;
     }
     byId("empty").hidden = list.children.length > 0;
@@ -279,7 +293,7 @@
         to.value = number;
         byId("call").focus();
       };
-      byId("rules").append(el("button.chip", { type: "button", title: `rule ${rule}`, onclick: choose }, el("b", {}, rule), number === rule ? "" : number));
+      byId("rules").append(el("button.chip", { type: "button", title: `rule ${rule}`, onclick: choose }, el("b", {}, rule), number === rule ? "" : el("span", {}, number)));
     }
     const known = settings.destinations.some(({ to: number }) => number === before.to);
     to.value = (known || !settings.to ? before.to : "") || settings.to || (settings.destinations[0] || { to: "" }).to;

@@ -294,3 +294,24 @@ async def test_one_file_has_the_whole_call(hosting: Hosting, autojump_clock: obj
         answer = await running.ask("GET", f"{where}/file.html", headers=HERE)
     assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.text.count('type="application/octet-stream"') == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({"content-type": "text/plain"}, "v=0", 415),
+        ({"content-type": "application/sdp"}, "x" * 40_000, 413),
+        ({"content-type": "application/sdp", "origin": "https://evil.example"}, "v=0", 403),
+    ],
+    ids=["no description", "too long", "a page of others"],
+)
+async def test_offers_that_are_none(
+    hosting: Hosting, headers: dict[str, str], content: str, status: int, autojump_clock: object
+) -> None:
+    pytest.importorskip("aiortc", reason="voxpy[webrtc] carries the audio")
+    async with hosting() as running:
+        answer = await running.ask(
+            "POST", "/whip/echo", headers={**HERE, **headers}, content=content
+        )
+        gone = await running.ask("DELETE", "/whip/echo/nobody", headers=HERE)
+    assert (answer.status_code, gone.status_code) == (status, 404)

@@ -31,12 +31,14 @@ from voxpy.channels.providers.jsonstream import as_json
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import Secrets
 from voxpy.engine.userfile import Given
-from voxpy.errors import RemoteProtocolError
+from voxpy.errors import ConnectFailed, RemoteProtocolError
 from voxpy.sockets.accepting import Upgrade
 
 RTC = attrs.evolve(BROWSER, ahead=False, marks=False)
 """By WebRTC nothing is sent ahead of its time, so there is nothing to clear."""
 NAME_BYTES = 16
+MOST_LINES = 50
+"""Of calls by WebRTC in a process: offers cost sockets before there is a call."""
 MEDIA_PATH = "/phone/media"
 KEYS = ("to", "ice_servers")
 LONGEST_NAME = 200
@@ -124,6 +126,8 @@ class BrowserListener:
 
         Raises ConnectFailed for an offer of which no call can come.
         """
+        if len(self._lines) >= MOST_LINES:
+            raise ConnectFailed(f"{MOST_LINES} calls by WebRTC are up or being set up")
         start = as_json(
             event="start",
             **{"from": offer.caller, "to": offer.destination},
@@ -131,7 +135,12 @@ class BrowserListener:
         )
         line = RtcLine(start)
         servers = [each.address(host.secrets) for each in self.ice_servers]
-        answer = await line.peer.answer(offer.sdp, servers)
+        answer = ""
+        try:
+            answer = await line.peer.answer(offer.sdp, servers)
+        finally:
+            if not answer:
+                line.peer.close()
         name = secrets.token_urlsafe(NAME_BYTES)
         self._lines[name] = line
         offer.spawn(self._serve_rtc, name, line, offer.address, host)
