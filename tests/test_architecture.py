@@ -74,6 +74,7 @@ NURSERIES = {
     "sockets/framesocket.py": "reader, writer and alarm of one socket",
     "inworld/voice/block.py": "the life of a voice outside a session is a with block",
     "localagent/connection.py": "reader, writer and ticker of one connection",
+    "localagent/reading.py": "the reader of a voice's socket beside the voice",
     "localagent/server.py": "the listeners, and the speech engines of each connection",
     "host/sessions.py": "the session beside the writer of its recording",
     "simulation/callees.py": "a simulated callee and its recogniser",

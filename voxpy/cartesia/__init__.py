@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from voxpy.cartesia import agents
+from voxpy.cartesia import agents, tts
 from voxpy.engine.events import Namespace
 
 __all__ = ["Cartesia"]
@@ -16,4 +16,6 @@ class Cartesia(metaclass=Namespace):
     AgentsClient: TypeAlias = agents.AgentsClient
     AgentsEvents: TypeAlias = agents.AgentsEvents
     Events: TypeAlias = agents.Events
+    RealtimeTTSPlayer: TypeAlias = tts.RealtimeTTSPlayer
+    create_realtime_tts_player = staticmethod(tts.create_realtime_tts_player)
     create_agents_client = staticmethod(agents.create_agents_client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from voxpy.elevenlabs import agents
+from voxpy.elevenlabs import agents, tts
 from voxpy.engine.events import Namespace
 from voxpy.realtime import tools
 
@@ -17,6 +17,8 @@ class ElevenLabs(metaclass=Namespace):
     AgentsClient: TypeAlias = agents.AgentsClient
     AgentsEvents: TypeAlias = agents.AgentsEvents
     Events: TypeAlias = agents.Events
+    RealtimeTTSPlayer: TypeAlias = tts.RealtimeTTSPlayer
     Silent: TypeAlias = tools.Silent
     ToolSet: TypeAlias = tools.ToolSet
+    create_realtime_tts_player = staticmethod(tts.create_realtime_tts_player)
     create_agents_client = staticmethod(agents.create_agents_client)

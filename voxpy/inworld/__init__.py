@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
@@ -10,6 +11,7 @@ import attrs
 
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
+from voxpy.inworld import tts
 from voxpy.realtime import client, events, session, tools
 from voxpy.realtime.envelope import EventNamespace
 from voxpy.realtime.options import ClientParameters, CloseEvent
@@ -114,11 +116,27 @@ class Inworld(metaclass=_Names):
     RealtimeAPIClient: TypeAlias = client.RealtimeAPIClient
     RealtimeAPIEvents: TypeAlias = RealtimeAPIEvents
     Events: TypeAlias = Events
+    RealtimeTTSPlayer: TypeAlias = tts.RealtimeTTSPlayer
     SessionParameters: TypeAlias = session.SessionParameters
     ToolSet: TypeAlias = tools.ToolSet
     Silent: TypeAlias = tools.Silent
     if TYPE_CHECKING:
         RealtimeVoice: TypeAlias = voice.RealtimeVoice
+
+    @staticmethod
+    def create_realtime_tts_player(
+        *,
+        create_context_parameters: Mapping[str, Any] | None = None,
+        api_key: str | None = None,
+    ) -> tts.RealtimeTTSPlayer:
+        """Return a player that speaks what its ``send`` is given.
+
+        create_context_parameters: ``{"create": {"modelId": …, "voiceId": …}}``; ``audioConfig``
+            with ``MULAW`` at 8000 passes through a phone line.
+
+        Raises ScenarioError for a missing key. VoxEngine: Inworld.createRealtimeTTSPlayer.
+        """
+        return tts.RealtimeTTSPlayer(INWORLD, create_context_parameters or {}, api_key=api_key)
 
     @staticmethod
     async def create_realtime_api_client(

@@ -15,8 +15,10 @@ import trio
 from voxpy.errors import RemoteProtocolError, VoxpyError
 from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
+from voxpy.localagent.reading import read_out
 from voxpy.localagent.services import FAKES, asked_for
 from voxpy.localagent.services.dialect import Request
+from voxpy.localagent.services.speech import speech_fake
 from voxpy.localagent.web import READ_BYTES, serve_request
 from voxpy.sockets import SocketLimits, Upgrade, receive_upgrade
 from voxpy.wire.realtime.endpoint import check_request, requested_model
@@ -107,8 +109,15 @@ async def _serve(
     began: Callable[[AgentConnection], None],
 ) -> None:
     request = Request(upgrade.path, upgrade.headers)
-    fake = asked_for(request, FAKES[behaviour.like])
     refusal = behaviour.faults.refusal()
+    voice = speech_fake(request)
+    if voice is not None and refusal is None:
+        offered = upgrade.subprotocols
+        await read_out(
+            await upgrade.accept(subprotocol=offered[0] if offered else None), voice, engines
+        )
+        return
+    fake = asked_for(request, FAKES[behaviour.like])
     if refusal is None and fake.dialect is None and behaviour.quirks is not None:
         openai = behaviour.quirks.openai_handshake
         refusal = check_request(upgrade.path, upgrade.headers, openai=openai)
