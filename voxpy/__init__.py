@@ -52,10 +52,13 @@ if TYPE_CHECKING:
     from voxpy.inworld import Inworld
     from voxpy.ivr import IVR, IVRState
     from voxpy.logger import Logger
+    from voxpy.mcp import MCP
     from voxpy.modules import Modules, require
     from voxpy.net import Net
     from voxpy.openai import OpenAI
+    from voxpy.othervoices import XAI, Google, VoxTTS
     from voxpy.phonenumber import PhoneNumber
+    from voxpy.pipecat import Pipecat
     from voxpy.players.events import PlayerEvents, SequencePlayerEvents
     from voxpy.players.player import (
         BasePlayer,
@@ -81,6 +84,8 @@ __all__ = [
     "AMD",
     "ASR",
     "IVR",
+    "MCP",
+    "XAI",
     "ASRDictionary",
     "ASREvents",
     "ASRLanguage",
@@ -103,6 +108,7 @@ __all__ = [
     "Deepgram",
     "ElevenLabs",
     "Gemini",
+    "Google",
     "Grok",
     "IVRState",
     "Inworld",
@@ -112,6 +118,7 @@ __all__ = [
     "Net",
     "OpenAI",
     "PhoneNumber",
+    "Pipecat",
     "Player",
     "PlayerEvents",
     "RecordExpireTime",
@@ -129,6 +136,7 @@ __all__ = [
     "Voice",
     "VoiceList",
     "VoxEngine",
+    "VoxTTS",
     "WatchdogEvents",
     "WebSocket",
     "WebSocketAudioEncoding",
@@ -154,6 +162,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "VoxTTS": "othervoices",
+    "Google": "othervoices",
+    "XAI": "othervoices",
+    "Pipecat": "pipecat",
+    "MCP": "mcp",
     "Cartesia": "cartesia",
     "Ultravox": "ultravox",
     "AMD": "amd",
