@@ -39,7 +39,7 @@ RINGS: list[set[str]] = [
     {"call", "calls", "events"},  # a call, its parts and its events name each other
     {"amd", "asr", "conferences", "ivr", "silero", "websocket"},
     {"realtime"},
-    CONNECTORS,
+    CONNECTORS | {"mcp", "pipecat"},  # which share the envelope of events with connectors
     {"voxengine"},
     {""},  # voxpy/__init__.py
     {"pages"},

@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from voxpy.modules import Modules, require
     from voxpy.net import Net
     from voxpy.openai import OpenAI
-    from voxpy.othervoices import XAI, Google, VoxTTS
     from voxpy.phonenumber import PhoneNumber
     from voxpy.pipecat import Pipecat
     from voxpy.players.events import PlayerEvents, SequencePlayerEvents
@@ -85,7 +84,6 @@ __all__ = [
     "ASR",
     "IVR",
     "MCP",
-    "XAI",
     "ASRDictionary",
     "ASREvents",
     "ASRLanguage",
@@ -108,7 +106,6 @@ __all__ = [
     "Deepgram",
     "ElevenLabs",
     "Gemini",
-    "Google",
     "Grok",
     "IVRState",
     "Inworld",
@@ -136,7 +133,6 @@ __all__ = [
     "Voice",
     "VoiceList",
     "VoxEngine",
-    "VoxTTS",
     "WatchdogEvents",
     "WebSocket",
     "WebSocketAudioEncoding",
@@ -162,9 +158,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "VoxTTS": "othervoices",
-    "Google": "othervoices",
-    "XAI": "othervoices",
     "Pipecat": "pipecat",
     "MCP": "mcp",
     "Cartesia": "cartesia",

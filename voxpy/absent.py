@@ -33,6 +33,10 @@ ABSENT: Mapping[str, str] = {
     "DialogflowModelVariant": _DIALOGFLOW,
     "DialogflowSsmlVoiceGender": _DIALOGFLOW,
     "Endpoint": _VIDEO,
+    "Google": (
+        "Google's streaming voices speak gRPC, which voxpy has not; use the realtime TTS player of "
+        "ElevenLabs, Cartesia or Inworld (its voice agent is Gemini)"
+    ),
     "MeasurementProtocol": "Google has ended it; send to its successor by Net.http_request_async",
     "PushService": "Voximplant's push messages need its own apps",
     "RecorderDirection": _VIDEO,
@@ -49,6 +53,10 @@ ABSENT: Mapping[str, str] = {
     "StreamingAgentEvents": _VIDEO,
     "TaskWaitingCode": _QUEUES,
     "TerminationStatus": _QUEUES,
+    "XAI": (
+        "xAI documents no streaming wire of its voices; use the realtime TTS player of ElevenLabs, "
+        "Cartesia or Inworld (its voice agent is Grok)"
+    ),
     "VoxTTS": "Voximplant's own voices speak in its cloud alone; use create_tts_player",
     "VoxTTSModelList": "Voximplant's own voices speak in its cloud alone; use create_tts_player",
     "VoxTTSVoiceList": "Voximplant's own voices speak in its cloud alone; use create_tts_player",
@@ -67,6 +75,8 @@ MODULES: Mapping[str, str] = {
     "pushservice": "PushService",
     "smartqueue": "SmartQueueTask",
     "streamingagent": "StreamingAgent",
+    "google": "Google",
+    "xai": "XAI",
     "voximplantapi": "VoximplantAPI",
     "voxtts": "VoxTTS",
 }

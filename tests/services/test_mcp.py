@@ -9,7 +9,8 @@ import orjson
 import pytest
 import trio
 
-from voxpy import MCP, XAI, Google, VoxTTS
+import voxpy as voxpy_package
+from voxpy import MCP
 from voxpy.errors import NotSupported
 from voxpy.testing import CallKit
 
@@ -121,7 +122,7 @@ async def test_another_transport_is_not_supported() -> None:
         await MCP.create_client(mcp_server_connection_config=config)
 
 
-@pytest.mark.parametrize("voices", [XAI, Google, VoxTTS])
-def test_voices_that_cannot_be_had_say_why(voices: Any) -> None:
-    with pytest.raises(NotSupported, match="use ElevenLabs"):
-        voices.create_realtime_tts_player("hello")
+@pytest.mark.parametrize("name", ["XAI", "Google", "VoxTTS"])
+def test_voices_that_cannot_be_had_say_why(name: str) -> None:
+    with pytest.raises(NotSupported, match="use"):
+        getattr(voxpy_package, name)
