@@ -168,6 +168,9 @@ class CallState:
                 headers=event.headers,
                 custom_data=self.call.custom_data(),
                 display_name=self.leg.display_name,
+                encrypted=event.encrypted,
+                sip_call_id=event.sip_call_id,
+                sip_transport=event.sip_transport,
             )
         )
         source = self.leg.media.source

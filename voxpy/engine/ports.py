@@ -44,9 +44,12 @@ class FirstAudio(LegEvent):
 
 @attrs.frozen(kw_only=True)
 class LegConnected(LegEvent):
-    """The leg is answered."""
+    """The leg is answered. ``encrypted`` is its audio's; the rest only SIP has."""
 
     headers: Headers = attrs.field(factory=dict)
+    encrypted: bool = False
+    sip_call_id: str = ""
+    sip_transport: str = ""
 
 
 @attrs.frozen(kw_only=True)

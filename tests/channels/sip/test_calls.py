@@ -9,6 +9,8 @@ from tests.channels.sip.conftest import SipHosting, hosted
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.tones import dtmf
+from voxpy.channels.sip.codecs import named_codecs
+from voxpy.channels.sip.negotiation import Speech
 from voxpy.errors import CallFailed
 from voxpy.testing.sipphone import sip_phone
 
@@ -168,3 +170,45 @@ async def test_a_call_that_is_given_up_is_cancelled(
         call.hang_up()
         await host.until(lambda: host.host.admission.running == 0)
     assert host.logged("call ended")
+
+
+CONNECTED = """
+from voxpy import AppEvents, CallEvents, Logger, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    call = event.call
+
+    def connected(e):
+        Logger.write(f"told {e.encrypted} {len(e.sip_call_id) > 5} {e.sip_transport}")
+
+    call.add_event_listener(CallEvents.Connected, connected)
+    call.add_event_listener(
+        CallEvents.AudioQualityDetected, lambda e: Logger.write(f"told {e.quality}")
+    )
+    call.add_event_listener(CallEvents.Disconnected, VoxEngine.terminate)
+    call.answer()
+"""
+
+
+@pytest.mark.parametrize(
+    ("srtp", "codec", "told"),
+    [
+        ("require", "g722", ["True True UDP", "HD"]),
+        ("off", "pcmu", ["False True UDP", "Standard"]),
+    ],
+)
+async def test_a_scenario_sees_how_it_is_connected(
+    sip_host: SipHosting, autojump_clock: object, srtp: str, codec: str, told: list[str]
+) -> None:
+    async with sip_host(scenario=CONNECTED) as host, sip_phone(server=host.server) as phone:
+        phone.speech = Speech(codecs=named_codecs([codec]), srtp=srtp)
+        call = await phone.connect(host.uri("x"))
+        await trio.sleep(0.5)
+        call.hang_up()
+        await host.until(lambda: host.host.admission.running == 0)
+        (log,) = host.folder.rglob("session.log")
+        lines = log.read_text().splitlines()
+        assert [line.split("told ")[1] for line in lines if "told " in line] == told
+        kept = "".join(path.read_text() for path in host.folder.rglob("*.jsonl"))
+        assert "inline:" not in kept.replace("inline:***", "")

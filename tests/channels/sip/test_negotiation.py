@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import attrs
 import pytest
+import trio
+import trio.testing
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 
 from tests.channels.sip.lines import Ether, Talker, agree, pass_time, two
 from voxpy.channels.sip.codecs import CODECS, named_codecs
@@ -176,6 +183,37 @@ async def test_a_key_that_is_none_refuses_the_offer(autojump_clock: object) -> N
     offer = alice.talk.offer()
     with pytest.raises(RemoteProtocolError, match="SRTP key"):
         bob.talk.answer(offer.replace(b"inline:", b"inline:AAAA"))
+
+
+LINES = [
+    "m=audio 4000 RTP/SAVP 0 8 9 96 101", "m=audio 4000 RTP/AVP 0 101", "m=audio 0 RTP/AVP 0",
+    "m=video 9 RTP/AVP 97", "c=IN IP4 10.0.0.9", "c=IN IP6 ::1", "a=rtpmap:96 opus/48000/2",
+    "a=rtpmap:101 telephone-event/8000", "a=rtpmap:101 telephone-event/48000", "a=ptime:30",
+    "a=maxptime:10", "a=inactive", "a=sendonly", "a=rtcp-mux", "a=rtcp:5001", "a=rtcp:x",
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40, "a=crypto:1 X inline:AA",
+    "a=crypto:2 AEAD_AES_128_GCM inline:" + "A" * 38, "a=crypto:9 aes_cm_128_hmac_sha1_80 inline:=",
+]  # fmt: skip
+
+
+@given_any(
+    st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=14),
+    st.sampled_from(["off", "offer", "require"]),
+)
+def test_any_description_is_agreed_upon_or_refused(lines: list[str], srtp: str) -> None:
+    said = "\r\n".join(["v=0", *lines]).encode()
+
+    async def negotiate() -> None:
+        speech = attrs.evolve(ALL, srtp=srtp)
+        bob = Talker(Ether(), "10.0.0.2", speech, ssrc=2)
+        for take in (bob.talk.answer, bob.talk.take, bob.talk.answer):
+            bob.talk.offer()
+            with suppress(RemoteProtocolError):
+                take(said)
+            await pass_time(0.06, bob)
+        if bob.media.is_secure:
+            assert srtp != "off"
+
+    trio.run(negotiate, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 # -- settings --------------------------------------------------------------------------------------

@@ -52,6 +52,22 @@ def test_lost_and_overtaken_packets_are_no_trouble() -> None:
     assert [unpack_rtp(theirs.unprotect(protected[n]) or b"").payload[0] for n in order] == order
 
 
+def test_a_key_that_stays_keeps_its_count() -> None:
+    suite = "AES_CM_128_HMAC_SHA1_80"
+    ours, theirs = ends()
+    sender = speaking()
+    before = [ours.protect(sender.packet(b"a" * 160, payload_type=0)) for _ in range(20)]
+    assert all(theirs.unprotect(packet) for packet in before), "the numbers have turned"
+    again = Protection(KeyPair(suite, ours.keys.ours, b"n" * 30), ours)
+    assert theirs.unprotect(again.protect(sender.packet(b"a" * 160, payload_type=0)))
+    theirs_too = Protection(KeyPair(suite, b"n" * 30, ours.keys.ours), theirs)
+    assert theirs_too.unprotect(before[-1]) is None, "what came before did so under this key"
+    answered = theirs_too.protect(speaking().packet(b"b" * 160, payload_type=0))
+    assert again.unprotect(answered) is not None
+    with pytest.raises(RemoteProtocolError):
+        ours.unprotect(answered)
+
+
 def test_what_another_has_made_is_refused() -> None:
     ours, _ = ends()
     stranger = Protection(KeyPair("AES_CM_128_HMAC_SHA1_80", b"x" * 30, b"y" * 30))

@@ -276,7 +276,16 @@ class SipLeg:
             self.tell(LegTransferred(role="target", code=200, reason="OK"))
             return
         self.state = "connected"
-        self.tell(LegConnected(headers=own_headers(event.response)))
+        flow = self.sip.requests.flow
+        by = flow if event.response is None else event.response.via
+        self.tell(
+            LegConnected(
+                headers=own_headers(event.response),
+                encrypted=self.rtp.is_secure,
+                sip_call_id=self.sip.call_id,
+                sip_transport=by.transport if by is not None else "",
+            )
+        )
 
     def _info(self, event: InfoReceived) -> None:
         body = event.body.decode("utf-8", "replace")

@@ -196,7 +196,9 @@ class RtpMedia:
         if agreed.codec is not self.codec:
             self._begin(agreed.codec)
         if agreed.keys != (before.keys if before is not None else None):
-            self._protection = Protection(agreed.keys) if agreed.keys is not None else None
+            self._protection = (
+                Protection(agreed.keys, self._protection) if agreed.keys is not None else None
+            )
         self._typist.clock_hz = agreed.digit_hz
         if before is None or agreed.target != before.target:
             self._to, self._reports.to = agreed.target, agreed.rtcp_target

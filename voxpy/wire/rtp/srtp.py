@@ -61,9 +61,13 @@ class KeyPair:
 
 
 class Protection:
-    """Both directions of one stream. Raises EngineMissing if the library is absent."""
+    """Both directions of one stream. Raises EngineMissing if the library is absent.
 
-    def __init__(self, keys: KeyPair) -> None:
+    ``before`` is what held until these keys were agreed upon. A key that stays keeps its count of
+    packets: begun anew it would be used twice for the same ones, which gives their sound away.
+    """
+
+    def __init__(self, keys: KeyPair, before: Protection | None = None) -> None:
         library = _library()
         self.keys = keys
         self._error = library.Error
@@ -74,8 +78,18 @@ class Protection:
             policy.window_size = 1024  # what a network holds back for 20 s comes all the same
             return library.Session(policy)
 
-        self._out = session(keys.ours, library.Policy.SSRC_ANY_OUTBOUND)
-        self._in = session(keys.theirs, library.Policy.SSRC_ANY_INBOUND)
+        policy = library.Policy
+        self._out: Any
+        self._in: Any
+        kept = before if before is not None and before.keys.suite == keys.suite else None
+        if kept is not None and kept.keys.ours == keys.ours:
+            self._out = kept._out
+        else:
+            self._out = session(keys.ours, policy.SSRC_ANY_OUTBOUND)
+        if kept is not None and kept.keys.theirs == keys.theirs:
+            self._in = kept._in
+        else:
+            self._in = session(keys.theirs, policy.SSRC_ANY_INBOUND)
 
     def protect(self, packet: bytes) -> bytes:
         """Return an RTP packet of ours as it goes out."""
