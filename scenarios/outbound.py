@@ -8,7 +8,9 @@ Behind a channel, with a trunk for +1555...:
     curl -d 'rule_name=outbound&script_custom_data={"to":"+15550188","name":"Ann"}' \\
         http://127.0.0.1:8080/platform_api/StartScenarios
 
-The answer to that has an access URL: GET it to know how far the call is.
+The answer to that has an access URL. GET it to know how far the call is; what you POST to it is
+said to whoever is called; a WebSocket to it hears the call, in VoxEngine's messages (docs/api.md).
+Started for a row of a call list, it reports what came of it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ import json
 
 import trio
 
-from voxpy import AMD, AppEvents, Call, CallEvents, Logger, VoxEngine
+from voxpy import (
+    AMD,
+    AppEvents,
+    Call,
+    CallEvents,
+    CallList,
+    Logger,
+    VoxEngine,
+    WebSocketAudioEncoding,
+)
 
 OURS = "+15550100"
 """The number we call from; carriers refuse what is not theirs."""
@@ -32,12 +43,19 @@ OUTCOME = {"1": "confirmed", "2": "cancelled"}
 
 outcome = "not called yet"
 """Of this session: each has its own module, so a global belongs to one call."""
+called: Call | None = None
+
+VoxEngine.allow_websocket_connections()
 
 
 @VoxEngine.on(AppEvents.Started)
 async def started(_: AppEvents.Started) -> None:
     if data := VoxEngine.custom_data():  # without it a call has started us, see below
         await confirm(json.loads(data))
+        if outcome.startswith("failed"):
+            await CallList.report_error_async({"outcome": outcome})
+        else:
+            await CallList.report_result_async({"outcome": outcome})
         VoxEngine.terminate()
 
 
@@ -52,15 +70,24 @@ async def ordered(event: AppEvents.CallAlerting) -> None:
 
 
 @VoxEngine.on(AppEvents.HttpRequest)
-def asked(_: AppEvents.HttpRequest) -> dict[str, str]:
+def asked(event: AppEvents.HttpRequest) -> dict[str, str]:
+    if event.content and called is not None:
+        called.say(event.content)
     return {"outcome": outcome}
+
+
+@VoxEngine.on(AppEvents.WebSocket)
+def listens(event: AppEvents.WebSocket) -> None:
+    if called is not None:
+        called.send_media_to(event.websocket, encoding=WebSocketAudioEncoding.PCM16_16KHZ)
 
 
 async def confirm(whom: dict[str, str]) -> None:
     """Call, ask, and keep what came of it in ``outcome``."""
+    global called
     note("calling")
     amd = AMD.create(model=AMD.Model.US)
-    patient = VoxEngine.call_pstn(whom["to"], OURS, amd=amd)
+    called = patient = VoxEngine.call_pstn(whom["to"], OURS, amd=amd)
     patient.add_event_listener(CallEvents.Failed, lambda e: note(f"failed, {e.code} {e.reason}"))
     patient.add_event_listener(CallEvents.Connected, lambda _: note("answered"))
     keys = listen(patient)  # from the beginning: some press before they are asked

@@ -26,6 +26,7 @@ from voxpy.errors import HelpsWithNames
 
 if TYPE_CHECKING:
     from voxpy.call import Call
+    from voxpy.websocket import WebSocket as WebSocketUnit
 
 __all__ = [
     "AppEvents",
@@ -137,7 +138,7 @@ class AppEvents(metaclass=Namespace):
 
         # VoxEngine's own spelling: the one application event without the usual prefix.
         name: ClassVar[str] = "AppEvents.NewWebSocketConnection"
-        websocket: Unit
+        websocket: WebSocketUnit
 
     @event_class
     class NewWebSocketFailed(_HttpEvent):
