@@ -79,6 +79,12 @@ AS_WORKER = "--as-worker"
     help="Where the sessions' folders and the history go.",
 )
 @click.option("--open", "opened", is_flag=True, help="Open the phone in the browser.")
+@click.option(
+    "--otel",
+    is_flag=True,
+    help="Send OpenTelemetry spans of sessions, calls, turns and tools to where "
+    "OTEL_EXPORTER_OTLP_ENDPOINT says.",
+)
 @click.option("--json-logs", is_flag=True, help="Log one JSON object per line.")
 @click.option("--llm", metavar="URL", help="The local agent's chat endpoint.")
 @click.option("--llm-model", default="gpt-4o-mini", show_default=True, help="Its model.")
@@ -135,6 +141,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
     from voxpy.host.running import Agent, run_host, run_workers, welcome
     from voxpy.host.serve import HostOptions
 
+    is_parent = worker is None and options["workers"] > 1
     host = HostOptions(
         base=options["out"],
         public_url=options["public_url"],
@@ -143,6 +150,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         late_s=options["max_late_ms"] / 1000,
         busy_share=options["max_busy"],
         drain_s=options["drain_s"],
+        telemetry=_telemetry() if options["otel"] and not is_parent else None,
     )
 
     agent = Agent(options["agent"], functools.partial(agent_engines, options))
@@ -153,7 +161,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         if options["opened"]:
             click.launch(f"http{'s' if tls else ''}://{options['host']}:{sockets.port}/")
 
-    if worker is None and options["workers"] > 1:
+    if is_parent:
         command = [sys.executable, "-m", "voxpy", "serve", *_arguments(options), AS_WORKER]
         run = functools.partial(
             run_workers,
@@ -168,7 +176,17 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         run = functools.partial(
             run_host, files, host, agent, sockets, log=log, started=started, worker=worker
         )
-    return 0 if trio.run(run) else EXIT_FAILED
+    try:
+        return 0 if trio.run(run) else EXIT_FAILED
+    finally:
+        if host.telemetry is not None:
+            host.telemetry.close()
+
+
+def _telemetry() -> Any:
+    from voxpy.history.spans import Telemetry
+
+    return Telemetry()
 
 
 def _arguments(options: dict[str, Any]) -> list[str]:

@@ -61,6 +61,7 @@ class CallRouter:
         metrics: Metrics,
         log: Trace,
         worker: int = 0,
+        began: Callable[[HostedSession], None] = lambda _: None,
         ended: Callable[[HostedSession], None] = lambda _: None,
     ) -> None:
         self.running: dict[str, HostedSession] = {}
@@ -77,7 +78,7 @@ class CallRouter:
         self._metrics = metrics
         self._log = log
         self._worker = worker
-        self._told_ended = ended
+        self._told_began, self._told_ended = began, ended
 
     def refusal(self, channel: str) -> str:
         """Return why no call at all is taken now, or nothing; log and count it."""
@@ -194,6 +195,7 @@ class CallRouter:
         """Run one session to its end, counted and logged. An error of it ends only that call."""
         session_id, began_at = hosted.context.session_id, clock.now()
         self.running[session_id] = hosted
+        self._told_began(hosted)
         record = hosted.record
         self._metrics.add("voxpy_calls", record.channel)
         self._log.step(

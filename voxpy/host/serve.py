@@ -21,6 +21,7 @@ from voxpy.engine.trace import Trace
 from voxpy.history.history import History, Presence
 from voxpy.history.record import CallRecord
 from voxpy.history.search import row_of
+from voxpy.history.spans import Telemetry
 from voxpy.host.admission import Admission, Busy
 from voxpy.host.api.callbacks import Callbacks
 from voxpy.host.api.lists import ListsApi
@@ -52,6 +53,7 @@ class HostOptions:
     busy_share: float = 0.8
     drain_s: float = 600.0
     limits: ConnectionLimits = attrs.field(factory=ConnectionLimits)
+    telemetry: Telemetry | None = None
 
 
 class Host:
@@ -101,6 +103,7 @@ class Host:
             metrics=metrics,
             log=log,
             worker=int(name),
+            began=self._tell_began,
             ended=self._tell_ended,
         )
         api = Api(
@@ -235,8 +238,17 @@ class Host:
 
         return hosted.context.session_id, ended
 
+    def _tell_began(self, hosted: HostedSession) -> None:
+        if self.options.telemetry is not None:
+            record = hosted.record
+            self.options.telemetry.watch(
+                hosted.trace, record.session_id, record.rule_name, record.channel, clock.wall()
+            )
+
     def _tell_ended(self, hosted: HostedSession) -> None:
         """Tell other programs of a session that is over, and of each of its recordings."""
+        if self.options.telemetry is not None:
+            self.options.telemetry.finish(hosted.context.session_id)
         if not self.files.project.routing.callbacks:
             return
         rule = hosted.context.rule_name

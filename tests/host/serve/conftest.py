@@ -60,6 +60,7 @@ rules:
     pattern: '\\+1555.*'
     scenarios: [echo.py]
 """
+NO_FILES: Mapping[str, str] = {}
 ENVIRON = {"INWORLD_API_KEY": "sesame-sesame"}
 PARAMETERS = {"from": "+15550001111", "to": "+15550002222"}
 
@@ -168,9 +169,12 @@ async def hosted(
     says: Sequence[str] | Callable[[Turn], Sequence[Act]] = (),
     environ: Mapping[str, str] = ENVIRON,
     fetch: Fetch | None = None,
+    folder_files: Mapping[str, str] = NO_FILES,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Run a host, which must live on virtual time, for as long as the block."""
+    for name, text in folder_files.items():
+        (folder / name).write_text(text)
     (folder / "routing.yaml").write_text(routing)
     (folder / "echo.py").write_text(scenario)
     secrets = Secrets(folder / "secrets.env", environ=environ)
