@@ -36,8 +36,8 @@ RINGS: list[set[str]] = [
     {"calllist", "functions", "logger", "modules", "net", "timers"},
     {"applicationstorage", "phonenumber"},
     {"players", "recording"},
-    {"call", "calls", "events"},  # a call, its parts and its events name each other
-    {"amd", "asr", "conferences", "ivr", "silero", "websocket"},
+    {"call", "calls", "events", "websocket"},  # a call, its parts and its events name each other
+    {"amd", "asr", "conferences", "ivr", "silero"},
     {"realtime"},
     CONNECTORS | {"mcp", "pipecat"},  # which share the envelope of events with connectors
     {"voxengine"},
