@@ -45,6 +45,14 @@ class Routed(Runs, Protocol):
     def session_id(self) -> str: ...
 
 
+class Asker(Protocol):
+    """Whoever calls from a page."""
+
+    def sees(self, rule_name: str) -> bool:
+        """Whether a rule is there for this one at all."""
+        ...
+
+
 class CallRouter(Protocol):
     """Gives every call that comes in what it gets; whatever it refuses is logged and counted."""
 
@@ -55,8 +63,8 @@ class CallRouter(Protocol):
         """Say what would become of a call to ``destination`` now."""
         ...
 
-    def receive(self, leg: Leg, channel: str) -> Routed:
-        """Return what runs the call, once."""
+    def receive(self, leg: Leg, channel: str, asker: Asker | None = None) -> Routed:
+        """Return what runs the call, once; for an ``asker`` there are only the rules it sees."""
         ...
 
     def not_proven(self, channel: str, problem: str) -> None:
@@ -85,8 +93,8 @@ class ListenerHost(Protocol):
         """Within which an open connection must become a call."""
         ...
 
-    def refuses(self, headers: Mapping[str, str], address: str) -> str:
-        """Return why a page that asks may not, or nothing; names of headers are in lower case."""
+    def asker(self, headers: Mapping[str, str], address: str) -> Asker | str:
+        """Return who asks from a page, or why that one may not; header names in lower case."""
         ...
 
     def count(self, metric: str, *labels: str) -> None:

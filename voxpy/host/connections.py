@@ -29,7 +29,7 @@ from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
 from voxpy.host.doors import ANYBODY, SocketDoor, Visitor
 from voxpy.host.exchange import Exchange
-from voxpy.host.guard import LOCAL, Refused
+from voxpy.host.guard import LOCAL, Identity, Refused
 from voxpy.host.listening import Acceptor, Connection, ConnectionLimits, Connections, Sockets
 from voxpy.host.metrics import Metrics
 from voxpy.host.relay import Relay
@@ -238,10 +238,10 @@ class ConnectionHandler:
             return True
         return False
 
-    def refuses(self, headers: Mapping[str, str], address: str) -> str:
-        """Return why a page that asks may not, or nothing."""
+    def asker(self, headers: Mapping[str, str], address: str) -> Identity | str:
+        """Return who asks from a page, or why that one may not."""
         who = self.web.guard.who(headers, address)
-        return who.problem if isinstance(who, Refused) else ""
+        return who.problem if isinstance(who, Refused) else who
 
     def refused(self, cause: str, problem: str, address: str, **fields: object) -> None:
         self.metrics.add("voxpy_connections_refused", cause)

@@ -165,6 +165,7 @@ class Pages:
             caller=request.query_params.get("from", ""),
             destination=request.path_params["to"],
             address=request.client.host if request.client is not None else "",
+            asker=who,
             spawn=router.spawn,
         )
         try:

@@ -8,7 +8,7 @@ from functools import partial
 
 import attrs
 
-from voxpy.channels.listener import Routed
+from voxpy.channels.listener import Asker, Routed
 from voxpy.channels.providers.http import Outcome, same
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
@@ -107,12 +107,12 @@ class CallRouter:
             self._refused("not_found", channel, destination=destination, tried=tried)
         return match
 
-    def receive(self, leg: Leg, channel: str) -> Routed:
+    def receive(self, leg: Leg, channel: str, asker: Asker | None = None) -> Routed:
         """Return what runs the call. Raises OSError if a session's folder cannot be made."""
         verdict = self._verdict(leg.destination, channel)
         if isinstance(verdict, Refusal):
             return _Refused(leg, SIP_CODES[verdict.cause])
-        if isinstance(verdict, NoMatch):
+        if isinstance(verdict, NoMatch) or not (asker is None or asker.sees(verdict.rule.name)):
             return _Refused(leg, NOT_FOUND)
         return _Call(self._session(verdict.rule, leg), channel, self)
 

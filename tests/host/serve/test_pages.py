@@ -315,3 +315,26 @@ async def test_offers_that_are_none(
         )
         gone = await running.ask("DELETE", "/whip/echo/nobody", headers=HERE)
     assert (answer.status_code, gone.status_code) == (status, 404)
+
+
+async def test_a_token_of_one_rule_calls_by_that_rule_alone(
+    hosting: Hosting, autojump_clock: object
+) -> None:
+    routing = """
+rules:
+  - {name: echo, pattern: 'echo', scenarios: [echo.py]}
+  - {name: secret, pattern: 'secret', scenarios: [echo.py]}
+api:
+  tokens:
+    guest: {secret: API_TOKEN, rules: [echo]}
+"""
+    bears = {"authorization": "Bearer open-sesame-1"}
+    async with hosting(routing=routing, environ=TOKENS) as running:
+        told = (await running.ask("GET", "/phone.json", headers=bears)).json()
+        refused, taken = await page(running, **bears), await page(running, **bears)
+        refused.say(**{**START, "to": "secret"})
+        taken.say(**{**START, "to": "echo"})
+        await running.until(lambda: refused.socket.closed)
+        await running.until(lambda: running.calls == 1)
+    assert [each["rule"] for each in told["destinations"]] == ["echo"]
+    assert refused.events == [{"event": "ended", "code": 404, "reason": "Rejected"}]

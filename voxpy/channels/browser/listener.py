@@ -22,7 +22,7 @@ import attrs
 
 from voxpy.channels.browser.protocol import BROWSER
 from voxpy.channels.browser.webrtc import CONNECT_S, FORMAT, IceAddress, RtcLine
-from voxpy.channels.listener import ListenerHost, Runs
+from voxpy.channels.listener import Asker, ListenerHost, Runs
 from voxpy.channels.mediastream.leg import MediaStreamLeg
 from voxpy.channels.mediastream.line import Line
 from voxpy.channels.mediastream.serving import accept, serve_line
@@ -71,6 +71,7 @@ class Offer:
     caller: str
     destination: str
     address: str
+    asker: Asker
     spawn: Callable[..., None]
 
 
@@ -110,14 +111,16 @@ class BrowserListener:
         self, upgrade: Upgrade, request: Request, address: str, host: ListenerHost
     ) -> None:
         """Take the call of a page of ours."""
-        problem = host.refuses(dict(upgrade.headers), address)
-        if problem:
-            host.refused("not allowed", f"{MEDIA_PATH}: {problem}", address, channel=self.name)
-            await upgrade.refuse(403, body=problem.encode())
+        asker = host.asker(dict(upgrade.headers), address)
+        if isinstance(asker, str):
+            host.refused("not allowed", f"{MEDIA_PATH}: {asker}", address, channel=self.name)
+            await upgrade.refuse(403, body=asker.encode())
             return
         line, stream = await accept(upgrade, BROWSER)
         try:
-            await serve_line(line, stream, partial(self.receive, line, host), start_s=host.start_s)
+            await serve_line(
+                line, stream, partial(self.receive, line, host, asker), start_s=host.start_s
+            )
         except* RemoteProtocolError as group:
             host.refused("no call", str(group.exceptions[0]), address, channel=self.name)
 
@@ -143,7 +146,7 @@ class BrowserListener:
                 line.peer.close()
         name = secrets.token_urlsafe(NAME_BYTES)
         self._lines[name] = line
-        offer.spawn(self._serve_rtc, name, line, offer.address, host)
+        offer.spawn(self._serve_rtc, name, line, offer, host)
         return answer, name
 
     def hang_up(self, name: str) -> bool:
@@ -153,11 +156,11 @@ class BrowserListener:
             line.hang_up()
         return line is not None
 
-    async def _serve_rtc(self, name: str, line: RtcLine, address: str, host: ListenerHost) -> None:
+    async def _serve_rtc(self, name: str, line: RtcLine, offer: Offer, host: ListenerHost) -> None:
         stream = RTC.open_stream()
         try:
-            with contained(partial(self._failed, address, host)):
-                receive = partial(self.receive, line, host)
+            with contained(partial(self._failed, offer.address, host)):
+                receive = partial(self.receive, line, host, offer.asker)
                 await serve_line(line, stream, receive, start_s=CONNECT_S + host.start_s)
         finally:
             del self._lines[name]
@@ -165,11 +168,11 @@ class BrowserListener:
     def _failed(self, address: str, host: ListenerHost, error: BaseException) -> None:
         host.refused("no call", explain(error).message, address, channel=self.name)
 
-    def receive(self, line: Line, host: ListenerHost, leg: MediaStreamLeg) -> Runs:
+    def receive(self, line: Line, host: ListenerHost, asker: Asker, leg: MediaStreamLeg) -> Runs:
         """Give a call its session, and tell the page which one that is."""
         leg.callerid = leg.callerid[:LONGEST_NAME]
         leg.destination = (leg.destination or self.to)[:LONGEST_NAME]
-        runs = host.router.receive(leg, self.name)
+        runs = host.router.receive(leg, self.name, asker)
         if runs.session_id:
             host.keep()
             line.send(as_json(event="session", id=runs.session_id))
