@@ -44,8 +44,8 @@ EXIT_INTERRUPTED = 130
 @click.option("--to", "destination", help="The number that is called.")
 @click.option(
     "--agent",
-    help="local, inworld, or the ws:// URL of a realtime server. Default: local, unless "
-    "INWORLD_API_KEY is set.",
+    help="local, inworld (each service at its own address), or the ws:// URL of a server. Default: "
+    "local, unless a key is set that the scenario asks for (INWORLD_API_KEY if it asks for none).",
 )
 @click.option(
     "--fast", is_flag=True, help="Run on virtual time: the same call, as fast as it goes."
@@ -149,7 +149,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
     given = {k: options[k] for k in ("callerid", "destination") if options[k] is not None}
     known = Secrets(options["secrets_path"])
     scripted = script.service != ServiceScript() or script.speech == "tones"
-    real = known.get("INWORLD_API_KEY") and not scripted
+    real = not scripted and _has_key(scenarios, known)
     agent = options["agent"] or ("inworld" if real else "local")
     if agent not in ("local", "inworld") and not agent.startswith(("ws://", "wss://")):
         raise click.BadParameter(
@@ -177,6 +177,15 @@ def read_data(given: str) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path}: {error}", param_hint="--data") from None
+
+
+def _has_key(scenarios: Any, known: Any) -> bool:
+    """Whether a service's key is there: one that the scenario asks for, or else Inworld's."""
+    from voxpy.project.scenario import read_scenario
+
+    asked = {use.name for path in scenarios for use in read_scenario(path).secrets}
+    keys = {name for name in asked if name.endswith("_API_KEY")} or {"INWORLD_API_KEY"}
+    return any(known.get(name) for name in keys)
 
 
 def _answers_are_canned(options: dict[str, Any], script: Any) -> bool:

@@ -89,14 +89,20 @@ class TurnWire:
         return self._owed or (UNFINISHED if self._speaking and self.tells_end else "")
 
     def receive(self, text: str) -> list[Happening]:
-        """Take a frame. Raises RemoteProtocolError for one that is no JSON object."""
+        """Take a frame. Raises RemoteProtocolError for one that cannot be read."""
         try:
             frame = json.loads(text)
         except ValueError as error:
             raise RemoteProtocolError(f"no JSON: {error}") from error
         if not isinstance(frame, dict):
             raise RemoteProtocolError("a frame must be a JSON object")
-        self._read(frame)
+        try:
+            self._read(frame)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._found()  # half of what it means is nothing
+            raise RemoteProtocolError(f"a frame of another shape than documented: {error}") from (
+                error
+            )
         return self._found()
 
     def receive_binary(self, data: bytes) -> list[Happening] | None:
