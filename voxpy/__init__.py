@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         WebSocketAudioEncoding,
         WebSocketCloseCode,
         WebSocketEvents,
+        WebSocketReadyState,
     )
     from voxpy.yandex import Yandex
 
@@ -138,6 +139,7 @@ __all__ = [
     "WebSocketAudioEncoding",
     "WebSocketCloseCode",
     "WebSocketEvents",
+    "WebSocketReadyState",
     "Yandex",
     "base64_decode",
     "base64_encode",
@@ -216,6 +218,7 @@ _HOMES = {
     "WebSocketAudioEncoding": "websocket",
     "WebSocketCloseCode": "websocket",
     "WebSocketEvents": "websocket",
+    "WebSocketReadyState": "websocket",
     "Yandex": "yandex",
     "base64_decode": "functions",
     "base64_encode": "functions",

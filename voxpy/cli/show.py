@@ -159,7 +159,8 @@ def _heading(row: SessionRow, entries: Sequence[Entry]) -> Iterator[str]:
     began = datetime.datetime.fromisoformat(row.start_date).astimezone()
     lasted_s = row.duration_s if row.duration_s is not None else _last_s(entries)
     scenarios = ", ".join(Path(path).name for path in row.scenarios)
-    yield f"{row.callerid} calls {row.destination}"
+    called = row.callerid or row.destination
+    yield f"{row.callerid} calls {row.destination}" if called else "started without a call"
     yield _labelled("session", f"{row.session_id} · {row.channel} · rule {row.rule_name}")
     if scenarios:
         yield _labelled("scenarios", scenarios)

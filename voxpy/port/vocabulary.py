@@ -15,6 +15,15 @@ import voxpy
 from voxpy.errors import NotSupported, UnknownName
 
 _RESERVED = frozenset({*keyword.kwlist, "self", "json", "re", "time", "math", "random", "trio"})
+_HANDLERS = {  # of a WebSocket: lower case throughout in VoxEngine
+    "onopen": "on_open",
+    "onmessage": "on_message",
+    "onclose": "on_close",
+    "onerror": "on_error",
+    "oncreated": "on_created",
+    "onmediastarted": "on_media_started",
+    "onmediaended": "on_media_ended",
+}
 _USED_BY_THE_PORT = frozenset(
     "str int float bool list dict len range isinstance callable sorted sum min max abs round any "
     "all next print map filter zip reversed enumerate set tuple type".split()
@@ -26,6 +35,8 @@ def snake(name: str) -> str:
 
     VoxEngine's acronyms: ``callPSTN``, ``onWebSocketClose``, ``createRealtimeAPIClient``.
     """
+    if name in _HANDLERS:
+        return _HANDLERS[name]
     if name.isupper() or not name or name.startswith("__"):
         return name
     name = name.replace("WebSocket", "Websocket") if not name.startswith("on") else name

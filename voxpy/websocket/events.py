@@ -94,6 +94,15 @@ class WebSocketEvents(metaclass=Namespace):
     MEDIA_ENDED: TypeAlias = MediaEnded
 
 
+class WebSocketReadyState(metaclass=Namespace):
+    """What ``websocket.ready_state`` says."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
 class WebSocketAudioEncoding(metaclass=Namespace):
     """What ``encoding=`` of ``send_media_to`` takes for a WebSocket."""
 

@@ -136,7 +136,7 @@ class WebSocket(MediaSource):
 
     @property
     def ready_state(self) -> str:
-        """``connecting``, ``open``, ``closing`` or ``closed``. VoxEngine: readyState."""
+        """One of WebSocketReadyState. VoxEngine: readyState."""
         if self._closed is not None:
             return "closed"
         if self._closing or (self._socket is not None and not self._socket.is_open):
