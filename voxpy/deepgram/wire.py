@@ -78,14 +78,13 @@ class DeepgramWire(TurnWire):
             case "AgentAudioDone":
                 self._over()
             case "FunctionCallRequest":
-                for call in frame.get("functions") or ():
-                    if isinstance(call, Mapping) and call.get("client_side", True):
+                for call in _functions(frame):
+                    if call.get("client_side", True):
                         given = call.get("arguments") or "{}"
                         self._calls_tool(str(call.get("id")), str(call.get("name")), given)
             case "FunctionCallCancelled":
-                for call in frame.get("functions") or ():
-                    if isinstance(call, Mapping):
-                        self._calls.pop(str(call.get("id")), None)
+                for call in _functions(frame):
+                    self._calls.pop(str(call.get("id")), None)
             case "Error":
                 said = frame.get("description") or frame.get("message") or frame.get("code")
                 self._means.append(Failed(f"reports an error: {said}"))
@@ -110,3 +109,8 @@ def _format(audio: Any, side: str) -> Format | None:
     if told.get("encoding") == "linear16" and isinstance(told.get("sample_rate"), int):
         return pcm16(told["sample_rate"])
     return _FORMATS.get(str(told.get("encoding")))
+
+
+def _functions(frame: Fields) -> list[Fields]:
+    given = frame.get("functions")
+    return [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -225,14 +225,14 @@ def _session(record: CallRecord, *, over: bool) -> dict[str, Any]:
         "end_reason": record.end_reason,
         "end_detail": record.end_detail,
         "rule_name": record.rule_name,
-        "scenarios": orjson.dumps(record.scenarios).decode(),
+        "scenarios": _list(record.scenarios, str),
         "channel": record.channel,
         "callerid": str(personal.get("callerid", "")),
         "destination": str(personal.get("destination", "")),
         "custom_data": str(personal.get("custom_data", "")),
         "transaction_id": str(personal.get("transaction_id", "")),
-        "reply_ms": orjson.dumps(record.reply_ms).decode(),
-        "barge_in_ms": orjson.dumps(record.barge_in_ms).decode(),
+        "reply_ms": _list(record.reply_ms, _number),
+        "barge_in_ms": _list(record.barge_in_ms, _number),
         "warnings": len(record.warnings),
         "errors": len(record.errors),
     }
@@ -257,6 +257,11 @@ def _call(record: CallRecord, call: Mapping[str, Any], start_date: str) -> dict[
         "audio_quality": str(call.get("audio_quality", "")),
         "custom_data": str(numbers.get("custom_data", "")),
     }
+
+
+def _list(given: Any, read: Callable[[Any], Any]) -> str:
+    values = given if isinstance(given, list) else []
+    return orjson.dumps([read(each) for each in values]).decode()
 
 
 def _number(value: Any) -> float | None:
