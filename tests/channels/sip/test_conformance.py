@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import trio
 
-from tests.channels.sip.lines import Ether
+from tests.channels.sip.lines import Ether, two
 from tests.wire.sip.network import End, Network
 from voxpy.channels.sip.codecs import G711
 from voxpy.channels.sip.leg import SipLeg
 from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation, Speech
 from voxpy.engine import clock
-from voxpy.testing.conformance import LEG_CHECKS, Check, LegBench
+from voxpy.media.unit import Sink
+from voxpy.testing.conformance import LEG_CHECKS, Check, LegBench, check_sink
 from voxpy.testing.sipphone import sip_phone
 from voxpy.wire.sip.agent import Event
 from voxpy.wire.sip.call import SipCall
@@ -149,3 +150,13 @@ async def test_a_leg_on_real_sockets(
 ) -> None:
     """Virtual time holds for datagrams on loopback: what is sent is there to be read."""
     await check(partial(real, incoming=incoming))
+
+
+@pytest.mark.parametrize("codec", ["PCMU", "G722", "OPUS"])
+async def test_the_way_out_is_a_sink(codec: str, autojump_clock: object) -> None:
+    def make() -> Sink:
+        sink = two(codec)[0].media.media.sink
+        assert sink is not None
+        return sink
+
+    await check_sink(make)
