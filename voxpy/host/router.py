@@ -28,7 +28,7 @@ REQUESTS = "/request"
 """Where the access URLs of all sessions are."""
 TOKEN_BYTES = 24
 """192 bits."""
-SIP_CODES = {Busy.FULL: 486, Busy.LATE: 486, Busy.BUSY: 486, Busy.DRAINING: 503}
+BUSY_HERE, UNAVAILABLE = 486, 503
 
 
 class CannotStart(Exception):
@@ -111,7 +111,10 @@ class CallRouter:
         """Return what runs the call. Raises OSError if a session's folder cannot be made."""
         verdict = self._verdict(leg.destination, channel)
         if isinstance(verdict, Refusal):
-            return _Refused(leg, SIP_CODES[verdict.cause])
+            # Who calls by SIP may have other hosts to try, and does at 503; a provider has none,
+            # and lets its caller hear that the line is busy.
+            elsewhere = channel == "sip" or verdict.cause is Busy.DRAINING
+            return _Refused(leg, UNAVAILABLE if elsewhere else BUSY_HERE)
         if isinstance(verdict, NoMatch) or not (asker is None or asker.sees(verdict.rule.name)):
             return _Refused(leg, NOT_FOUND)
         return _Call(self._session(verdict.rule, leg), channel, self)

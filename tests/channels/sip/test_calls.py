@@ -38,6 +38,13 @@ async def test_a_number_that_no_rule_takes(sip_host: SipHosting, autojump_clock:
             await phone.connect(host.uri("nobody"))
 
 
+async def test_a_full_host_sends_callers_to_the_next(sip_host: SipHosting) -> None:
+    async with sip_host() as host, sip_phone(server=host.server) as phone:
+        host.host.admission.most_calls = 0
+        with pytest.raises(CallFailed, match="503"):
+            await phone.connect(host.uri("echo"))
+
+
 def is_loud(frames: list[bytes]) -> bool:
     return bool(frames) and int(abs(decode(b"".join(frames), PCMU).astype(int)).max()) > 5000
 

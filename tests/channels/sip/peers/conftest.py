@@ -26,7 +26,7 @@ rules:
   - {name: echo, pattern: echo, scenarios: [%(repository)s/scenarios/echo.py]}
   - {name: agent, pattern: agent, scenarios: [%(repository)s/scenarios/answer.py]}
   - {name: line, pattern: line, scenarios: [line.py]}
-  - {name: send, pattern: 'send-.*', scenarios: [send.py]}
+  - {name: send, pattern: '(send|leave)-.*', scenarios: [send.py]}
   - {name: forward, pattern: '.*', scenarios: [forward.py]}
 channels:
   sip:
@@ -65,15 +65,23 @@ def alerting(event):
     VoxEngine.easy_process(event.call, other)
 '''
 SEND = '''
-"""Answer, and send the caller on to the user named behind send- ."""
+"""Answer, and send the caller on to the user named behind send- ; or behind leave- , once we have
+spoken to that user."""
 from voxpy import AppEvents, CallEvents, VoxEngine
 
 @VoxEngine.on(AppEvents.CallAlerting)
 async def alerting(event):
-    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
-    event.call.answer()
-    await event.call.wait_event(CallEvents.Connected)
-    event.call.transfer_to(event.destination.removeprefix("send-"))
+    caller = event.call
+    how, _, user = event.destination.partition("-")
+    caller.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    caller.answer()
+    await caller.wait_event(CallEvents.Connected)
+    if how == "send":
+        caller.transfer_to(user)
+    else:
+        other = VoxEngine.call_user(username=user, callerid=event.callerid)
+        await other.wait_event(CallEvents.Connected)
+        caller.transfer_to("", call=other)
 '''
 
 
