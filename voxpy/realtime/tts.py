@@ -58,11 +58,13 @@ class RealtimeTTSPlayer(MediaSource, ConnectionReports):
             ),
         )
         self.media = MediaPort(name=self.id(), source=self._voice, ahead=self._voice)
+        url = self._url(base)
         self._connection = RealtimeConnection(
-            self._url(base),
+            url,
             service.authentication(key),
             open_stream=session.context.open_stream,
             reports=self,
+            inputs=session.context.inputs.socket(url),
         )
         session.trace.command(function, unit=self.id(), url=self._connection.url)
         session.add_closer(self.id(), self._connection.aclose)
