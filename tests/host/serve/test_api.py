@@ -231,6 +231,19 @@ async def test_who_may_ask(
         )
 
 
+async def test_a_link_on_a_strangers_page_starts_nothing(
+    hosting: Hosting, autojump_clock: object
+) -> None:
+    place = "/platform_api/StartScenarios?rule_name=remind"
+    followed = {"host": "localhost", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    async with hosting(**SETUP) as running:
+        link = await running.ask("GET", place, headers=followed)
+        form = {**followed, "origin": "https://evil.example"}
+        posted = await running.ask("POST", place, headers=form)
+        assert running.calls == 0
+    assert (link.status_code, posted.status_code) == (405, 403)
+
+
 async def test_a_public_host_asks_everybody_for_a_token(
     hosting: Hosting, autojump_clock: object
 ) -> None:

@@ -98,7 +98,7 @@ class Api:
         return [
             Door(
                 path="/platform_api/StartScenarios",
-                methods=("GET", "POST"),
+                methods=("POST",),  # a link on a stranger's page is a GET, and this one dials
                 answer=self._start,
                 summary="Start a session without a call",
                 query=START_PARAMETERS,
