@@ -101,6 +101,7 @@ NURSERIES = {
     "cli/agent.py": "the server beside its notices",
     "cli/call.py": "the signals beside the call",
     "cli/run.py": "the screen beside the call",
+    "lab/trunkcall.py": "the SIP endpoint beside the session that talks to a real phone",
 }
 
 CATCH_ALL = {

@@ -287,7 +287,8 @@ VoxEngine.terminate()
 """
     call = voxpy.call(scenario(body), REFUSED)
     assert call.log == [
-        "Failed 503 this host has no conference sessions, so it cannot make this call"
+        "Failed 503 one call alone has no conference sessions: voxpy serve has; or write one under "
+        "callees:, 'room'"
     ]
 
 

@@ -16,6 +16,7 @@ VALUES: dict[type[Any], dict[str, Any]] = {
     ports.LegConnected: {},
     ports.LegEnded: {"code": 200, "reason": "OK"},
     ports.LegTone: {"tone": "5"},
+    ports.LegSignal: {"name": "INVITE", "direction": "in", "text": "INVITE"},
     ports.LegTrouble: {"kind": "k", "text": "x"},
     ports.LegMessage: {"text": "hello"},
     ports.LegInfo: {"mime_type": "text/plain", "body": "x"},

@@ -14,6 +14,7 @@ of a call and of its parts asks ``takes`` first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ from voxpy.engine.ports import (
     LegMedia,
     LegMessage,
     LegReInvite,
+    LegSignal,
     LegTone,
     LegTransferAsked,
     LegTransferred,
@@ -54,6 +56,8 @@ EARLY, OK = 183, 200
 WIDEBAND_HZ = 16000
 SIP_TO_Q850 = {200: 16, 404: 1, 408: 102, 480: 20, 486: 17, 487: 31, 603: 21}
 """How a connected call ended, as ``internalCode`` has it: Q.850, RFC 3398 section 8.2."""
+_Q850 = re.compile(r"Q\.850\s*;[^,]{0,200}?cause\s*=\s*([0-9]{1,3})\b", re.IGNORECASE)
+"""In a Reason header (RFC 3326)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -129,7 +133,15 @@ class CallState:
 
     def report(self, event: LegEvent) -> None:
         """Take one event of the leg; whatever follows the end is ignored."""
-        if self.state != "TERMINATED":
+        if isinstance(event, LegSignal):
+            self.session.trace.write(
+                "sip",
+                event.name,
+                unit=self.leg.leg_id,
+                direction=event.direction,
+                text=event.text,
+            )
+        elif self.state != "TERMINATED":
             self._on(event)
 
     @singledispatchmethod
@@ -190,7 +202,7 @@ class CallState:
         self._settled.set()
         duration_s = 0.0 if connected_at is None else round(clock.now() - connected_at, 3)
         # A SIP status for a call that never was up, else a Q.850 cause: as VoxEngine's.
-        code = event.code if connected_at is None else SIP_TO_Q850.get(event.code, event.code)
+        code = event.code if connected_at is None else _cause(event)
         custom_data = self.call.custom_data()
         self.session.trace.step(
             "call over",
@@ -312,3 +324,9 @@ class CallState:
         if not self._audio_started and (code == EARLY or not self.leg.incoming):
             self._audio_started = True
             self.post(CallEvents.AudioStarted(call=self.call, code=code, headers=headers))
+
+
+def _cause(event: LegEnded) -> int:
+    """Return the Q.850 cause of a call that was up: the network's own where it says one."""
+    said = _Q850.search(event.headers.get("Reason", ""))
+    return int(said[1]) if said is not None else SIP_TO_Q850.get(event.code, event.code)

@@ -20,6 +20,7 @@ from voxpy.engine.ports import (
     LegEnded,
     LegEvent,
     LegForwarded,
+    LegSignal,
     LegTransfers,
     LegTrouble,
     NoTransfers,
@@ -139,6 +140,9 @@ class HuntingLeg:
         leg.bind(partial(self._reported, leg))
 
     def _reported(self, leg: Leg, event: LegEvent) -> None:
+        if isinstance(event, LegSignal):
+            self._report(event)
+            return
         if self._over or leg not in self._tried:
             return
         if self._answered:

@@ -72,7 +72,7 @@ class SimulatedLeg:
     A person drives it by the ``far_end_...`` methods, a callee by those of ``callee`` too.
     """
 
-    channel = "simulated"
+    channel: str = "simulated"
 
     def __init__(
         self,

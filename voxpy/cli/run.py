@@ -43,6 +43,20 @@ EXIT_INTERRUPTED = 130
 @click.option("--from", "callerid", help="The caller's number.")
 @click.option("--to", "destination", help="The number that is called.")
 @click.option(
+    "--trunk",
+    metavar="NAME",
+    help="Call a real phone, at --to, by this trunk of routing.yaml; whoever picks up is the "
+    "caller. `direct`: --to is the SIP address of a softphone, and no trunk is needed. With --data "
+    "the scenario calls out by the trunk itself.",
+)
+@click.option(
+    "--routing",
+    type=click.Path(path_type=Path),
+    default=Path("routing.yaml"),
+    show_default=True,
+    help="Where the trunk stands.",
+)
+@click.option(
     "--agent",
     help="local, inworld (each service at its own address), or the ws:// URL of a server. Default: "
     "local, unless a key is set that the scenario asks for (INWORLD_API_KEY if it asks for none).",
@@ -79,6 +93,8 @@ EXIT_INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print only the call record, as JSON.")
 def command(**options: Any) -> None:
     """Call SCENARIO(s) with a simulated caller and show the call as it happens.
+
+    With --trunk the phone at --to is called, and whoever picks up is the caller.
 
     With --data nobody calls: the scenario is started, as over the API, and may call others.
 
@@ -163,9 +179,52 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         secrets=known,
         base=options["out"],
         make_engines=functools.partial(agent_engines, options),
-        sound=_sound(options, screen),
+        sound=None if options["trunk"] else _sound(options, screen),
         history=History(options["out"]),
+        instead=_trunk_call(options, known) if options["trunk"] else None,
     )
+
+
+def _trunk_call(options: dict[str, Any], known: Any) -> Any:
+    """Return what calls the real phone. Raises UsageError for what does not go together."""
+    from voxpy.channels.sip.settings import SipTrunk
+    from voxpy.errors import nearest
+    from voxpy.lab.trunkcall import DIRECT, TrunkCall
+    from voxpy.project.project import load_project
+
+    name, to, data = options["trunk"], options["destination"], options["data"]
+    wrong = [f"--{n}" for n in ("fast", "mic", "caller", "callees") if options[n]]
+    if wrong:
+        raise click.UsageError(f"--trunk calls a real phone: it goes with no {', '.join(wrong)}")
+    if data is None and not to:
+        raise click.UsageError("--trunk calls a real phone: say which, --to +15550100")
+    trunk = None
+    if name == DIRECT:
+        if data is None and "@" not in to:
+            raise click.BadParameter(f"{to!r} is no SIP address: user@host", param_hint="--to")
+    else:
+        loaded = load_project(options["routing"], known)
+        if loaded.project is None:
+            raise click.BadParameter(
+                "; ".join(str(problem) for problem in loaded.problems), param_hint="--routing"
+            )
+        found = {t.name: t for t in loaded.project.routing.trunks}
+        by_name = found.get(name)
+        if by_name is None:
+            known_ones = f"; known are {', '.join([*found, DIRECT])}"
+            raise click.BadParameter(
+                f"{options['routing']} has no trunk {name!r}{nearest(name, found) or known_ones}",
+                param_hint="--trunk",
+            )
+        if not isinstance(by_name, SipTrunk):
+            raise click.BadParameter(
+                f"trunk {name!r} calls by its provider's API, which must reach this host: use "
+                "voxpy serve --public-url",
+                param_hint="--trunk",
+            )
+        trunk = by_name
+    caller = options["callerid"] or ""
+    return TrunkCall(to=to or "", trunk=trunk, callerid=caller, data=data).run
 
 
 def read_data(given: str) -> str:

@@ -80,6 +80,15 @@ class LegTrouble(LegEvent):
 
 
 @attrs.frozen(kw_only=True)
+class LegSignal(LegEvent):
+    """A message of the call's signalling, for the trace. ``text`` is all of it but its secrets."""
+
+    name: str
+    direction: Literal["in", "out"]
+    text: str
+
+
+@attrs.frozen(kw_only=True)
 class LegHeld(LegEvent):
     """The far end does not listen any more (``held``), or does so again."""
 

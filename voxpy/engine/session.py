@@ -94,6 +94,8 @@ class SessionContext:
     speech: Callable[[], SpeechEngines] = no_speech
     """Gives the engines, the same ones every time. Raises EngineMissing if there are none."""
     dialer: Dialer = attrs.field(factory=NoDialer)
+    conference: str = ""
+    """The name by which it was called, if it is the session of a conference."""
     fetch: Fetch | None = None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``, which takes long to import."""
     storage: Storage = attrs.field(factory=Storage)

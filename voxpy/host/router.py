@@ -9,11 +9,19 @@ from functools import partial
 import attrs
 
 from voxpy.channels.listener import Asker, Routed
+from voxpy.channels.outgoing import Trunk
+from voxpy.channels.pair import CHANNEL, joined_legs
 from voxpy.channels.providers.http import Outcome, same
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
-from voxpy.engine.ports import CallListTask, Leg
+from voxpy.engine.ports import (
+    SERVICE_UNAVAILABLE,
+    CallListTask,
+    Leg,
+    OutgoingCall,
+    RefusedLeg,
+)
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.errors import nearest
@@ -29,6 +37,7 @@ REQUESTS = "/request"
 TOKEN_BYTES = 24
 """192 bits."""
 BUSY_HERE, UNAVAILABLE = 486, 503
+FIRST_CALL = "call-1"
 
 
 class CannotStart(Exception):
@@ -119,11 +128,23 @@ class CallRouter:
             return _Refused(leg, NOT_FOUND)
         return _Call(self._session(verdict.rule, leg), channel, self)
 
+    def confer(self, leg: Leg, name: str, channel: str) -> HostedSession | None:
+        """Begin the session of a conference with its first call; None if the call is refused."""
+        verdict = self._verdict(name, channel)
+        if isinstance(verdict, Match):
+            hosted = self._session(verdict.rule, leg, conference=name)
+            self.spawn(self.run, hosted, channel)
+            return hosted
+        code = SIP_CODES[verdict.cause] if isinstance(verdict, Refusal) else NOT_FOUND
+        self.spawn(_Refused(leg, code).run)
+        return None
+
     def _session(
         self,
         rule: Rule,
         leg: Leg | None,
         *,
+        conference: str = "",
         custom_data: str = "",
         base: str = "",
         call_list: CallListTask | None = None,
@@ -138,6 +159,7 @@ class CallRouter:
             program=self._files.project.programs[rule.name],
             settings=rule.settings,
             custom_data=custom_data,
+            conference=conference,
             call_list=call_list,
             access_url=f"{base}{REQUESTS}/{session_id}/{token}" if base else "",
             log_url=f"{base}/api/sessions/{session_id}/log" if base else "",
@@ -276,3 +298,36 @@ class _Refused:
         self.leg.bind(lambda event: None)
         self.leg.reject(self.code, {})
         await self.leg.aclose()
+
+
+class Conferences:
+    """Sessions that are called by the name of a conference (VoxEngine: callConference).
+
+    The first call to a name makes the session, of the rule whose pattern takes the name; later ones
+    come into the same session as further incoming calls, for as long as it lasts. Implements
+    ``voxpy.channels.outgoing.Way`` for the sessions of one process.
+    """
+
+    def __init__(self, router: CallRouter) -> None:
+        self._router = router
+        self._running: dict[str, HostedSession] = {}
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        """Call a conference."""
+        name = call.destination
+        hosted = self._running.get(name)
+        if hosted is not None and hosted.session.ended is None:
+            ours, theirs = joined_legs(call, hosted.next_call_id())
+            hosted.alert(theirs)
+            return ours
+        ours, theirs = joined_legs(call, FIRST_CALL)
+        hosted = self._router.confer(theirs, name, CHANNEL)
+        if hosted is None:
+            self._running.pop(name, None)
+        else:
+            self._running[name] = hosted
+        return ours
+
+    def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
+        """Refuse: a conference is no number."""
+        return RefusedLeg(call, SERVICE_UNAVAILABLE, "a conference is no number")

@@ -32,7 +32,7 @@ from voxpy.host.guard import Guard
 from voxpy.host.listening import ConnectionLimits, Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.pages import Pages
-from voxpy.host.router import CallRouter, CannotStart
+from voxpy.host.router import CallRouter, CannotStart, Conferences
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.host.web import Web
 from voxpy.project.project import ProjectFiles
@@ -106,6 +106,7 @@ class Host:
             began=self._tell_began,
             ended=self._tell_ended,
         )
+        outgoing.ways["conference"] = Conferences(self.router)
         api = Api(
             router=self.router,
             base=options.base,

@@ -138,6 +138,7 @@ class HostedSession:
         )
         self.session = Session(self.context)
         self.call: Call | None = None
+        self._alerted = 1
         self.over = trio.Event()
         """Set when everything is kept that is kept of it."""
 
@@ -250,14 +251,29 @@ class HostedSession:
                 log_url=context.log_url,
                 access_url=context.access_url,
                 access_secure_url=context.access_url,
+                conference_name=context.conference,
             ),
         )
-        if leg is None or self.call is None:
-            return
+        if leg is not None and self.call is not None:
+            self._tell_of(leg, self.call)
+
+    def next_call_id(self) -> str:
+        """Return the id of one more call that comes in."""
+        self._alerted += 1
+        return f"call-{self._alerted}"
+
+    def alert(self, leg: Leg) -> None:
+        """Let one more call come in, into the session that runs: that of a conference."""
+        with running(self.session):
+            call = make_call(self.session, RecordedLeg(leg, self._inputs, sound=True))
+            self._tell_of(leg, call)
+
+    def _tell_of(self, leg: Leg, call: Call) -> None:
+        session = self.session
         session.post(
             session.listeners,
             AppEvents.CallAlerting(
-                call=self.call,
+                call=call,
                 callerid=leg.callerid,
                 destination=leg.destination,
                 display_name=leg.display_name,

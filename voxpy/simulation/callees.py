@@ -67,8 +67,12 @@ class Callees:
 
     def dial(self, call: OutgoingCall) -> Leg:
         """Return the leg to a callee, who begins to act at once."""
-        if call.kind == "conference":
-            reason = "this host has no conference sessions, so it cannot make this call"
+        known = self._scripts[:-1] if call.kind == "conference" else self._scripts
+        if not any(s.is_called(call.destination) for s in known):
+            reason = (
+                "one call alone has no conference sessions: voxpy serve has; or write one under "
+                f"callees:, {call.destination!r}"
+            )
             return RefusedLeg(call, SERVICE_UNAVAILABLE, reason)
         script = next(s for s in self._scripts if s.is_called(call.destination))
         to_session, to_far_end = script.line.lines()

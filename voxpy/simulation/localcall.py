@@ -62,6 +62,17 @@ class LocalCallResult:
     interrupted: bool = False
 
 
+def result_of(hosted: HostedSession, end: End) -> LocalCallResult:
+    """Return how the call of a session went."""
+    return LocalCallResult(
+        end=end,
+        record=hosted.record,
+        folder=hosted.folder.root,
+        failure=hosted.record.personal["caller_failed"],
+        interrupted=end.reason is EndReason.HOST_SHUTDOWN,
+    )
+
+
 class SimulatedCall:
     """A call that is about to come in. ``run`` is its life, once.
 
@@ -138,13 +149,7 @@ class SimulatedCall:
 
     def result(self, end: End) -> LocalCallResult:
         """Return how the call went, now that it is over."""
-        return LocalCallResult(
-            end=end,
-            record=self.hosted.record,
-            folder=self.hosted.folder.root,
-            failure=self.hosted.record.personal["caller_failed"],
-            interrupted=end.reason is EndReason.HOST_SHUTDOWN,
-        )
+        return result_of(self.hosted, end)
 
     def _note(self, unit: str, name: str, **fields: object) -> None:
         if not self.hosted.finished:  # a recogniser in its thread may outlive a cut off session
@@ -202,6 +207,8 @@ class LocalCall:
     dialer: Callable[[trio.Nursery], OpenStream] | None = None
     history: History | None = None
     fetch: Fetch | None = None
+    instead: Callable[[SessionContext, Keeping, Observer], Awaitable[LocalCallResult]] | None = None
+    """Runs the session in place of a simulated caller."""
 
 
 class Observer(Protocol):
@@ -241,28 +248,33 @@ async def run_local_call(call: LocalCall, observer: Observer) -> LocalCallResult
         media_clock = clock.MediaClock()
         nursery.start_soon(media_clock.run)
         storage = Storage(call.base / FILE_NAME)
-        simulated = SimulatedCall(
-            SessionContext(
-                session_id=call.session_id,
-                rule_name="local",
-                program=call.program,
-                settings=call.settings,
-                secrets=call.secrets,
-                media_clock=media_clock,
-                open_stream=open_stream,
-                realtime=endpoint,
-                speech=speech,
-                fetch=call.fetch,
-                storage=storage,
-            ),
-            Keeping(base=call.base, history=call.history, sinks=[observer.entry]),
-            call.script,
-            voices,
-            sound=call.sound,
-            connections=connections,
+        context = SessionContext(
+            session_id=call.session_id,
+            rule_name="local",
+            program=call.program,
+            settings=call.settings,
+            secrets=call.secrets,
+            media_clock=media_clock,
+            open_stream=open_stream,
+            realtime=endpoint,
+            speech=speech,
+            fetch=call.fetch,
+            storage=storage,
         )
-        observer.session_began(simulated.hosted)
-        result = await simulated.run(partial(act, script=call.script, sounds=sounds))
+        keeping = Keeping(base=call.base, history=call.history, sinks=[observer.entry])
+        if call.instead is not None:
+            result = await call.instead(context, keeping, observer)
+        else:
+            simulated = SimulatedCall(
+                context,
+                keeping,
+                call.script,
+                voices,
+                sound=call.sound,
+                connections=connections,
+            )
+            observer.session_began(simulated.hosted)
+            result = await simulated.run(partial(act, script=call.script, sounds=sounds))
         storage.close()
         nursery.cancel_scope.cancel()
     return result

@@ -29,7 +29,7 @@ import trio
 
 from voxpy.audio.frame import FRAME_S
 from voxpy.channels.sip.codecs import G711, Codec
-from voxpy.channels.sip.leg import SipLeg
+from voxpy.channels.sip.leg import SipLeg, receive_invited
 from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation, Speech, agreed_codec
 from voxpy.channels.sip.network import SipNetwork, SipSockets
@@ -217,6 +217,26 @@ class SipPhone:
             response = await self._ask(again)
         return 408 if response is None else response.status
 
+    async def options(self, uri: str) -> int:
+        """Ask whether somebody takes calls (OPTIONS); return the status."""
+        self._number += 1
+        us, target = self.agent.us, parse_uri(uri)
+        request = Request(method="OPTIONS", uri=target)
+        home = f"<sip:{self.user}@{self._server.host}>"
+        request.headers.extend(
+            {
+                "Via": us.via(transport_of(target)),
+                "Max-Forwards": "70",
+                "From": f"{home};tag={us.new_id()}",
+                "To": f"<{target}>",
+                "Call-ID": us.new_id(),
+                "CSeq": f"{self._number} OPTIONS",
+                "Contact": f"<{us.contact(transport_of(target))}>",
+            }
+        )
+        response = await self._ask(request)
+        return 408 if response is None else response.status
+
     async def call(self, uri: str, headers: dict[str, str] | None = None) -> PhoneCall:
         """Call; return at once."""
         found = self._dial(parse_uri(uri), headers)
@@ -239,9 +259,11 @@ class SipPhone:
         self.network.wake()
         return found
 
-    async def connect(self, uri: str, within_s: float = 10) -> PhoneCall:
+    async def connect(
+        self, uri: str, within_s: float = 10, headers: dict[str, str] | None = None
+    ) -> PhoneCall:
         """Call and wait for the answer. Raises CallFailed."""
-        call = await self.call(uri)
+        call = await self.call(uri, headers)
         with trio.fail_after(within_s):
             while not call.answered.is_set() and call.end is None:  # noqa: ASYNC110  two events
                 await trio.sleep(0.01)
@@ -303,7 +325,9 @@ class SipPhone:
         media = self.open("call-1", chosen)
         talk = self.negotiation(media, self.speech)
         call = self._new_call(event.call, media, talk, offered=event.sdp)
-        call.leg.handle_tones(True)
+        leg = call.leg
+        leg.callerid, leg.destination, leg.display_name, leg.headers = receive_invited(event)
+        leg.handle_tones(True)
         self.answers(call)
 
     def _new_call(

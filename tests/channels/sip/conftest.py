@@ -33,6 +33,12 @@ POLL_S = 0.01
 ECHO = Path(__file__).parents[3] / "scenarios" / "echo.py"
 
 
+async def until(condition: Callable[[], Any], within_s: float = 20) -> None:
+    with trio.fail_after(within_s):
+        while not condition():  # noqa: ASYNC110  hosts and phones set no Event
+            await trio.sleep(POLL_S)
+
+
 @attrs.define
 class SipHost:
     host: Host
@@ -52,9 +58,7 @@ class SipHost:
         return [entry for entry in lines if entry["event"] == event]
 
     async def until(self, condition: Callable[[], Any], within_s: float = 20) -> None:
-        with trio.fail_after(within_s):
-            while not condition():  # noqa: ASYNC110  the host's figures set no Event
-                await trio.sleep(POLL_S)
+        await until(condition, within_s)
 
 
 SipHosting = Callable[..., AbstractAsyncContextManager[SipHost]]

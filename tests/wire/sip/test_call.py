@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.wire.sip.network import OTHER_SDP, SDP, End, Network
-from voxpy.wire.sip.agent import Event
+from voxpy.errors import RemoteProtocolError
+from voxpy.wire.sip.agent import Event, Flow
 from voxpy.wire.sip.call import SipCall
+from voxpy.wire.sip.dialog import Dialog
 from voxpy.wire.sip.events import (
     Cancelled,
     Connected,
@@ -25,6 +27,7 @@ from voxpy.wire.sip.events import (
     Referral,
     ReferralProgress,
 )
+from voxpy.wire.sip.message import BadMessage, Message, Request
 from voxpy.wire.sip.values import Uri, parse_uri
 
 
@@ -420,3 +423,124 @@ def test_calls_over_a_bad_network_end_well(seed: int) -> None:
     for end in (alice, bob):
         assert len(end.told(Connected)) <= 1
         assert len(end.told(Ended)) + len(end.told(Failed)) <= 1
+
+
+def test_a_bye_that_comes_late_is_answered_and_ends_nothing() -> None:
+    """Alice's BYE was answered and forgotten; Bob's, held up on the way, finds no call."""
+    network = Network()
+    alice, bob = pair(network)
+    calls = answering(network, bob)
+    call = dial(network, alice, bob.uri)
+    network.run(1)
+    assert calls[0].dialog is not None
+    late = calls[0].dialog.request("BYE", via=bob.agent.us.via("UDP"))
+    call.hang_up(network.now)
+    network.run(100)
+    before = alice.names()
+    got: list[int] = []
+    bob.agent.send(
+        late, alice.uri, lambda r, now: got.append(0 if r is None else r.status), network.now
+    )
+    network.run(40)
+    assert got == [481]
+    assert alice.names() == before
+    assert network.leftovers == {}
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_an_invite_that_is_repeated_is_one_call(transport: str) -> None:
+    network = Network(transport=transport, twice=1.0, delay_s=(0.01, 0.3))
+    alice, bob = pair(network)
+    calls = answering(network, bob)
+    call = dial(network, alice, bob.uri)
+    network.run(5)
+    assert len(calls) == 1
+    assert (call.state, calls[0].state) == ("up", "up")
+    call.hang_up(network.now)
+    network.run()
+    assert network.leftovers == {}
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_transfers_over_a_bad_network_come_to_one_end(seed: int) -> None:
+    """Whatever is lost or overtakes: the transferor learns the outcome, once and truly."""
+    network = Network(seed=seed, loss=0.2, twice=0.1, delay_s=(0.01, 0.4))
+    alice, bob = pair(network)
+    answering(network, bob)
+    taking, outcome = bob.react, (200, 486, 603)[seed % 3]
+
+    def react(event: Event) -> None:
+        taking(event)
+        if isinstance(event, Referral):
+            event.accept(network.now)
+            event.call.requests.notify_referral(180, "Ringing", network.now)
+            event.call.requests.notify_referral(outcome, "Over", network.now)
+
+    bob.react = react
+    call = dial(network, alice, bob.uri)
+    network.run(20)
+    assert call.state == "up"
+    call.requests.refer(parse_uri("sip:carol@10.0.0.3"), network.now)
+    network.run(60)
+    assert len(bob.told(Referral)) == 1
+    told = [e.status for e in alice.told(ReferralProgress)]  # type: ignore[attr-defined]
+    assert told.count(outcome) == 1
+    assert [e.over for e in alice.told(ReferralProgress)].count(True) == 1  # type: ignore[attr-defined]
+    if call.state == "up":
+        call.hang_up(network.now)
+    network.run(300)
+    assert network.leftovers == {}
+
+
+def test_a_second_transfer_says_which_it_tells_of() -> None:
+    network = Network()
+    alice, bob = pair(network)
+    answering(network, bob)
+    taking = bob.react
+
+    def react(event: Event) -> None:
+        taking(event)
+        if isinstance(event, Referral):
+            event.accept(network.now)
+            event.call.requests.notify_referral(486, "Busy Here", network.now)
+
+    bob.react = react
+    call = dial(network, alice, bob.uri)
+    network.run(1)
+    seen: list[str | None] = []
+    receive = alice.agent.receive
+
+    def look(message: Message | BadMessage, flow: Flow, now: float) -> None:
+        if isinstance(message, Request) and message.method == "NOTIFY":
+            seen.append(message.headers.get("Event"))
+        receive(message, flow, now)
+
+    alice.agent.receive = look  # type: ignore[method-assign]
+    for name in ("carol", "dave"):
+        call.requests.refer(
+            parse_uri(f"sip:{name}@10.0.0.3"), network.now, headers={"X-Why": "away"}
+        )
+        network.run(2)
+    assert seen == ["refer", "refer", "refer;id=3", "refer;id=3"]
+
+
+def test_a_refer_names_the_call_that_it_replaces() -> None:
+    network = Network()
+    alice, bob = pair(network)
+    carol = network.end("carol", "10.0.0.3")
+    answering(network, bob)
+    theirs = answering(network, carol)
+    call, other = dial(network, alice, bob.uri), dial(network, alice, carol.uri)
+    network.run(1)
+    assert other.dialog is not None
+    call.requests.refer(other.dialog.remote_target, network.now, replaces=other.dialog)
+    network.run(1)
+    target = bob.told(Referral)[0].target.uri  # type: ignore[attr-defined]
+    assert target.host == "10.0.0.3"
+    assert carol.agent.find_call(Dialog.replaced(target.header("Replaces"))) is theirs[0]
+
+
+@pytest.mark.parametrize("text", ["", "id", "id;to-tag=a", "id;from-tag=a", ";to-tag=a;from-tag=b"])
+def test_what_is_no_replaces(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        Dialog.replaced(text)

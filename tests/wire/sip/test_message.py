@@ -238,3 +238,12 @@ def test_nothing_but_its_own_error_for_anything(data: bytes) -> None:
         return
     again = parse_message(found.to_bytes())
     assert again.body == found.body
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 5000 + "(", "a " * 3000 + "(", "a.b" * 2000 + "\x01", "-" * 8000 + "="]
+)
+def test_a_display_name_is_read_in_one_walk(name: str) -> None:
+    """This took for ever once: every letter doubled the ways to read the ones before."""
+    with pytest.raises(RemoteProtocolError):
+        parse_address(f"{name} <sip:a@b>")

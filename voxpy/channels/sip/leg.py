@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from voxpy.channels.sip.ladder import DTMF_RELAY, Way, shown, title
 from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation
 from voxpy.channels.sip.talk import Talk, own_headers
@@ -21,6 +22,7 @@ from voxpy.engine.ports import (
     LegInfo,
     LegMedia,
     LegMessage,
+    LegSignal,
     LegTone,
     LegTransferred,
     LegTrouble,
@@ -45,9 +47,9 @@ from voxpy.wire.sip.events import (
     Referral,
     ReferralProgress,
 )
+from voxpy.wire.sip.message import Request, Response
 
 Headers = Mapping[str, str]
-DTMF_RELAY = ("application/dtmf-relay", "application/dtmf")
 
 
 class SipLeg:
@@ -91,6 +93,7 @@ class SipLeg:
         self.transfers = Transfers(self)
         self.word_by = math.inf
         """When whoever is called must have said anything at all: a trunk that is down does not."""
+        self._bound = self._closed = False
         self._early: list[LegEvent] = []  # what happened before anybody listened
         self._report: Callable[[LegEvent], None] = self._early.append
         media.on_tick = self.tick
@@ -102,7 +105,7 @@ class SipLeg:
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
         """Report every event from now on to ``report``; earlier ones at the next tick."""
-        self._report = report
+        self._report, self._bound = report, True
 
     # -- what the session asks for ----------------------------------------------------------------
 
@@ -167,6 +170,12 @@ class SipLeg:
             self.sip.requests.send_info(mime_type, body.encode(), clock.now(), headers)
             self.wake()
 
+    def saw(self, message: Request | Response, way: Way) -> None:
+        """Show a message of ours in the trace of the session."""
+        if not self._closed:
+            self._tell_early()
+            self._report(LegSignal(name=title(message), direction=way, text=shown(message)))
+
     async def aclose(self) -> None:
         """Hang up if that was not done, and free the ports."""
         if self.state != "ended":
@@ -174,6 +183,7 @@ class SipLeg:
                 self.reject(480, {})
             else:
                 self.hangup({})
+        self._closed = True
         self.rtp.close()
 
     # -- what comes from the other end ------------------------------------------------------------
@@ -229,12 +239,15 @@ class SipLeg:
 
     def tick(self) -> None:
         """Tell what was not told yet; the media calls it each 20 ms."""
-        while self._early:
-            self._report(self._early.pop(0))
+        self._tell_early()
         now = clock.now()
         self.transfers.tick(now)
         if now >= self.word_by and self.sip.give_up(now, heard=False):
             self.end(LegEnded(code=408, reason="Request Timeout"))
+
+    def _tell_early(self) -> None:
+        while self._bound and self._early:
+            self._report(self._early.pop(0))
 
     def replaced(self, event: Invited) -> bool:
         """Go on with whoever sent this INVITE, in the place of the far end (RFC 3891).

@@ -36,6 +36,7 @@ from voxpy.channels.listener import ListenerHost
 from voxpy.channels.providers.http import Answer, Request
 from voxpy.channels.sip.codecs import Codec, usual_codecs
 from voxpy.channels.sip.dialer import SipDialer, stay_registered
+from voxpy.channels.sip.ladder import Way, is_of
 from voxpy.channels.sip.leg import SipLeg, receive_invited
 from voxpy.channels.sip.limits import SourceLimits
 from voxpy.channels.sip.media import RtpMedia
@@ -68,6 +69,7 @@ from voxpy.wire.sip.digest import ALGORITHMS, Verifier
 from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.message import Request as SipRequest
+from voxpy.wire.sip.message import Response
 from voxpy.wire.sip.registrar import Registrar, prove
 
 KEYS = (
@@ -264,6 +266,7 @@ class SipEndpoint:
             admits=self._admits,
         )
         self.network.sharing = self.sharing
+        self.network.seen = self._seen
         self._users = (
             None if self.sharing is None else SharedRegistrar(self.registrar, self.sharing)
         )
@@ -274,6 +277,13 @@ class SipEndpoint:
             return True
         self._host.refused("too many", "too many SIP requests", flow.host)
         return False
+
+    def _seen(self, message: SipRequest | Response, way: Way) -> None:
+        """Show a message to the leg whose it is; of an INVITE that comes in there is none yet."""
+        for call, leg in self.legs.items():
+            if is_of(message, way, call):
+                leg.saw(message, way)
+                return
 
     def _handed(self, given: Handed) -> None:
         if self._users is None or not self._users.takes(given):
@@ -389,6 +399,7 @@ class SipEndpoint:
             offered=event.sdp,
         )
         self.legs[call] = leg
+        leg.saw(event.request, "in")
         self._calls.start_soon(self.serve, leg)
 
     def _admit(self, event: Invited) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol
 import attrs
 import trio
 
+from voxpy.channels.sip.ladder import Way
 from voxpy.channels.sip.resolving import Resolver, literal_flow
 from voxpy.channels.sip.sharing import Handed, Sharing
 from voxpy.engine import clock
@@ -78,6 +79,8 @@ class SipNetwork:
         self._resolver = resolver or Resolver(family=sockets.udp.family)
         self._places: dict[tuple[str, int | None], Flow] = {}
         agent.unanswered = self._unanswered
+        self.seen: Callable[[Message, Way], None] = lambda message, way: None
+        """Gets each message that comes for us or goes out."""
         self._streams: dict[Flow, Outgoing] = {}
         self._nursery: trio.Nursery | None = None
         self._waiting: list[Transmit] = []  # what was to be sent before we ran
@@ -104,6 +107,7 @@ class SipNetwork:
         while out := self.agent.take():
             for found in out:
                 if isinstance(found, Transmit):
+                    self.seen(found.message, "out")
                     self._send(found)
                 else:
                     self._take(found)
@@ -163,6 +167,7 @@ class SipNetwork:
             self.agent.dropped += 1
             return
         if self.sharing is None or not self.sharing.hands_on(message, flow):
+            self.seen(message, "in")
             self.agent.receive(message, flow, clock.now())
 
     def handed(self, given: Handed) -> None:
@@ -173,7 +178,9 @@ class SipNetwork:
             self._queue(given.flow, given.data)
             return
         with contained(self._failed):
-            self.agent.receive(parse_message(given.data), given.flow, clock.now())
+            message = parse_message(given.data)
+            self.seen(message, "in")
+            self.agent.receive(message, given.flow, clock.now())
             self.wake()
 
     async def _accept(

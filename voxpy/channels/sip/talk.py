@@ -122,6 +122,9 @@ def _changed(
 
 
 def own_headers(message: Request | Response | None) -> dict[str, str]:
-    """Return the ``X-`` headers of a message: what scenarios see (VoxEngine: the same)."""
+    """Return what scenarios see of a message's headers: ``X-``, and at the end its Reason.
+
+    As VoxEngine: ``Reason: Q.850;cause=16`` (RFC 3326).
+    """
     lines: Headers | tuple[()] = message.headers if message is not None else ()
-    return {name: text for name, text in lines if name.lower().startswith("x-")}
+    return {name: text for name, text in lines if name.startswith("X-") or name == "Reason"}

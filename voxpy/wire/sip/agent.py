@@ -340,7 +340,10 @@ def _refusal(agent: UserAgent, request: Request) -> Response | None:
         return response
     if not request.uri.is_sip and request.uri.scheme != "tel":
         return request.response(416, to_tag=tag)
-    required = [option.lower() for option in request.headers.elements("Require")]
+    try:
+        required = [option.lower() for option in request.headers.elements("Require")]
+    except RemoteProtocolError as error:
+        return request.response(400, str(error)[:60], to_tag=tag)
     if unknown := [option for option in required if option not in UNDERSTOOD]:
         response = request.response(420, to_tag=tag)
         response.headers.add("Unsupported", ", ".join(unknown))

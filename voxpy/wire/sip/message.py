@@ -538,7 +538,8 @@ def _can_be_answered(request: Request) -> bool:
     if request.method == "ACK" or not request.call_id:
         return False
     try:
-        _ = request.via
+        if not request.vias:
+            return False
     except RemoteProtocolError:
         return False
     return all(request.headers.get(name) is not None for name in ("From", "To", "CSeq"))
