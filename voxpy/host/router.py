@@ -16,7 +16,6 @@ from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import (
-    SERVICE_UNAVAILABLE,
     CallListTask,
     Leg,
     OutgoingCall,
@@ -135,7 +134,7 @@ class CallRouter:
             hosted = self._session(verdict.rule, leg, conference=name)
             self.spawn(self.run, hosted, channel)
             return hosted
-        code = SIP_CODES[verdict.cause] if isinstance(verdict, Refusal) else NOT_FOUND
+        code = UNAVAILABLE if isinstance(verdict, Refusal) else NOT_FOUND
         self.spawn(_Refused(leg, code).run)
         return None
 
@@ -330,4 +329,4 @@ class Conferences:
 
     def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
         """Refuse: a conference is no number."""
-        return RefusedLeg(call, SERVICE_UNAVAILABLE, "a conference is no number")
+        return RefusedLeg(call, UNAVAILABLE, "a conference is no number")
