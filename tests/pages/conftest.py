@@ -168,7 +168,8 @@ def browse() -> Iterator[Callable[..., BrowserContext]]:
 
 
 def _errors(told: ConsoleMessage) -> list[str]:
-    return [told.text] if told.type == "error" else []
+    gone = "ERR_CONNECTION_REFUSED" in told.text  # the host, which is stopped before the browser
+    return [told.text] if told.type == "error" and not gone else []
 
 
 @pytest.fixture
@@ -234,3 +235,11 @@ def until(page: Page, expression: str) -> None:
     while not page.evaluate(f"Boolean({expression})"):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(50)
+
+
+def hears(page: Page, words: str, understood: Callable[[Page], str]) -> None:
+    """Wait until a page has heard these words."""
+    end = time.monotonic() + PATIENCE_S
+    while words not in (heard := understood(page)):
+        assert time.monotonic() < end, heard
+        page.wait_for_timeout(2000)

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.pages.conftest import RECORD, until
+from tests.pages.conftest import RECORD, hears, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
 
@@ -102,8 +102,7 @@ def test_jssip_registers_calls_and_is_called(
     assert page.evaluate(PHONE, host.rpartition(":")[2]) == "registered"
 
     assert page.evaluate(CALL, "sip:+15550199@127.0.0.1") == "confirmed"
-    page.wait_for_timeout(16_000)
-    assert "hours and prices" in understood(page)
+    hears(page, "hours and prices", understood)
     page.evaluate("session.terminate()")
 
     with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring") as answer:
