@@ -185,7 +185,9 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def host(project: Path, speech: object) -> Iterator[str]:
     """Run ``voxpy serve`` and return its address."""
-    arguments = ["serve", "routing.yaml", "--port", "0", "--agent", "local", "--drain-s", "0"]
+    # A slow machine takes the call all the same.
+    patient = ["--drain-s", "0", "--max-late-ms", "60000"]
+    arguments = ["serve", "routing.yaml", "--port", "0", "--agent", "local", *patient]
     with running(arguments, project) as address:
         yield address
 
