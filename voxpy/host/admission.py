@@ -11,7 +11,7 @@ import enum
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 import trio
@@ -90,23 +90,31 @@ class Admission:
         return None
 
     def _to_come(self, share: float) -> float:
-        """Return what calls that have just begun will add, going by those that were there."""
+        """Return what calls that have just begun will add, going by those that were there.
+
+        The longer a call is here, the more of it is in ``share`` already; one that is over adds
+        nothing. Without that, short calls that follow each other closely are counted twice.
+        """
         now = clock.now()
-        while self._newcomers and self._newcomers[0] < now - NEW_S:
+        while self._newcomers and self._newcomers[0] <= now - NEW_S:
             self._newcomers.popleft()
-        settled = self.running - len(self._newcomers)
-        return share / settled * len(self._newcomers) if settled >= ENOUGH_CALLS else 0.0
+        unseen = sum(1 - (now - came) / NEW_S for came in self._newcomers)
+        seen = self.running - unseen
+        return share / seen * unseen if seen >= ENOUGH_CALLS else 0.0
 
     @contextmanager
     def call(self) -> Iterator[None]:
         """Count one call for as long as it runs."""
+        came = clock.now()
         self.running += 1
-        self._newcomers.append(clock.now())
+        self._newcomers.append(came)
         self._note_change()
         try:
             yield
         finally:
             self.running -= 1
+            with suppress(ValueError):  # no newcomer any more
+                self._newcomers.remove(came)
             self._note_change()
 
     async def wait_idle(self) -> None:

@@ -42,6 +42,25 @@ async def test_a_busy_core_refuses_before_anybody_hears_of_it(autojump_clock: Mo
     assert admission.refusal() is None
 
 
+async def test_short_calls_that_follow_each_other_are_not_counted_twice(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What has been here for most of the time that measuring takes is in the figure already."""
+    admission = Admission(
+        most_calls=99, late_s=1, busy_share=0.8, load=lambda: Load(busy_share=0.3)
+    )
+
+    async def call() -> None:
+        assert admission.refusal() is None
+        with admission.call():
+            await trio.sleep(NEW_S * 1.2)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(200):
+            nursery.start_soon(call)
+            await trio.sleep(0.05)
+
+
 async def test_calls_that_have_just_begun_count_before_they_are_measured(
     autojump_clock: MockClock,
 ) -> None:
