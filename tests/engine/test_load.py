@@ -50,6 +50,16 @@ def test_lateness_beyond_the_last_bucket_is_told_by_the_maximum() -> None:
     )
 
 
+def test_a_clock_that_catches_up_has_ticked_as_often_as_one_in_time() -> None:
+    """Or a host that is hopelessly late would have too few wake-ups to prove it."""
+    meter = LoadMeter()
+    for n in range(60):
+        meter.note(n * 0.12, late_s=0.1, skipped=1, ticks=5, elapsed_s=0.12, ticking_s=0, cpu_s=0)
+    load = meter.read(7.2)
+    assert (load.ticks, load.skipped) == (300, 60)
+    assert load.late_p99_s >= 0.1
+
+
 def test_how_busy_it_is_shows_within_seconds_and_is_forgotten_when_nothing_ticks() -> None:
     meter = LoadMeter()
     for n in range(100):

@@ -204,6 +204,7 @@ class LoadMeter:
         *,
         late_s: float,
         skipped: int,
+        ticks: int = 1,
         elapsed_s: float,
         ticking_s: float,
         cpu_s: float,
@@ -212,7 +213,7 @@ class LoadMeter:
         self._slide(now_s)
         half = self._now
         half.counts[bisect_left(EDGES_S, late_s)] += 1
-        half.ticks += 1
+        half.ticks += ticks
         half.skipped += skipped
         half.late_max_s = max(half.late_max_s, late_s)
         half.elapsed_s += elapsed_s
@@ -340,6 +341,7 @@ class MediaClock:
             began,
             late_s=late_s,
             skipped=due - ran,
+            ticks=ran,
             elapsed_s=ended_s - slept_s,
             ticking_s=ended_s - began_s,
             cpu_s=ended_cpu_s - slept_cpu_s,

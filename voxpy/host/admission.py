@@ -77,7 +77,7 @@ class Admission:
         if self.running >= self.most_calls:
             return Refusal(Busy.FULL, f"{self.running} calls run; the limit is {self.most_calls}")
         load = self._load()
-        if load.ticks >= ENOUGH_TICKS and load.late_p99_s > self._late_s:
+        if load.ticks + load.skipped >= ENOUGH_TICKS and load.late_p99_s > self._late_s:
             late, limit = load.late_p99_s * 1000, self._late_s * 1000
             return Refusal(
                 Busy.LATE, f"audio is {late:.0f} ms late (99th percentile); the limit is {limit:g}"
