@@ -39,8 +39,9 @@ NEIGHBOUR_S = 4.0
 AFTER_S = 4.0
 STALE_S = 0.2
 QUARTER_S = 0.25
-"""A call is late in a quarter of a second whose median frame is 20 ms later than usual."""
-FRAME_MS = 20.0
+"""A call is late in a quarter of a second whose median frame is later than usual by more."""
+SPARE_S = 0.04
+"""Of delay: one frame is kept after jitter, and the tick may fall otherwise."""
 DIAL_EVERY_S = 0.2
 SPIN = "while True: pass"
 REFUSED = re.compile(r'voxpy_calls_refused_total\{cause="(\w+)"\} (\S+)')
@@ -144,7 +145,7 @@ def recovery(it: Rig, calls: int, title: str, disturb: Callable[[Served], None])
     over_s = now()
     pause(AFTER_S)
     frames = it.up()
-    normal = {call: percentile(ages, 0.5) + FRAME_MS / 1000 for call, ages in usual.items()}
+    normal = {call: percentile(ages, 0.5) + SPARE_S for call, ages in usual.items()}
     back: dict[float, float] = dict.fromkeys(normal, math.inf)
     stale = 0
     for call in normal:
