@@ -227,7 +227,7 @@ FAKE = Fake(
         r"(Constrained)?|cloud\.aiplatform\.\w+\.LlmBidiService/BidiGenerateContent)"
     ),
     address="/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
-    example='genai.Client(api_key="any", http_options={{"base_url": "http://{where}"}})',
+    example="voxpy run <scenario> --agent ws://{where} (google-genai speaks TLS alone: --tls-cert)",
     refuse=needs_key("x-goog-api-key", "key", "authorization", "access_token"),
     dialect=GeminiDialect,
 )
