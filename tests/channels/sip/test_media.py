@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 
+import attrs
 import numpy as np
 import pytest
 import trio
@@ -143,6 +145,20 @@ async def test_losses_are_covered_up_and_counted_by_both_ends(autojump_clock: ob
     assert 0.02 < coming.lost / (coming.packets + coming.lost) < 0.09
     assert going.lost > 0, "the other end has reported them"
     assert going.packets == alice.media.counts.sent_packets
+
+
+async def test_ticks_that_run_late_are_no_jitter_of_the_sender(autojump_clock: object) -> None:
+    alice, bob = two()
+    said = noise(0.6, alice) + alice.media.format.silence * 30 + noise(0.6, alice, seed=2)
+    said = said * 2
+    saying(said, alice)
+    late, began = Random(5), trio.current_time()
+    for n in range(200):
+        await trio.sleep_until(began + n * FRAME_S)
+        alice.tick()
+        await trio.sleep(late.choice([0.0, 0.0185]))
+        bob.tick()
+    assert said in bob.sound, "nothing was left out or put in, in the pauses either"
 
 
 async def test_a_sender_whose_clock_jumps_goes_on(autojump_clock: object) -> None:
@@ -294,6 +310,29 @@ async def test_nothing_on_the_wire_is_readable_and_repeats_are_ignored(
     assert alice.media._reports.theirs is not None, "reports come through as well"
 
 
+async def test_one_side_may_change_its_key_and_the_other_goes_on_counting(
+    autojump_clock: object,
+) -> None:
+    alice, bob = two(srtp="require")
+    alice.media._sender.sequence = 65530
+    await pass_time(0.5, alice, bob)
+    bob.talk._keys = tuple(
+        attrs.evolve(crypto, key=crypto.key.swapcase()) for crypto in bob.talk._keys
+    )
+    before = alice.media._protection
+    agree(bob, alice)
+    assert before is not None
+    assert alice.media._protection is not None
+    assert alice.media._protection._out is before._out
+    said = noise(0.5, alice)
+    saying(said, alice)
+    alice.heard.clear()
+    await pass_time(0.7, alice, bob)
+    assert said in bob.sound
+    assert alice.heard[-1] is not None
+    assert not bob.troubles
+
+
 async def test_whoever_has_the_key_may_move(autojump_clock: object) -> None:
     alice, bob = two(srtp="require")
     await pass_time(0.5, alice, bob)
@@ -423,6 +462,15 @@ async def test_hold_stops_what_it_says(
     await pass_time(0.2, alice, bob)
     assert alice.heard[-1] is not None
     assert bob.heard[-1] is not None
+
+
+async def test_an_answer_may_hold_too(autojump_clock: object) -> None:
+    alice, bob = two()
+    answered = bob.talk.answer(alice.talk.offer())
+    assert answered is not None
+    alice.talk.take(answered.replace(b"a=sendrecv", b"a=sendonly"))
+    assert alice.talk.they_hold
+    assert (alice.media.speaks, alice.media.hears) == (False, True)
 
 
 # -- junk ------------------------------------------------------------------------------------------
