@@ -43,12 +43,14 @@ async def test_a_busy_core_refuses_before_anybody_hears_of_it(autojump_clock: Mo
 
 
 async def test_short_calls_that_follow_each_other_are_not_counted_twice(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: MockClock,
 ) -> None:
     """What has been here for most of the time that measuring takes is in the figure already."""
-    admission = Admission(
-        most_calls=99, late_s=1, busy_share=0.8, load=lambda: Load(busy_share=0.3)
-    )
+
+    def load() -> Load:
+        return Load(busy_share=0.3 * admission.running / 48)
+
+    admission = Admission(most_calls=99, late_s=1, busy_share=0.8, load=load)
 
     async def call() -> None:
         assert admission.refusal() is None
@@ -58,7 +60,7 @@ async def test_short_calls_that_follow_each_other_are_not_counted_twice(
     async with trio.open_nursery() as nursery:
         for _ in range(200):
             nursery.start_soon(call)
-            await trio.sleep(0.05)
+            await trio.sleep(NEW_S / 40)
 
 
 async def test_calls_that_have_just_begun_count_before_they_are_measured(
