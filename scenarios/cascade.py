@@ -17,6 +17,7 @@ from voxpy import (
     Logger,
     OpenAI,
     Pipecat,
+    PlayerEvents,
     Silero,
     VoxEngine,
     clear_timeout,
@@ -66,6 +67,8 @@ class Cascade:
         self.chat.add_event_listener(chat.ContentDelta, self.wrote)
         self.chat.add_event_listener(chat.ContentDone, self.wrote_all)
         self.chat.add_event_listener(chat.ChatCompletionsAPIError, self.failed)
+
+        self.voice.add_event_listener(PlayerEvents.Error, self.voiceless)
 
         for listener in filter(None, (self.vad, self.asr, self.turn)):
             self.call.send_media_to(listener)
@@ -117,6 +120,12 @@ class Cascade:
     def failed(self, event: OpenAI.ChatCompletionsAPIEvents.ChatCompletionsAPIError) -> None:
         Logger.write(f"===NO ANSWER=== {event.message}")
         self.voice.append("I am sorry, I cannot answer just now.", True)
+
+    def voiceless(self, event: PlayerEvents.Error) -> None:
+        """The voice cannot be had: the host's own says so, and the call is over."""
+        Logger.write(f"===NO VOICE=== {event.error}")
+        self.call.add_event_listener(CallEvents.PlaybackFinished, lambda: self.call.hangup())
+        self.call.say("I am sorry, our assistant cannot be reached. Please call again later.")
 
     def end(self, _: CallEvents.Disconnected) -> None:
         clear_timeout(self.patience)

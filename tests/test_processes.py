@@ -22,11 +22,11 @@ pytestmark = pytest.mark.slow
 
 TONES = """
 import sys
-import voxpy.cli.run as run
+import voxpy.cli.options as options
 from voxpy.simulation.tones import scripted_engines
 from voxpy.simulation.service import ScriptedResponder
 
-run._engines = lambda options: scripted_engines(ScriptedResponder(["Hello there", "Well then"] * 9))
+options.agent_engines = lambda _: scripted_engines(ScriptedResponder(["Hello there", "Well then"] * 9))
 from voxpy.__main__ import main
 main()
 """

@@ -163,11 +163,12 @@ def test_a_sip_call_that_cannot_be_meant(arguments: list[str], words: str) -> No
 # -- a whole call ----------------------------------------------------------------------------------
 
 TONES = """
-import voxpy.cli.run as run
+import voxpy.cli.options as options
 from voxpy.simulation.tones import scripted_engines
 from voxpy.simulation.service import ScriptedResponder
 
-run._engines = lambda options: scripted_engines(ScriptedResponder(["Hello there", "Well then"] * 9))
+brain = ScriptedResponder(["Hello there", "Well then"] * 9)
+options.agent_engines = lambda _: scripted_engines(brain)
 from voxpy.__main__ import main
 main()
 """

@@ -20,6 +20,7 @@ from voxpy.engine.events import Event, Started
 from voxpy.engine.masking import Masker
 from voxpy.engine.trace import Entry, FileSink, LogSink, Trace, as_json, event_fields
 from voxpy.engine.units import Unit
+from voxpy.websocket import WebSocket
 
 PERSONAL = (
     "callerid destination to_uri from_uri display_name headers custom_data text tone body content "
@@ -42,7 +43,7 @@ def value_for(name: str, wanted: Any) -> Any:
     """Return a value of a field's type; text says which field it belongs to."""
     if wanted is str:
         return f"value of {name}"
-    if wanted in (Call, Unit):
+    if wanted in (Call, Unit, WebSocket):
         return make_unit()
     if isinstance(wanted, type) and attrs.has(wanted):
         return filled(wanted)
@@ -55,7 +56,7 @@ def value_for(name: str, wanted: Any) -> Any:
 
 
 def filled(kind: type[Any]) -> Any:
-    hints = typing.get_type_hints(kind, vars(events) | {"Call": Call})
+    hints = typing.get_type_hints(kind, vars(events) | {"Call": Call, "WebSocketUnit": WebSocket})
     return kind(**{f.name: value_for(f.name, hints[f.name]) for f in attrs.fields(kind)})
 
 

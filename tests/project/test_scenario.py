@@ -47,7 +47,7 @@ def test_every_word_of_the_vocabulary_can_be_imported() -> None:
         ("ev.AppEvent", "ev has no 'AppEvent'; did you mean 'AppEvents'?"),
         ("require(Modules.Inwrld)", "Modules has no 'Inwrld'; did you mean 'Inworld'?"),
         ("require('inwrld')", "there is no module 'inwrld'; did you mean 'inworld'?"),
-        ("require(Modules.SmartQueue)", "voxpy has no module 'smartqueue' yet"),
+        ("require(Modules.SmartQueue)", "voxpy has no module 'smartqueue': queues of"),
         ("from voxpy import Loger", "voxpy has no 'Loger'; did you mean 'Logger'?"),
         ("from voxpy.events import CallEvnts", "voxpy.events has no 'CallEvnts'; did you mean"),
         ("from voxpy.evnts import CallEvents", "cannot import voxpy.evnts: No module named"),
