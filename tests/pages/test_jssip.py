@@ -105,7 +105,7 @@ def test_jssip_registers_calls_and_is_called(
     hears(page, "hours and prices", understood)
     page.evaluate("session.terminate()")
 
-    with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring") as answer:
+    with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring", data=b"") as answer:
         assert answer.status == 200
     until(page, "ended.length === 2")
     assert page.evaluate("incoming") == [["desk", "The desk"]]

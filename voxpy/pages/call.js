@@ -108,8 +108,8 @@
       if (call.isOver) look();
     };
     const look = async () => {
-      const answer = await fetch(`/api/sessions/${encodeURIComponent(id)}`);
-      if (answer.ok) row = (await answer.json()).result;
+      const answer = await fetch(`/api/sessions/${encodeURIComponent(id)}`).catch(() => null);
+      if (answer && answer.ok) row = (await answer.json()).result;
       if (row.state === "running") return;
       live.close();
       clearInterval(beat);
@@ -131,8 +131,9 @@
   }
 
   async function morePeaks() {
-    const answer = await fetch(`${base}/peaks?name=${encodeURIComponent(recording().name)}&from=${peaks.length}`);
-    if (answer.ok) peaks.add(new Uint8Array(await answer.arrayBuffer()));
+    const from = `${base}/peaks?name=${encodeURIComponent(recording().name)}&from=${peaks.length}`;
+    const answer = await fetch(from).catch(() => null); // a host that is gone may come back
+    if (answer && answer.ok) peaks.add(new Uint8Array(await answer.arrayBuffer()));
   }
 
   /** The recording of the whole call: left the caller, right what it heard. */
