@@ -16,6 +16,7 @@ import pytest
 import trio
 import trio.lowlevel
 
+from voxpy.audio import opus
 from voxpy.channels.sip.listener import SipListener
 from voxpy.engine import clock
 from voxpy.engine.ports import RealtimeEndpoint
@@ -30,6 +31,15 @@ from voxpy.sockets.listening import listen
 from voxpy.sockets.memory import MemoryDialer
 
 POLL_S = 0.01
+NO_OPUS = "" if opus.is_installed() else "libopus is not on this system (Debian: libopus0)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if NO_OPUS and "opus" in item.name.lower():
+            item.add_marker(pytest.mark.skip(reason=NO_OPUS))
+
+
 ECHO = Path(__file__).parents[3] / "scenarios" / "echo.py"
 
 

@@ -11,6 +11,7 @@ import trio.testing
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 
+from tests.channels.sip.conftest import NO_OPUS
 from tests.channels.sip.lines import Ether, Talker, agree, pass_time, two
 from voxpy.channels.sip.codecs import CODECS, named_codecs
 from voxpy.channels.sip.listener import SipListener
@@ -19,6 +20,9 @@ from voxpy.channels.sip.settings import read_users
 from voxpy.engine.userfile import Given, load
 from voxpy.errors import ConfigError, RemoteProtocolError
 from voxpy.wire.sdp import parse_sdp
+
+if NO_OPUS:
+    pytest.skip(NO_OPUS, allow_module_level=True)
 
 ALL = Speech(codecs=named_codecs(["opus", "g722", "pcmu", "pcma"]), srtp="off")
 
