@@ -330,7 +330,7 @@ def _services(language: str) -> str:
 
 def _model(model: Any) -> str | None:
     """Return a service's own name of a model: ``ASRModelList.Deepgram.nova_3`` is nova-3."""
-    if model is None or not isinstance(model, str):
+    if not isinstance(model, str):
         return None
     return model.rsplit(":", 1)[-1].replace("_", "-") if ":" in model else model
 

@@ -25,7 +25,7 @@ from voxpy.realtime.envelope import (
     text_in,
 )
 from voxpy.realtime.options import ClientParameters
-from voxpy.realtime.service import Headers, Service
+from voxpy.realtime.service import Headers, Service, bearer
 from voxpy.realtime.speech import open_client
 from voxpy.realtime.tools import Tools
 from voxpy.realtime.turns import Fields, TurnClient
@@ -142,10 +142,6 @@ def _token(key: str) -> Headers:
     return [("Authorization", f"Token {key}")]
 
 
-def _bearer(key: str) -> Headers:
-    return [("Authorization", f"Bearer {key}")]
-
-
 DEEPGRAM = Service(
     name="Deepgram",
     endpoint="wss://agent.deepgram.com/v1/agent/converse",
@@ -242,7 +238,7 @@ class Deepgram(metaclass=Namespace):
         """
         service = DEEPGRAM
         if access_token:
-            service = attrs.evolve(service, authentication=_bearer)
+            service = attrs.evolve(service, authentication=bearer)
         return await open_client(
             partial(VoiceAgentClient, settings_options or {}, tools),
             service,

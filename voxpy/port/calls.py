@@ -118,11 +118,12 @@ class Calls:
             return self._promise(node, name, given)
         kind = self._kinds.of(owner)
         method = vocabulary.unit_method(vocabulary.member(name))
-        own = name in dict.fromkeys(entry.split("/")[0] for entry in library.METHODS)
-        of_unit = method is not None or not own
-        if (kind == "voxpy" and of_unit) or (
-            kind in (None, "json") and method is not None and not own
-        ):
+        own = name in library.METHOD_NAMES
+        if kind == "voxpy":
+            of_unit = method is not None or not own
+        else:
+            of_unit = kind in (None, "json") and method is not None and not own
+        if of_unit:
             return self._of_unit(node, owner, function, method, given, waited)
         if kind in ("regex",) or name in ("match", "test", "replace", "exec", "matchAll"):
             found = self._regex_method(owner, name, given)

@@ -137,6 +137,7 @@ METHODS = {
     "flat/0": "[each for inner in {o} for each in inner]",
 }
 """Methods by name and number of arguments, of an object that is none of voxpy's."""
+METHOD_NAMES = frozenset(entry.partition("/")[0] for entry in METHODS)
 
 BY_KIND = {
     "str": {"indexOf/1": "{o}.find({0})", "concat/1": "{o} + {0}",
@@ -151,7 +152,8 @@ PROPERTIES = {"length": "len({o})", "size": "len({o})"}
 
 IMPORTED = {
     "json": "import json", "math": "import math", "random": "import random", "re": "import re",
-    "time": "import time", "trio": "import trio", "urllib": "import urllib.parse",
+    "time": "import time", "traceback": "import traceback", "trio": "import trio",
+    "urllib": "import urllib.parse",
 }  # fmt: skip
 
 

@@ -65,9 +65,7 @@ class Writer:
     def written(self) -> Ported:
         body = self.block(self._program)
         code = "\n".join(body)
-        head = [*library.imports_for(code)]
-        if "traceback." in code:
-            head.append("import traceback")
+        head = library.imports_for(code)
         opening, rest = _opening(body)
         if self._used:
             head += ["", f"from voxpy import {', '.join(sorted(self._used))}"]
