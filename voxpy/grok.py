@@ -11,7 +11,7 @@ from typing import TypeAlias, Unpack
 
 from voxpy.engine.events import Namespace
 from voxpy.realtime import client, events, tools
-from voxpy.realtime.envelope import EventNamespace
+from voxpy.realtime.envelope import EventNamespace, MediaEvents
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import Service, bearer
 from voxpy.realtime.speech import open_client
@@ -50,11 +50,8 @@ class VoiceAgentAPIEvents(metaclass=EventNamespace, prefix="Grok.VoiceAgentAPI")
     ConnectorInformation: TypeAlias = events.ConnectorInformation
 
 
-class Events(metaclass=EventNamespace, prefix="Grok.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Grok.Events"):
     """Events of the media stream from the service (VoxEngine: Grok.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = events.WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = events.WebSocketMediaEnded
 
 
 GROK = Service(

@@ -21,10 +21,9 @@ from voxpy.realtime.envelope import (
     ConnectorInformation,
     EventData,
     EventNamespace,
+    MediaEvents,
     RealtimeAPIEvent,
     Unknown,
-    WebSocketMediaEnded,
-    WebSocketMediaStarted,
 )
 from voxpy.sockets.streamhttp import service_client
 from voxpy.text import json
@@ -58,11 +57,8 @@ class ServerEvents(metaclass=EventNamespace, prefix="MCP.Server"):
         """A request failed: ``message``, ``code``."""
 
 
-class Events(metaclass=EventNamespace, prefix="MCP.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="MCP.Events"):
     """VoxEngine has them of every client; nothing posts them here: there is no media."""
-
-    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 class Client(Unit):

@@ -14,7 +14,7 @@ from typing import TypeAlias, Unpack
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.realtime import client, events, session, tools
-from voxpy.realtime.envelope import EventNamespace
+from voxpy.realtime.envelope import EventNamespace, MediaEvents
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import Headers, Service
 from voxpy.realtime.speech import open_client
@@ -84,11 +84,8 @@ class RealtimeAPIEvents(metaclass=EventNamespace, prefix="Yandex.RealtimeAPI"):
     RateLimitsUpdated: TypeAlias = events.RateLimitsUpdated
 
 
-class Events(metaclass=EventNamespace, prefix="Yandex.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Yandex.Events"):
     """Events of the media stream from the service (VoxEngine: Yandex.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = events.WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = events.WebSocketMediaEnded
 
 
 def _api_key(key: str) -> Headers:

@@ -18,7 +18,7 @@ from voxpy.engine.events import Namespace, event_class
 from voxpy.engine.session import Session
 from voxpy.errors import RemoteProtocolError
 from voxpy.realtime import events
-from voxpy.realtime.envelope import EventNamespace, RealtimeAPIEvent
+from voxpy.realtime.envelope import EventNamespace, MediaEvents, RealtimeAPIEvent
 from voxpy.realtime.options import ClientOptions, ClientParameters
 from voxpy.realtime.service import Access, Service, bearer
 from voxpy.realtime.speech import SpeechClient, open_client
@@ -123,11 +123,8 @@ class OwnEvents(metaclass=EventNamespace, prefix="Own.API"):
         wire_type = "interrupted"
 
 
-class OwnMedia(metaclass=EventNamespace, prefix="Own.Events"):
+class OwnMedia(MediaEvents, metaclass=EventNamespace, prefix="Own.Events"):
     """The media stream."""
-
-    WebSocketMediaStarted: TypeAlias = events.WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = events.WebSocketMediaEnded
 
 
 OWN = Service(

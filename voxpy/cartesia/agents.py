@@ -25,11 +25,10 @@ from voxpy.realtime.envelope import (
     ConnectorInformation,
     EventNamespace,
     HTTPResponse,
+    MediaEvents,
     RealtimeAPIEvent,
     Unknown,
     WebSocketError,
-    WebSocketMediaEnded,
-    WebSocketMediaStarted,
 )
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import Headers, Service
@@ -81,11 +80,8 @@ class AgentsEvents(metaclass=EventNamespace, prefix="Cartesia.Agents"):
         wire_type = "custom"
 
 
-class Events(metaclass=EventNamespace, prefix="Cartesia.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Cartesia.Events"):
     """Events of the media stream from the service (VoxEngine: Cartesia.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 def cartesia_headers(version: str, key: str) -> Headers:

@@ -17,11 +17,10 @@ from voxpy.realtime.envelope import (
     EventNamespace,
     Field,
     HTTPResponse,
+    MediaEvents,
     RealtimeAPIEvent,
     Unknown,
     WebSocketError,
-    WebSocketMediaEnded,
-    WebSocketMediaStarted,
     text_in,
 )
 from voxpy.realtime.options import ClientParameters
@@ -131,11 +130,8 @@ class VoiceAgentEvents(metaclass=EventNamespace, prefix="Deepgram.VoiceAgent"):
         wire_type = "History"
 
 
-class Events(metaclass=EventNamespace, prefix="Deepgram.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Deepgram.Events"):
     """Events of the media stream from the service (VoxEngine: Deepgram.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 def _token(key: str) -> Headers:

@@ -24,11 +24,10 @@ from voxpy.realtime.envelope import (
     EventNamespace,
     Field,
     HTTPResponse,
+    MediaEvents,
     RealtimeAPIEvent,
     Unknown,
     WebSocketError,
-    WebSocketMediaEnded,
-    WebSocketMediaStarted,
     text_in,
 )
 from voxpy.realtime.options import ClientParameters
@@ -130,11 +129,8 @@ class AgentsEvents(metaclass=EventNamespace, prefix="ElevenLabs.Agents"):
         wire_type = "agent_tool_response"
 
 
-class Events(metaclass=EventNamespace, prefix="ElevenLabs.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="ElevenLabs.Events"):
     """Events of the media stream from the service (VoxEngine: ElevenLabs.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 def xi_key(key: str) -> Headers:

@@ -19,11 +19,10 @@ from voxpy.realtime.envelope import (
     ConnectorInformation,
     EventNamespace,
     HTTPResponse,
+    MediaEvents,
     RealtimeAPIEvent,
     Unknown,
     WebSocketError,
-    WebSocketMediaEnded,
-    WebSocketMediaStarted,
 )
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import Headers, Service
@@ -84,11 +83,8 @@ class LiveAPIEvents(metaclass=EventNamespace, prefix="Gemini.LiveAPI"):
         wire_type = "toolCallCancellation"
 
 
-class Events(metaclass=EventNamespace, prefix="Gemini.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Gemini.Events"):
     """Events of the media stream from the service (VoxEngine: Gemini.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 def _api_key(key: str) -> Headers:

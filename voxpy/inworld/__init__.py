@@ -13,7 +13,7 @@ from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.inworld import tts
 from voxpy.realtime import client, events, session, tools
-from voxpy.realtime.envelope import EventNamespace
+from voxpy.realtime.envelope import EventNamespace, MediaEvents
 from voxpy.realtime.options import ClientParameters, CloseEvent
 from voxpy.realtime.service import Habits, Service
 from voxpy.realtime.speech import open_client
@@ -73,11 +73,8 @@ class RealtimeAPIEvents(metaclass=EventNamespace, prefix="Inworld.RealtimeAPI"):
     ConnectorInformation: TypeAlias = events.ConnectorInformation
 
 
-class Events(metaclass=EventNamespace, prefix="Inworld.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Inworld.Events"):
     """Events of the media stream from the service (VoxEngine: Inworld.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = events.WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = events.WebSocketMediaEnded
 
 
 def _authentication(key: str, scheme: str | None = None) -> list[tuple[str, str]]:

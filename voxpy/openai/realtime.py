@@ -18,7 +18,7 @@ import attrs
 from voxpy.engine.events import Namespace
 from voxpy.errors import ScenarioError
 from voxpy.realtime import client, events
-from voxpy.realtime.envelope import EventNamespace
+from voxpy.realtime.envelope import EventNamespace, MediaEvents
 from voxpy.realtime.options import ClientParameters
 from voxpy.realtime.service import FORMATS, Habits, Headers, Service, bearer
 from voxpy.realtime.speech import open_client
@@ -86,11 +86,8 @@ class RealtimeAPIEvents(metaclass=EventNamespace, prefix="OpenAI.RealtimeAPI"):
     ConnectorInformation: TypeAlias = events.ConnectorInformation
 
 
-class Events(metaclass=EventNamespace, prefix="OpenAI.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="OpenAI.Events"):
     """Events of the media stream from the service (VoxEngine: OpenAI.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = events.WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = events.WebSocketMediaEnded
 
 
 class BetaEvents(metaclass=EventNamespace, prefix="OpenAI.Beta.RealtimeAPI"):
@@ -134,11 +131,8 @@ class BetaEvents(metaclass=EventNamespace, prefix="OpenAI.Beta.RealtimeAPI"):
     RateLimitsUpdated: TypeAlias = events.RateLimitsUpdated
 
 
-class BetaMediaEvents(metaclass=EventNamespace, prefix="OpenAI.Beta.Events"):
+class BetaMediaEvents(MediaEvents, metaclass=EventNamespace, prefix="OpenAI.Beta.Events"):
     """Events of the media stream from the service (VoxEngine: OpenAI.Beta.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = events.WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = events.WebSocketMediaEnded
 
 
 OPENAI = Service(

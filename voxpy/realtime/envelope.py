@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
 
 import attrs
 
@@ -52,9 +52,11 @@ class EventNamespace(Namespace):
         prefix: str,
         wire_types: Mapping[str, str] = MappingProxyType({}),
     ) -> EventNamespace:
-        """Make the members this service's own."""
+        """Make the members this service's own, those of the bases too."""
+        for base in bases:
+            members |= {k: v for k, v in vars(base).items() if k not in members and _is_event(v)}
         for key, value in members.items():
-            if isinstance(value, type) and issubclass(value, Event):
+            if _is_event(value):
                 named = {"wire_type": wire_types[key]} if key in wire_types else {}
                 named |= {"name": f"{prefix}.{key}", "__qualname__": f"{name}.{key}"}
                 members[key] = _of_service(value, key, named, members)
@@ -69,6 +71,10 @@ class EventNamespace(Namespace):
     def of_wire_type(cls, wire_type: str) -> type[Any]:  # noqa: N805  a metaclass
         """Return the event for a ``type`` of the service's: ``Unknown`` for one without a name."""
         return cls._kinds.get(wire_type) or cls.members()["Unknown"]
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Event)
 
 
 def _of_service(
@@ -129,6 +135,13 @@ class WebSocketMediaEnded(Event):
     client: RealtimeAPIClient
     tag: str = ""
     media_info: MediaInfo = attrs.field(factory=MediaInfo)
+
+
+class MediaEvents:
+    """What every connector's ``Events`` has: ``class Events(MediaEvents, metaclass=…)``."""
+
+    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
+    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 # -- the service's messages ------------------------------------------------------------------------

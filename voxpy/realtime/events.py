@@ -16,8 +16,6 @@ from voxpy.realtime.envelope import (
 from voxpy.realtime.envelope import HTTPResponse as HTTPResponse
 from voxpy.realtime.envelope import Unknown as Unknown
 from voxpy.realtime.envelope import WebSocketError as WebSocketError
-from voxpy.realtime.envelope import WebSocketMediaEnded as WebSocketMediaEnded
-from voxpy.realtime.envelope import WebSocketMediaStarted as WebSocketMediaStarted
 
 
 @event_class

@@ -18,11 +18,10 @@ from voxpy.realtime.envelope import (
     EventNamespace,
     Field,
     HTTPResponse,
+    MediaEvents,
     RealtimeAPIEvent,
     Unknown,
     WebSocketError,
-    WebSocketMediaEnded,
-    WebSocketMediaStarted,
     text_in,
 )
 from voxpy.realtime.options import ClientParameters
@@ -89,11 +88,8 @@ class WebSocketAPIEvents(metaclass=EventNamespace, prefix="Ultravox.WebSocketAPI
         wire_type = "playback_clear_buffer"
 
 
-class Events(metaclass=EventNamespace, prefix="Ultravox.Events"):
+class Events(MediaEvents, metaclass=EventNamespace, prefix="Ultravox.Events"):
     """Events of the media stream from the service (VoxEngine: Ultravox.Events)."""
-
-    WebSocketMediaStarted: TypeAlias = WebSocketMediaStarted
-    WebSocketMediaEnded: TypeAlias = WebSocketMediaEnded
 
 
 ULTRAVOX = Service(
