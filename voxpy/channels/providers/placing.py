@@ -82,6 +82,18 @@ def text_of(fields: Mapping[str, Any], name: str) -> str:
     return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
 
+def status_told(status: str, ended: Mapping[str, int]) -> Progress | None:
+    """Read Twilio's words for the state of a call, which others use too.
+
+    ``ended`` has the SIP status of each that means a call was not made; None for other words.
+    """
+    if status in ("ringing", "in-progress"):
+        return Progress("ringing" if status == "ringing" else "answered")
+    if status == "completed":
+        return Progress("over", 200, "Hung up by the callee")
+    return Progress("over", ended[status], status) if status in ended else None
+
+
 def sip_code(text: str, otherwise: int) -> int:
     """Return a SIP status that a provider passes on, if it is one of a failure."""
     if text.isascii() and text.isdigit() and len(text) == 3 and 300 <= int(text) <= 699:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from xml.sax.saxutils import escape
 
+import attrs
 import orjson
 
 from voxpy.audio.frame import PCMU, Format, pcm16
@@ -55,6 +56,7 @@ from voxpy.channels.providers.placing import (
     Placer,
     Placing,
     Progress,
+    status_told,
     text_of,
 )
 from voxpy.channels.providers.provider import Message, Provider
@@ -249,15 +251,12 @@ def _progress(fields: Mapping[str, Any]) -> Progress | None:
         machine = text_of(fields, "Machine").lower() == "true"
         return Progress("identified", 0, "machine", "VOICEMAIL" if machine else "HUMAN")
     status = text_of(fields, "CallStatus")
-    if status in ("ringing", "in-progress"):
-        return Progress("ringing" if status == "ringing" else "answered")
-    if status == "completed":
-        return Progress("over", 200, "Hung up by the callee")
-    code = ENDED.get(status)
-    if code is None:
-        return None
+    told = status_told(status, ENDED)
+    if told is None or status not in ENDED:
+        return told
     cause = text_of(fields, "HangupCauseName") or status
-    return Progress("over", CAUSES.get(text_of(fields, "HangupCauseCode"), code), cause)
+    code = CAUSES.get(text_of(fields, "HangupCauseCode"), told.code)
+    return attrs.evolve(told, code=code, reason=cause)
 
 
 ENDED = {

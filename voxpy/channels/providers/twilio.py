@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 from xml.sax.saxutils import quoteattr
 
+import attrs
+
 from voxpy.audio.frame import PCMU
 from voxpy.channels.providers.events import Start
 from voxpy.channels.providers.http import (
@@ -47,6 +49,7 @@ from voxpy.channels.providers.placing import (
     Placing,
     Progress,
     sip_code,
+    status_told,
     text_of,
 )
 from voxpy.channels.providers.provider import Message, Provider
@@ -179,14 +182,10 @@ def _progress(fields: Mapping[str, Any]) -> Progress | None:
         who = "HUMAN" if answered_by == "human" else "VOICEMAIL"
         return None if answered_by == "unknown" else Progress("identified", 0, answered_by, who)
     status = text_of(fields, "CallStatus")
-    if status in ("ringing", "in-progress"):
-        return Progress("ringing" if status == "ringing" else "answered")
-    if status == "completed":
-        return Progress("over", 200, "Hung up by the callee")
-    code = ENDED.get(status)
-    if code is None:
-        return None
-    return Progress("over", sip_code(text_of(fields, "SipResponseCode"), code), status)
+    told = status_told(status, ENDED)
+    if told is None or status not in ENDED:
+        return told
+    return attrs.evolve(told, code=sip_code(text_of(fields, "SipResponseCode"), told.code))
 
 
 ENDED = {"busy": BUSY, "no-answer": NO_ANSWER, "canceled": TERMINATED, "failed": FAILED}

@@ -379,17 +379,24 @@ class SipEndpoint:
             wanted = "with SRTP " if speech.srtp == REQUIRE else ""
             self._refused("no call", f"no audio format {wanted}that both speak", event)
             return
-        callerid, destination, name, headers = receive_invited(event)
         try:
             media = self.open("call-1", chosen)
         except ConnectFailed as error:
             call.reject(503, now, headers={"Retry-After": "5"})
             self._refused("no room", str(error), event)
             return
+        leg = self.leg_of(event, media, self.negotiation(media, speech), client_type)
+        self._calls.start_soon(self.serve, leg)
+
+    def leg_of(
+        self, event: Invited, media: RtpMedia, negotiation: Negotiation, client_type: str
+    ) -> SipLeg:
+        """Return the leg of a call that comes in, whatever carries its audio."""
+        callerid, destination, name, headers = receive_invited(event)
         leg = SipLeg(
-            call,
+            event.call,
             media,
-            self.negotiation(media, speech),
+            negotiation,
             wake=self.network.wake,
             callerid=callerid,
             destination=destination or self.listener.to,
@@ -398,9 +405,9 @@ class SipEndpoint:
             client_type=client_type,
             offered=event.sdp,
         )
-        self.legs[call] = leg
+        self.legs[event.call] = leg
         leg.saw(event.request, "in")
-        self._calls.start_soon(self.serve, leg)
+        return leg
 
     def _admit(self, event: Invited) -> str:
         """Return as what a caller may call in; nothing if the call has been refused."""

@@ -19,7 +19,6 @@ from voxpy.channels.browser.webrtc import FORMAT, RtcPeer, is_there
 from voxpy.channels.listener import ListenerHost
 from voxpy.channels.mediastream.audio import Inbound
 from voxpy.channels.sip.codecs import Codec
-from voxpy.channels.sip.leg import SipLeg, receive_invited
 from voxpy.channels.sip.media import RtpMedia
 from voxpy.channels.sip.negotiation import Negotiation
 from voxpy.channels.sip.ports import Address, Datagrams
@@ -123,22 +122,9 @@ async def take_webrtc(endpoint: SipEndpoint, event: Invited, client_type: str) -
     if call.state != "incoming":  # it was given up meanwhile
         peer.close()
         return
-    callerid, destination, name, headers = receive_invited(event)
     media = RtcMedia("call-1", peer)
-    leg = SipLeg(
-        call,
-        media,
-        RtcNegotiation(media, answer.encode()),
-        wake=endpoint.network.wake,
-        callerid=callerid,
-        destination=destination or endpoint.listener.to,
-        display_name=name,
-        headers=headers,
-        client_type=client_type,
-        offered=event.sdp,
-    )
-    endpoint.legs[call] = leg
-    await endpoint.serve(leg)
+    negotiation = RtcNegotiation(media, answer.encode())
+    await endpoint.serve(endpoint.leg_of(event, media, negotiation, client_type))
 
 
 class Offers:
