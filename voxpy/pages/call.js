@@ -1,3 +1,6 @@
+// One call as a page: the lanes (lanes.js) with the transcript, turns, messages and events beside
+// them, and the recording in step; live while it runs. What the trace says is read by trace.js. The
+// same script makes the one file of `voxpy show --html`, which finds everything in the page.
 "use strict";
 (() => {
   const { el, icon, clock, lasted, median, listen, byId, Call, Peaks, Lanes, Rows, Ladder, firstAt } = window.voxpy;

@@ -1,3 +1,4 @@
+// The list of calls: filters, search, and what runs now, over a WebSocket.
 "use strict";
 (() => {
   const { el, lasted, median, listen, byId } = window.voxpy;

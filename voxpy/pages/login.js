@@ -1,3 +1,4 @@
+// Asks for the host's token, where pages need one.
 "use strict";
 // Where to go afterwards: the page that was asked for. After a wrong token this is /login itself.
 const here = location.pathname + location.search;

@@ -1,3 +1,4 @@
+// The phone: destinations, keys, meters and both sides' words. Its lines are in phone-line.js.
 "use strict";
 (() => {
   const { el, icon, clock, byId, listen, Call, Peaks, SocketLine, RtcLine } = window.voxpy;
