@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from voxpy.errors import HelpsWithNames, ScenarioError
 from voxpy.logger import Logger
+from voxpy.text.distance import edits
 from voxpy.text.octets import octets
 
 __all__ = [
@@ -113,12 +114,7 @@ def levenshtein_distance(a: str, b: str) -> int:
 
     VoxEngine: levenshtein_distance.
     """
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, right in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
-    return row[-1]
+    return edits(a, b)
 
 
 def trace(text: str) -> None:

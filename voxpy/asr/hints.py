@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from voxpy.text.distance import edits
+
 NEAR = 0.75
 """How alike, from 0 to 1, what was heard must be to a hint, in letters and in sound together."""
 SHORTEST = 4
@@ -102,20 +104,10 @@ def _likeness(said: str, wanted: str) -> float:
         return 1.0
     if abs(len(said) - len(wanted)) > len(wanted) // 2:
         return 0.0
-    spelled = 1 - _distance(said, wanted) / max(len(said), len(wanted))
+    spelled = 1 - edits(said, wanted) / max(len(said), len(wanted))
     a, b = _sound(said), _sound(wanted)
-    sounded = 1 - _distance(a, b) / max(len(a), len(b), 1)
+    sounded = 1 - edits(a, b) / max(len(a), len(b), 1)
     return (spelled + sounded) / 2
-
-
-def _distance(a: str, b: str) -> int:
-    """Return the number of insertions, deletions and replacements between two strings."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
 
 
 def _rewritten(text: str, pieces: Sequence[tuple[int, int, str]]) -> str:

@@ -19,6 +19,7 @@ import orjson
 
 from voxpy.calllists.terms import Terms
 from voxpy.engine.ports import ListReport
+from voxpy.engine.storage import write_ahead
 from voxpy.errors import ConfigError
 from voxpy.history.store import LOCK_S, make_base
 
@@ -366,7 +367,8 @@ class ListStore:
             self.path or ":memory:", timeout=LOCK_S, isolation_level=None, check_same_thread=False
         )
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            if self.path is not None:
+                write_ahead(db, self.path)
             db.execute("PRAGMA foreign_keys=ON")
             db.execute("BEGIN IMMEDIATE")
             (version,) = db.execute("PRAGMA user_version").fetchone()

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from voxpy.engine.ending import EndReason
+from voxpy.engine.storage import alone, write_ahead
 from voxpy.errors import ConfigError
 from voxpy.history.record import CallRecord
 
@@ -121,31 +122,16 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         problem = f"was written by a newer voxpy (version {version} of the file, not {VERSION})"
         raise ConfigError(problem, file=str(path))
     connection.execute("PRAGMA foreign_keys=ON")
-    # With a write-ahead log NORMAL loses nothing to a killed process, and needs no fsync per call.
-    connection.execute("PRAGMA synchronous=NORMAL")
+    write_ahead(connection, path)
     if version == 0:
-        with _alone(path):
+        with alone(path):
             if connection.execute("PRAGMA user_version").fetchone() == (0,):
-                connection.execute("PRAGMA journal_mode=WAL")
                 begin_tables(connection)
 
 
 def begin_tables(connection: sqlite3.Connection) -> None:
     """Make the tables of an empty history."""
     connection.executescript(_TABLES + f"PRAGMA user_version={VERSION};")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Begin the file one process at a time.
-
-    Where two switch to the write-ahead log together, SQLite tells one of them "locked" at once,
-    whatever its timeout.
-    """
-    from filelock import FileLock  # only for a file that begins: it loads asyncio, 45 ms
-
-    with FileLock(path.with_suffix(".begin")):
-        yield
 
 
 @contextmanager
