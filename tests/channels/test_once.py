@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import attrs
 
 from voxpy.channels.once import MOST_SEEN, Once
@@ -32,21 +36,56 @@ def test_only_so_many_are_remembered() -> None:
 def test_another_worker_learns_of_it() -> None:
     here, there = Once(), Once()
     here.is_replay("s", 100)
-    there.learn(here.news(), here.calls(), 5)
+    there.learn(here.news(), 5)
     assert here.news() == [], "told once"
     assert there.news() == [], "what is learned is not told again"
     assert there.is_replay("s", 5 + 61)
 
 
-def test_a_call_is_up_once_wherever_it_is() -> None:
-    here, there = Once(), Once()
+def test_a_call_is_up_once() -> None:
+    once = Once()
     first, second = Leg(), Leg()
-    assert not here.is_up("twilio CA1", first)
-    assert here.is_up("twilio CA1", second)
-    assert here.calls() == ["twilio CA1"]
-    there.learn([], here.calls(), 0)
-    assert there.is_up("twilio CA1", second)
-    assert there.calls() == []
+    assert not once.is_up("twilio CA1", first)
+    assert once.is_up("twilio CA1", second)
     first.state = "ended"
-    there.learn([], here.calls(), 0)
-    assert not there.is_up("twilio CA1", second)
+    assert not once.is_up("twilio CA1", second)
+
+
+ANOTHER = """
+import sys, types
+from pathlib import Path
+from voxpy.channels.once import Once
+once = Once()
+once.share(Path(sys.argv[1]))
+for call_id in sys.stdin:
+    up = once.is_up(call_id.rstrip(), types.SimpleNamespace(state="connected"))
+    print("up" if up else "ours", flush=True)
+"""
+
+
+def test_a_call_is_up_once_in_all_processes_and_dies_with_its_own(tmp_path: Path) -> None:
+    locks = tmp_path / "calls"
+    command = [sys.executable, "-c", ANOTHER, str(locks)]
+    once = Once()
+    once.share(locks)
+    first = Leg()
+    assert not once.is_up("twilio CA1", first)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def there(call_id: str) -> str:
+            print(call_id, file=process.stdin, flush=True)
+            assert process.stdout is not None
+            return process.stdout.readline().rstrip()
+
+        assert [there(n) for n in ("twilio CA1", "twilio CA2")] == ["up", "ours"]
+        assert once.is_up("twilio CA2", Leg())
+        first.state = "ended"
+        once.let_go()
+        assert there("twilio CA1") == "ours"
+        process.kill()
+    assert not once.is_up("twilio CA1", Leg())
+    assert not once.is_up("twilio CA2", Leg())

@@ -1,16 +1,18 @@
 """What counts once on a host, in whichever of its workers it comes.
 
-Workers tell each other by way of their parent, a moment later: enough for a signature, which its
-provider may repeat for a minute, and for a call, which has a second stream by mistake or by malice.
+Of signatures workers tell each other by way of their parent, a moment later: enough, as a provider
+may repeat one for a minute. A call is held by a lock on one byte of a file that the workers share:
+whoever has it is the only one, at once, and the system takes it back from a process that dies.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 RETRY_S = 60.0
 """Within which a provider may ask again because our answer was lost on its way."""
@@ -29,8 +31,12 @@ class Once:
     def __init__(self) -> None:
         self._first_s: OrderedDict[str, float] = OrderedDict()
         self._news: list[str] = []
-        self._calls: WeakValueDictionary[str, _Call] = WeakValueDictionary()
-        self._elsewhere: frozenset[str] = frozenset()
+        self._calls: dict[str, _Call] = {}
+        self._locks: int | None = None
+
+    def share(self, locks: Path) -> None:
+        """Hold calls against the other processes that share the file ``locks``."""
+        self._locks = os.open(locks, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def is_replay(self, signature: str, now_s: float) -> bool:
         """Remember a signature; return whether it first came longer ago than a retry."""
@@ -40,29 +46,44 @@ class Once:
         return now_s - self._note(mark, now_s) > RETRY_S
 
     def is_up(self, call_id: str, call: _Call) -> bool:
-        """Return whether there is such a call already; remember this one if not."""
-        first = self._calls.get(call_id)
-        if (first is not None and first.state != "ended") or call_id in self._elsewhere:
+        """Return whether there is such a call already; hold this one if not."""
+        self.let_go()
+        if call_id in self._calls or not self._lock(call_id, held=True):
             return True
         self._calls[call_id] = call
         return False
 
-    # -- among workers -----------------------------------------------------------------------------
+    def let_go(self) -> None:
+        """Let the calls that are over be taken by others."""
+        for call_id in [name for name, call in self._calls.items() if call.state == "ended"]:
+            del self._calls[call_id]
+            self._lock(call_id, held=False)
 
-    def calls(self) -> list[str]:
-        """Return the calls that are up here."""
-        return [name for name, call in self._calls.items() if call.state != "ended"]
+    def _lock(self, call_id: str, *, held: bool) -> bool:
+        if self._locks is None:
+            return True
+        import fcntl  # Windows has neither it nor workers
+
+        digest = hashlib.blake2b(call_id.encode("utf-8", "replace"), digest_size=8).digest()
+        place = int.from_bytes(digest) >> 2  # of files that reach beyond 2^62 no byte can be locked
+        try:
+            how = fcntl.LOCK_EX | fcntl.LOCK_NB if held else fcntl.LOCK_UN
+            fcntl.lockf(self._locks, how, 1, place)
+        except BlockingIOError:
+            return False
+        return True
+
+    # -- among workers -----------------------------------------------------------------------------
 
     def news(self) -> list[str]:
         """Return, once, what of signatures is new here."""
         news, self._news = self._news[-MOST_SEEN:], []
         return news
 
-    def learn(self, signatures: Sequence[str], calls: Iterable[str], now_s: float) -> None:
-        """Take what the others know: new signatures, and all calls that are up there."""
+    def learn(self, signatures: Sequence[str], now_s: float) -> None:
+        """Take the signatures that are new to another."""
         for mark in signatures:
             self._note(mark, now_s)
-        self._elsewhere = frozenset(calls)
 
     def _note(self, mark: str, now_s: float) -> float:
         first_s = self._first_s.setdefault(mark, now_s)

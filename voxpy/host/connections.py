@@ -106,6 +106,7 @@ class ConnectionHandler:
         nursery.start_soon(self.accept, sockets.http, self._http)
         self.relay = Relay.of(self.worker, self.workers, sockets.http)
         if self.relay is not None:
+            self.once.share(self.relay.folder / "calls")
             nursery.start_soon(self._take_passed_on, self.relay)
         for listener in self.listeners:
             nursery.start_soon(listener.run, sockets.own.get(listener.name, ()), self)

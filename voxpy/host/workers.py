@@ -5,10 +5,11 @@ worker that dies takes none of those that wait with it. It runs no calls itself.
 
 Parent and worker speak in lines of JSON. A worker says ``{"ready": id of its host}`` once,
 ``{"ask": "drain"}`` if the API was asked to stop the host, and
-``{"figures": [...], "calls": [...], "seen": [...]}`` every second and whenever a call begins or
-ends: a worker that is full must know who has room, and one call has one stream. The parent says
-``{"elsewhere": [...], "calls": [...], "seen": [...]}``, of the other workers and of those that
-died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is gone drains.
+``{"figures": [...], "seen": [...]}`` every second and whenever a call begins or ends: a worker that
+is full must know who has room, and a
+signature counts once. The parent says ``{"elsewhere": [...], "seen": [...]}``, of the other workers
+and of those that died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is
+gone drains.
 
 What is said every second is the heartbeat. A worker that misses it has a loop that is stuck, and
 all of its calls hear nothing: it is made to tell where it is, killed and replaced, and its calls
@@ -95,7 +96,6 @@ class _Worker:
     host_id: str = ""
     """Of its host in the call history; empty until it is ready."""
     figures: Snapshot = attrs.field(factory=list)
-    calls: list[str] = attrs.field(factory=list)
     beats: int = 0
     """Since it was heard."""
     cause: str = ""
@@ -209,7 +209,7 @@ class Workers:
             async for said in _lines(worker.stream):
                 worker.beats = 0
                 if "figures" in said:
-                    worker.figures, worker.calls = said["figures"], said["calls"]
+                    worker.figures = said["figures"]
                     self._remember(said["seen"])
                     self._told.set()
                     self._note_change()
@@ -239,8 +239,7 @@ class Workers:
                 figures = [self._gone, self._metrics.snapshot(), *(w.figures for w in others)]
                 seen = self._seen[max(0, worker.knows - self._seen_before) :]
                 worker.knows = self._seen_before + len(self._seen)
-                calls = [call for w in others for call in w.calls]
-                await worker.say({"elsewhere": total(figures), "calls": calls, "seen": seen})
+                await worker.say({"elsewhere": total(figures), "seen": seen})
 
     def _remember(self, seen: list[str]) -> None:
         self._seen += seen
@@ -305,9 +304,8 @@ class WorkerLink:
         """Send the figures until cancelled, or until the parent is gone."""
         while True:
             once = host.handler.once
-            await self._say(
-                {"figures": host.snapshot(), "calls": once.calls(), "seen": once.news()}
-            )
+            once.let_go()
+            await self._say({"figures": host.snapshot(), "seen": once.news()})
             await trio.sleep(FIGURES_APART_S)
             with trio.move_on_after(FIGURES_EVERY_S - FIGURES_APART_S):
                 await host.admission.wait_change()
@@ -317,7 +315,7 @@ class WorkerLink:
         async for said in _lines(self._stream):
             if "elsewhere" in said:
                 self._elsewhere = said["elsewhere"]
-                host.handler.once.learn(said["seen"], said["calls"], clock.now())
+                host.handler.once.learn(said["seen"], clock.now())
             elif said.get("do") == "drain":
                 host.drain()
             elif said.get("do") == "hurry":
