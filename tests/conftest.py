@@ -22,7 +22,7 @@ OF_THE_MACHINE = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"
 OWNERS = ("INWORLD", "OPENAI", "VOXPY", "TWILIO", "TELNYX", "PLIVO", "VONAGE")
 PROXY = "_PROXY"
 
-TOGETHER = {"test_architecture", "test_providers"}
+TOGETHER = {"test_architecture", "test_by_tcp", "test_providers"}
 """Modules whose tests share what takes seconds to make."""
 MOST_PROCESSES = 8
 PATIENCE_S = 300

@@ -186,7 +186,7 @@ client.add_event_listener(E.Interruption, lambda e: client.clear_media_buffer())
 client.add_event_listener(E.UserTranscript, wrote("caller"))
 client.add_event_listener(E.AgentResponse, wrote("agent"))
 """,
-    text_of="payload = e.data.payload\nreturn payload.get('user_transcript') or e.agent_response",
+    text_of="return e.data.payload.get('user_transcript', e.data.payload.get('agent_response'))",
     speech="ElevenLabs.Agents.Interruption",
     passes_g711=True,
 )

@@ -10,8 +10,8 @@ from tests.services.talks import TALKS
 from voxpy.lab.fuzz.hunt import hunt
 from voxpy.lab.fuzz.perform import Conditions
 
-CALLS = int(os.environ.get("VOXPY_FUZZ_CALLS", "15"))
-"""A few in the suite; ``VOXPY_FUZZ_CALLS=1000`` before a release."""
+CALLS = int(os.environ.get("FUZZ_CALLS", "15"))
+"""A few in the suite; ``FUZZ_CALLS=1000`` before a release."""
 
 
 @pytest.mark.parametrize("name", TALKS)

@@ -12,8 +12,8 @@ from voxpy.lab.fuzz.hunt import hunt
 from voxpy.lab.fuzz.perform import Conditions
 
 ROOT = Path(__file__).parents[3]
-CALLS = int(os.environ.get("VOXPY_FUZZ_CALLS", "20"))
-"""A few in the suite; ``VOXPY_FUZZ_CALLS=500`` before a release."""
+CALLS = int(os.environ.get("FUZZ_CALLS", "20"))
+"""A few in the suite; ``FUZZ_CALLS=500`` before a release."""
 WHOLE = ("AppEvents.CallAlerting", "import")
 
 

@@ -7,7 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from voxpy.localagent.services.dialect import Dialect, Fake, Request, decoded, needs_key
+from voxpy.localagent.services.dialect import (
+    POLICY_VIOLATION,
+    Dialect,
+    Fake,
+    Request,
+    decoded,
+    needs_key,
+)
 
 _ENCODINGS = {"mulaw": "audio/pcmu", "alaw": "audio/pcma", "linear16": "audio/pcm"}
 
@@ -80,7 +87,12 @@ class DeepgramDialect(Dialect):
             case "response.done":
                 self._done(event["response"])
             case "error":
-                self._error(str(event["error"].get("message")), "INVALID_SETTINGS")
+                description = str(event["error"].get("message"))
+                if self._applied:  # what leaves the session open is a Warning here
+                    code = str(event["error"].get("code") or "unknown").upper()
+                    self.tell({"type": "Warning", "description": description, "code": code})
+                else:
+                    self._error(description, "INVALID_SETTINGS")
 
     def _done(self, response: Mapping[str, Any]) -> None:
         calls = [i for i in response.get("output") or () if i.get("type") == "function_call"]
@@ -126,7 +138,9 @@ class DeepgramDialect(Dialect):
         self.tell({"type": "History", "role": role, "content": content})
 
     def _error(self, description: str, code: str) -> None:
+        """Say what is wrong and leave: an Error of this service's is the end of its session."""
         self.tell({"type": "Error", "description": description, "code": code})
+        self.close(POLICY_VIOLATION, code)
 
 
 def _format(told: Any, rate_hz: int) -> dict[str, Any]:
