@@ -42,10 +42,13 @@ from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, m
 from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError, nearest
 from voxpy.project.api import USUAL, ApiToken, Callback, read_callbacks, read_tokens
+from voxpy.project.fleet import Fleet, read_fleet
 from voxpy.project.problem import Problem, first_error
 from voxpy.text.patterns import compile_pattern, matches_everything
 
-TOP_LEVEL_KEYS = ("rules", "settings", "channels", "history", "trunks", "users", "api", "callbacks")
+TOP_LEVEL_KEYS = (
+    "rules", "settings", "channels", "history", "trunks", "users", "api", "callbacks", "fleet",
+)  # fmt: skip
 MOST_KEEP_DAYS = 36500
 MOST_BYTES = 1_000_000
 """Twenty thousand rules; YAML of more takes minutes to read."""
@@ -139,6 +142,7 @@ class Routing:
     users: Mapping[str, User] = attrs.field(factory=dict)
     tokens: tuple[ApiToken, ...] = USUAL
     callbacks: tuple[Callback, ...] = ()
+    fleet: Fleet = attrs.field(factory=Fleet)
 
     def match(self, destination: str) -> Match | NoMatch:
         """Return the first rule that takes ``destination``, and what was tried on the way."""
@@ -202,17 +206,19 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
     usual = usual_channels()
     users: Mapping[str, User] = top.get("users", read_users, {})
     trunks: tuple[Trunk, ...] = top.get("trunks", _trunks, ())
+    fleet = top.get("fleet", read_fleet, Fleet())
     problems += _unreachable(rules, document.file)
     routing = Routing(
         file=document.file,
         rules=rules,
         settings=settings,
-        channels=_with_callers(top.get("channels", _channels, usual), users, trunks),
+        channels=_with_callers(top.get("channels", _channels, usual), users, trunks, fleet),
         keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
         trunks=trunks,
         users=users,
         tokens=_tokens(top, rules),
         callbacks=top.get("callbacks", read_callbacks, ()),
+        fleet=fleet,
     )
     return routing, sorted(problems, key=lambda p: p.line or 0)
 
@@ -248,14 +254,17 @@ def _trunks(given: Given) -> tuple[Trunk, ...]:
 
 
 def _with_callers(
-    channels: tuple[Listener, ...], users: Mapping[str, User], trunks: tuple[Trunk, ...]
+    channels: tuple[Listener, ...],
+    users: Mapping[str, User],
+    trunks: tuple[Trunk, ...],
+    fleet: Fleet,
 ) -> tuple[Listener, ...]:
-    """Tell each channel who may call by it, and whose calls out it places."""
+    """Tell each channel who may call by it, whose calls out it places, and what is before it."""
     by_sip = tuple(t for t in trunks if isinstance(t, SipTrunk))
     made: list[Listener] = []
     for channel in channels:
         if isinstance(channel, SipListener):
-            channel = attrs.evolve(channel, users=users, trunks=by_sip)
+            channel = attrs.evolve(channel, users=users, trunks=by_sip, proxy=fleet.proxy)
         elif isinstance(channel, ProviderListener):
             ours = [t for t in trunks if isinstance(t, ProviderTrunk) and t.way == channel.name]
             channel = attrs.evolve(channel, trunks=tuple(ours))

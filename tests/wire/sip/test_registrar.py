@@ -108,3 +108,16 @@ def test_an_older_request_that_comes_later_changes_nothing(registrar: Registrar)
     phone.number -= 1
     assert phone.register("<sip:anna@10.0.0.2>").status == 500
     assert [b.contact.host for b in registrar.contacts("anna", 1.0)] == ["10.0.0.1"]
+
+
+def test_the_way_through_proxies_is_kept_and_confirmed(registrar: Registrar) -> None:
+    path = "<sip:10.0.0.5;lr;received=sip:198.51.100.7:5062%3Btransport%3Dtcp>"
+    answer = Phone(registrar).register(Path=f"{path}, <sip:10.0.0.6;lr>", Require="path")
+    assert answer.headers.all("Path") == [f"{path}, <sip:10.0.0.6;lr>"]
+    assert [b.path for b in registrar.contacts("anna", 1.0)] == [(path, "<sip:10.0.0.6;lr>")]
+    again = Phone(registrar)
+    again.number = 5
+    assert again.register(Path=", ".join(["<sip:10.0.0.6;lr>"] * 9)).status == 400
+    assert again.register(Path="<sip:").status == 400
+    assert again.register().status == 200
+    assert [b.path for b in registrar.contacts("anna", 1.0)] == [()]

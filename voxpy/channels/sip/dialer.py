@@ -16,13 +16,15 @@ from voxpy.channels.sip.negotiation import Speech
 from voxpy.channels.sip.place import PROOF
 from voxpy.channels.sip.settings import SipTrunk
 from voxpy.channels.sip.transfer import escaped_user
+from voxpy.channels.sip.websocket import WEBSOCKETS
 from voxpy.engine import clock
 from voxpy.engine.ports import Leg, OutgoingCall, RefusedLeg, Secrets
 from voxpy.errors import ConnectFailed, RemoteProtocolError
 from voxpy.wire.sip.agent import Account, Flow, authorized, transport_of
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.message import Request, Response
-from voxpy.wire.sip.values import Address, Uri, parse_uri
+from voxpy.wire.sip.registrar import Binding
+from voxpy.wire.sip.values import Address, Uri, parse_address, parse_uri
 
 if TYPE_CHECKING:
     from voxpy.channels.outgoing import HostDialer, Trunk
@@ -32,16 +34,22 @@ NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
 _NUMBER = re.compile(r"\+?[0-9*#]{3,}")
 FIRST_WORD_S = 8.0
 """From a trunk's INVITE to its first answer of any kind; then another trunk is tried."""
+PLAIN = "voxpy-plain"
+"""In the Path of a proxy that makes plain RTP of WebRTC, as Kamailio does with rtpengine."""
 REGISTER_S = 600
 RETRY_S = 30.0
 
 
 @attrs.frozen(kw_only=True)
 class _Target:
-    """Where a call is tried. ``to`` is the next hop where that is not the URI."""
+    """Where a call is tried. ``to`` is the next hop where that is not the URI.
+
+    ``in_page``: whether it is a phone that speaks WebRTC and nothing else.
+    """
 
     uri: Uri
     to: Uri | Flow | None = None
+    in_page: bool = False
     account: Account | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     speech: Speech
@@ -72,6 +80,7 @@ class SipDialer:
         assert isinstance(trunk, SipTrunk)
         target = _Target(
             uri=attrs.evolve(trunk.uri, user=escaped_user(call.destination)),
+            to=self._endpoint.place.way_out,
             account=_trunk_account(trunk, self._secrets),
             speech=self._endpoint.speech_with(trunk),
         )
@@ -83,7 +92,7 @@ class SipDialer:
     def _dial(self, call: OutgoingCall, target: _Target) -> Leg:
         endpoint = self._endpoint
         try:
-            media, talk = endpoint.speaker(call.leg_id, target.speech, target.to)
+            media, talk = endpoint.speaker(call.leg_id, target.speech, in_page=target.in_page)
         except ConnectFailed as error:
             return RefusedLeg(call, NO_ROUTE, str(error))
         caller = Uri(user=escaped_user(call.callerid) or None, host=endpoint.place.domain)
@@ -129,7 +138,8 @@ class SipDialer:
             return self._dial(call, ours)
         if endpoint.place.is_here(uri) and to is None:
             return self._here(call, bare, extra)
-        target = _Target(uri=bare, to=to, account=account, headers=extra, speech=speech)
+        way = to or endpoint.place.way_out
+        target = _Target(uri=bare, to=way, account=account, headers=extra, speech=speech)
         return self._dial(call, target)
 
     def _here(self, call: OutgoingCall, uri: Uri, extra: Mapping[str, str]) -> Leg:
@@ -159,8 +169,23 @@ class SipDialer:
         if not found:
             return RefusedLeg(call, UNAVAILABLE, f"the user {name!r} is not registered now")
         speech = self._endpoint.speech_with(self._endpoint.listener.users[name])
-        phones = [_Target(uri=b.contact, to=b.flow, speech=speech) for b in found]
+        phones = [_phone(binding, speech) for binding in found]
         return hunt(call, [partial(self._dial, call, phone) for phone in phones], at_once=True)
+
+
+def _phone(binding: Binding, speech: Speech) -> _Target:
+    """Return a user's phone: by the proxies it has registered by (RFC 3327), or the way it came."""
+    if not binding.path:
+        in_page = binding.flow.transport in WEBSOCKETS
+        return _Target(uri=binding.contact, to=binding.flow, speech=speech, in_page=in_page)
+    first = parse_address(binding.path[0]).uri
+    return _Target(
+        uri=binding.contact,
+        to=first,
+        headers={"Route": ", ".join(binding.path)},
+        speech=speech,
+        in_page=transport_of(binding.contact) in WEBSOCKETS and PLAIN not in first.params,
+    )
 
 
 def _trunk_account(trunk: SipTrunk, secrets: Secrets) -> Account | None:
@@ -177,13 +202,14 @@ async def stay_registered(
     ``told`` gets the trunk's name and the last status whenever it changes.
     """
     us, user = endpoint.agent.us, trunk.user or "voxpy"
+    way = endpoint.place.way_out or trunk.uri
     home = attrs.evolve(trunk.uri, user=escaped_user(user))
-    transport = transport_of(trunk.uri)
+    transport = transport_of(way)
     call_id, number, last = us.new_id(), 0, 0
     while True:
         number += 1
         request = Request(method="REGISTER", uri=attrs.evolve(trunk.uri, user=None))
-        contact = us.contact(transport).replace("sip:voxpy@", f"sip:{escaped_user(user)}@", 1)
+        contact = endpoint.place.registered_as(escaped_user(user), transport)
         request.headers.extend(
             {
                 "Via": us.via(transport),
@@ -196,13 +222,13 @@ async def stay_registered(
                 "Expires": str(REGISTER_S),
             }
         )
-        response = await _asked(endpoint, us.sign(request), trunk.uri)
+        response = await _asked(endpoint, us.sign(request), way)
         account = _trunk_account(trunk, secrets)
         if response is not None and response.status in (401, 407):
             number += 1
             again = us.again(request, number)
             if authorized(again, response, account, cnonce=us.new_id()):
-                response = await _asked(endpoint, again, trunk.uri)
+                response = await _asked(endpoint, again, way)
         status = 408 if response is None else response.status
         if status != last:
             last = status

@@ -32,6 +32,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from voxpy.channels.browser.webrtc import is_there
 from voxpy.channels.listener import ListenerHost
 from voxpy.channels.providers.http import Answer, Request
 from voxpy.channels.sip.codecs import Codec, usual_codecs
@@ -44,12 +45,11 @@ from voxpy.channels.sip.negotiation import REQUIRE, Negotiation, Speech, agreed_
 from voxpy.channels.sip.network import SipNetwork, SipSockets
 from voxpy.channels.sip.place import Place
 from voxpy.channels.sip.ports import PortRange
-from voxpy.channels.sip.settings import SipTrunk, User, read_codecs, read_srtp
+from voxpy.channels.sip.settings import Proxy, SipTrunk, User, read_codecs, read_srtp
 from voxpy.channels.sip.sharing import Handed, SharedRegistrar, Sharing, owner_in
 from voxpy.channels.sip.transfer import take_over
 from voxpy.channels.sip.websocket import (
     SIP_PATH,
-    WEBSOCKETS,
     Offers,
     is_webrtc,
     serve_phone,
@@ -96,6 +96,7 @@ class SipListener:
     speech: Speech = attrs.field(factory=lambda: Speech(codecs=usual_codecs()))
     users: Mapping[str, User] = attrs.field(factory=dict)
     trunks: tuple[SipTrunk, ...] = ()
+    proxy: Proxy | None = None
     draining: list[bool] = attrs.field(factory=list, eq=False)
     _running: list[SipEndpoint] = attrs.field(factory=list, init=False, eq=False, repr=False)
 
@@ -164,6 +165,8 @@ class SipListener:
                 calls.start_soon(endpoint.sharing.run)
             host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))
             host.registers(endpoint.registrar.online)
+            if self.proxy is not None and self.users and is_there():
+                calls.start_soon(endpoint.offers.keep_ready)  # pages may be behind the proxy
             for trunk in self.trunks:
                 if trunk.register and host.worker == 0:
                     calls.start_soon(
@@ -237,7 +240,7 @@ class SipEndpoint:
         key = random_words.token_bytes(16) if self.sharing is None else self.sharing.key
         new_id = partial(random_words.token_hex, 8)
         tls_port = int(tls[0].getsockname()[1]) if tls else 0
-        self.place = Place(listener.host, listener.address, port, tls_port, key)
+        self.place = Place(listener.host, listener.address, port, tls_port, key, listener.proxy)
         us = Identity(
             product="voxpy",
             sent_by=self.place.sent_by,
@@ -252,7 +255,7 @@ class SipEndpoint:
         self.legs: dict[SipCall, SipLeg] = {}
         self.offers = Offers()
         """Of WebRTC, for users who are called in a page."""
-        self._limits = SourceLimits(lambda a: any(t.is_from(a) for t in listener.trunks))
+        self._limits = SourceLimits(self._is_free)
         self.network = SipNetwork(
             self.agent,
             SipSockets(
@@ -271,11 +274,19 @@ class SipEndpoint:
             None if self.sharing is None else SharedRegistrar(self.registrar, self.sharing)
         )
 
+    def _is_free(self, address: str) -> bool:
+        """Return whether an address may ask as often as it likes."""
+        proxy = self.listener.proxy
+        return any(trunk.is_from(address) for trunk in self.listener.trunks) or (
+            proxy is not None and proxy.is_from(address)
+        )
+
     def _admits(self, request: SipRequest, flow: Flow) -> bool:
         """Return whether a request outside of calls is answered, not one too many of its source."""
-        if self.place.is_ours(request) or self._limits.admits(flow.host, clock.now()):
+        source = self.place.source(request, flow)
+        if self.place.is_ours(request) or self._limits.admits(source, clock.now()):
             return True
-        self._host.refused("too many", "too many SIP requests", flow.host)
+        self._host.refused("too many", "too many SIP requests", source)
         return False
 
     def _seen(self, message: SipRequest | Response, way: Way) -> None:
@@ -301,9 +312,9 @@ class SipEndpoint:
             cname=f"voxpy@{self.place.address}",
         )
 
-    def speaker(self, name: str, speech: Speech, to: object) -> tuple[RtpMedia, Negotiation]:
+    def speaker(self, name: str, speech: Speech, *, in_page: bool) -> tuple[RtpMedia, Negotiation]:
         """Return the audio of a call to somebody, and what is said of it. Raises ConnectFailed."""
-        if isinstance(to, Flow) and to.transport in WEBSOCKETS:
+        if in_page:
             return self.offers.take(name)
         media = self.open(name, speech.codecs[-1])
         return media, self.negotiation(media, speech)
@@ -412,7 +423,8 @@ class SipEndpoint:
     def _admit(self, event: Invited) -> str:
         """Return as what a caller may call in; nothing if the call has been refused."""
         listener, request, call = self.listener, event.request, event.call
-        if any(trunk.is_from(event.flow.host) for trunk in listener.trunks):
+        source = self.place.source(request, event.flow)
+        if any(trunk.is_from(source) for trunk in listener.trunks):
             return "pstn"
         if self.place.is_ours(request):
             return "sip"
@@ -425,7 +437,7 @@ class SipEndpoint:
             return "user"
         call.reject(403, clock.now(), response=refusal)
         if refusal is None or refusal.status == 403:
-            self._limits.wrong(event.flow.host, clock.now())
+            self._limits.wrong(source, clock.now())
             self._refused("not proven", "the caller is no user and no trunk", event)
         return ""
 
@@ -433,7 +445,8 @@ class SipEndpoint:
         """Return whose call it is."""
         listener = self.listener
         if client_type == "pstn":
-            return next(t for t in listener.trunks if t.is_from(event.flow.host))
+            source = self.place.source(event.request, event.flow)
+            return next(t for t in listener.trunks if t.is_from(source))
         return listener.users.get(event.request.from_.uri.user_text)
 
     def _replaces(self, event: Invited) -> bool:
@@ -479,7 +492,7 @@ class SipEndpoint:
                 request, event.flow, now=clock.now(), wall_s=wall_s, to_tag=tag
             )
             if answer.status == 403:
-                self._limits.wrong(event.flow.host, clock.now())
+                self._limits.wrong(self.place.source(request, event.flow), clock.now())
             event.respond(answer, clock.now())
             return
         status = 405
@@ -492,7 +505,8 @@ class SipEndpoint:
         event.respond(response, clock.now())
 
     def _refused(self, cause: str, problem: str, event: Invited) -> None:
-        self._host.refused(cause, problem, event.flow.host, channel=self.listener.name)
+        source = self.place.source(event.request, event.flow)
+        self._host.refused(cause, problem, source, channel=self.listener.name)
 
     def _failed(self, error: BaseException) -> None:
         """Note an error of ours in one message; it ends nothing else."""

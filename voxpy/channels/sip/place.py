@@ -5,20 +5,37 @@ from __future__ import annotations
 import hmac
 import socket
 
+import attrs
+
+from voxpy.channels.sip.settings import Proxy
 from voxpy.wire.sip.agent import Flow
 from voxpy.wire.sip.message import Request
 from voxpy.wire.sip.values import Uri
 
 PROOF = "Voxpy-Proof"
 """A header of calls that we make to ourselves."""
+SOURCE = "Voxpy-Source"
+"""A header of the proxy before us: the address it got a request from."""
 ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 class Place:
-    """``host`` is where we listen, ``address`` how others reach us if that is another one."""
+    """``host`` is where we listen, ``address`` how others reach us if that is another one.
 
-    def __init__(self, host: str, address: str, port: int, tls_port: int, key: bytes) -> None:
+    ``proxy`` is what everybody outside sees of us, if there is one.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        address: str,
+        port: int,
+        tls_port: int,
+        key: bytes,
+        proxy: Proxy | None = None,
+    ) -> None:
         self.address = address or _own_address(host)
+        self._proxy = proxy
         self._host = host
         self._ours = {self.address, host, address} - {""}
         self._port, self._tls_port = port, tls_port
@@ -27,12 +44,33 @@ class Place:
     @property
     def domain(self) -> str:
         """What stands behind the @ of our users."""
+        return self._written if self._proxy is None else self._proxy.uri.host
+
+    @property
+    def _written(self) -> str:
         return f"[{self.address}]" if ":" in self.address else self.address
 
     def sent_by(self, transport: str) -> str:
         """Return what our Via says."""
         port = self._tls_port if transport == "TLS" else self._port
-        return f"{self.domain}:{port}"
+        return f"{self._written}:{port}"
+
+    @property
+    def way_out(self) -> Uri | None:
+        """By whom a call to somewhere outside goes; None for straight there."""
+        return None if self._proxy is None else self._proxy.uri
+
+    def registered_as(self, user: str, transport: str) -> str:
+        """Return where a carrier is to send the calls to us."""
+        if self._proxy is not None:
+            return str(attrs.evolve(self._proxy.uri, user=user))
+        return self.contact(transport).replace("sip:voxpy@", f"sip:{user}@", 1)
+
+    def source(self, request: Request, flow: Flow) -> str:
+        """Return the address that a request comes from, as the proxy saw it if one is before us."""
+        if self._proxy is not None and self._proxy.is_from(flow.host):
+            return request.headers.get(SOURCE) or flow.host
+        return flow.host
 
     def contact(self, transport: str) -> str:
         """Return where we are reached, as our Contact says it."""
@@ -41,6 +79,8 @@ class Place:
 
     def is_here(self, uri: Uri) -> bool:
         """Return whether an address is one of ours."""
+        if self._proxy is not None and uri.is_sip and uri.host == self._proxy.uri.host:
+            return (uri.port or 5060) == (self._proxy.uri.port or 5060)
         ports = (None, self._port, self._tls_port)
         return uri.is_sip and uri.host.strip("[]") in self._ours and uri.port in ports
 

@@ -55,6 +55,21 @@ class User:
 
 
 @attrs.frozen(kw_only=True)
+class Proxy:
+    """A SIP proxy in front of this host: calls come by it, and those to the outside go by it.
+
+    ``networks`` are where its messages come from; what it says of who has sent it one is believed.
+    """
+
+    uri: Uri
+    networks: tuple[Network, ...]
+
+    def is_from(self, address: str) -> bool:
+        """Return whether a message from this address is one of the proxy's."""
+        return _is_in(self.networks, address)
+
+
+@attrs.frozen(kw_only=True)
 class SipTrunk(Trunk):
     """A trunk that speaks SIP. ``uri`` is its host."""
 
@@ -69,11 +84,15 @@ class SipTrunk(Trunk):
 
     def is_from(self, address: str) -> bool:
         """Return whether a call from this address is the carrier's."""
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self.networks)
+        return _is_in(self.networks, address)
+
+
+def _is_in(networks: tuple[Network, ...], address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
 
 
 def read_users(given: Given) -> Mapping[str, User]:
@@ -125,13 +144,15 @@ def read_sip_trunk(name: str, given: Given) -> SipTrunk:
     trunk = SipTrunk(
         name=name,
         kind="pstn" if usual is None else usual.kind,
-        uri=_uri(fields.need("sip")) if usual is None else fields.get("sip", _uri, usual.uri),
+        uri=read_uri(fields.need("sip"))
+        if usual is None
+        else fields.get("sip", read_uri, usual.uri),
         numbers=read_numbers(fields),
         user=fields.get("user", Given.words, ""),
         secret=fields.get("secret", Given.words, ""),
         callerid=fields.get("callerid", Given.words, ""),
         register=fields.get("register", Given.flag, False),
-        networks=fields.get("from", _networks, ()),
+        networks=fields.get("from", read_networks, ()),
         srtp=fields.get("srtp", read_srtp, None if usual is None else usual.srtp),
         codecs=fields.get("codecs", read_codecs, None),
     )
@@ -159,7 +180,8 @@ Source: https://developers.facebook.com/docs/whatsapp/cloud-api/calling/sip
 """
 
 
-def _uri(given: Given) -> Uri:
+def read_uri(given: Given) -> Uri:
+    """Read a host, with or without ``sip:``. Raises ConfigError."""
     text = given.words().strip()
     try:
         found = parse_uri(text if text.startswith(("sip:", "sips:")) else f"sip:{text}")
@@ -168,7 +190,8 @@ def _uri(given: Given) -> Uri:
     return found
 
 
-def _networks(given: Given) -> tuple[Network, ...]:
+def read_networks(given: Given) -> tuple[Network, ...]:
+    """Read a list of addresses and networks. Raises ConfigError."""
     found = []
     for item in given.items():
         try:

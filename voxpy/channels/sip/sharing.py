@@ -185,6 +185,7 @@ class SharedRegistrar:
                 "left_s": binding.expires_at - now,
                 "call_id": binding.call_id,
                 "sequence": binding.sequence,
+                "path": binding.path,
             }
             for binding in reversed(self._registrar.contacts(user, now))
         ]
@@ -208,6 +209,7 @@ class SharedRegistrar:
                         expires_at=now + place["left_s"],
                         call_id=place["call_id"],
                         sequence=place["sequence"],
+                        path=tuple(place["path"]),
                     )
                 )
             self._registrar.adopt(told["user"], bindings)

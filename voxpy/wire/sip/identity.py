@@ -11,8 +11,8 @@ from voxpy.wire.sip.values import CSeq
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, NOTIFY, UPDATE, PRACK"
 SUPPORTED = "replaces, timer"
-UNDERSTOOD = frozenset({"replaces", "timer", "100rel"})
-"""Options that may be required of us; 100rel is not offered, but spoken."""
+UNDERSTOOD = frozenset({"replaces", "timer", "100rel", "path"})
+"""Options that may be required of us; 100rel is not offered, but spoken, path is for REGISTER."""
 
 
 @attrs.frozen(kw_only=True)

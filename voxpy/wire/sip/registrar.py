@@ -1,7 +1,8 @@
 """Where users are: REGISTER answered, contacts kept for as long as they asked (section 10).
 
 A contact is kept with the flow its REGISTER came by, because that is the way back to a phone behind
-a NAT. What a stranger is told never says whether a user exists.
+a NAT; and with the Path that proxies have written (RFC 3327), which is the way through them. What a
+stranger is told never says whether a user exists.
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ from voxpy.wire.sip.values import Address, Uri, parse_address
 USUAL_S, LEAST_S, MOST_S = 600, 60, 3600
 MOST_CONTACTS = 10
 """Of one user; the oldest makes room."""
+MOST_PROXIES = 5
+"""In one Path."""
 
 
 @attrs.frozen(kw_only=True)
 class Binding:
-    """One place where a user is reached until ``expires_at``."""
+    """One place where a user is reached until ``expires_at``.
+
+    ``path`` is the Route of a request to it, element by element; ``flow`` is the way where it is
+    empty.
+    """
 
     contact: Uri
     flow: Flow
     expires_at: float
     call_id: str
     sequence: int
+    path: tuple[str, ...] = ()
 
 
 def prove(
@@ -132,12 +140,17 @@ class Registrar:
         for binding in self.contacts(user, now):
             left = max(0, round(binding.expires_at - now))
             response.headers.add("Contact", f"<{binding.contact}>;expires={left}")
+        for proxy in request.headers.all("Path"):
+            response.headers.add("Path", proxy)
         response.headers.add("Date", formatdate(wall_s, usegmt=True))
         return response
 
     def _update(self, user: str, request: Request, texts: list[str], flow: Flow, now: float) -> int:
         """Change a user's bindings; return the status that refuses it, or 0 (section 10.3)."""
         call_id, number = request.call_id, request.cseq.number
+        path = tuple(str(parse_address(text)) for text in request.headers.elements("Path"))
+        if len(path) > MOST_PROXIES:
+            return 400
         bindings = self.contacts(user, now)[::-1]
         if any(b.call_id == call_id and b.sequence >= number for b in bindings):
             return 0 if not texts else 500  # an older one that came later
@@ -159,6 +172,7 @@ class Registrar:
                         expires_at=now + min(seconds, MOST_S),
                         call_id=call_id,
                         sequence=number,
+                        path=path,
                     )
                 )
         self._bindings[user] = bindings[-MOST_CONTACTS:]
