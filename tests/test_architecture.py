@@ -32,6 +32,7 @@ RINGS: list[set[str]] = [
     {"media"},
     {"engine"},
     {"sockets"},
+    {"fleet"},
     {"absent", "constants"},
     {"calllist", "functions", "logger", "modules", "net", "timers"},
     {"applicationstorage", "phonenumber"},

@@ -1,0 +1,1 @@
+"""What hosts share: leases, entries, queues and counts, in one process or in Redis."""
