@@ -21,6 +21,7 @@ from voxpy.channels.mediastream.serving import LIMITS
 from voxpy.channels.once import Once
 from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Request, as_websocket
+from voxpy.channels.providers.placing import ours_in
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.http import Fetch
@@ -210,7 +211,8 @@ class ConnectionHandler:
             self.refused("no handshake", str(error), address)
             return
         path = upgrade.path.partition("?")[0]
-        listener = next((each for each in self.listeners if path in each.paths), None)
+        place, _ = ours_in(path)
+        listener = next((each for each in self.listeners if place in each.paths), None)
         if listener is None and await self._at_a_door(upgrade, path, address):
             return
         if listener is None:

@@ -1,7 +1,8 @@
 """Workers that share the HTTP port: a connection about a session goes to the worker that has it.
 
 The kernel gives a connection to any of them. A session's id says which worker runs it, and so do
-its access URL and every place of it in the API and on the pages. Whoever gets the connection of
+its access URL and every place of it in the API and on the pages; the address of a call that a
+provider's API places for us says it too. Whoever gets the connection of
 another's session passes all of it on, by a socket in the file system that only this user can open:
 first a line that says who the client is, then every byte, both ways.
 """
@@ -19,12 +20,14 @@ import attrs
 import orjson
 import trio
 
+from voxpy.channels.providers.placing import OURS
 from voxpy.sockets.listening import BACKLOG, private_folder
 
-SESSION = re.compile(
+OWNED = re.compile(
     r"/(?:request|api/sessions|calls)/\d{8}-\d{6}-([0-9a-f]{2})[0-9a-f]{8}(?=[/?]|$)"
+    rf"|[^?]*/{OURS.pattern}(?=\?|$)"
 )
-"""How paths begin that are about one session: its id's last part begins with its worker."""
+"""Paths about one session or one call of ours: both names have the worker in them."""
 PREFACE_BYTES = 1024
 READ_BYTES = 64 * 1024
 HERE_WITHIN_S = 5.0
@@ -49,8 +52,8 @@ class Relay:
 
     def owner(self, target: str) -> int | None:
         """Return the worker a request is for, None if any can answer it."""
-        found = SESSION.match(target)
-        owner = int(found[1], 16) if found is not None else self.worker
+        found = OWNED.match(target)
+        owner = int(found[1] or found[2], 16) if found is not None else self.worker
         return owner if owner != self.worker and owner < self.workers else None
 
     @contextmanager

@@ -56,8 +56,11 @@ class Web:
     def _application(self) -> Starlette:
         routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
         for listener in self.listeners:
-            endpoint = self._webhook(listener)
-            routes += [Route(path, endpoint, methods=["GET", "POST"]) for path in listener.webhooks]
+            for path in listener.webhooks:
+                routes += [
+                    Route(at, self._webhook(listener, path), methods=["GET", "POST"])
+                    for at in (path, path + "/{call}")
+                ]
         note = self._note_refused
         routes += [door.route(self.guard, note) for door in self.doors]
         return Starlette(routes=routes)
@@ -76,29 +79,28 @@ class Web:
             body["detail"] = refusal.detail
         elif unkept := self.unkept():
             body |= {"status": "degraded", "detail": f"not kept of the last call: {unkept}"}
-        return self._answer(request, _json(body, 503 if admission.draining else 200))
+        return self._answer("/health", _json(body, 503 if admission.draining else 200))
 
     async def _metrics(self, request: Request) -> Response:
         await trio.lowlevel.checkpoint()
         answer = Response(exposition(self.figures()), media_type=None)
         answer.headers["content-type"] = CONTENT_TYPE
-        return self._answer(request, answer)
+        return self._answer("/metrics", answer)
 
-    def _webhook(self, listener: Listener) -> Callable[[Request], Any]:
+    def _webhook(self, listener: Listener, path: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             body = await _body(request)
             if body is None:
                 too_long = Response(f"a body of over {BODY_BYTES} bytes", status_code=413)
-                return self._answer(request, too_long)
+                return self._answer(path, too_long)
             base = called_base(request.headers, public_url=self.public_url, tls=self.tls)
             told = listener.on_request(_as_called(request, base, body), base, self.listening())
             response = Response(told.body, told.status, media_type=told.content_type)
-            return self._answer(request, response)
+            return self._answer(path, response)
 
         return answer
 
-    def _answer(self, request: Request, response: Response) -> Response:
-        path = request.scope["path"]
+    def _answer(self, path: str, response: Response) -> Response:
         self.metrics.add("voxpy_http_requests", path, str(response.status_code))
         return response
 

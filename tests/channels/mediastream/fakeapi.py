@@ -45,7 +45,6 @@ class Order:
     stream_url: str
     status_urls: tuple[str, ...]
     answer_url: str = ""
-    parameters: dict[str, str] = attrs.field(factory=dict)
     detects: bool = False
 
 
@@ -135,7 +134,6 @@ class FakeApi:
             caller=order.caller,
             callee=order.to,
             format=provider.formats[0],
-            parameters=order.parameters,
         )
         carrier = provider.place(call)
         headers = provider.stream_headers(order.stream_url, self.secret.get, now=0.0, nonce="once")
@@ -192,14 +190,12 @@ def _twilio(body: bytes) -> Order:
     assert form["StatusCallbackEvent"] == ["ringing", "answered", "completed"]
     stream = ElementTree.fromstring(form["Twiml"][0]).find("Connect/Stream")
     assert stream is not None
-    named = {p.attrib["name"]: p.attrib["value"] for p in stream.findall("Parameter")}
     (status,) = form["StatusCallback"]
     return Order(
         to=form["To"][0],
         caller=form["From"][0],
         stream_url=stream.attrib["url"],
         status_urls=(status,),
-        parameters=named,
         detects="MachineDetection" in form,
     )
 
@@ -238,7 +234,6 @@ def _vonage(body: bytes) -> Order:
         asked["from"]["number"],
         endpoint["uri"],
         tuple(asked["event_url"]),
-        parameters=endpoint["headers"],
         detects="machine_detection" in asked,
     )
 

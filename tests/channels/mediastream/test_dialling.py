@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
 
 from tests.channels.mediastream.fakeapi import FakeApi, fake_api
-from tests.channels.sip.conftest import SipHost, SipHosting, hosted
+from tests.channels.sip.conftest import SipHost, SipHosting, hosted, hosted_workers
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.tones import dtmf
 from voxpy.errors import CallFailed
+from voxpy.host.metrics import Snapshot
 from voxpy.testing.sipphone import PhoneCall, sip_phone
 
 pytestmark = pytest.mark.slow
@@ -120,6 +124,37 @@ async def test_a_caller_gives_up_while_it_rings(sip_host: SipHosting, name: str)
                 await host.until(lambda: host.host.admission.running == 0)
     methods = [asked.split()[0] for asked in api.requests]
     assert methods[1:] == [{"plivo": "DELETE", "vonage": "PUT"}.get(name, "POST")]
+
+
+async def test_whichever_worker_the_provider_comes_to_the_calls_own_answers(tmp_path: Path) -> None:
+    async with (
+        fake_api("twilio") as api,
+        hosted_workers(
+            tmp_path,
+            2,
+            scenario=CALL_OUT,
+            routing=trunk("twilio"),
+            environ=api.secret,
+            channels="  twilio:\n",
+        ) as hosts,
+        sip_phone(server=hosts[0].server) as phone,
+    ):
+        taken: set[str] = set()
+        while len(taken) < 2 or len(api.orders) < 5:  # the Call-ID decides who has a call
+            ear = api.ear = Ear()
+            api.phone = None
+            call = await phone.connect(hosts[0].uri("x"))
+            await talk(hosts[0], call, api, ear)
+            call.hang_up()
+            await hosts[0].until(lambda: not any(host.host.admission.running for host in hosts))
+            taken.add(urlsplit(api.orders[-1].stream_url).path.rpartition("call-")[2][:2])
+        assert set(api.callbacks) == {200}
+        asked = {path for host in hosts for _, (path, _), _ in callbacks(host)}
+        assert asked == {"/twilio/status"}  # no label for every call
+
+
+def callbacks(host: SipHost) -> Snapshot:
+    return [figure for figure in host.host.snapshot() if figure[0] == "voxpy_http_requests"]
 
 
 async def test_an_api_that_is_down_leaves_the_call_to_the_next_trunk(

@@ -1,8 +1,8 @@
 """Calls out through a provider's API: ``trunks: {carrier: {provider: twilio, ...}}``.
 
 We ask the API to call. What becomes of the call comes in status callbacks, and when the callee has
-answered the provider opens its media stream to us, with the word that we gave it. Then the leg of
-that stream has the call.
+answered the provider opens its media stream to us, at the address that we gave it for this call.
+Then the leg of that stream has the call.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class ProviderTrunk(Trunk):
 
 @attrs.frozen(kw_only=True)
 class Addresses:
-    """Where a provider reaches us in a call of ours: ``{leg}`` has been put into each."""
+    """Where a provider reaches us in a call of ours; the call's word stands in each."""
 
     stream: str
     status: str
@@ -108,7 +108,7 @@ class RestDialer:
     """Implements ``voxpy.channels.outgoing.Way`` for one provider's channel.
 
     ``awaited`` has the legs whose stream, or whose next status, is still to come. ``addresses``
-    gives them for a leg's word, None if nobody knows how we are reached.
+    gives them for a call's word, None if nobody knows how we are reached.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class RestDialer:
     def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
         """Ask the API to call."""
         assert isinstance(trunk, ProviderTrunk)
-        word = random_words.token_urlsafe(18)
+        word = f"call-{self._host.worker:02x}{random_words.token_hex(18)}"
         addresses = self._addresses(word)
         lacking = self.api.missing()
         if addresses is None:
@@ -142,7 +142,6 @@ class RestDialer:
             reason = self._host.secrets.missing(lacking[0])
             return RefusedLeg(call, SERVICE_UNAVAILABLE, f"trunk {trunk.name!r}: {reason}")
         placing = Placing(
-            leg=word,
             to=call.destination,
             caller=call.callerid,
             stream_url=addresses.stream,

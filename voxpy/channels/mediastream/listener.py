@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +23,8 @@ from voxpy.channels.providers.http import (
     Request,
     as_websocket,
     asked,
-    query_of,
 )
-from voxpy.channels.providers.placing import LEG, Progress, with_query
+from voxpy.channels.providers.placing import Progress, ours_in
 from voxpy.channels.providers.provider import MediaStream, Provider
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine.ports import Secrets
@@ -119,17 +118,19 @@ class ProviderListener:
                 )
                 await trio.sleep_forever()
 
-    def _addresses(self, host: ListenerHost, leg: str) -> Addresses | None:
-        base, guard = host.public_url, self._guard(host)
+    def _addresses(self, host: ListenerHost, word: str) -> Addresses | None:
+        base, query = host.public_url, self._guard(host).webhook_query(self.provider)
         if not base:
             return None
-        asking = base + self.webhook + guard.webhook_query(self.provider)
-        telling = base + self.status + guard.webhook_query(self.provider)
         return Addresses(
-            stream=as_websocket(base) + self.path + guard.stream_query(self.provider),
-            status=with_query(telling, **{LEG: leg}),
-            answer=with_query(asking, **{LEG: leg}),
+            stream=self._stream_url(base, host, word),
+            status=f"{base}{self.status}/{word}{query}",
+            answer=f"{base}{self.webhook}/{word}{query}",
         )
+
+    def _stream_url(self, base: str, host: ListenerHost, word: str) -> str:
+        place = f"{self.path}/{word}" if word else self.path
+        return as_websocket(base) + place + self._guard(host).stream_query(self.provider)
 
     def drain(self) -> None:
         """Nothing: a provider cannot be told, and each of its calls is refused by itself."""
@@ -146,20 +147,37 @@ class ProviderListener:
             host.refused("not proven", problem, address, channel=self.name)
             await upgrade.refuse(403, body=f"{self.provider.name}: {problem}".encode())
             return
+        _, word = ours_in(urlsplit(request.url).path)
+        if word:
+            await self._ours(upgrade, word, address, host)
+            return
         busy = host.router.refusal(self.name)
         if busy:
             await upgrade.refuse(503, body=busy.encode(), headers=[("Retry-After", "5")])
             return
         await self._call(*await accept(upgrade, self.provider), address, host)
 
+    async def _ours(self, upgrade: Upgrade, word: str, address: str, host: ListenerHost) -> None:
+        """Take the stream of a call that we have made."""
+        ours = self._awaited.get(word)
+        if ours is None:
+            host.refused("no call", "the call is over", address, channel=self.name)
+            await upgrade.refuse(404, body=b"the call is over")
+            return
+
+        def receive(leg: MediaStreamLeg) -> Runs:
+            if not ours.attach(leg):
+                host.refused("twice", TWICE, address, channel=self.name)
+                return _Dismissed(leg)
+            host.keep()
+            return _Joined(ours)
+
+        await self._serve_line(*await accept(upgrade, self.provider), receive, address, host)
+
     async def _call(
         self, line: Line, stream: MediaStream, address: str, host: ListenerHost
     ) -> None:
         def receive(leg: MediaStreamLeg) -> Runs:
-            ours = self._awaited.get(leg.start.parameters.get(LEG, ""))
-            if ours is not None and ours.attach(leg):
-                host.keep()
-                return _Joined(ours)
             call_id = leg.start.call_id
             if call_id and host.once.is_up(f"{self.name} {call_id}", leg):
                 host.refused("twice", TWICE, address, channel=self.name)
@@ -168,6 +186,16 @@ class ProviderListener:
             host.keep()
             return host.router.receive(leg, self.name)
 
+        await self._serve_line(line, stream, receive, address, host)
+
+    async def _serve_line(
+        self,
+        line: Line,
+        stream: MediaStream,
+        receive: Callable[[MediaStreamLeg], Runs],
+        address: str,
+        host: ListenerHost,
+    ) -> None:
         release = LineRelease(
             self.provider, host.secrets, partial(_note_release, host), fetch=host.fetch
         )
@@ -186,19 +214,18 @@ class ProviderListener:
         if problem:
             host.router.not_proven(self.name, problem)
             return Answer("text/plain", problem.encode(), 403)
-        word = query_of(request.url).get(LEG, "")
+        place, word = ours_in(urlsplit(request.url).path)
         ours = self._awaited.get(word)
-        if urlsplit(request.url).path.endswith(self.status) and self.trunks:
+        if place.endswith(self.status) and self.trunks:
             return self._told(ours, request)
         call = asked(request.fields)
         call = attrs.evolve(call, callee=call.callee or self.to)
-        stream_url = as_websocket(base) + self.path + guard.stream_query(self.provider)
+        stream_url = self._stream_url(base, host, word)
         assert self.provider.answer_call is not None
         if word:  # a call of ours has been answered: what now?
             if ours is not None:
                 ours.told(Progress("answered"))
             outcome: Outcome = "not found" if ours is None else "connect"
-            stream_url = with_query(stream_url, **{LEG: word})
             return self.provider.answer_call(outcome, stream_url, call)
         outcome = host.router.judge(call.callee, self.name)
         return self.provider.answer_call(outcome, stream_url, call)

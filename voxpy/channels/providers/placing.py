@@ -1,21 +1,23 @@
 """Calls that a provider's API places for us: what is asked, and what it then tells of the call.
 
-The audio comes back on the media stream that the host serves anyway, with a word of ours (``leg``)
-in its parameters; what becomes of the call before that comes in status callbacks.
+The audio comes back on the media stream that the host serves anyway; what becomes of the call
+before that comes in status callbacks. Every address that we give for a call ends in a word of its
+own, which says which worker has the call. It stands in the path: that is what every provider leaves
+as it is (Twilio cuts off the query of a stream), and what a host reads before anything else.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 import attrs
 
 from voxpy.channels.providers.http import RestContext, RestRequest
 
-LEG = "leg"
-"""The parameter that names a call of ours, in addresses and in what streams say of themselves."""
+OURS = re.compile(r"call-([0-9a-f]{2})[0-9a-f]{36}")
+"""The word of a call of ours; it begins with the worker that has it."""
 BUSY, NO_ANSWER, DECLINED, NOT_FOUND, UNAVAILABLE, TERMINATED, FAILED = (
     486, 408, 603, 404, 480, 487, 503,
 )  # fmt: skip
@@ -25,12 +27,11 @@ BUSY, NO_ANSWER, DECLINED, NOT_FOUND, UNAVAILABLE, TERMINATED, FAILED = (
 class Placing:
     """A call to place.
 
-    ``leg`` is a word that nobody can guess. ``stream_url``, ``status_url`` and ``answer_url`` (for
-    those that ask for markup when the callee has answered) already bear what lets them in, and the
-    leg where an address can. ``connection`` is what the provider calls the way out, if it has one.
+    ``stream_url``, ``status_url`` and ``answer_url`` (for those that ask for markup when the callee
+    has answered) name the call and bear what lets them in. ``connection`` is what the provider
+    calls the way out, if it has one.
     """
 
-    leg: str
     to: str
     caller: str
     stream_url: str
@@ -71,9 +72,10 @@ class Placer:
     source: str
 
 
-def with_query(url: str, **named: str) -> str:
-    """Return an address with more parameters."""
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(named)}"
+def ours_in(path: str) -> tuple[str, str]:
+    """Return the place that a path is at, and the word of a call of ours behind it, if any."""
+    place, _, last = path.rpartition("/")
+    return (place, last) if OURS.fullmatch(last) else (path, "")
 
 
 def text_of(fields: Mapping[str, Any], name: str) -> str:

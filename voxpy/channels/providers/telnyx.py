@@ -41,7 +41,6 @@ from voxpy.channels.providers.placing import (
     BUSY,
     DECLINED,
     FAILED,
-    LEG,
     NO_ANSWER,
     NOT_FOUND,
     TERMINATED,
@@ -51,7 +50,6 @@ from voxpy.channels.providers.placing import (
     Progress,
     sip_code,
     text_of,
-    with_query,
 )
 from voxpy.channels.providers.provider import Message, PhoneCall, Provider
 
@@ -213,7 +211,7 @@ def _place(context: RestContext, call: Placing) -> RestRequest:
         "from": call.caller,
         "timeout_secs": round(call.ring_timeout_s),
         "webhook_url": call.status_url,
-        "stream_url": with_query(call.stream_url, **{LEG: call.leg}),
+        "stream_url": call.stream_url,
         "stream_track": "inbound_track",
         "stream_bidirectional_mode": "rtp",
         "stream_bidirectional_codec": "PCMU",

@@ -42,7 +42,6 @@ from voxpy.channels.providers.jsonstream import JsonCarrier, JsonStream
 from voxpy.channels.providers.placing import (
     BUSY,
     FAILED,
-    LEG,
     NO_ANSWER,
     TERMINATED,
     Placer,
@@ -149,8 +148,7 @@ def _complete(context: RestContext, call_id: str) -> RestRequest:
 def _place(context: RestContext, call: Placing) -> RestRequest:
     """The call and its TwiML in one. Source: see the PLACER."""
     account = context.secrets["TWILIO_ACCOUNT_SID"]
-    named = f'<Parameter name="{LEG}" value={quoteattr(call.leg)}/>'
-    stream = f"<Stream url={quoteattr(call.stream_url)}>{named}</Stream>"
+    stream = f"<Stream url={quoteattr(call.stream_url)}/>"
     form = [
         ("To", call.to),
         ("From", call.caller),

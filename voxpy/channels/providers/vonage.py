@@ -43,7 +43,6 @@ from voxpy.channels.providers.placing import (
     BUSY,
     DECLINED,
     FAILED,
-    LEG,
     NO_ANSWER,
     TERMINATED,
     Placer,
@@ -217,7 +216,6 @@ def _place(context: RestContext, call: Placing) -> RestRequest:
         "type": "websocket",
         "uri": call.stream_url,
         "content-type": "audio/l16;rate=16000",
-        "headers": {LEG: call.leg},
     }
     asked: dict[str, object] = {
         "to": [{"type": "phone", "number": call.to.lstrip("+")}],
