@@ -153,7 +153,7 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
         script=script,
         folder=(options["out"] / "calls" / call_id).absolute(),
         make_engines=functools.partial(agent_engines, {"llm": None, "topics": None}),
-        headers=_headers(options, url, provider),
+        headers=stream_headers(options, url, provider),
         sound=_sound({**options, "fast": False}, screen),
     )
 
@@ -191,7 +191,8 @@ def _sip_plan(options: dict[str, Any], script: Any, screen: Any) -> Any:
         raise click.BadParameter(str(error), param_hint="URL") from error
 
 
-def _headers(options: dict[str, Any], url: str, provider: Provider) -> list[tuple[str, str]]:
+def stream_headers(options: dict[str, Any], url: str, provider: Provider) -> list[tuple[str, str]]:
+    """Return what a provider's stream proves itself with, by ``--secrets`` and ``--public-url``."""
     from voxpy.channels.providers.http import as_websocket, public_address
     from voxpy.engine import clock
     from voxpy.project.secrets import Secrets

@@ -75,6 +75,11 @@ def cpu_s() -> float:
     return time.thread_time()
 
 
+def process_cpu_s() -> float:
+    """Return the CPU seconds this process has used, all its threads together."""
+    return time.process_time()
+
+
 async def off_loop(work: Callable[..., T], *args: Any) -> T:
     """Do ``work(*args)`` in a thread and return its result; inline on virtual time.
 

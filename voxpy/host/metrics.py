@@ -48,6 +48,7 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_call_seconds": _Kind("counter", "Seconds of all calls that ended."),
     "voxpy_calls_running": _Kind("gauge", "Calls that run now."),
     "voxpy_calls_limit": _Kind("gauge", "Calls that may run at once."),
+    "voxpy_cpu_seconds": _Kind("counter", "CPU seconds of the process, all threads together."),
     "voxpy_connections_refused": _Kind(
         "counter", "Connections closed before a call, by cause.", ("cause",)
     ),

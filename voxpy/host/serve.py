@@ -215,6 +215,7 @@ class Host:
         metrics.set("voxpy_calls_running", value=self.admission.running)
         limit = 0 if self.admission.draining else self.admission.most_calls
         metrics.set("voxpy_calls_limit", value=limit)
+        metrics.set("voxpy_cpu_seconds", value=clock.process_cpu_s())
         metrics.set("voxpy_connections_open", value=self.handler.connections.open)
         metrics.set("voxpy_draining", value=int(self.admission.draining))
         metrics.set("voxpy_media_ticks", self._name, value=ticks.ticks)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from base64 import b64encode
+from collections import Counter
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -30,6 +32,18 @@ PERIOD_FRAMES, SPEECH_FRAMES = 250, 200
 PAUSE = b64encode(b"\xff" * FRAME_BYTES)
 SLOTS = 20
 """The calls are spread evenly over the 20 ms: their phases are those of real calls."""
+MOST_STEP = 40
+"""More than that is a pause, of the sender or of the network: nothing is known to be missing."""
+CONNECTS_WITHIN_S = 5.0
+OLDEST_S = 60.0
+"""What claims to be older is no stamp: a far end that we do not know says what it likes."""
+
+
+class Leaves(Protocol):
+    """A call that can be ended."""
+
+    def leave(self, *, drop: bool) -> None:
+        """Hang up in order, or let the connection break."""
 
 
 class Callers:
@@ -37,7 +51,7 @@ class Callers:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.calls: dict[int, Call] = {}
+        self.calls: dict[int, Leaves] = {}
         self.delays = Samples(3)  # call, when it came, delay
         self.clears: dict[int, float] = {}  # response: when the clear came
         self.stale: dict[int, int] = {}  # response: frames of it after its clear
@@ -45,21 +59,46 @@ class Callers:
         self.left: dict[int, float] = {}  # call: when we hung up
         self.first_audio: dict[int, float] = {}  # call: seconds from dialling to the first frame
         self.received_frames = 0
+        self.sequence = [0, 0]
+        """How many frames should have come by the numbers or times in them, and how many did."""
         self.cut_off = 0
         """Calls that the program ended."""
-        self._began_s = now()
+        self.refused: Counter[str] = Counter()
+        """Calls that nobody was heard in, by what ended them."""
+        self.began_s = now()
         self.loop.orders.update(
             open=self._open,
             close=self._close,
             answered=lambda: len(self.first_audio),
+            settled=lambda: len(self.first_audio) + sum(self.refused.values()),
             begin=self._begin,
             count=lambda: self.received_frames,
             report=self._report,
         )
 
-    def _open(self, port: int, calls: list[int], path: str = "/media") -> None:
+    def _open(self, calls: list[int], **where: Any) -> None:
         for number in calls:
-            self.calls[number] = Call(self, number, port, path, self._began_s)
+            try:
+                self.calls[number] = self._call(number, **where)
+            except OSError as error:
+                self.refused[f"{error.strerror or error}"] += 1
+
+    def _call(self, number: int, **where: Any) -> Leaves:
+        return Call(self, number, **where)
+
+    def over(self, number: int, why: str = "") -> None:
+        """Take note that a call is over, and of why if it was not we who ended it."""
+        if self.calls.pop(number, None) is None or not why:
+            return
+        if number in self.first_audio:
+            self.cut_off += 1
+        else:
+            self.refused[why] += 1
+
+    def note_step(self, frames: int) -> None:
+        """Take note of a frame that should be so many after the one before it in its call."""
+        self.sequence[0] += frames if 0 <= frames < MOST_STEP else 1
+        self.sequence[1] += 1
 
     def _close(self, calls: list[int], drop: bool) -> None:
         for number in calls:
@@ -73,6 +112,7 @@ class Callers:
         for noted in (self.clears, self.stale, self.last_frame, self.left):
             noted.clear()
         self.received_frames = 0
+        self.sequence = [0, 0]
 
     def _report(self) -> dict[str, Any]:
         return {
@@ -85,28 +125,52 @@ class Callers:
             "first_audio": list(self.first_audio.values()),
             "open": len(self.calls),
             "cut_off": self.cut_off,
+            "refused": self.refused,
+            "sequence": self.sequence,
         }
 
 
 class Call:
-    """One phone call: the provider's end of its stream."""
+    """One phone call: the provider's end of its stream.
 
-    def __init__(self, callers: Callers, number: int, port: int, path: str, began_s: float) -> None:
+    ``called`` is the host as its URL names it. ``headers`` prove that we are the provider. ``run``
+    tells the calls of one run from another's.
+    """
+
+    def __init__(
+        self,
+        callers: Callers,
+        number: int,
+        *,
+        port: int,
+        host: str = "127.0.0.1",
+        called: str = "bench",
+        path: str = "/media",
+        tls: bool = False,
+        headers: list[list[str]] = [],  # noqa: B006  read only
+        to: str = "+15550002222",
+        run: str = "",
+    ) -> None:
         self._callers = callers
         self._number = number
+        self._call_id, self._to = f"CA{run}{number}", to
+        self._head = b""
         self._frames: Frames | None = None
         self._chunk = 0
         self._response = 0
         self._plays_until_s = 0.0
+        self._last = 0
         self._dialled_s = now()
         phase_s = FRAME_S * (number % SLOTS) / SLOTS
-        ticks = int((now() - began_s) / FRAME_S) + 2
-        self._due_s = began_s + ticks * FRAME_S + phase_s
-        self._sock = socket.create_connection(("127.0.0.1", port))
-        self._sock.setblocking(False)
+        ticks = int((now() - callers.began_s) / FRAME_S) + 2
+        self._due_s = callers.began_s + ticks * FRAME_S + phase_s
+        self._sock = socket.create_connection((host, port), CONNECTS_WITHIN_S)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self._sock = ssl.create_default_context().wrap_socket(self._sock, server_hostname=host)
+        self._sock.setblocking(False)
         callers.loop.watch(self._sock, self._readable)
-        self._sock.send(upgrade_request(path))
+        self._sock.send(upgrade_request(path, called, headers))
 
     def leave(self, *, drop: bool) -> None:
         """Hang up in Twilio's way, or let the connection break."""
@@ -116,42 +180,54 @@ class Call:
             self._raw(text_frame(b"\x03\xe8", masked=True, kind=CLOSE))
         self._over()
 
-    def _over(self) -> None:
+    def _over(self, why: str = "") -> None:
         self._callers.loop.forget(self._sock)
-        self._callers.calls.pop(self._number, None)
+        self._callers.over(self._number, why)
 
     def _readable(self) -> None:
-        try:
-            data = self._sock.recv(262144)
-        except OSError:
-            data = b""
-        if not data:
-            self._lost()
-            return
+        while True:
+            try:
+                data = self._sock.recv(262144)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._over("the connection was closed")
+                return
+            if not self._read(data) or not isinstance(self._sock, ssl.SSLSocket):
+                return  # only TLS may hold more than the kernel tells of
+
+    def _read(self, data: bytes) -> bool:
+        """Take bytes; return whether the call goes on."""
         if self._frames is None:
-            _, _, data = data.partition(b"\r\n\r\n")
+            self._head += data
+            head, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return True
+            status = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 1)[-1]
+            if not status.startswith("101"):
+                self._over(f"HTTP {status}")
+                return False
             self._frames = Frames()
             self._start()
         at_s = now()
         for kind, payload in self._frames.feed(data):
             if kind == CLOSE:
-                self._lost()
-                return
+                self._over(f"closed with {int.from_bytes(payload[:2], 'big')}")
+                return False
             if kind == TEXT:
                 self._take(payload, at_s)
-
-    def _lost(self) -> None:
-        self._callers.cut_off += 1
-        self._over()
+        return True
 
     def _start(self) -> None:
         self._write({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         start = {
             "streamSid": "MZ1",
             "accountSid": "AC1",
-            "callSid": f"CA{self._number}",
+            "callSid": self._call_id,
             "tracks": ["inbound"],
-            "customParameters": {"from": "+15550001111", "to": "+15550002222"},
+            "customParameters": {"from": "+15550001111", "to": self._to},
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
         }
         self._write({"event": "start", "streamSid": "MZ1", "start": start})
@@ -174,15 +250,20 @@ class Call:
     def _take(self, payload: bytes, at_s: float) -> None:
         callers = self._callers
         if payload.startswith(MEDIA):
-            response, sent_s = read_stamp(payload, payload.index(PAYLOAD) + len(PAYLOAD))
             callers.received_frames += 1
-            callers.delays.add(self._number, at_s, at_s - sent_s)
-            callers.last_frame[response] = at_s
             self._plays_until_s = max(at_s, self._plays_until_s) + FRAME_S
+            callers.first_audio.setdefault(self._number, at_s - self._dialled_s)
+            response, sent_s = read_stamp(payload, payload.index(PAYLOAD) + len(PAYLOAD))
+            if not 0 <= at_s - sent_s < OLDEST_S:
+                return
+            callers.delays.add(self._number, at_s, at_s - sent_s)
+            ordinal = round((sent_s - self._due_s) / FRAME_S) + self._chunk
+            callers.note_step(ordinal - self._last)
+            self._last = ordinal
+            callers.last_frame[response] = at_s
             self._response = max(self._response, response)
             if response in callers.clears:
                 callers.stale[response] = callers.stale.get(response, 0) + 1
-            callers.first_audio.setdefault(self._number, at_s - self._dialled_s)
             return
         event = orjson.loads(payload)
         if event["event"] == "clear":

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -26,6 +27,7 @@ from voxpy.lab.bench.framing import FRAME_S
 from voxpy.lab.bench.pacing import now, pause
 from voxpy.lab.bench.processes import Part, Served, Watched, stolen_s
 
+STREAMS = "/media/twilio"
 ANSWERED_S = 15.0
 SETTLE_S = 1.5
 RAMP_CALLS, RAMP_S = 4, 0.1
@@ -125,13 +127,13 @@ def capacity(
         idle_mb = host.resident_mb
         before = 0
         for calls in sorted(set(counts)):
-            _dial(callers, host.port, range(before + 1, calls + 1))
+            dial(callers, range(before + 1, calls + 1), port=host.port, path=STREAMS)
             before = calls
             points.append(measure(host, callers, model, calls, seconds, idle_mb))
             told(points[-1])
             if not points[-1].alive or points[-1].late.p50 > HOPELESS_LATE_MS:
                 break
-        _hang_up(callers, range(1, before + 1))
+        hang_up(callers, range(1, before + 1))
     return points
 
 
@@ -146,11 +148,11 @@ def floor_cpu_s(calls: int, seconds: int) -> float:
         Part("voxpy.lab.bench.callers", cores=[-1]) as callers,
         Part("voxpy.lab.bench.floor", str(model.ready["port"]), cores=[0]) as floor,
     ):
-        _dial(callers, floor.ready["port"], range(1, calls + 1))
+        dial(callers, range(1, calls + 1), port=floor.ready["port"])
         _wait_answered(callers, calls)
         window = Window(floor, seconds)
         window.judge([*callers.order("report")["late"], *model.order("report")["late"]])
-        _hang_up(callers, range(1, calls + 1))
+        hang_up(callers, range(1, calls + 1))
         return window.core_share * 60 / calls
 
 
@@ -189,7 +191,7 @@ def measure(
         clean=window.clean_share,
         stolen=window.stolen,
         harness_late_p99_ms=window.harness_late.p99,
-        alive=spoken["open"] == calls and not heard["cut_off"],
+        alive=spoken["open"] == calls and not heard["cut_off"] and not heard["refused"],
     )
 
 
@@ -218,14 +220,15 @@ def _arguments(model: Part, workers: int) -> list[str]:
     return ["--port", "0", "--workers", str(workers), "--agent", agent, *limits]
 
 
-def _dial(callers: Part, port: int, numbers: Sequence[int]) -> None:
+def dial(callers: Part, numbers: Sequence[int], **where: Any) -> None:
+    """Open calls, not all at once."""
     for at in range(0, len(numbers), RAMP_CALLS):
-        batch = list(numbers[at : at + RAMP_CALLS])
-        callers.order("open", port=port, calls=batch, path="/media/twilio")
+        callers.order("open", calls=list(numbers[at : at + RAMP_CALLS]), **where)
         pause(RAMP_S)
 
 
-def _hang_up(callers: Part, numbers: Sequence[int]) -> None:
+def hang_up(callers: Part, numbers: Sequence[int]) -> None:
+    """End calls."""
     callers.order("close", calls=list(numbers), drop=False)
     pause(RAMP_S)
 
@@ -274,16 +277,19 @@ class Second:
 
 
 class Window:
-    """Watches a process for some seconds, then tells clean seconds from dirty ones."""
+    """Watches a process for some seconds, then tells clean seconds from dirty ones.
 
-    def __init__(self, program: Watched, seconds: int) -> None:
+    None is a process elsewhere, of which only the seconds are known.
+    """
+
+    def __init__(self, program: Watched | None, seconds: int) -> None:
         self.seconds: list[Second] = []
         for _ in range(seconds):
-            began_s, stolen, cpu_s = now(), stolen_s(), program.cpu_s
+            began_s, stolen, cpu_s = now(), stolen_s(), _used_s(program)
             pause(1.0)
             ended_s = now()
             share = (stolen_s() - stolen) / (ended_s - began_s)
-            self.seconds.append(Second(began_s, ended_s, share, program.cpu_s - cpu_s))
+            self.seconds.append(Second(began_s, ended_s, share, _used_s(program) - cpu_s))
         self.clean = self.seconds
 
     def judge(self, harness_late: Iterable[Sequence[float]]) -> None:
@@ -320,6 +326,10 @@ class Window:
     def holds(self, at_s: float) -> bool:
         """Whether this moment counts."""
         return any(s.began_s <= at_s < s.ended_s for s in self.clean)
+
+
+def _used_s(program: Watched | None) -> float:
+    return 0.0 if program is None else program.cpu_s
 
 
 def lateness(

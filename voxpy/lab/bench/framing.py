@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 NO_MASK = bytes(4)
@@ -87,11 +87,13 @@ def _unmask(payload: bytes, key: bytes) -> bytes:
     return (int.from_bytes(payload, "little") ^ repeated).to_bytes(size, "little")
 
 
-def upgrade_request(path: str) -> bytes:
+def upgrade_request(path: str, host: str = "bench", headers: Iterable[Iterable[str]] = ()) -> bytes:
     """Return the request of a client; the benchmark does not check the answer's key."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return (
-        f"GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        f"{more}\r\n"
     ).encode()
 
 
