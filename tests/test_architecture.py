@@ -70,6 +70,7 @@ NURSERIES = {
     "channels/sip/listener.py": "the calls of an endpoint, around its network",
     "channels/sip/websocket.py": "a phone's socket beside the making of offers",
     "channels/sip/network.py": "what is read, written and timed, and both ways of one connection",
+    "fleet/membership.py": "the heartbeat of a host beside the connections to its store",
     "engine/session.py": "the life of a session: io around handlers, and its last words",
     "engine/ending.py": "everything closes at once, each within its own deadline",
     "sockets/framesocket.py": "reader, writer and alarm of one socket",

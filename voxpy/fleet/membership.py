@@ -1,0 +1,368 @@
+"""One process among those that share a store: what it has told there, and what it knows of them.
+
+It keeps one lease, under which everything that it tells hangs: where its users are, which
+conferences it has, how many calls. All that is kept here too, and told again whenever the store has
+lost it or was away. So nobody waits for the store to tell it something, and while it is away a
+process goes on with what it has and what it last knew of the others.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import attrs
+import orjson
+import trio
+
+from voxpy.engine import clock
+from voxpy.engine.trace import Trace
+from voxpy.fleet.port import Lease, Store, StoreAway
+
+HOSTS, KEY = "hosts/", "fleet/key"
+LEASE_S, BEAT_S = 15.0, 5.0
+"""Three beats may be lost before a host counts as dead."""
+RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
+KEEP_S = 3600.0
+"""For how long what has no end of its own is told at once; told again after half of it."""
+LONG_S = 10 * 365 * 86400.0
+LAST_WORDS_S = 1.0
+KEY_BYTES = 32
+
+
+def mark_of(host: str) -> str:
+    """Return what stands for a host in ids: eight digits of its name's checksum."""
+    return f"{zlib.crc32(host.encode()):08x}"
+
+
+@attrs.frozen(kw_only=True)
+class Member:
+    """A process as it tells of itself. ``url`` is where other hosts reach its HTTP.
+
+    ``sip`` is its ``host:port`` for calls from other hosts, or empty. ``version`` stands for the
+    files it runs by.
+    """
+
+    host: str
+    worker: int = 0
+    url: str = ""
+    sip: str = ""
+    running: int = 0
+    limit: int = 0
+    draining: bool = False
+    version: str = ""
+    member_id: str = ""
+    token: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What stands for its host in ids."""
+        return mark_of(self.host)
+
+
+_FIELDS = attrs.fields_dict(Member)
+
+
+@attrs.define
+class _Told:
+    """What is to stand at a key, or is to go."""
+
+    value: str
+    until: float
+    claimed: bool = False
+    lost: Callable[[], None] = lambda: None
+    lease: Lease | None = None
+    again_at: float = 0.0
+    wanted: bool = True
+
+
+@attrs.define
+class _Count:
+    """What we have of something, and what the others had when they were last asked."""
+
+    mine: int = 0
+    others: int = 0
+    asked_at: float = -math.inf
+    told: bool = True
+    turn: trio.Lock = attrs.field(factory=trio.Lock)
+
+
+_NONE = _Count()
+
+
+class Fleet:
+    """``run`` it beside what it stands for. Without a ``host`` name there are no other hosts.
+
+    ``look`` gives what is told of this process: fields of Member. ``joined`` is called with every
+    new lease.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        host: str = "",
+        worker: int = 0,
+        look: Callable[[], Mapping[str, Any]] = dict,
+        log: Trace | None = None,
+    ) -> None:
+        self.store = store
+        self.host, self.worker = host, worker
+        self.look = look
+        self.sip = ""
+        """How other hosts call this one by SIP: ``host:port``."""
+        self.member_id = f"{HOSTS}{host or '-'}/{worker}/{secrets.token_hex(4)}"
+        self.lease: Lease | None = None
+        self.members: Mapping[str, Member] = {}
+        """All that live, ourselves too, by id, as they were last seen."""
+        self.key = secrets.token_bytes(KEY_BYTES)
+        """A secret that all members know, once we have joined."""
+        self._log = log
+        self._held_until = self._certain_at = self._beat_at = 0.0
+        self._told: dict[str, _Told] = {}
+        self._counts: dict[str, _Count] = {}
+        self._woken = trio.Event()
+        self._versions = 1
+        store.changed = self._note_change
+
+    # -- what is known of the others ---------------------------------------------------------------
+
+    @property
+    def mark(self) -> str:
+        """What stands for this host in ids; empty where there are no others."""
+        return mark_of(self.host) if self.host else ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether our lease is surely not over, by our own clock: to the others we are alive."""
+        return self.lease is not None and clock.now() < self._held_until
+
+    @property
+    def versions(self) -> int:
+        """How many different states of the files the hosts run by."""
+        return len({m.version for m in self.members.values()}) or 1
+
+    def by_mark(self, mark: str) -> Member | None:
+        """Return a process of the host with a mark, of the newest that is called so."""
+        found = [m for m in self.members.values() if m.host and m.mark == mark]
+        return max(found, key=lambda m: m.token, default=None)
+
+    def is_gone(self, member_id: str) -> bool:
+        """Whether a process is surely dead.
+
+        After a pause of the store everybody's lease is over: nobody counts as dead for as long as
+        it takes to come back.
+        """
+        certain = self.store.up and self.lease is not None
+        certain = certain and clock.now() - self._certain_at >= LEASE_S
+        return certain and member_id not in self.members
+
+    # -- what we tell ------------------------------------------------------------------------------
+
+    def tell(self, key: str, value: str, ttl_s: float = math.inf) -> None:
+        """Have a value stand at a key for ``ttl_s``, at most for as long as we live; soon."""
+        self._told[key] = _Told(value, clock.now() + ttl_s)
+        self._woken.set()
+
+    def untell(self, key: str) -> None:
+        """Take back what was told or claimed, soon."""
+        if (told := self._told.get(key)) is not None:
+            told.wanted, told.again_at = False, 0.0
+            self._woken.set()
+
+    async def claim(
+        self, key: str, value: str, *, lost: Callable[[], None] = lambda: None
+    ) -> Lease | None:
+        """Take a key for as long as we live; None if another process has it.
+
+        Raises StoreAway. The key is ours here then, and taken when the store is back, unless it has
+        been given away: then ``lost`` is called.
+        """
+        told = _Told(value, math.inf, claimed=True, lost=lost)
+        try:
+            await self._claim(key, told)
+        except StoreAway:
+            self._told[key] = told
+            raise
+        if told.lease is not None:
+            self._told[key] = told
+        return told.lease
+
+    # -- what the fleet has only so many of --------------------------------------------------------
+
+    async def occupy(self, name: str, most: int) -> bool:
+        """Take one more of something, if there are at most ``most`` in all then. ``free`` it.
+
+        Without the store the others count as they last did.
+        """
+        count = self._counts.setdefault(name, _Count())
+        async with count.turn:
+            try:
+                granted = await self._say_count(name, count, 1, most)
+            except StoreAway:
+                granted = count.mine + count.others < most
+                count.told = False
+            count.mine += granted
+            return granted
+
+    def free(self, name: str) -> None:
+        """Give one of something back; soon."""
+        count = self._counts[name]
+        count.mine -= 1
+        count.told = False
+        self._woken.set()
+
+    def has_room(self, name: str, most: int) -> bool:
+        """Whether one more would be granted, for all that was heard a moment ago."""
+        count = self._counts.get(name, _NONE)
+        others = count.others if clock.now() - count.asked_at < 2 * BEAT_S else 0
+        return count.mine + others < most
+
+    # -- living ------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Tell now what ``look`` gives."""
+        self._beat_at = clock.now()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Live until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.store.run)
+            retry_s, self._beat_at = RETRY_S, clock.now()
+            try:
+                while True:
+                    with trio.move_on_at(self._beat_at):
+                        await self._woken.wait()
+                    self._woken = trio.Event()
+                    try:
+                        await self._live()
+                        retry_s = RETRY_S
+                    except StoreAway:
+                        self._beat_at = clock.now() + retry_s
+                        retry_s = min(LONGEST_RETRY_S, 2 * retry_s)
+            finally:
+                with trio.move_on_after(LAST_WORDS_S, shield=True):
+                    await self._leave()
+                nursery.cancel_scope.cancel()
+
+    async def _live(self) -> None:
+        """Do what is due. Raises StoreAway."""
+        due = clock.now() >= self._beat_at
+        if not self.store.up and not (due and await self.store.probe()):
+            if due:
+                raise StoreAway
+            return
+        if due or self.lease is None:
+            await self._beat()
+            self._beat_at = clock.now() + BEAT_S
+        for key, told in tuple(self._told.items()):
+            if told.again_at <= clock.now():
+                await self._say(key, told)
+        for name, count in tuple(self._counts.items()):
+            if not count.told:
+                async with count.turn:
+                    await self._say_count(name, count)
+
+    async def _beat(self) -> None:
+        began = clock.now()
+        value = orjson.dumps({**self.look(), "host": self.host, "sip": self.sip}).decode()
+        if self.lease is None or not await self.store.renew(self.lease, LEASE_S, value=value):
+            self.lease = await self.store.claim(self.member_id, value, LEASE_S)
+            if self.lease is None:  # the answer to an earlier claim was lost: that lease ends
+                raise StoreAway("our lease is somebody's whom we do not know")
+            self._certain_at = began
+            await self._know_key()
+            for told in self._told.values():
+                told.again_at, told.lease = 0.0, None
+        self._held_until = began + LEASE_S
+        for count in self._counts.values():
+            count.told &= not count.mine  # what was said at a bad moment is put right
+        await self._look_around()
+
+    async def _look_around(self) -> None:
+        members = {}
+        for entry in await self.store.find(HOSTS):
+            known = {k: v for k, v in orjson.loads(entry.value).items() if k in _FIELDS}
+            worker = int(entry.key.split("/")[2])
+            members[entry.key] = Member(
+                **known, worker=worker, member_id=entry.key, token=entry.token
+            )
+        self.members = members
+        if self._log is not None and self.versions > self._versions:
+            by = {m.host: m.version for m in members.values()}
+            self._log.warning("hosts run by different files", versions=by)
+        self._versions = self.versions
+
+    async def _know_key(self) -> None:
+        """Learn the secret of the members; whoever comes first makes it."""
+        await self.store.claim(KEY, self.key.hex(), LONG_S)
+        if (there := await self.store.get(KEY)) is not None:
+            self.key = bytes.fromhex(there.value)
+
+    async def _say(self, key: str, told: _Told) -> None:
+        now = clock.now()
+        if not told.wanted or told.until <= now:
+            if told.claimed and told.lease is None:  # the answer to a claim may have been lost
+                await self._claim(key, told)
+            if told.lease is not None:
+                await self.store.release(told.lease)
+            elif not told.claimed:
+                await self.store.remove(key)
+            self._drop(key, told)
+        elif not told.claimed:
+            left_s = min(told.until - now, KEEP_S)
+            await self.store.put(key, told.value, left_s, under=self.lease)
+            told.again_at = now + left_s / 2 if told.until - now > KEEP_S else told.until
+        elif told.lease is None or not await self.store.renew(told.lease, KEEP_S):
+            await self._claim(key, told)
+            if told.lease is None:
+                self._drop(key, told)
+                told.lost()
+        else:
+            told.again_at = now + KEEP_S / 2
+
+    async def _claim(self, key: str, told: _Told) -> None:
+        if self.lease is None:
+            await trio.lowlevel.checkpoint()
+            raise StoreAway("this process has not joined the others yet")
+        told.lease = await self.store.claim(key, told.value, KEEP_S, under=self.lease)
+        told.again_at = clock.now() + KEEP_S / 2
+
+    def _drop(self, key: str, told: _Told) -> None:
+        if self._told.get(key) is told:  # nothing new was told meanwhile
+            del self._told[key]
+
+    async def _say_count(
+        self, name: str, count: _Count, more: int = 0, most: int | None = None
+    ) -> bool:
+        """Tell a count in its turn; return whether ``more`` are granted. Raises StoreAway."""
+        if self.lease is None:
+            await trio.lowlevel.checkpoint()
+            raise StoreAway("this process has not joined the others yet")
+        mine = count.mine + more
+        told = await self.store.occupy(name, mine, self.lease, most)
+        if told is None:
+            raise StoreAway("this process' lease is over")
+        count.others, count.asked_at = told.others, clock.now()
+        count.told = count.mine + more == mine  # one may have been given back meanwhile
+        return told.granted
+
+    async def _leave(self) -> None:
+        if self.lease is not None:
+            with suppress(StoreAway):
+                await self.store.release(self.lease)
+
+    def _note_change(self, up: bool, problem: str) -> None:
+        self._certain_at = clock.now()
+        if self._log is None:
+            return
+        if up:
+            self._log.step("what hosts share is there again")
+        else:
+            told = "what hosts share is away; calls go on with what is known here"
+            self._log.warning(told, problem=problem)
