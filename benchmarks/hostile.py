@@ -5,10 +5,11 @@
     python benchmarks/hostile.py --list
 
 ``voxpy serve`` on one core; callers and the realtime service of ``voxpy bench`` on another, and the
-flood beside them, a process of its own with nobody's credentials. For each flood: the frames that
-the ten callers were sent and did not get, how late the others were against the quiet run before it,
-whether ``/health`` answered, and what the flood could send before it was stopped. Everything is on
-127.0.0.1, bounded in bytes and in time. Needs Linux and two cores.
+flood on that other core too, in what time the callers leave: who floods a host from afar takes none
+of its cores. For each flood: the frames that the ten callers were sent and did not get, how late
+the others were against the quiet run before it, whether ``/health`` answered, and what the flood
+could send before it was stopped. Everything is on 127.0.0.1, bounded in bytes and in time. Needs
+Linux and two cores; where it may (root), it goes before the other work of the machine.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import select
 import socket
 import subprocess
@@ -77,7 +79,7 @@ class Flood:
         self.port = port
         self.until_s = time.monotonic() + seconds
         self.sent_bytes = 0
-        self.closed = 0
+        self.opened = 0
 
     def open(self, first: bytes) -> socket.socket | None:
         """Connect and say the first words; None if the host did not take it."""
@@ -85,8 +87,8 @@ class Flood:
             sock = socket.create_connection(("127.0.0.1", self.port), timeout=1)
             sock.sendall(first)
         except OSError:
-            self.closed += 1
             return None
+        self.opened += 1
         sock.setblocking(False)
         return sock
 
@@ -106,7 +108,6 @@ class Flood:
                 except BlockingIOError:
                     continue
                 except OSError:
-                    self.closed += 1
                     poll.unregister(fd)
                     held.pop(fd).close()
         for sock in held.values():
@@ -133,7 +134,6 @@ class Flood:
                 except BlockingIOError:
                     continue
                 except OSError:
-                    self.closed += 1
                     held.remove(sock)
                     sock.close()
         for sock in held:
@@ -243,9 +243,11 @@ FLOODS: dict[str, tuple[str, Callable[[Flood], None]]] = {
 
 def flood(name: str, port: int, seconds: float) -> None:
     """Be the flood; print what could be sent."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[1:2] or cores)
     doing = Flood(port, seconds)
     FLOODS[name][1](doing)
-    print(json.dumps({"sent_bytes": doing.sent_bytes, "closed": doing.closed}))
+    print(json.dumps({"sent_bytes": doing.sent_bytes, "opened": doing.opened}))
 
 
 # -- the calls beside it ---------------------------------------------------------------------------
@@ -260,7 +262,19 @@ class Row:
     alive: bool
     health_s: float
     sent_mb: float = 0.0
-    closed: int = 0
+    opened: int = 0
+
+
+@contextlib.contextmanager
+def before_others() -> Iterator[None]:
+    """What is started here goes before all other work of the machine, where we may (root)."""
+    usual = os.sched_getscheduler(0), os.sched_getparam(0)
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *usual)
 
 
 @contextlib.contextmanager
@@ -273,20 +287,20 @@ def hosted() -> Iterator[tuple[Served, Part, Part]]:
         (folder / "echo.py").write_text(ECHO, encoding="utf-8")
         (folder / "routing.yaml").write_text(ROUTING, encoding="utf-8")
         (folder / "secrets.env").write_text("INWORLD_API_KEY=bench-key\n", encoding="utf-8")
-        with (
-            Part("voxpy.lab.bench.model", cores=[1]) as model,
-            Part("voxpy.lab.bench.callers", cores=[1]) as callers,
-        ):
-            agent = f"ws://127.0.0.1:{model.ready['port']}/session"
-            arguments = ["--port", "0", "--agent", agent, "--drain-s", "0"]
-            with Served(folder, arguments, cores=[0]) as host:
-                calls = list(range(1, CALLS + 1))
-                callers.order("open", port=host.port, calls=calls, path="/media/twilio")
-                deadline = time.monotonic() + 15
-                while callers.order("answered") < CALLS and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                time.sleep(SETTLE_S)
-                yield host, model, callers
+        with contextlib.ExitStack() as running:
+            with before_others():
+                model = running.enter_context(Part("voxpy.lab.bench.model", cores=[1]))
+                callers = running.enter_context(Part("voxpy.lab.bench.callers", cores=[1]))
+                agent = f"ws://127.0.0.1:{model.ready['port']}/session"
+                arguments = ["--port", "0", "--agent", agent, "--drain-s", "0"]
+                host = running.enter_context(Served(folder, arguments, cores=[0]))
+            calls = list(range(1, CALLS + 1))
+            callers.order("open", port=host.port, calls=calls, path="/media/twilio")
+            deadline = time.monotonic() + 15
+            while callers.order("answered") < CALLS and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(SETTLE_S)
+            yield host, model, callers
 
 
 def window(host: Served, model: Part, callers: Part, seconds: int) -> Row:
@@ -326,7 +340,7 @@ def attack(name: str, seconds: int) -> tuple[Row, Row]:
         told, _ = pouring.communicate(timeout=seconds + 60)
         poured = json.loads(told)
         return quiet, attrs.evolve(
-            beside, sent_mb=poured["sent_bytes"] / 1e6, closed=poured["closed"]
+            beside, sent_mb=poured["sent_bytes"] / 1e6, opened=poured["opened"]
         )
 
 
@@ -345,8 +359,10 @@ def main() -> None:
         return
     if unknown := set(options.floods) - set(FLOODS):
         asked.error(f"no such flood: {', '.join(sorted(unknown))}; --list tells them")
-    print("| flood | frames lost | late p99 ms: quiet, beside it | x | calls | /health | MB |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| flood | frames lost | late p99 ms: quiet, beside | x | calls | /health | opened | MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for name in options.floods or FLOODS:
         quiet, beside = attack(name, options.seconds)
         quiet_ms, beside_ms = quiet.late.p99, beside.late.p99
@@ -358,6 +374,7 @@ def main() -> None:
             f"{beside_ms / max(quiet_ms, 0.1):.1f}",
             "all went on" if beside.alive else "CALLS WERE CUT",
             health,
+            f"{beside.opened:,}",
             f"{beside.sent_mb:.1f}",
         ]
         print(f"| {' | '.join(cells)} |", flush=True)

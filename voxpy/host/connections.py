@@ -36,7 +36,7 @@ from voxpy.host.metrics import Metrics
 from voxpy.host.relay import Relay
 from voxpy.host.requesthead import BadHead, Head, called_base, read_head, refuse_plainly
 from voxpy.host.web import Web
-from voxpy.sockets.accepting import Upgrade, judge_upgrade
+from voxpy.sockets.accepting import Upgrade, judge_upgrade, receive_tls
 
 LOG_FIRST = 20
 LOG_EVERY = 100
@@ -146,10 +146,9 @@ class ConnectionHandler:
         stream: trio.abc.Stream = plain
         if self.tls is not None:
             try:
-                stream = await self._secure(plain, until=clock.now() + self.limits.head_s)
-            except BadHead as error:
-                self.refused("no request", error.problem, address)
-                await trio.aclose_forcefully(stream)
+                stream = await receive_tls(plain, self.tls, clock.now() + self.limits.head_s)
+            except RemoteProtocolError as error:
+                self.refused("no request", str(error), address)
                 return
         await self._request(stream, address)
 
@@ -192,17 +191,6 @@ class ConnectionHandler:
             whole=self.keep,
         )
         await exchange.serve(self.web.application)
-
-    async def _secure(self, plain: trio.SocketStream, *, until: float) -> trio.abc.Stream:
-        assert self.tls is not None
-        secure = trio.SSLStream(plain, self.tls, server_side=True, https_compatible=True)
-        try:
-            with trio.move_on_at(until):
-                await secure.do_handshake()
-                return secure
-        except trio.BrokenResourceError as error:
-            raise BadHead(0, f"no TLS handshake: {error.__cause__ or error}") from error
-        raise BadHead(0, "no TLS handshake in time")
 
     async def _upgrade(self, stream: trio.abc.Stream, head: Head, address: str) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,20 @@ class Upgrade:
         """
         answer = self._handshake.refuse(status, body=body, headers=headers)
         await _say_and_close(self._stream, answer)
+
+
+async def receive_tls(
+    plain: trio.SocketStream, context: ssl.SSLContext, until: float
+) -> trio.SSLStream[trio.SocketStream]:
+    """Agree upon TLS with a client. Raises RemoteProtocolError; the stream is the caller's then."""
+    secure = trio.SSLStream(plain, context, server_side=True, https_compatible=True)
+    try:
+        with trio.move_on_at(until):
+            await secure.do_handshake()
+            return secure
+    except trio.BrokenResourceError as error:
+        raise RemoteProtocolError(f"no TLS handshake: {error.__cause__ or error}") from error
+    raise RemoteProtocolError("no TLS handshake in time")
 
 
 async def receive_upgrade(

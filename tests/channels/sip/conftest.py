@@ -23,7 +23,7 @@ from voxpy.engine.ports import RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
-from voxpy.host.listening import Sockets
+from voxpy.host.listening import ConnectionLimits, Sockets
 from voxpy.host.serve import Host, HostOptions
 from voxpy.project.project import Project, ProjectFiles, load_project
 from voxpy.project.secrets import Secrets
@@ -95,6 +95,7 @@ async def hosted_workers(
     pattern: str = ".*",
     environ: Mapping[str, str] | None = None,
     channels: str = "",
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[list[SipHost]]:
     """Run hosts that share their sockets, as the workers of one ``voxpy serve`` do."""
     text = ECHO.read_text() if scenario is None else scenario
@@ -126,7 +127,7 @@ async def hosted_workers(
                 history = files.enter_context(closing(History(folder)))
                 hosts.append(
                     await _start(
-                        folder, project, secrets, sockets, history, nursery, worker, workers
+                        folder, project, secrets, sockets, history, nursery, worker, workers, limits
                     )
                 )
             try:
@@ -145,6 +146,7 @@ async def _start(
     nursery: trio.Nursery,
     worker: int,
     workers: int,
+    limits: ConnectionLimits | None,
 ) -> SipHost:
     output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
@@ -156,7 +158,11 @@ async def _start(
     )
     http = sockets.http.getsockname()[1]
     options = HostOptions(
-        base=folder, late_s=math.inf, busy_share=math.inf, public_url=f"http://127.0.0.1:{http}"
+        base=folder,
+        late_s=math.inf,
+        busy_share=math.inf,
+        public_url=f"http://127.0.0.1:{http}",
+        limits=limits or ConnectionLimits(),
     )
     files = ProjectFiles(project, log=log)
     host = Host(

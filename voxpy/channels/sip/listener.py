@@ -76,6 +76,8 @@ KEYS = (
     "host", "port", "tls_port", "certificate", "key", "address", "rtp_ports", "to", "digest",
     "srtp", "codecs",
 )  # fmt: skip
+FREE_PORTS = 20
+"""Tried for port 0 until one is free for UDP too."""
 _RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
 
 
@@ -137,16 +139,19 @@ class SipListener:
     def open(self) -> Sequence[socket.socket]:
         """Bind UDP and TCP, and TLS where there is a certificate."""
         setting = f"channels: {self.name}: port"
-        tcp = listen(self.host, self.port, setting=setting)
-        port = int(tcp.getsockname()[1])
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        udp = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            udp.bind((self.host, port))
-        except OSError as error:
-            udp.close()
-            tcp.close()
-            raise ConfigError(f"{setting}: UDP {self.host}:{port}: {error.strerror}") from error
+        for more_tries in range(0 if self.port else FREE_PORTS, -1, -1):
+            tcp = listen(self.host, self.port, setting=setting)
+            port = int(tcp.getsockname()[1])
+            udp = socket.socket(tcp.family, socket.SOCK_DGRAM)
+            try:
+                udp.bind((self.host, port))
+                break
+            except OSError as error:
+                udp.close()
+                tcp.close()
+                if not more_tries:
+                    problem = f"{setting}: UDP {self.host}:{port}: {error.strerror}"
+                    raise ConfigError(problem) from error
         udp.setblocking(False)
         if self.tls_port is None:
             return [udp, tcp]
@@ -267,6 +272,8 @@ class SipEndpoint:
             take=self.take,
             failed=self._failed,
             admits=self._admits,
+            trusts=self._is_free,
+            host=host,
         )
         self.network.sharing = self.sharing
         self.network.seen = self._seen
@@ -275,7 +282,7 @@ class SipEndpoint:
         )
 
     def _is_free(self, address: str) -> bool:
-        """Return whether an address may ask as often as it likes."""
+        """Return whether an address may ask as often as it likes, and stay."""
         proxy = self.listener.proxy
         return any(trunk.is_from(address) for trunk in self.listener.trunks) or (
             proxy is not None and proxy.is_from(address)

@@ -8,33 +8,40 @@ connected first is a task. One more task sleeps until the agent's next deadline.
 from __future__ import annotations
 
 import math
+import re
 import socket
 import ssl
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Protocol
 
 import attrs
 import trio
 
+from voxpy.channels.listener import ListenerHost
+from voxpy.channels.sip.connection import IDLE_S, SipConnection
 from voxpy.channels.sip.ladder import Way
 from voxpy.channels.sip.resolving import Resolver, literal_flow
 from voxpy.channels.sip.sharing import Handed, Sharing
 from voxpy.engine import clock
 from voxpy.engine.faults import contained
+from voxpy.errors import RemoteProtocolError
+from voxpy.sockets.accepting import receive_tls
 from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
-from voxpy.wire.sip.message import BadMessage, Message, Request, StreamReader, parse_message
+from voxpy.wire.sip.message import BadMessage, Message, Request, parse_message
 from voxpy.wire.sip.values import Uri
 
 MOST_DATAGRAMS = 64
 """Read in one go; then the calls of this process have their turn."""
 MOST_DATAGRAM_BYTES = 65_535
-MOST_CONNECTIONS = 500
-MOST_QUEUED = 100
-IDLE_S = 3600.0
+ROUND_S = 0.002
+"""What they may take of a round of the loop."""
 CONNECT_S = 5.0
+_TAKEN = re.compile(rb"SIP/2\.0 (?:18|2).*?\r\nCSeq: [0-9]+ (?:INVITE|REGISTER)\r\n", re.DOTALL)
+"""What only those are told who have proven themselves: their call rings, they are registered."""
 LATER = ("ACK", "CANCEL")
 """They are about a request that has been let in."""
-PONG = b"\r\n"
 
 
 @attrs.frozen(kw_only=True)
@@ -54,8 +61,19 @@ class Outgoing(Protocol):
         """Send a message. Raises trio.WouldBlock, BrokenResourceError or ClosedResourceError."""
 
 
+@attrs.frozen
+class _Held:
+    """``keep`` lets a connection be none of those that make room for others."""
+
+    outgoing: Outgoing
+    keep: Callable[[], None]
+
+
 class SipNetwork:
-    """``take`` gets every event of the agent. ``run`` serves until cancelled; ``wake`` sends."""
+    """``take`` gets every event of the agent. ``run`` serves until cancelled; ``wake`` sends.
+
+    ``host`` accepts connections, and keeps those from addresses that ``trusts`` knows.
+    """
 
     def __init__(
         self,
@@ -65,6 +83,8 @@ class SipNetwork:
         take: Callable[[Event], None],
         failed: Callable[[BaseException], None],
         admits: Callable[[Request, Flow], bool] = lambda request, flow: True,
+        trusts: Callable[[str], bool] = lambda address: False,
+        host: ListenerHost | None = None,
         tls_client: ssl.SSLContext | None = None,
         resolver: Resolver | None = None,
     ) -> None:
@@ -73,6 +93,8 @@ class SipNetwork:
         self._take = take
         self._failed = failed
         self._admits = admits
+        self._trusts = trusts
+        self._host = host
         self._tls_client = tls_client
         self.sharing: Sharing | None = None
         """The workers that share our ports."""
@@ -81,7 +103,7 @@ class SipNetwork:
         agent.unanswered = self._unanswered
         self.seen: Callable[[Message, Way], None] = lambda message, way: None
         """Gets each message that comes for us or goes out."""
-        self._streams: dict[Flow, Outgoing] = {}
+        self._streams: dict[Flow, _Held] = {}
         self._nursery: trio.Nursery | None = None
         self._waiting: list[Transmit] = []  # what was to be sent before we ran
         self._sooner = trio.Event()
@@ -97,10 +119,10 @@ class SipNetwork:
                 self._send(transmit)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._read_datagrams)
-            if sockets.tcp is not None:
-                nursery.start_soon(self._accept, sockets.tcp, "TCP", None)
-            if sockets.tls is not None:
-                nursery.start_soon(self._accept, sockets.tls, "TLS", sockets.context)
+            for bound, transport in ((sockets.tcp, "TCP"), (sockets.tls, "TLS")):
+                if bound is not None and self._host is not None:
+                    serve = partial(self._accepted, transport, self._host)
+                    nursery.start_soon(self._host.accept, bound, serve)
 
     def wake(self) -> None:
         """Send and tell what the agent has ready, and mind its new deadline."""
@@ -120,6 +142,7 @@ class SipNetwork:
         sock = self._sockets.udp
         while True:
             await trio.lowlevel.wait_readable(sock)
+            until_s = clock.busy_s() + ROUND_S
             for _ in range(MOST_DATAGRAMS):
                 try:
                     data, address = sock.recvfrom(MOST_DATAGRAM_BYTES)
@@ -129,14 +152,16 @@ class SipNetwork:
                     continue  # an earlier datagram of ours was not wanted where it went
                 if data.strip(b"\r\n\x00"):
                     self.receive(data, Flow("UDP", address[0], address[1]))
+                if clock.busy_s() > until_s:
+                    break
             await trio.lowlevel.checkpoint()
 
-    def attach(self, flow: Flow, outgoing: Outgoing) -> bool:
-        """Send by a connection that somebody else serves; False if there are too many."""
-        if len(self._streams) >= MOST_CONNECTIONS:
-            return False
-        self._streams[flow] = outgoing
-        return True
+    def attach(self, flow: Flow, outgoing: Outgoing, keep: Callable[[], None]) -> None:
+        """Send by a connection; ``keep`` is called when its far side has proven its worth.
+
+        That may be in any task, so ``keep`` runs in the context of this one.
+        """
+        self._streams[flow] = _Held(outgoing, partial(copy_context().run, keep))
 
     def detach(self, flow: Flow) -> None:
         """Send no more there."""
@@ -144,14 +169,11 @@ class SipNetwork:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one whole message."""
-        with contained(self._failed):
-            try:
-                message = parse_message(data)
-            except BadMessage as bad:
-                self.agent.receive(bad, flow, clock.now())
-            else:
-                self.take_message(message, flow)
-            self.wake()
+        try:
+            message: Message | BadMessage = parse_message(data)
+        except BadMessage as bad:
+            message = bad
+        self.take_from(flow, message)
 
     def take_message(self, message: Message | BadMessage, flow: Flow) -> None:
         """Give a message to the agent, or to the worker whose it is."""
@@ -183,73 +205,44 @@ class SipNetwork:
             self.agent.receive(message, given.flow, clock.now())
             self.wake()
 
-    async def _accept(
-        self, listening: socket.socket, transport: str, context: ssl.SSLContext | None
+    async def _accepted(
+        self, transport: str, host: ListenerHost, plain: trio.SocketStream, address: str
     ) -> None:
-        listening.listen(128)
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-        assert self._nursery is not None
-        while True:
-            try:
-                stream = await listener.accept()
-            except OSError:
-                await trio.sleep(0.1)  # no descriptors: those that are open go on
-                continue
-            if len(self._streams) >= MOST_CONNECTIONS:
-                await trio.aclose_forcefully(stream)
-                continue
-            host, port = stream.socket.getpeername()[:2]
-            secured = (
-                stream if context is None else trio.SSLStream(stream, context, server_side=True)
-            )
-            self._nursery.start_soon(self._serve, secured, Flow(transport, host, port))
-
-    async def _serve(self, stream: trio.abc.Stream, flow: Flow) -> None:
-        outgoing, waiting = trio.open_memory_channel[bytes](MOST_QUEUED)
-        self._streams[flow] = outgoing
+        """Serve a connection from elsewhere: a phone's, a trunk's, a stranger's."""
+        began = clock.now()
         try:
-            async with trio.open_nursery() as both:
-                both.start_soon(self._write, stream, waiting, both.cancel_scope)
-                await self._read(stream, flow)
-                both.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError):
-            pass  # the other end is gone; what waits for an answer times out
+            flow = Flow(transport, *plain.socket.getpeername()[:2])
+            stream: trio.abc.Stream = plain
+            if transport == "TLS":
+                assert self._sockets.context is not None
+                stream = await receive_tls(plain, self._sockets.context, began + host.start_s)
+        except (OSError, RemoteProtocolError) as error:
+            host.refused("no SIP", str(error), address)
+            return
+        until_s = began + host.start_s - clock.now()
+        connection = SipConnection(stream, partial(self.take_from, flow), first_s=until_s)
+        if self._trusts(address):
+            host.keep()
+        self.attach(flow, connection, host.keep)
+        await self._serve(connection, flow)
+        if connection.is_silent:
+            host.refused("no SIP", "no SIP message came", address)
+
+    async def _serve(self, connection: SipConnection, flow: Flow) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                await connection.run(nursery)
+                nursery.cancel_scope.cancel()
         finally:
-            if self._streams.get(flow) is outgoing:
-                del self._streams[flow]
-            with trio.move_on_after(1, shield=True):
-                await trio.aclose_forcefully(stream)
+            held = self._streams.get(flow)
+            if held is not None and held.outgoing is connection:
+                self.detach(flow)
 
-    async def _read(self, stream: trio.abc.Stream, flow: Flow) -> None:
-        reader = StreamReader()
-        while True:
-            with trio.move_on_after(IDLE_S) as idle:
-                data = await stream.receive_some(65536)
-            if idle.cancelled_caught or not data:
-                return
-            try:
-                for message in reader.feed(bytes(data)):
-                    with contained(self._failed):
-                        self.take_message(message, flow)
-                        self.wake()
-            except BadMessage:
-                self.agent.dropped += 1
-                return  # where the next message begins cannot be known
-            pings, reader.keepalives = reader.keepalives, 0
-            if pings:
-                self._queue(flow, PONG)
-
-    async def _write(
-        self,
-        stream: trio.abc.Stream,
-        waiting: trio.MemoryReceiveChannel[bytes],
-        all_of_it: trio.CancelScope,
-    ) -> None:
-        try:
-            async for data in waiting:
-                await stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
-            all_of_it.cancel()
+    def take_from(self, flow: Flow, message: Message | BadMessage) -> None:
+        """Take a message that came by ``flow``."""
+        with contained(self._failed):
+            self.take_message(message, flow)
+            self.wake()
 
     # -- out --------------------------------------------------------------------------------------
 
@@ -281,11 +274,13 @@ class SipNetwork:
             self._lost(transmit)
 
     def _queue(self, flow: Flow, data: bytes) -> bool:
-        channel = self._streams.get(flow)
-        if channel is None:
+        held = self._streams.get(flow)
+        if held is None:
             return False
+        if _TAKEN.match(data):
+            held.keep()
         try:
-            channel.send_nowait(data)
+            held.outgoing.send_nowait(data)
         except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
             return False
         return True
@@ -344,10 +339,9 @@ class SipNetwork:
         if flow in self._streams:
             await trio.aclose_forcefully(stream)
         else:
-            self._nursery.start_soon(self._serve, stream, flow)
-            await trio.lowlevel.checkpoint()
-            while flow not in self._streams:
-                await trio.lowlevel.checkpoint()
+            connection = SipConnection(stream, partial(self.take_from, flow), first_s=IDLE_S)
+            self.attach(flow, connection, lambda: None)
+            self._nursery.start_soon(self._serve, connection, flow)
         return self._queue(flow, transmit.message.to_bytes())
 
     def _lost(self, transmit: Transmit) -> None:

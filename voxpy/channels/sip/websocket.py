@@ -25,6 +25,7 @@ from voxpy.channels.sip.ports import Address, Datagrams
 from voxpy.engine import clock
 from voxpy.errors import ConnectFailed
 from voxpy.sockets.accepting import Upgrade
+from voxpy.sockets.framesocket import FrameSocket
 from voxpy.wire.sdp import MediaFormat
 from voxpy.wire.sip.agent import Flow
 from voxpy.wire.sip.events import Invited
@@ -60,11 +61,11 @@ def is_webrtc(sdp: bytes) -> bool:
 class _Socket:
     """Implements ``voxpy.channels.sip.network.Outgoing`` by a WebSocket."""
 
-    socket: object
+    socket: FrameSocket
 
     def send_nowait(self, data: bytes) -> None:
         """Send a message as text, which every phone takes."""
-        self.socket.send(data.decode("utf-8", "replace"))  # type: ignore[attr-defined]
+        self.socket.send(data.decode("utf-8", "replace"))
 
 
 async def serve_phone(
@@ -89,15 +90,9 @@ async def serve_phone(
             return
         data = message.encode() if isinstance(message, str) else message
         endpoint.network.receive(data, flow)
-        if not kept and endpoint.registrar.is_here(flow):
-            kept.append(True)
-            host.keep()
 
-    kept: list[bool] = []
     socket.on_message = take
-    if not endpoint.network.attach(flow, _Socket(socket)):
-        await socket.aclose(1013, "too many phones")
-        return
+    endpoint.network.attach(flow, _Socket(socket), host.keep)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(endpoint.offers.keep_ready)

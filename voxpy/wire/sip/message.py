@@ -411,6 +411,9 @@ class StreamReader:
             return error
 
     def _skip_blank(self) -> None:
+        if not self._data.startswith((b"\r", b"\n")):
+            self._newlines = 0 if self._data else self._newlines
+            return
         blank = len(self._data) - len(self._data.lstrip(b"\r\n"))
         if blank:
             self._newlines += self._data.count(b"\n", 0, blank)

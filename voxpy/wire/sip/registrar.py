@@ -105,10 +105,6 @@ class Registrar:
             if (found := self.contacts(user, now))
         }
 
-    def is_here(self, flow: Flow) -> bool:
-        """Return whether somebody is reached by a connection."""
-        return any(b.flow == flow for found in self._bindings.values() for b in found)
-
     def forget(self, flow: Flow) -> None:
         """Leave out what was reached by a connection that is gone (RFC 5626 section 5.3)."""
         for user, bindings in tuple(self._bindings.items()):
