@@ -135,6 +135,7 @@ async def test_a_silent_connection_to_a_host_is_closed(sip_host: SipHosting) -> 
         stream = await trio.open_tcp_stream("127.0.0.1", host.port)
         with trio.fail_after(10):
             assert await stream.receive_some() == b""
+        await stream.aclose()
         await host.until(lambda: host.logged("connection refused"))
         (entry,) = host.logged("connection refused")
         assert entry["data"]["problem"] == "no SIP message came"
