@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -144,9 +145,9 @@ async def test_a_silent_connection_to_a_host_is_closed(sip_host: SipHosting) -> 
 @pytest.mark.slow
 async def test_strangers_make_room_and_a_registered_phone_does_not(sip_host: SipHosting) -> None:
     limits = ConnectionLimits(per_address=3)
-    who = {"user": "anna", "password": "secret-a", "transport": "tcp"}
+    phone = partial(sip_phone, user="anna", password="secret-a", transport="tcp")
     async with sip_host(routing=USERS, environ=PASSWORDS, limits=limits) as host:
-        async with sip_phone(**who, server=host.server) as anna:
+        async with phone(server=host.server) as anna:
             assert await anna.register() == 200
             strangers = [await trio.open_tcp_stream("127.0.0.1", host.port) for _ in range(4)]
             for n, stranger in enumerate(strangers[1:]):
