@@ -15,6 +15,7 @@ from voxpy.cli import main
 from voxpy.cli.calls import parse_since
 from voxpy.history.history import History
 from voxpy.history.record import CallRecord
+from voxpy.history.store import FILE_NAME
 from voxpy.history.tracefile import read_trace, record_of
 
 TRACE = [
@@ -185,7 +186,7 @@ def test_a_call_whose_process_died(history: History) -> None:
 def test_deleting_what_is_old(history: History, tmp_path: Path) -> None:
     keep(history, "old")
     keep(history, "new")
-    with sqlite3.connect(history.path) as connection:
+    with sqlite3.connect(history.base / FILE_NAME) as connection:
         connection.execute("UPDATE sessions SET start_date = '2020' WHERE session_id = 'old'")
     connection.close()
     asked = voxpy("calls", "--prune")
@@ -202,7 +203,7 @@ def test_deleting_what_is_old(history: History, tmp_path: Path) -> None:
 
 def test_a_history_that_is_none(history: History) -> None:
     history.base.mkdir()
-    history.path.write_bytes(b"This is no database at all. " * 100)
+    (history.base / FILE_NAME).write_bytes(b"This is no database at all. " * 100)
     told = voxpy("calls")
     assert told.exit_code == 2
     assert "history.db: the call history cannot be used" in told.output

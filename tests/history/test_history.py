@@ -5,25 +5,25 @@ from __future__ import annotations
 import datetime
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.history.conftest import MakeStore
 from voxpy.errors import ConfigError
-from voxpy.history import store
 from voxpy.history.history import INTERRUPTED, History, Presence, Pruned, is_gone
 from voxpy.history.record import CallRecord
 from voxpy.history.search import Filter, SessionRow, find_one, find_sessions
+from voxpy.history.store import SqliteStore, Store
 
 UTC = datetime.UTC
 
@@ -48,43 +48,28 @@ def folder(base: Path, session_id: str = "s-1") -> Path:
     return path
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return tmp_path / ".voxpy"
-
-
-@pytest.fixture
-def history(base: Path) -> Iterator[History]:
-    made = History(base)
-    yield made
-    made.close()
-
-
 def age(history: History, session_id: str, days: float) -> None:
     """Let a session have begun so many days ago."""
     began = datetime.datetime.now(UTC) - datetime.timedelta(days=days)
-    with sqlite3.connect(history.path) as connection:
-        connection.execute(
-            "UPDATE sessions SET start_date = ? WHERE session_id = ?",
-            (began.isoformat(timespec="milliseconds"), session_id),
-        )
-    connection.close()
+    told = {"began": began.isoformat(timespec="milliseconds"), "id": session_id}
+    older = "UPDATE sessions SET start_date = :began WHERE session_id = :id"
+    history.store.do(lambda rows: rows.write(older, told))
 
 
-def only(base: Path) -> SessionRow:
-    (row,) = find_sessions(base)
+def only(store: Store) -> SessionRow:
+    (row,) = find_sessions(store)
     return row
 
 
 # -- what is written -------------------------------------------------------------------------------
 
 
-def test_a_session_runs_and_then_has_ended(history: History, base: Path) -> None:
+def test_a_session_runs_and_then_has_ended(history: History, store: Store, base: Path) -> None:
     history.write(record(), folder(base))
-    running = only(base)
+    running = only(store)
     assert (running.state, running.duration_s, running.finish_reason) == ("running", None, "")
     history.write(over(), folder(base))
-    ended = only(base)
+    ended = only(store)
     assert (ended.state, ended.duration_s) == ("ended", 4.5)
     assert ended.start_date == running.start_date
     assert (ended.callerid, ended.destination) == ("+1555", "+1666")
@@ -92,7 +77,7 @@ def test_a_session_runs_and_then_has_ended(history: History, base: Path) -> None
 
 
 def test_everything_voxengine_keeps_of_a_session_and_its_calls(
-    history: History, base: Path
+    history: History, store: Store, base: Path
 ) -> None:
     calls: list[dict[str, Any]] = [
         {
@@ -123,7 +108,7 @@ def test_everything_voxengine_keeps_of_a_session_and_its_calls(
         personal={"calls": numbers, "custom_data": "order 7", "transaction_id": "CA1"},
     )
     history.write(made, folder(base))
-    row = only(base)
+    row = only(store)
     assert (row.rule_name, row.channel, row.scenarios) == ("all", "twilio", ("a.py",))
     assert (row.custom_data, row.transaction_id) == ("order 7", "CA1")
     assert (row.reply_ms, row.barge_in_ms, row.warnings, row.errors) == ((460, 500), (120,), 1, 1)
@@ -144,27 +129,30 @@ def test_everything_voxengine_keeps_of_a_session_and_its_calls(
     assert orjson.loads(orjson.dumps(row.to_json()))["calls"][1]["remote_number"] == "sip:desk"
 
 
-def test_writing_twice_changes_nothing(history: History, base: Path) -> None:
+def test_writing_twice_changes_nothing(history: History, store: Store, base: Path) -> None:
     for _ in range(2):
         history.write(over(recordings=["file:///x"], calls=[{"call_id": "c"}]), folder(base))
-    row = only(base)
+    row = only(store)
     assert len(row.calls) == 1
     assert [kind for kind, _ in row.files] == ["trace", "log", "recording"]
 
 
-def test_the_folder_may_be_moved_with_its_history(history: History, base: Path) -> None:
-    history.write(over(), folder(base))
-    history.close()
+def test_the_folder_may_be_moved_with_its_history(base: Path) -> None:
+    with closing(History(base)) as history:
+        history.write(over(), folder(base))
     moved = base.rename(base.parent / "elsewhere")
-    assert only(moved).folder == moved / "sessions" / "s-1"
+    with closing(SqliteStore(moved)) as store:
+        assert only(store).folder == moved / "sessions" / "s-1"
 
 
 @pytest.mark.parametrize("writers", [4])
-def test_several_processes_write_at_once(base: Path, writers: int) -> None:
-    """Each with a connection of its own, as workers have."""
+def test_several_processes_write_at_once(
+    make_store: MakeStore, store: Store, base: Path, writers: int
+) -> None:
+    """Each with a connection of its own, as workers have; the tables are begun by one of them."""
 
     def work(worker: int) -> None:
-        history = History(base)
+        history = History(base, make_store(base))
         for n in range(10):
             history.write(record(f"{worker}-{n}"), folder(base, "x"))
             history.write(over(f"{worker}-{n}"), folder(base, "x"))
@@ -172,7 +160,7 @@ def test_several_processes_write_at_once(base: Path, writers: int) -> None:
 
     with ThreadPoolExecutor(writers) as pool:
         list(pool.map(work, range(writers)))
-    found = find_sessions(base)
+    found = find_sessions(store)
     assert len(found) == 10 * writers
     assert {row.state for row in found} == {"ended"}
 
@@ -181,15 +169,13 @@ texts = st.text(max_size=20).filter(lambda t: t.isprintable())
 
 
 @given(custom=texts, caller=texts)
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_kept_and_found(
-    tmp_path_factory: pytest.TempPathFactory, custom: str, caller: str
+    history: History, store: Store, base: Path, custom: str, caller: str
 ) -> None:
-    base = tmp_path_factory.mktemp("history")
-    history = History(base)
+    history.prune(-1)
     history.write(over(personal={"custom_data": custom, "callerid": caller}), base / "s-1")
-    history.close()
-    (row,) = find_sessions(base, Filter(custom_data=custom, caller=caller))
+    (row,) = find_sessions(store, Filter(custom_data=custom, caller=caller))
     assert (row.custom_data, row.callerid) == (custom, caller)
 
 
@@ -197,7 +183,7 @@ def test_any_text_is_kept_and_found(
 
 
 @pytest.fixture
-def many(history: History, base: Path) -> Path:
+def many(history: History, store: Store, base: Path) -> Store:
     history.write(over("aa-1", rule_name="support"), folder(base, "aa-1"))
     history.write(
         over("aa-2", finish_reason="Session error", end_reason="handler error", end_detail="boom"),
@@ -215,7 +201,7 @@ def many(history: History, base: Path) -> Path:
     )
     for days, session_id in enumerate(("cc-1", "bb-1", "aa-2", "aa-1")):
         age(history, session_id, days)
-    return base
+    return store
 
 
 @pytest.mark.parametrize(
@@ -236,26 +222,28 @@ def many(history: History, base: Path) -> Path:
         (Filter(since=datetime.datetime.now(UTC) - datetime.timedelta(days=1.5)), ["cc-1", "bb-1"]),
     ],
 )
-def test_filters(many: Path, wanted: Filter, ids: list[str]) -> None:
+def test_filters(many: Store, wanted: Filter, ids: list[str]) -> None:
     assert [row.session_id for row in find_sessions(many, wanted)] == ids
 
 
-def test_one_is_found_by_the_beginning_of_its_name(many: Path, history: History) -> None:
+def test_one_is_found_by_the_beginning_of_its_name(
+    many: Store, history: History, base: Path
+) -> None:
     assert find_one(many, "b").session_id == "bb-1"
     assert find_one(many, "last").session_id == "cc-1"
     with pytest.raises(ConfigError, match="several sessions begin with 'aa': aa-2, aa-1"):
         find_one(many, "aa")
     with pytest.raises(ConfigError, match="no session begins with '%'; voxpy calls lists them"):
         find_one(many, "%")
-    history.write(over("aa"), folder(many, "aa"))
+    history.write(over("aa"), folder(base, "aa"))
     assert find_one(many, "aa").session_id == "aa", "a whole name counts before a beginning"
 
 
-def test_where_nothing_was_ever_written(base: Path) -> None:
-    assert find_sessions(base) == []
+def test_where_nothing_was_ever_written(store: Store, base: Path) -> None:
+    assert find_sessions(store) == []
     assert not base.exists()
-    with pytest.raises(ConfigError, match="there is no call history yet"):
-        find_one(base, "last")
+    with pytest.raises(ConfigError, match="there is no call"):
+        find_one(store, "last")
 
 
 # -- after a death ---------------------------------------------------------------------------------
@@ -298,6 +286,7 @@ TRACE = [
 
 @pytest.mark.slow
 def test_what_a_killed_process_left_running_is_interrupted(base: Path) -> None:
+    store = SqliteStore(base)
     (folder(base) / "trace.jsonl").write_bytes(
         b"\n".join(orjson.dumps(e) for e in TRACE) + b'\n{"t": 8, "kin'
     )
@@ -310,14 +299,14 @@ def test_what_a_killed_process_left_running_is_interrupted(base: Path) -> None:
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
-        History.settle_now(base)
-        assert only(base).state == "running", "its process lives"
+        History.settle_now(store)
+        assert only(store).state == "running", "its process lives"
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    began = only(base).start_date
-    History.settle_now(base)
-    row = only(base)
+    began = only(store).start_date
+    History.settle_now(store)
+    row = only(store)
     assert (row.state, row.finish_reason, row.end_reason) == (
         "interrupted",
         INTERRUPTED,
@@ -329,22 +318,25 @@ def test_what_a_killed_process_left_running_is_interrupted(base: Path) -> None:
     assert (row.channel, row.reply_ms, row.callerid) == ("twilio", (460,), "+1555")
     assert [(c.call_id, c.end_code) for c in row.calls] == [("call-1", None)]
     assert list((base / "hosts").iterdir()) == []
+    store.close()
 
 
-def test_who_could_not_write_its_end_is_settled_from_its_record(base: Path) -> None:
-    dead = History(base)
+def test_who_could_not_write_its_end_is_settled_from_its_record(
+    make_store: MakeStore, store: Store, base: Path
+) -> None:
+    dead = History(base, make_store(base))
     dead.write(record(), folder(base))
     (folder(base) / "record.json").write_bytes(orjson.dumps(over().to_json()))
     dead.close()  # as if it had died: nobody holds its lock
-    History.settle_now(base)
-    row = only(base)
+    History.settle_now(store)
+    row = only(store)
     assert (row.state, row.finish_reason, row.duration_s) == ("ended", "Normal termination", 4.5)
 
 
-def test_ones_own_sessions_are_not_settled(history: History, base: Path) -> None:
+def test_ones_own_sessions_are_not_settled(history: History, store: Store, base: Path) -> None:
     history.write(record(), folder(base))
     assert history.settle() == 0
-    assert only(base).state == "running"
+    assert only(store).state == "running"
 
 
 def test_presence_is_known_by_a_lock_and_not_by_a_number(base: Path) -> None:
@@ -363,7 +355,9 @@ def test_presence_is_known_by_a_lock_and_not_by_a_number(base: Path) -> None:
 # -- retention -------------------------------------------------------------------------------------
 
 
-def test_old_calls_are_deleted_with_all_they_left(history: History, base: Path) -> None:
+def test_old_calls_are_deleted_with_all_they_left(
+    history: History, store: Store, base: Path
+) -> None:
     for session_id in ("old", "new"):
         history.write(over(session_id), folder(base, session_id))
         (folder(base, session_id) / "call.wav").write_bytes(b"RIFF")
@@ -371,12 +365,14 @@ def test_old_calls_are_deleted_with_all_they_left(history: History, base: Path) 
     for session_id in ("old", "runs"):
         age(history, session_id, 31)
     assert history.prune(30) == Pruned(sessions=1, folders=1)
-    assert sorted(row.session_id for row in find_sessions(base)) == ["new", "runs"]
+    assert sorted(row.session_id for row in find_sessions(store)) == ["new", "runs"]
     assert sorted(p.name for p in (base / "sessions").iterdir()) == ["new", "runs"]
     assert history.prune(30) == Pruned(sessions=0, folders=0)
 
 
-def test_folders_nobody_knows_go_when_they_are_old(history: History, base: Path) -> None:
+def test_folders_nobody_knows_go_when_they_are_old(
+    history: History, store: Store, base: Path
+) -> None:
     history.write(over(), folder(base))
     lost, fresh = folder(base, "lost"), folder(base, "fresh")
     long_ago = (datetime.datetime.now(UTC) - datetime.timedelta(days=31)).timestamp()
@@ -386,56 +382,10 @@ def test_folders_nobody_knows_go_when_they_are_old(history: History, base: Path)
     assert fresh.exists()
 
 
-def test_only_a_sessions_folder_is_ever_deleted(history: History, base: Path) -> None:
+def test_only_a_sessions_folder_is_ever_deleted(history: History, store: Store, base: Path) -> None:
     precious = base.parent / "precious"
     precious.mkdir()
     history.write(over(), precious)
     age(history, "s-1", 31)
     assert history.prune(30) == Pruned(sessions=1, folders=0)
     assert precious.exists()
-
-
-# -- what can be wrong with the file ---------------------------------------------------------------
-
-
-def test_a_file_that_is_no_database_is_named(history: History, base: Path) -> None:
-    base.mkdir()
-    history.path.write_bytes(b"This is no database at all. " * 100)
-    with pytest.raises(ConfigError, match=r"history\.db: the call history cannot be used.*move"):
-        history.write(over(), folder(base))
-    history.path.unlink()
-    history.write(over(), folder(base))
-    assert only(base).state == "ended", "it is tried again each time"
-
-
-def test_a_locked_file_is_named(
-    history: History, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history.write(over("s-0"), folder(base))
-    history.close()
-    monkeypatch.setattr(store, "LOCK_S", 0.05)
-    holder = sqlite3.connect(history.path, isolation_level=None)
-    holder.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(ConfigError, match=r"locked by another program for more than 0\.05 s"):
-        history.write(over(), folder(base))
-    assert len(find_sessions(base)) == 1, "who reads need not wait"
-    holder.execute("COMMIT")
-    holder.close()
-    history.write(over(), folder(base))
-    assert len(find_sessions(base)) == 2
-
-
-def test_a_file_of_a_newer_voxpy_is_left_alone(history: History, base: Path) -> None:
-    history.write(over(), folder(base))
-    history.close()
-    with sqlite3.connect(history.path) as connection:
-        connection.execute("PRAGMA user_version = 9")
-    connection.close()
-    with pytest.raises(ConfigError, match="was written by a newer voxpy"):
-        find_sessions(base)
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="Not a directory"):
-        History(tmp_path / "file" / "below").write(over(), tmp_path)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.history.conftest import MakeStore
 from voxpy.history.history import History
 from voxpy.history.record import CallRecord
 from voxpy.history.search import find_sessions
@@ -58,25 +60,26 @@ RECORD.finish_reason = "Normal termination"
 RECORD.calls.append({"call_id": "call-1", "duration_s": 2.0, "end_reason": {"code": 200}})
 
 
-@settings(max_examples=60)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.sampled_from(sorted(RECORD.to_json())), anything, max_size=3),
     st.dictionaries(st.sampled_from(["call_id", "at_s", "duration_s", "end_reason"]), anything),
 )
 def test_any_record_is_read_or_left_and_the_history_goes_on(
-    changed: dict[str, Any], call: dict[str, Any]
+    make_store: MakeStore, changed: dict[str, Any], call: dict[str, Any]
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         folder = base / "sessions" / "s-1"
         folder.mkdir(parents=True)
         running = CallRecord(session_id="s-1", rule_name="", scenarios=[], started_at="")
-        dead = History(base)
+        dead = History(base, make_store(base))
         dead.write(running, folder)
         dead.close()
         value = {**RECORD.to_json(), "calls": [{**RECORD.calls[0], **call}], **changed}
         (folder / "record.json").write_bytes(orjson.dumps(value))
         read_record(folder)
-        History.settle_now(base)
-        (row,) = find_sessions(base)
+        with closing(make_store(base)) as store:
+            History.settle_now(store)
+            (row,) = find_sessions(store)
         assert row.state in ("ended", "interrupted")

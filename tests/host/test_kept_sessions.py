@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import trio
 
+from tests.history.conftest import sessions_in
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
@@ -19,7 +20,8 @@ from voxpy.engine.settings import Settings
 from voxpy.errors import ConnectFailed
 from voxpy.history.history import History
 from voxpy.history.record import CallRecord
-from voxpy.history.search import SessionRow, find_sessions
+from voxpy.history.search import SessionRow
+from voxpy.history.store import FILE_NAME
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.project.secrets import Secrets
 
@@ -61,7 +63,7 @@ async def hosted(folder: Path, history: History) -> AsyncIterator[HostedSession]
 
 
 def row(folder: Path) -> SessionRow:
-    (found,) = find_sessions(folder)
+    (found,) = sessions_in(folder)
     return found
 
 
@@ -121,7 +123,7 @@ async def test_a_history_that_cannot_be_written_costs_no_call(
     tmp_path: Path, autojump_clock: object
 ) -> None:
     history = History(tmp_path)
-    history.path.write_bytes(b"This is no database at all. " * 100)
+    (tmp_path / FILE_NAME).write_bytes(b"This is no database at all. " * 100)
     async with hosted(tmp_path, history) as session, trio.open_nursery() as nursery:
         nursery.start_soon(session.run)
         await trio.sleep(2)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import closing
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxpy.cli.options import history_of, history_options
 from voxpy.cli.printing import PlainConsole, print_json, say
 from voxpy.text.plain import plain
 
 if TYPE_CHECKING:
     from voxpy.history.search import SessionRow
+    from voxpy.history.store import Store
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 GAP = 2
@@ -54,48 +56,34 @@ STYLES = {"running": "green", "interrupted": "red"}
     type=click.FloatRange(min=0),
     help="For --prune: keep this many days. Default: `history: keep_days:` of the routing file.",
 )
-@click.option(
-    "--routing",
-    type=click.Path(path_type=Path),
-    default=Path("routing.yaml"),
-    show_default=True,
-    help="For --prune: where the default stands.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path(".voxpy"),
-    show_default=True,
-    help="Where the calls were kept.",
-)
+@history_options(" Also how long calls stay, for --prune.")
 def command(**options: Any) -> None:
     """List the calls of `voxpy serve` and `voxpy run`, newest first.
 
     A call whose process died is listed as interrupted; what it left can be read and heard.
     """
-    from voxpy.history.history import History
     from voxpy.history.search import Filter, find_sessions
 
-    base: Path = options["out"]
-    if options["prune"]:
-        _prune(base, options)
-        return
-    wanted = Filter(
-        since=_since(options["since"]),
-        limit=None if options["every"] else options["limit"],
-        **{
-            name: options[name]
-            for name in ("rule", "caller", "destination", "reason", "custom_data", "errors")
-        },
-    )
-    History.settle_now(base)
-    found = find_sessions(base, wanted)
-    if options["as_json"]:
-        print_json([row.to_json() for row in found])
-    elif found:
-        _print(found)
-    else:
-        say("no such calls" if find_sessions(base, Filter(limit=1)) else "no calls yet")
+    store = history_of(options)
+    with closing(store):
+        if options["prune"]:
+            _prune(store, options)
+            return
+        wanted = Filter(
+            since=_since(options["since"]),
+            limit=None if options["every"] else options["limit"],
+            **{
+                name: options[name]
+                for name in ("rule", "caller", "destination", "reason", "custom_data", "errors")
+            },
+        )
+        found = find_sessions(store, wanted)
+        if options["as_json"]:
+            print_json([row.to_json() for row in found])
+        elif found:
+            _print(found)
+        else:
+            say("no such calls" if find_sessions(store, Filter(limit=1)) else "no calls yet")
 
 
 def parse_since(text: str, *, now: datetime.datetime) -> datetime.datetime:
@@ -124,23 +112,18 @@ def _since(text: str | None) -> datetime.datetime | None:
         raise click.BadParameter(problem, param_hint="--since") from None
 
 
-def _prune(base: Path, options: dict[str, Any]) -> None:
+def _prune(store: Store, options: dict[str, Any]) -> None:
     from voxpy.history.history import History
-    from voxpy.project.routing import read_routing
+    from voxpy.project.keeping import read_keeping
 
     keep_days, routing = options["keep_days"], options["routing"]
-    if keep_days is None and routing.is_file():
-        keep_days = read_routing(routing).keep_days
+    if keep_days is None:
+        keep_days = read_keeping(routing).history.keep_days
     if keep_days is None:
         raise click.UsageError(
             f"--prune needs --keep-days, or `history: {{keep_days: 30}}` in {routing}"
         )
-    history = History(base)
-    try:
-        history.settle()
-        pruned = history.prune(keep_days)
-    finally:
-        history.close()
+    pruned = History(store.base, store).prune(keep_days)
     told = "call" if pruned.sessions == 1 else "calls"
     say(
         f"deleted {pruned.sessions} {told} older than {keep_days:g} days, {pruned.folders} of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,64 @@ def _must_exist(ctx: click.Context, parameter: click.Parameter, value: Path) -> 
     if given and not value.exists():
         raise click.BadParameter(f"there is no file {str(value)!r}")
     return value
+
+
+def history_options(about: str = "") -> Callable[[F], F]:
+    """Return ``--out``, ``--routing``, ``--secrets`` and ``--local``: which history is meant.
+
+    ``about`` is what the routing file is good for besides.
+    """
+    options = (
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            default=Path(".voxpy"),
+            show_default=True,
+            help="Where the calls were kept.",
+        ),
+        click.option(
+            "--routing",
+            type=click.Path(path_type=Path),
+            default=Path("routing.yaml"),
+            show_default=True,
+            help="Says whether the history is in Postgres, and where recordings are." + about,
+        ),
+        secrets_option("secrets", "The secrets that it names."),
+        click.option(
+            "--local",
+            is_flag=True,
+            help="The history of this folder, although the routing file names another: where "
+            "`voxpy run` writes.",
+        ),
+    )
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+PATIENCE_S = 120.0
+"""Whoever asks for all calls of a year waits for them."""
+
+
+def history_of(options: Mapping[str, Any]) -> Any:
+    """Return the history (a ``Store``) that these options mean, its dead settled."""
+    from voxpy.history.history import History
+    from voxpy.history.postgres import store_of
+    from voxpy.history.store import SqliteStore
+    from voxpy.project.keeping import read_keeping
+    from voxpy.project.secrets import Secrets
+
+    store: Any = SqliteStore(options["out"])
+    if not options["local"]:
+        keeping = read_keeping(options["routing"])
+        secrets = Secrets(options["secrets"])
+        store = store_of(keeping, secrets, options["out"], patience_s=PATIENCE_S)
+    History.settle_now(store)
+    return store
 
 
 def agent_engines(options: dict[str, Any]) -> Any:

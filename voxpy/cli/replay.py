@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,11 @@ def _folder(session: Path, base: Path) -> Path:
         return named if named.is_dir() else session
     from voxpy.history.history import History
     from voxpy.history.search import find_one
+    from voxpy.history.store import SqliteStore
 
-    History.settle_now(base)
-    return find_one(base, str(session)).folder
+    with closing(SqliteStore(base)) as store:
+        History.settle_now(store)
+        return find_one(store, str(session)).folder
 
 
 def _engines() -> Any:

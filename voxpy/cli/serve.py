@@ -138,6 +138,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
     import trio
 
     from voxpy.cli.options import agent_engines
+    from voxpy.history.postgres import store_of
     from voxpy.host.running import Agent, run_host, run_workers, welcome
     from voxpy.host.serve import HostOptions
 
@@ -168,7 +169,7 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
             options["workers"],
             sockets,
             command,
-            base=options["out"],
+            store=store_of(files.project.routing.keeping, files.project.secrets, options["out"]),
             log=log,
             started=started,
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import click
 
+from voxpy.cli.options import history_of, history_options
 from voxpy.cli.printing import PlainConsole, print_json, say
 
 if TYPE_CHECKING:
@@ -58,13 +59,7 @@ STYLES = {
     help="Write the same as one file that needs no host: to keep or to send. It has the numbers, "
     "words and voices of the call.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path(".voxpy"),
-    show_default=True,
-    help="Where the calls were kept.",
-)
+@history_options()
 def command(
     session_id: str,
     *,
@@ -73,19 +68,18 @@ def command(
     as_json: bool,
     opened: bool,
     html: Path | None,
-    out: Path,
+    **where: Any,
 ) -> None:
     """Show a call: who said what, events, tools, latencies, how it ended, and its files.
 
     ID is a session's id, as `voxpy calls` lists it, or its beginning; or `last`. A call that still
     runs is shown as far as it has come.
     """
-    from voxpy.history.history import History
     from voxpy.history.search import find_one
     from voxpy.history.tracefile import read_trace
 
-    History.settle_now(out)
-    row = find_one(out, session_id)
+    with closing(history_of(where)) as store:
+        row = find_one(store, session_id)
     if opened or html is not None:
         _write_page(row, html, opened=opened)
         return

@@ -3,18 +3,22 @@
 A session is written twice: as ``running`` when it begins and with everything when it is over. What
 a process left as ``running`` when it died becomes ``interrupted``: from its ``record.json`` if that
 was written, else from its trace, which is whole to the last line.
+
+A history that is shared may be away while calls go on. Then rows are written into a file of this
+host, ``spool.db``, which has the same tables, and from there into the history when it is back.
 """
 
 from __future__ import annotations
 
 import datetime
+import math
+import random
 import secrets
 import shutil
-import sqlite3
-import threading
 import wave
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,8 +27,10 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.errors import ConfigError
+from voxpy.history.postgres import LEASE_S, end_lease, living, renew_lease
 from voxpy.history.record import RECORDING, CallRecord
-from voxpy.history.store import FILE_NAME, LOCK_S, State, opened, write_record
+from voxpy.history.rows import State, replace, write_record
+from voxpy.history.store import KEYS, LOCK_S, RowRefused, Rows, SqliteStore, Store
 from voxpy.history.tracefile import read_record, read_trace, record_of
 
 if TYPE_CHECKING:
@@ -42,6 +48,14 @@ TIDY_S = 6 * 3600.0
 MOST_UNWRITTEN = 10_000
 HOSTS = "hosts"
 """The folder of the locks by which the living are known."""
+SPOOL = "spool.db"
+BEAT_S = LEASE_S / 5
+MOST_AT_ONCE = 200
+ONE = "WHERE session_id = :session_id"
+_LOST = f"""UPDATE sessions SET state = 'interrupted', finish_reason = :reason,
+end_reason = 'interrupted', end_detail = 'its host is gone', failed = 1
+{ONE} AND state = 'running'"""
+"""What its trace would say its own host may add when it comes back: there is no duration yet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,20 +67,27 @@ class Pruned:
 
 
 class History:
-    """The call history in the folder ``base``, for one process. Close it at the end.
+    """The call history of one process: ``store``, or a file in ``base``. Close it at the end.
 
-    Nothing is opened before the first write. Every method that touches the file raises ConfigError
-    (with the file) if that is impossible: not writable, locked, no database.
+    Nothing is opened before the first write. Every method that touches a store raises ConfigError
+    (with its place) if that is impossible: not writable, locked, no database. A shared store that
+    cannot be reached is ``away``: that is said and no error.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, store: Store | None = None) -> None:
         self.base = base.absolute()
-        self.path = self.base / FILE_NAME
+        self.store = store or SqliteStore(base)
         self.host_id = secrets.token_hex(8)
+        self.away = ""
+        """Why the shared store cannot be written, or nothing."""
+        self.spooled = 0
+        """Rows of sessions that were written into the spool, so far."""
+        self.tell_away: Callable[[str], None] = lambda why: None
+        """Is called on the loop when ``away`` has changed."""
+        self._told = ""
+        self._spool = SqliteStore(base, SPOOL) if self.store.shared else None
         self._presence = Presence(self.base, self.host_id)
-        self._open_things = ExitStack()
-        self._connection: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
+        self._in_touch: float | None = None  # since when the shared store is reached
         self._began: dict[str, str] = {}  # when the sessions that run began
         self._unwritten: dict[
             str, tuple[CallRecord, Path, str]
@@ -84,26 +105,38 @@ class History:
             await self._off_loop(self.write, record, folder)
         if patience.cancelled_caught:
             problem = f"the call history: others have been writing for {PATIENCE_S:g} s"
-            raise ConfigError(problem, file=str(self.path))
+            raise ConfigError(problem, file=self.store.place)
 
     async def look_after(self, keep_days: Callable[[], float | None]) -> None:
         """Tidy up now and every six hours, for ever: what died is settled, what is old deleted.
 
+        Of a shared store our lease is renewed besides, and what was kept meanwhile written.
         ``keep_days`` is asked each time. Raises ConfigError only the first time.
         """
-        await self._off_loop(self.tidy, keep_days())
+        tidied = -math.inf
         while True:
-            await trio.sleep(TIDY_S)
+            while self.store.shared and await self._off_loop(self.beat):
+                pass
             try:
-                await self._off_loop(self.tidy, keep_days())
+                if not self.away and clock.now() - tidied >= TIDY_S:
+                    await self._off_loop(self.tidy, keep_days())
+                    tidied = clock.now()
             except ConfigError:
-                continue  # the sessions' own warnings say it already
+                if tidied == -math.inf and not self.store.shared:
+                    raise
+                # else the sessions' own warnings say it already
+            await trio.sleep(BEAT_S * random.uniform(0.8, 1.2) if self.store.shared else TIDY_S)
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
-        if clock.is_virtual():
-            await trio.lowlevel.checkpoint()
-            return work(*args)
-        return await trio.to_thread.run_sync(work, *args, limiter=self._turn)
+        try:
+            if clock.is_virtual():
+                await trio.lowlevel.checkpoint()
+                return work(*args)
+            return await trio.to_thread.run_sync(work, *args, limiter=self._turn)
+        finally:
+            if bool(self.away) != bool(self._told):
+                self._told = self.away
+                self.tell_away(self.away)
 
     # -- in any thread -----------------------------------------------------------------------------
 
@@ -126,18 +159,76 @@ class History:
             break
 
     def _write_one(self, record: CallRecord, folder: Path, began: str) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+        def work(rows: Rows) -> None:
+            with suppress(*[OSError] if self.store.shared else []):
+                self._presence.begin()
             write_record(
-                connection,
+                rows,
                 record,
                 state=_state(record),
                 host_id=self.host_id,
                 start_date=began,
                 folder=folder,
+                base=self.base,
             )
 
-        self._with_file(work, alive=True)
+        if not self._tried(work):
+            assert self._spool is not None  # only a shared store is away
+            self._spool.do(work)
+            self.spooled += 1
         self._unwritten.pop(record.session_id, None)
+
+    def _tried(self, work: Callable[[Rows], None]) -> bool:
+        """Do it in the store; return False of a shared one that is away."""
+        if not self.away:
+            try:
+                self.store.do(work)
+            except RowRefused:
+                raise
+            except ConfigError as error:
+                if self._spool is None:
+                    raise
+                self.away, self._in_touch = str(error), None
+        return not self.away
+
+    def beat(self) -> bool:
+        """Say to the others of a shared store that we live, and see who does not.
+
+        If it was away and is not, what was kept meanwhile is written, the oldest first. Returns
+        whether there is more of that: in between, sessions want to be written too.
+        """
+        self.away, before = "", self.away
+        if not self._tried(lambda rows: renew_lease(rows, self.host_id)):
+            return False
+        if self._in_touch is None:
+            self._in_touch = clock.busy_s()
+        more = False
+        with suppress(ConfigError):  # of the spool itself
+            more = self._catch_up()
+        if more:
+            self.away = before or "what was kept meanwhile is being written"
+        elif not self.away:
+            with suppress(ConfigError):
+                self.settle()
+        return more
+
+    def _catch_up(self) -> bool:
+        """Move some of what the spool has of us and of the dead; return whether there is more."""
+        spool = self._spool
+        if spool is None or not spool.exists():
+            return False
+        order = "SELECT session_id, host_id FROM sessions ORDER BY rowid"
+        found = spool.do(lambda kept: kept.read(order))
+        living = {h for h in {row["host_id"] for row in found} if not is_gone(self.base, h)}
+        ours = [row for row in found if row["host_id"] not in living - {self.host_id}]
+        for row in ours[:MOST_AT_ONCE]:
+            session_id = row["session_id"]
+            tables = spool.do(partial(_tables, session_id=session_id))
+            with suppress(RowRefused):  # it would hold up the others for ever
+                if not self._tried(partial(_copy, tables=tables)):
+                    return False
+            spool.do(partial(_forget, session_id=session_id))
+        return len(ours) > MOST_AT_ONCE
 
     def tidy(self, keep_days: float | None) -> None:
         """Settle what died and delete what is older than ``keep_days`` days; None keeps all."""
@@ -148,20 +239,16 @@ class History:
     def settle(self, causes: Mapping[str, str] = NO_CAUSES) -> int:
         """Make sessions of dead processes ``interrupted``; return how many there were.
 
-        ``causes`` says of what hosts have died, by their ids.
+        ``causes`` says of what hosts have died, by their ids. Of a shared store those are settled
+        whose folders are here, and, if we have reached it for long enough to know, those of other
+        machines whose leases have ended.
         """
-        return self._with_file(lambda connection: self._settle(connection, causes))
+        return self.store.do(lambda rows: self._settle(rows, causes))
 
     @classmethod
-    def settle_now(cls, base: Path, causes: Mapping[str, str] = NO_CAUSES) -> int:
-        """Settle what died in ``base`` before somebody looks; nothing if there is no history."""
-        history = cls(base)
-        if not history.path.exists():
-            return 0
-        try:
-            return history.settle(causes)
-        finally:
-            history.close()
+    def settle_now(cls, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> int:
+        """Settle what died before somebody looks; nothing if there is no history."""
+        return cls(store.base, store).settle(causes) if store.exists() else 0
 
     def prune(self, keep_days: float) -> Pruned:
         """Delete what began more than ``keep_days`` days ago and is over, with its folder.
@@ -170,78 +257,82 @@ class History:
         long.
         """
         before = clock.calendar() - datetime.timedelta(days=keep_days)
-        return self._with_file(lambda connection: self._prune(connection, before))
+        return self.store.do(lambda rows: self._prune(rows, before))
 
     def close(self) -> None:
-        """Let go of the file. Idempotent."""
-        with self._lock:
-            self._forget()
-            self._presence.end()
+        """Let go of everything. Idempotent."""
+        if self._in_touch is not None:
+            with suppress(ConfigError):
+                self.store.do(lambda rows: end_lease(rows, self.host_id))
+            self._in_touch = None
+        for store in (self.store, self._spool):
+            if store is not None:
+                store.close()
+        self._presence.end()
 
     # -- the inside --------------------------------------------------------------------------------
 
-    def _with_file(self, work: Callable[[sqlite3.Connection], T], *, alive: bool = False) -> T:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = self._open_things.enter_context(opened(self.path))
-                if alive:
-                    self._presence.begin()
-                return work(self._connection)
-            except (sqlite3.Error, OSError) as error:
-                self._forget(error)  # raises it by its name
-                raise
-
-    def _forget(self, error: Exception | None = None) -> None:
-        """Close the file. Of an error the block that opened it makes a ConfigError."""
-        things, self._open_things, self._connection = self._open_things, ExitStack(), None
-        if error is None:
-            things.close()
-        else:
-            things.__exit__(type(error), error, error.__traceback__)
-
-    def _settle(self, connection: sqlite3.Connection, causes: Mapping[str, str]) -> int:
-        running = connection.execute(
-            "SELECT session_id, host_id, folder, start_date FROM sessions WHERE state = 'running'"
-        ).fetchall()
-        gone = {host for _, host, *_ in running if host != self.host_id}
-        gone = {host for host in gone if is_gone(self.base, host)}
-        dead = [row for row in running if row[1] in gone]
-        for session_id, host_id, folder, start_date in dead:
-            path = self.base / folder
-            record = read_record(path)
-            state: State = "ended"
-            if record is None:
-                state = "interrupted"
-                record = record_of(read_trace(path / "trace.jsonl"), session_id=session_id)
-                record.recordings.insert(0, (path / RECORDING).as_uri())
-                record.duration_s = max(record.duration_s, _recorded_s(path / RECORDING))
-                record.finish_reason = INTERRUPTED
-                record.end_reason = "interrupted"
-                record.end_detail = causes.get(host_id, "the process died")
-            record.session_id = session_id  # whatever the file says
-            write_record(
-                connection,
-                record,
-                state=state,
-                host_id=host_id,
-                start_date=start_date,
-                folder=path,
-            )
+    def _settle(self, rows: Rows, causes: Mapping[str, str]) -> int:
+        unfinished = rows.read(
+            "SELECT session_id, host_id, folder, start_date, state FROM sessions "
+            "WHERE duration_s IS NULL AND host_id != :ours",
+            {"ours": self.host_id},
+        )
+        here: list[Any] = []
+        elsewhere: list[Any] = []
+        for row in unfinished:
+            is_here = not self.store.shared or (self.base / row["folder"]).is_dir()
+            (here if is_here else elsewhere).append(row)
+        gone = {host for host in {row["host_id"] for row in here} if is_gone(self.base, host)}
+        dead = [row for row in here if row["host_id"] in gone]
+        for row in dead:
+            self._complete(rows, row, causes.get(row["host_id"], "the process died"))
+        lost = [row for row in elsewhere if row["state"] == "running"]
+        if lost and self._in_touch is not None and clock.busy_s() - self._in_touch >= LEASE_S:
+            alive = living(rows)
+            lost = [row for row in lost if row["host_id"] not in alive]
+            for row in lost:
+                rows.write(_LOST, {"session_id": row["session_id"], "reason": INTERRUPTED})
+            return len(dead) + len(lost)
         return len(dead)
 
-    def _prune(self, connection: sqlite3.Connection, before: datetime.datetime) -> Pruned:
-        limit = before.isoformat(timespec="milliseconds")
-        old = connection.execute(
-            "SELECT session_id, folder FROM sessions WHERE start_date < ? AND state != 'running'",
-            (limit,),
-        ).fetchall()
-        folders = sum(self._delete_folder(self.base / folder) for _, folder in old)
-        connection.executemany("DELETE FROM sessions WHERE session_id = ?", [(s,) for s, _ in old])
-        known = {self.base / f for (f,) in connection.execute("SELECT folder FROM sessions")}
+    def _complete(self, rows: Rows, row: Any, cause: str) -> None:
+        """Write what the folder of a session tells that its process could not."""
+        path = self.base / row["folder"]
+        record = read_record(path)
+        state: State = "ended"
+        if record is None:
+            state = "interrupted"
+            record = record_of(read_trace(path / "trace.jsonl"), session_id=row["session_id"])
+            record.recordings.insert(0, (path / RECORDING).as_uri())
+            record.duration_s = max(record.duration_s, _recorded_s(path / RECORDING))
+            record.finish_reason = INTERRUPTED
+            record.end_reason = "interrupted"
+            record.end_detail = cause
+        record.session_id = row["session_id"]  # whatever the file says
+        write_record(
+            rows,
+            record,
+            state=state,
+            host_id=row["host_id"],
+            start_date=row["start_date"],
+            folder=path,
+            base=self.base,
+        )
+
+    def _prune(self, rows: Rows, before: datetime.datetime) -> Pruned:
+        old = rows.read(
+            "SELECT session_id, folder FROM sessions "
+            "WHERE start_date < :before AND state != 'running'",
+            {"before": before.isoformat(timespec="milliseconds")},
+        )
+        folders = sum(self._delete_folder(self.base / row["folder"]) for row in old)
+        for row in old:
+            _forget(rows, session_id=row["session_id"])
         for path in (self.base / "sessions").glob("*"):
-            if path not in known and path.stat().st_mtime < before.timestamp():
-                folders += self._delete_folder(path)
+            if path.stat().st_mtime < before.timestamp():
+                known = rows.read(f"SELECT 1 FROM sessions {ONE}", {"session_id": path.name})
+                folders += 0 if known else self._delete_folder(path)
         return Pruned(sessions=len(old), folders=folders)
 
     def _delete_folder(self, path: Path) -> int:
@@ -303,6 +394,22 @@ def is_gone(base: Path, host_id: str) -> bool:
 def _remove(path: Path) -> None:
     with suppress(OSError):
         path.unlink()
+
+
+def _tables(rows: Rows, *, session_id: str) -> dict[str, list[Any]]:
+    own = {"session_id": session_id}
+    return {table: rows.read(f"SELECT * FROM {table} {ONE}", own) for table in KEYS}
+
+
+def _forget(rows: Rows, *, session_id: str) -> None:
+    rows.write(f"DELETE FROM sessions {ONE}", {"session_id": session_id})
+
+
+def _copy(rows: Rows, *, tables: Mapping[str, list[Any]]) -> None:
+    with rows.together():
+        for table, found in tables.items():
+            for row in found:
+                replace(rows, table, dict(row))
 
 
 def _state(record: CallRecord) -> State:

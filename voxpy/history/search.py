@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,8 @@ import orjson
 
 from voxpy.errors import ConfigError
 from voxpy.history.record import CallRecord
-from voxpy.history.store import FILE_NAME, State, begin_tables, reading, write_record
+from voxpy.history.rows import State, write_record
+from voxpy.history.store import Rows, SqliteRows, Store, Values, begin_tables
 
 NEWEST = ("last", "latest")
 MOST_NAMED = 5
@@ -101,75 +103,85 @@ class Filter:
     limit: int | None = None
 
 
-def find_sessions(base: Path, wanted: Filter | None = None) -> list[SessionRow]:
-    """Return the sessions of the history in ``base``, newest first; none if there is no history.
+def find_sessions(store: Store, wanted: Filter | None = None) -> list[SessionRow]:
+    """Return the sessions of a history, newest first; none if there is no history.
 
-    Raises ConfigError if the file cannot be read.
+    Raises ConfigError if it cannot be read.
     """
-    wanted = wanted or Filter()
-    path = base / FILE_NAME
-    if not path.exists():
+    if not store.exists():
         return []
+    wanted = wanted or Filter()
     conditions = dict(_conditions(wanted))
-    where = " AND ".join(conditions) or "1"
     values = {name: value for more in conditions.values() for name, value in more.items()}
-    statement = f"SELECT * FROM sessions s WHERE {where} ORDER BY start_date DESC, rowid DESC"  # noqa: S608
+    which = f"WHERE {' AND '.join(conditions) or '1 = 1'} ORDER BY start_date DESC, rowid DESC"
     if wanted.limit is not None:
-        statement, values["limit"] = f"{statement} LIMIT :limit", wanted.limit
-    with reading(path) as connection:
-        rows = connection.execute(statement, values).fetchall()
-        return [_session(connection, row, base) for row in rows]
+        which, values["limit"] = f"{which} LIMIT :limit", wanted.limit
+    return store.do(lambda rows: _read(rows, which, values, store.base))
+
+
+def _read(rows: Rows, which: str, values: Values, base: Path) -> list[SessionRow]:
+    """Return sessions with their calls and files: three questions, however many they are."""
+    found = rows.read(f"SELECT * FROM sessions s {which}", values)
+    theirs = f"WHERE session_id IN (SELECT session_id FROM sessions s {which})"
+    calls, files = defaultdict(list), defaultdict(list)
+    for row in rows.read(f"SELECT * FROM calls {theirs} ORDER BY start_time, rowid", values):
+        calls[row["session_id"]].append(_call(row))
+    for row in rows.read(f"SELECT * FROM files {theirs} ORDER BY rowid", values):
+        files[row["session_id"]].append((row["kind"], row["url"]))
+    return [
+        _session(row, tuple(calls[row["session_id"]]), tuple(files[row["session_id"]]), base)
+        for row in found
+    ]
 
 
 def row_of(record: CallRecord, folder: Path, *, state: State = "running") -> SessionRow:
     """Return the row that a session has in the history, whether it is there by now or not."""
     with closing(sqlite3.connect(":memory:")) as connection:
         begin_tables(connection)
-        connection.row_factory = sqlite3.Row
+        rows = SqliteRows(connection)
         write_record(
-            connection,
+            rows,
             record,
             state=state,
             host_id="",
             start_date=record.started_at,
             folder=folder,
+            base=folder.parent,
         )
-        (row,) = connection.execute("SELECT * FROM sessions").fetchall()
-        return _session(connection, row, folder.parent)
+        (row,) = _read(rows, "", {}, folder.parent)
+        return row
 
 
-def find_one(base: Path, name: str) -> SessionRow:
+def find_one(store: Store, name: str) -> SessionRow:
     """Return the session whose id begins with ``name``, or the newest one for ``last``.
 
     A whole id counts before one that only begins so. Raises ConfigError if there is none or more
     than one.
     """
-    path = base / FILE_NAME
-    if not path.exists():
-        raise ConfigError("there is no call history yet; every call writes one", file=str(path))
+    if not store.exists():
+        raise ConfigError("there is no call history yet; every call writes one", file=store.place)
     if name in NEWEST:
-        found = find_sessions(base, Filter(limit=1))
+        found = find_sessions(store, Filter(limit=1))
     else:
-        with reading(path) as connection:
-            rows = connection.execute(
-                "SELECT * FROM sessions WHERE substr(session_id, 1, length(:name)) = :name "
-                "ORDER BY session_id = :name DESC, start_date DESC",
-                {"name": name},
-            ).fetchall()
-            if rows and rows[0]["session_id"] == name:
-                rows = rows[:1]
-            found = [_session(connection, row, base) for row in rows[: MOST_NAMED + 1]]
+        which = (
+            "WHERE substr(session_id, 1, :length) = :name "
+            "ORDER BY CASE WHEN session_id = :name THEN 0 ELSE 1 END, start_date DESC LIMIT :limit"
+        )
+        values = {"name": name, "length": len(name), "limit": MOST_NAMED + 1}
+        found = store.do(lambda rows: _read(rows, which, values, store.base))
+        if found and found[0].session_id == name:
+            found = found[:1]
     if len(found) == 1:
         return found[0]
     if not found and name in NEWEST:
-        raise ConfigError("there is no call in the history yet", file=str(path))
+        raise ConfigError("there is no call in the history yet", file=store.place)
     if not found:
         raise ConfigError(
-            f"no session begins with {name!r}; voxpy calls lists them", file=str(path)
+            f"no session begins with {name!r}; voxpy calls lists them", file=store.place
         )
     named = ", ".join(row.session_id for row in found[:MOST_NAMED])
     more = " …" if len(found) > MOST_NAMED else ""
-    raise ConfigError(f"several sessions begin with {name!r}: {named}{more}", file=str(path))
+    raise ConfigError(f"several sessions begin with {name!r}: {named}{more}", file=store.place)
 
 
 def _conditions(wanted: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -200,24 +212,31 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
         )
     if wanted.reason is not None:
         words = "finish_reason || '\n' || end_reason || '\n' || end_detail"
-        yield f"({words}) LIKE :reason ESCAPE '!'", {"reason": _anywhere(wanted.reason)}
+        yield f"lower({words}) {_like('reason')}", {"reason": _anywhere(wanted.reason)}
     if wanted.custom_data is not None:
-        legs = "SELECT 1 FROM calls c WHERE c.session_id = s.session_id AND c.custom_data"
-        told = "LIKE :custom ESCAPE '!'"
+        told = _like("custom")
+        legs = f"{_LEGS} AND lower(c.custom_data) {told}"
         yield (
-            f"(s.custom_data {told} OR EXISTS ({legs} {told}))",
+            f"(lower(s.custom_data) {told} OR EXISTS ({legs}))",
             {"custom": _anywhere(wanted.custom_data)},
         )
     if wanted.errors:
-        yield "(failed OR errors > 0)", {}
+        yield "(failed = 1 OR errors > 0)", {}
+
+
+_LEGS = "SELECT 1 FROM calls c WHERE c.session_id = s.session_id"
 
 
 def _in_number(name: str, *, incoming: str, outgoing: str) -> str:
     """Return the condition that a number of the session or of one of its legs is like ``name``."""
-    like = f"LIKE :{name} ESCAPE '!'"
-    number = f"CASE WHEN c.incoming THEN c.{incoming} ELSE c.{outgoing} END"
-    legs = f"SELECT 1 FROM calls c WHERE c.session_id = s.session_id AND {number} {like}"  # noqa: S608
-    return f"(s.{name} {like} OR EXISTS ({legs}))"
+    like = _like(name)
+    number = f"lower(CASE WHEN c.incoming = 1 THEN c.{incoming} ELSE c.{outgoing} END)"
+    return f"(lower(s.{name}) {like} OR EXISTS ({_LEGS} AND {number} {like}))"
+
+
+def _like(name: str) -> str:
+    """Return the condition on what stands before it in small letters: only SQLite's is blind."""
+    return f"LIKE lower(:{name}) ESCAPE '!'"
 
 
 def _anywhere(text: str) -> str:
@@ -226,15 +245,10 @@ def _anywhere(text: str) -> str:
     return f"%{text}%"
 
 
-def _session(connection: sqlite3.Connection, row: sqlite3.Row, base: Path) -> SessionRow:
-    own = {"session_id": row["session_id"]}
-    calls = connection.execute(
-        "SELECT * FROM calls WHERE session_id = :session_id ORDER BY start_time, rowid", own
-    )
-    files = connection.execute(
-        "SELECT kind, url FROM files WHERE session_id = :session_id ORDER BY rowid", own
-    )
-    plain = {n: row[n] for n in row.keys() if n not in ("host_id", *_CONVERTED)}  # noqa: SIM118
+def _session(
+    row: Any, calls: tuple[CallRow, ...], files: tuple[tuple[str, str], ...], base: Path
+) -> SessionRow:
+    plain = {n: row[n] for n in row.keys() if n not in _CONVERTED}  # noqa: SIM118
     return SessionRow(
         **plain,
         failed=bool(row["failed"]),
@@ -242,15 +256,15 @@ def _session(connection: sqlite3.Connection, row: sqlite3.Row, base: Path) -> Se
         reply_ms=tuple(orjson.loads(row["reply_ms"])),
         barge_in_ms=tuple(orjson.loads(row["barge_in_ms"])),
         folder=(base / row["folder"]).absolute(),
-        calls=tuple(_call(call) for call in calls),
-        files=tuple((file["kind"], file["url"]) for file in files),
+        calls=calls,
+        files=files,
     )
 
 
-_CONVERTED = ("failed", "scenarios", "reply_ms", "barge_in_ms", "folder")
+_CONVERTED = ("host_id", "rowid", "failed", "scenarios", "reply_ms", "barge_in_ms", "folder")
 
 
-def _call(row: sqlite3.Row) -> CallRow:
+def _call(row: Any) -> CallRow:
     fields = {field.name: row[field.name] for field in attrs.fields(CallRow)}
     successful = fields["successful"]
     fields["incoming"] = bool(fields["incoming"])

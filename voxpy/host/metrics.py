@@ -45,6 +45,10 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_calls_not_kept": _Kind(
         "counter", "Calls of which the disk did not take all: record, recording, trace, history."
     ),
+    "voxpy_history_away": _Kind("gauge", "Workers that do not reach a shared call history."),
+    "voxpy_history_spooled": _Kind(
+        "counter", "Rows of sessions kept on this host until the shared call history was back."
+    ),
     "voxpy_call_seconds": _Kind("counter", "Seconds of all calls that ended."),
     "voxpy_calls_running": _Kind("gauge", "Calls that run now."),
     "voxpy_calls_limit": _Kind("gauge", "Calls that may run at once."),

@@ -7,6 +7,7 @@ any worker can show any call, and a look costs the calls no more than reading a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
@@ -21,9 +22,9 @@ from voxpy.channels.listener import Listener, ListenerHost
 from voxpy.channels.providers.http import query_of
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
-from voxpy.errors import ConnectFailed
+from voxpy.errors import ConfigError, ConnectFailed
 from voxpy.history.search import SessionRow
-from voxpy.history.store import FILE_NAME
+from voxpy.history.store import Store
 from voxpy.host.api.sessions import Api
 from voxpy.host.doors import Door, Problem, SocketDoor, Visitor, body, json_answer, told
 from voxpy.host.guard import COOKIE, Guard, Identity, Refused
@@ -39,7 +40,6 @@ from voxpy.text.patterns import example_of, matches_everything
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-CHANGES_S = 0.5
 ASK_S = 3.0
 """How often it is asked whether a call still runs."""
 MOST_WAITING_BYTES = 1024 * 1024
@@ -205,9 +205,8 @@ class Pages:
     async def _changes(self, upgrade: Upgrade, visitor: Visitor) -> None:
         """Say each time that the history has changed, whichever process wrote it."""
         socket = await upgrade.accept()
-        path = self.api.base / FILE_NAME
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_tell_changes, path, socket)
+            nursery.start_soon(_tell_changes, self.api.history, socket)
             await socket.run()
             nursery.cancel_scope.cancel()
 
@@ -250,25 +249,15 @@ class Pages:
         socket.close()
 
 
-async def _tell_changes(path: Path, socket: FrameSocket) -> None:
-    before = _written(path)
+async def _tell_changes(history: Store, socket: FrameSocket) -> None:
+    before: object = None
     while socket.is_open:
-        await trio.sleep(CHANGES_S)
-        now = _written(path)
-        if now != before:
+        with suppress(ConfigError):  # it cannot be reached: there is nothing to tell
+            now = await clock.off_loop(history.changes)
+            if before is not None and now != before:
+                socket.send("changed")
             before = now
-            socket.send("changed")
-
-
-def _written(path: Path) -> tuple[int, ...]:
-    """Return when the database and its log were written last."""
-    times = []
-    for each in (path, path.with_name(path.name + "-wal")):
-        try:
-            times.append(each.stat().st_mtime_ns)
-        except OSError:
-            times.append(0)
-    return tuple(times)
+        await trio.sleep(history.look_s)
 
 
 def _lines_from(path: Path, at: int) -> bytes:

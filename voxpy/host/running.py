@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,7 +22,9 @@ from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.storage import FILE_NAME, Storage
 from voxpy.engine.trace import Trace
-from voxpy.history.history import History
+from voxpy.history.history import SPOOL, History
+from voxpy.history.postgres import store_of
+from voxpy.history.store import Store
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.workers import Handover, WorkerLink, Workers
@@ -75,7 +76,9 @@ async def run_host(
         log.warning("few file descriptors; raise ulimit -n", connections=connections)
         options = attrs.evolve(options, limits=attrs.evolve(limits, connections=connections))
     link = None
-    history = History(options.base)
+    keeping = files.project.routing.keeping
+    history = History(options.base, store_of(keeping, files.project.secrets, options.base))
+    history.tell_away = partial(_tell_away, log, history)
     storage = Storage(options.base / FILE_NAME)
     orderly = True
     try:
@@ -143,12 +146,12 @@ async def run_workers(
     sockets: Sockets,
     command: Sequence[str],
     *,
-    base: Path,
+    store: Store,
     log: Trace,
     started: Callable[[], None],
 ) -> bool:
     """Run ``count`` workers until told to stop. Returns whether all went in order."""
-    workers = Workers(count, sockets, command, base=base, log=log)
+    workers = Workers(count, sockets, command, store=store, log=log)
     async with trio.open_nursery() as nursery:
 
         def drain() -> None:
@@ -294,4 +297,12 @@ async def _agent(
 
 async def _look_after(history: History, files: ProjectFiles, log: Trace) -> None:
     with contained(lambda error: log.warning("no call history", error=explain(error).message)):
-        await history.look_after(lambda: files.project.routing.keep_days)
+        await history.look_after(lambda: files.project.routing.keeping.history.keep_days)
+
+
+def _tell_away(log: Trace, history: History, why: str) -> None:
+    if why:
+        kept = f"calls are kept in {history.base / SPOOL} and written when it is back"
+        log.warning("the call history cannot be reached", error=why, meanwhile=kept)
+    else:
+        log.step("the call history is reached again", place=history.store.place)

@@ -109,7 +109,7 @@ class Host:
         outgoing.ways["conference"] = Conferences(self.router)
         api = Api(
             router=self.router,
-            base=options.base,
+            history=history.store,
             public_url=options.public_url,
             tls=options.tls is not None,
             keep=lambda: self.handler.keep(),
@@ -147,7 +147,7 @@ class Host:
                 admission=self.admission,
                 metrics=metrics,
                 figures=self._figures,
-                unkept=lambda: self.router.unkept,
+                unkept=self._unkept,
                 listeners=self.listeners,
                 listening=lambda: self.handler,
                 public_url=options.public_url,
@@ -169,6 +169,7 @@ class Host:
             outgoing=outgoing,
             sockets=[*api.sockets(), *pages.sockets()],
         )
+        self._history = history
         self._name = name
         self._elsewhere = elsewhere
         self.admission.changed = self.handler.acceptor.look
@@ -218,6 +219,8 @@ class Host:
         metrics.set("voxpy_cpu_seconds", value=clock.process_cpu_s())
         metrics.set("voxpy_connections_open", value=self.handler.connections.open)
         metrics.set("voxpy_draining", value=int(self.admission.draining))
+        metrics.set("voxpy_history_away", value=int(bool(self._history.away)))
+        metrics.set("voxpy_history_spooled", value=self._history.spooled)
         metrics.set("voxpy_media_ticks", self._name, value=ticks.ticks)
         metrics.set("voxpy_media_ticks_skipped", self._name, value=ticks.skipped)
         metrics.set("voxpy_media_core_share", self._name, value=load.core_share)
@@ -225,6 +228,11 @@ class Host:
         for quantile, value in late.items():
             metrics.set("voxpy_media_late_seconds", self._name, quantile, value=value)
         return metrics.snapshot()
+
+    def _unkept(self) -> str:
+        if self._history.away:
+            return f"the call history cannot be reached: {self._history.away}"
+        return self.router.unkept and f"not kept of the last call: {self.router.unkept}"
 
     def _begin_row(
         self, rule: str, data: str, task: CallListTask

@@ -36,8 +36,8 @@ JSON = "application/json"
 class Web:
     """``application`` answers. ``public_url`` is how providers reach us, if that is known.
 
-    ``figures`` gives the metrics of the whole host, all workers included; ``unkept`` what
-    the disk did not take; ``listening`` what the listeners work with.
+    ``figures`` gives the metrics of the whole host, all workers included; ``unkept`` says what
+    cannot be kept of calls; ``listening`` what the listeners work with.
     """
 
     admission: Admission
@@ -78,7 +78,7 @@ class Web:
         if refusal is not None:
             body["detail"] = refusal.detail
         elif unkept := self.unkept():
-            body |= {"status": "degraded", "detail": f"not kept of the last call: {unkept}"}
+            body |= {"status": "degraded", "detail": unkept}
         return self._answer("/health", _json(body, 503 if admission.draining else 200))
 
     async def _metrics(self, request: Request) -> Response:

@@ -22,9 +22,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
-from pathlib import Path
+from contextlib import closing, suppress
 from typing import Any
 
 import attrs
@@ -36,6 +34,7 @@ from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.trace import Trace
 from voxpy.history.history import INTERRUPTED, History
+from voxpy.history.store import Store
 from voxpy.host.listening import Sockets
 from voxpy.host.metrics import Metrics, Snapshot, total
 from voxpy.host.serve import Host
@@ -115,14 +114,14 @@ class Workers:
     """The parent. ``command`` is what starts a worker, its Handover as JSON behind it."""
 
     def __init__(
-        self, count: int, sockets: Sockets, command: Sequence[str], *, base: Path, log: Trace
+        self, count: int, sockets: Sockets, command: Sequence[str], *, store: Store, log: Trace
     ) -> None:
         self.failed = False
         """Whether a worker could not start at all."""
         self._count = count
         self._sockets = sockets
         self._command = list(command)
-        self._base = base
+        self._store = store
         self._log = log
         self._metrics = Metrics()
         self._gone: Snapshot = []  # what those who died had counted
@@ -270,7 +269,12 @@ class Workers:
         """Record the calls that a worker has taken with it."""
         if not worker.host_id:
             return
-        settle = partial(History.settle_now, self._base, {worker.host_id: cause})
+        store = self._store
+
+        def settle() -> int:
+            with closing(store):
+                return History.settle_now(store, {worker.host_id: cause})
+
         with contained(lambda e: self._log.warning("no call history", error=explain(e).message)):
             if lost := await clock.off_loop(settle):
                 self._metrics.add("voxpy_calls_ended", INTERRUPTED.lower(), amount=lost)

@@ -19,6 +19,7 @@ from voxpy.engine.faults import contained, explain
 from voxpy.engine.loader import Program
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConfigError
+from voxpy.project.keeping import lacks
 from voxpy.project.problem import Problem
 from voxpy.project.routing import Routing, inspect_routing, missing_scenarios, read_document
 from voxpy.project.scenario import Reading, read_scenario
@@ -59,6 +60,8 @@ def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
     known = _secrets(secrets, problems)
     if routing is None:
         return Loaded(problems=tuple(problems), project=None)
+    if known is not None:
+        problems += lacks(routing.keeping, known)
     base = routing_path.parent
     paths = {path: None for rule in routing.rules for path in rule.paths(base) if path.is_file()}
     readings = {path: read_scenario(path, known) for path in paths}
@@ -181,6 +184,9 @@ class ProjectFiles:
             self._log.step("reloaded", file=str(self.project.path))
             if before.routing.channels != self.project.routing.channels:
                 self._log.warning("channels have changed: that takes effect at the next start")
+            if _places(before) != _places(self.project):
+                told = "where history and recordings go has changed: that takes effect at"
+                self._log.warning(f"{told} the next start")
         for problem in loaded.problems:
             if problem.level == "error" or problem not in self._told:  # a warning once is enough
                 self._log.write(problem.level, problem.text)
@@ -194,6 +200,11 @@ class ProjectFiles:
         project = self.project
         files = {file.path for program in project.programs.values() for file in program.files}
         return {file: _stat(file) for file in (project.path, project.secrets.path, *files)}
+
+
+def _places(project: Project) -> tuple[object, ...]:
+    keeping = project.routing.keeping
+    return keeping.history.postgres, keeping.recordings
 
 
 def _stat(file: Path) -> tuple[int, int, int]:

@@ -43,13 +43,20 @@ from voxpy.engine.userfile import Document, Fields, Given, load
 from voxpy.errors import ConfigError, nearest
 from voxpy.project.api import USUAL, ApiToken, Callback, read_callbacks, read_tokens
 from voxpy.project.fleet import Fleet, read_fleet
+from voxpy.project.keeping import (
+    HistorySettings,
+    KeepingSettings,
+    RecordingSettings,
+    read_history,
+    read_recordings,
+)
 from voxpy.project.problem import Problem, first_error
 from voxpy.text.patterns import compile_pattern, matches_everything
 
 TOP_LEVEL_KEYS = (
     "rules", "settings", "channels", "history", "trunks", "users", "api", "callbacks", "fleet",
+    "recordings",
 )  # fmt: skip
-MOST_KEEP_DAYS = 36500
 MOST_BYTES = 1_000_000
 """Twenty thousand rules; YAML of more takes minutes to read."""
 T = TypeVar("T")
@@ -131,13 +138,13 @@ class NoMatch:
 
 @attrs.frozen(kw_only=True)
 class Routing:
-    """A whole routing file. ``keep_days`` is how long calls stay in the history; None: for ever."""
+    """A whole routing file. ``keeping`` says where goes what is kept of calls."""
 
     file: str
     rules: tuple[Rule, ...]
     settings: Settings = attrs.field(factory=Settings)
     channels: tuple[Listener, ...] = attrs.field(factory=usual_channels)
-    keep_days: float | None = None
+    keeping: KeepingSettings = attrs.field(factory=KeepingSettings)
     trunks: tuple[Trunk, ...] = ()
     users: Mapping[str, User] = attrs.field(factory=dict)
     tokens: tuple[ApiToken, ...] = USUAL
@@ -213,7 +220,11 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
         rules=rules,
         settings=settings,
         channels=_with_callers(top.get("channels", _channels, usual), users, trunks, fleet),
-        keep_days=top.section("history").fields(("keep_days",)).get("keep_days", _days, None),
+        keeping=KeepingSettings(
+            file=document.file,
+            history=top.get("history", read_history, HistorySettings()),
+            recordings=top.get("recordings", read_recordings, RecordingSettings()),
+        ),
         trunks=trunks,
         users=users,
         tokens=_tokens(top, rules),
@@ -281,13 +292,6 @@ def _tokens(top: Fields, rules: Sequence[Rule]) -> tuple[ApiToken, ...]:
             problem = f"api: token {token.name!r}: there is no rule {name!r}{nearest(name, known)}"
             top.section("api").report(top.section("api").error(problem))
     return tokens
-
-
-def _days(given: Given) -> float:
-    days = given.value
-    if isinstance(days, int | float) and not isinstance(days, bool) and 0 < days <= MOST_KEEP_DAYS:
-        return float(days)
-    raise given.expected("a number of days above 0; without it all is kept")
 
 
 def _rules(given: Given, settings: Settings) -> Iterator[Rule]:

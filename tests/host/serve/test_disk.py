@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tests.history.conftest import sessions_in
 from tests.host.serve.conftest import Hosting
-from voxpy.history.search import find_sessions
 
 
 def block(folder: Path) -> None:
@@ -47,7 +47,7 @@ async def test_a_call_needs_no_disk(
         phone.far_end_hangs_up()
         await running.until(lambda: len(running.logged("call ended")) == 4)
         assert (await running.ask("GET", "/health")).json()["status"] == "ok"
-    rows = find_sessions(tmp_path)
+    rows = sessions_in(tmp_path)
     assert [row.state for row in rows] == ["ended"] * 4, "the ends that found no room too"
     assert (rows[0].folder / "record.json").is_file()
 
@@ -65,4 +65,4 @@ async def test_one_file_that_cannot_be_written_costs_that_file(
         (told,) = running.logged("not all of a call is kept")
     assert [line.partition(":")[0] for line in told["data"]["lost"]] == ["the record"]
     assert (session / "trace.jsonl").stat().st_size > 0
-    assert [row.state for row in find_sessions(tmp_path)] == ["ended"]
+    assert [row.state for row in sessions_in(tmp_path)] == ["ended"]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.history.conftest import sessions_in
 from voxpy.audio.frame import PCMU
 from voxpy.channels.providers.http import derived_token
 from voxpy.channels.providers.provider import PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.errors import HandshakeRefused
-from voxpy.history.search import find_sessions
 from voxpy.testing.carrier import CarrierPhone
 
 Hosting = Callable[..., AbstractAsyncContextManager[Any]]
@@ -61,7 +61,7 @@ async def test_a_stream_with_a_wrong_signature_is_refused_and_others_are_served(
         phone.far_end_hangs_up()
         await host.until(lambda: host.calls == 0)
     assert "open-sesame" not in host.output.getvalue()
-    assert [row.channel for row in find_sessions(tmp_path)] == ["twilio"]
+    assert [row.channel for row in sessions_in(tmp_path)] == ["twilio"]
 
 
 async def test_a_webhook_is_answered_only_to_the_provider(

@@ -21,12 +21,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from trio.testing import MockClock
 
+from tests.history.conftest import sessions_in
 from tests.host.serve.conftest import Running, hosted
 from voxpy.channels.providers.provider import PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.engine import clock
 from voxpy.engine.trace import Entry
-from voxpy.history.search import Filter, SessionRow, find_sessions
+from voxpy.history.search import Filter, SessionRow
 from voxpy.history.tracefile import read_trace
 from voxpy.localagent.responder import Act, Say, Turn
 from voxpy.simulation.callerfile import parse_script
@@ -139,7 +140,7 @@ class Made:
 
     def row(self, provider: str, who: str) -> SessionRow:
         """The session of a call; AudioSocket names no numbers, so there it is told by its end."""
-        found = [r for r in find_sessions(self.base) if r.channel == provider]
+        found = [r for r in sessions_in(self.base) if r.channel == provider]
         return next(r for r in found if ("scenario" in r.calls[0].end_description) == (who == "we"))
 
 
@@ -262,4 +263,4 @@ def test_our_hang_up_releases_the_line_by_the_providers_api(made: Made, provider
 
 def test_nothing_went_wrong_at_the_host(made: Made) -> None:
     assert [e for e in made.log if e["level"] != "info"] == []
-    assert len(find_sessions(made.base, Filter(rule="all"))) == 2 * len(PROVIDERS)
+    assert len(sessions_in(made.base, Filter(rule="all"))) == 2 * len(PROVIDERS)

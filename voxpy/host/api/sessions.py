@@ -22,6 +22,7 @@ from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.errors import ConfigError
 from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
+from voxpy.history.store import Store
 from voxpy.host.api.access import answer, asked
 from voxpy.host.doors import (
     Door,
@@ -51,10 +52,10 @@ FILTERS = ("state", "rule", "caller", "to", "reason", "custom_data", "errors", "
 
 @attrs.frozen(kw_only=True)
 class Api:
-    """The doors of the API. ``base`` is the folder of the history."""
+    """The doors of the API, to the sessions that run and those of the history."""
 
     router: CallRouter
-    base: Path
+    history: Store
     public_url: str
     tls: bool
     users: Callable[[], Mapping[str, int]]
@@ -200,17 +201,24 @@ class Api:
 
     async def _find(self, wanted: Filter) -> list[SessionRow]:
         try:
-            return await clock.off_loop(find_sessions, self.base, wanted)
+            return await clock.off_loop(find_sessions, self.history, wanted)
         except ConfigError as error:
             raise Problem(503, "the call history cannot be read") from error
 
     async def find(self, session_id: str, who: Identity) -> SessionRow:
         """Return a session, one that runs or a past one. Raises Problem (404)."""
-        found = await self._find(Filter(session_id=session_id, rules=who.rules, limit=1))
+        hosted = self.router.running.get(session_id)
+        if hosted is not None and not who.sees(hosted.context.rule_name):
+            hosted = None
+        try:
+            found = await self._find(Filter(session_id=session_id, rules=who.rules, limit=1))
+        except Problem:
+            if hosted is None:
+                raise
+            found = []
         if found:
             return found[0]
-        hosted = self.router.running.get(session_id)  # so young that it is not in the history
-        if hosted is None or not who.sees(hosted.context.rule_name):
+        if hosted is None:  # else so young that it is not in the history, or that cannot be read
             raise Problem(404, "there is no such session")
         return row_of(hosted.record, hosted.folder.root)
 
