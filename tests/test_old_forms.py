@@ -163,10 +163,10 @@ VoxEngine.terminate()
         import trio
 
         storage = Storage()
-        storage.put("a", "1", 10)
+        await storage.put("a", "1", 10)
         await trio.sleep(9)
-        assert storage.get("a") is not None
+        assert await storage.get("a") is not None
         await trio.sleep(2)
-        assert storage.get("a") is None
-        assert storage.keys("*", 10) == []
+        assert await storage.get("a") is None
+        assert await storage.keys("*", 10) == []
         storage.close()

@@ -1,4 +1,4 @@
-"""``ApplicationStorage``: texts that outlive a session, shared by all sessions of a host.
+"""``ApplicationStorage``: texts that outlive a session, shared by all sessions of a host or fleet.
 
 VoxEngine: ApplicationStorage. ``require(Modules.ApplicationStorage)``.
 """
@@ -6,13 +6,13 @@ VoxEngine: ApplicationStorage. ``require(Modules.ApplicationStorage)``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import attrs
 
 from voxpy.engine.context import current
-from voxpy.engine.storage import Entry
+from voxpy.engine.storage import Entry, Storage
 from voxpy.errors import HelpsWithNames, LimitExceeded, RequestFailed, ScenarioError
 
 __all__ = ["ApplicationStorage", "ApplicationStorageNamespace", "StorageKey", "StorageKeys"]
@@ -44,7 +44,8 @@ class StorageKeys(HelpsWithNames):
 class ApplicationStorageNamespace(HelpsWithNames):
     """The functions of the namespace; made once, as ``ApplicationStorage``.
 
-    Each raises RequestFailed if the host's storage cannot be used (a full disk).
+    Each raises RequestFailed if the storage cannot be used: a full disk, a fleet's Redis that is
+    away. Nothing has to have been done then.
     """
 
     __slots__ = ()
@@ -55,7 +56,7 @@ class ApplicationStorageNamespace(HelpsWithNames):
         Raises ScenarioError for what is no key. VoxEngine: ApplicationStorage.get.
         """
         name = _key("get", key)
-        return _done("get", lambda storage: storage.get(name), name)
+        return await _done("get", lambda storage: storage.get(name), name)
 
     async def put(self, key: str, value: str, ttl: float) -> StorageKey:
         """Keep ``value`` for ``ttl`` seconds, 1 to 7,776,000; return the entry.
@@ -80,7 +81,7 @@ class ApplicationStorageNamespace(HelpsWithNames):
             raise ScenarioError(
                 f"ApplicationStorage.put: ttl is 0 to {LONGEST_S} seconds, not {ttl!r}"
             )
-        entry = _done("put", lambda storage: storage.put(name, value, ttl), name)
+        entry = await _done("put", lambda storage: storage.put(name, value, ttl), name)
         assert entry is not None
         return entry
 
@@ -91,14 +92,14 @@ class ApplicationStorageNamespace(HelpsWithNames):
         """
         session = current("ApplicationStorage.keys")
         session.trace.command("ApplicationStorage.keys", pattern=pattern)
-        found = _told("keys", lambda: session.context.storage.keys(str(pattern), int(count)))
+        found = await _told("keys", lambda: session.context.storage.keys(str(pattern), int(count)))
         session.context.inputs.note("storage", "keys", personal={"result": found})
         return StorageKeys(keys=found)
 
     async def remove(self, key: str) -> StorageKey | None:
         """Forget an entry, and return it. VoxEngine: ApplicationStorage.remove."""
         name = _key("remove", key)
-        return _done("remove", lambda storage: storage.remove(name), name)
+        return await _done("remove", lambda storage: storage.remove(name), name)
 
     def _title(self) -> str:
         return "ApplicationStorage"
@@ -118,17 +119,19 @@ def _key(what: str, key: object) -> str:
     return key
 
 
-def _told(what: str, work: Callable[[], T]) -> T:
+async def _told(what: str, work: Callable[[], Awaitable[T]]) -> T:
     try:
-        return work()
+        return await work()
     except (sqlite3.Error, OSError) as error:
         raise RequestFailed(f"ApplicationStorage.{what}: {error}") from error
 
 
-def _done(what: str, work: Callable[..., Entry | None], key: str) -> StorageKey | None:
+async def _done(
+    what: str, work: Callable[[Storage], Awaitable[Entry | None]], key: str
+) -> StorageKey | None:
     session = current(f"ApplicationStorage.{what}")
     session.trace.command(f"ApplicationStorage.{what}", text=key)
-    found = _told(what, lambda: work(session.context.storage))
+    found = await _told(what, lambda: work(session.context.storage))
     session.context.inputs.note(
         "storage", what, personal={"result": attrs.astuple(found) if found else None}
     )

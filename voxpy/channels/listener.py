@@ -23,6 +23,7 @@ from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Answer, Outcome, Request
 from voxpy.engine.ports import Leg, Secrets
 from voxpy.engine.trace import Trace
+from voxpy.fleet.membership import Fleet
 from voxpy.sockets.accepting import Upgrade
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class ListenerHost(Protocol):
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``."""
     outgoing: HostDialer
     """Every call out, whichever channel makes it."""
+    fleet: Fleet
+    """This process among those of all hosts."""
     worker: int
     workers: int
     """Which of how many processes this one is that share the ports."""

@@ -70,6 +70,15 @@ AS_WORKER = "--as-worker"
     type=click.FloatRange(0),
     help="How long calls may finish after SIGTERM or Ctrl-C.",
 )
+@click.option(
+    "--fleet-name",
+    default="",
+    help="What this host is called among those that share a Redis (fleet: in ROUTING). Default: "
+    "the machine's name.",
+)
+@click.option(
+    "--fleet-url", default="", help="How those hosts reach this one. Default: its own address."
+)
 @secrets_option("secrets_path", "Secrets, as NAME=value lines.")
 @click.option(
     "--out",
@@ -151,6 +160,8 @@ def _run(options: dict[str, Any], files: Any, log: Any, tls: Any, sockets: Any, 
         late_s=options["max_late_ms"] / 1000,
         busy_share=options["max_busy"],
         drain_s=options["drain_s"],
+        fleet_name=options["fleet_name"],
+        fleet_url=options["fleet_url"],
         telemetry=_telemetry() if options["otel"] and not is_parent else None,
     )
 

@@ -60,20 +60,23 @@ def alone(path: Path) -> Iterator[None]:
 
 
 class Storage:
-    """Keys and texts. Every method raises sqlite3.Error for a file that cannot be used."""
+    """Keys and texts of one host.
+
+    Every method raises sqlite3.Error or OSError for what cannot be used.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._open: sqlite3.Connection | None = None
 
-    def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> Entry | None:
         rows = self._do(
             "SELECT key, value, expire_at FROM entries WHERE key = ? AND expire_at > ?",
             (key, _now_s()),
         )
         return Entry(*rows[0]) if rows else None
 
-    def put(self, key: str, value: str, ttl_s: float) -> Entry:
+    async def put(self, key: str, value: str, ttl_s: float) -> Entry:
         """Keep a value for ``ttl_s`` seconds; it replaces what was there."""
         now_s = _now_s()
         self._do("DELETE FROM entries WHERE expire_at <= ?", (now_s,))
@@ -81,7 +84,7 @@ class Storage:
         self._do("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", attrs.astuple(entry))
         return entry
 
-    def keys(self, pattern: str, count: int) -> list[str]:
+    async def keys(self, pattern: str, count: int) -> list[str]:
         """Return at most ``count`` keys, sorted; ``*`` and ``?`` of a pattern stand for others."""
         escaped = pattern.replace("[", "[[]")
         rows = self._do(
@@ -90,9 +93,9 @@ class Storage:
         )
         return [key for (key,) in rows]
 
-    def remove(self, key: str) -> Entry | None:
+    async def remove(self, key: str) -> Entry | None:
         """Forget a key; return what was there."""
-        found = self.get(key)
+        found = await self.get(key)
         self._do("DELETE FROM entries WHERE key = ?", (key,))
         return found
 

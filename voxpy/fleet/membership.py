@@ -146,6 +146,11 @@ class Fleet:
         """How many different states of the files the hosts run by."""
         return len({m.version for m in self.members.values()}) or 1
 
+    @property
+    def hosts(self) -> set[str]:
+        """The names of all hosts that live."""
+        return {member.host for member in self.members.values()}
+
     def by_mark(self, mark: str) -> Member | None:
         """Return a process of the host with a mark, of the newest that is called so."""
         found = [m for m in self.members.values() if m.host and m.mark == mark]

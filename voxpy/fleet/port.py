@@ -30,7 +30,7 @@ import trio
 DEADLINE_S = 0.5
 
 
-class StoreAway(Exception):
+class StoreAway(ConnectionError):
     """What hosts share cannot be reached; what an operation has done is not known."""
 
 

@@ -28,6 +28,7 @@ from voxpy.engine.http import Fetch
 from voxpy.engine.ports import Secrets
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
+from voxpy.fleet.membership import Fleet
 from voxpy.host.doors import ANYBODY, SocketDoor, Visitor
 from voxpy.host.exchange import Exchange
 from voxpy.host.guard import LOCAL, Identity, Refused
@@ -68,6 +69,7 @@ class ConnectionHandler:
     tls: ssl.SSLContext | None = None
     fetch: Fetch | None = None
     outgoing: HostDialer = attrs.field(factory=HostDialer)
+    fleet: Fleet
     once: Once = attrs.field(factory=Once)
     sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)

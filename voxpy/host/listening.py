@@ -21,7 +21,7 @@ import trio
 from voxpy.channels.listener import Listener
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConfigError
-from voxpy.sockets.listening import BACKLOG, listen
+from voxpy.sockets.listening import ANYWHERE, BACKLOG, listen, own_address
 
 LOOK_AGAIN_S = 0.25
 PAUSE_S = 0.1
@@ -41,13 +41,17 @@ class Sockets:
         """The HTTP port, now that the system has chosen one."""
         return int(self.http.getsockname()[1])
 
-    def address(self, tls: ssl.SSLContext | None) -> str:
-        """Return how programs on this computer reach the HTTP port: ``http://127.0.0.1:8080``."""
+    def address(self, tls: ssl.SSLContext | None, *, from_elsewhere: bool = False) -> str:
+        """Return how programs on this computer reach the HTTP port: ``http://127.0.0.1:8080``.
+
+        Or how other computers do, as far as that can be known here.
+        """
         scheme = "http" if tls is None else "https"
         bound = self.http.getsockname()
         if isinstance(bound, str):  # a socket in the file system
             return f"{scheme}://localhost"
-        host = "127.0.0.1" if bound[0] in ("0.0.0.0", "::") else bound[0]  # noqa: S104
+        host = own_address(bound[0]) if from_elsewhere else bound[0]
+        host = "127.0.0.1" if host in ANYWHERE else host
         return f"{scheme}://[{host}]:{bound[1]}" if ":" in host else f"{scheme}://{host}:{bound[1]}"
 
     def all(self) -> tuple[socket.socket, ...]:

@@ -61,6 +61,14 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_callbacks": _Kind(
         "counter", "Callbacks: taken, failed (tried again), lost.", ("result",)
     ),
+    "voxpy_fleet_store_up": _Kind("gauge", "Whether what hosts share can be reached.", ("worker",)),
+    "voxpy_fleet_store_errors": _Kind("counter", "Operations on what hosts share that failed."),
+    "voxpy_fleet_members": _Kind(
+        "gauge", "Processes that share with this one, itself included.", ("worker",)
+    ),
+    "voxpy_fleet_versions": _Kind(
+        "gauge", "Different states of the files that the hosts run by.", ("worker",)
+    ),
     "voxpy_reloads": _Kind("counter", "Reloads of changed files: good, bad.", ("result",)),
     "voxpy_draining": _Kind("gauge", "Workers that take no new calls because they stop."),
     "voxpy_worker_restarts": _Kind("counter", "Workers started again after they died."),

@@ -6,6 +6,7 @@ import faulthandler
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -22,12 +23,18 @@ from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.storage import FILE_NAME, Storage
 from voxpy.engine.trace import Trace
+from voxpy.errors import ConfigError
+from voxpy.fleet.local import FILE_NAME as SHARED
+from voxpy.fleet.local import LocalStore
+from voxpy.fleet.membership import Fleet
+from voxpy.fleet.storage import SharedStorage
 from voxpy.history.history import SPOOL, History
 from voxpy.history.postgres import store_of
 from voxpy.history.store import Store
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.workers import Handover, WorkerLink, Workers
+from voxpy.project.fleet import unshared
 from voxpy.project.project import Project, ProjectFiles
 from voxpy.project.routing import usual_channels
 from voxpy.project.secrets import Secrets
@@ -76,10 +83,11 @@ async def run_host(
         log.warning("few file descriptors; raise ulimit -n", connections=connections)
         options = attrs.evolve(options, limits=attrs.evolve(limits, connections=connections))
     link = None
+    fleet = _fleet(files.project, options, worker, log)
     keeping = files.project.routing.keeping
     history = History(options.base, store_of(keeping, files.project.secrets, options.base))
     history.tell_away = partial(_tell_away, log, history)
-    storage = Storage(options.base / FILE_NAME)
+    storage = Storage(options.base / FILE_NAME) if not fleet.host else SharedStorage(fleet.store)
     orderly = True
     try:
         async with trio.open_nursery() as nursery:
@@ -104,6 +112,7 @@ async def run_host(
                 name=worker.name if worker is not None else "0",
                 workers=worker.count if worker is not None else 1,
                 elsewhere=link.elsewhere if link is not None else list,
+                fleet=fleet,
             )
             nursery.start_soon(_look_after, history, files, log)
             stop = _Stop(drain=host.drain, hurry=host.hurry)
@@ -126,6 +135,21 @@ async def run_host(
         storage.close()
         history.close()
     return orderly
+
+
+def _fleet(project: Project, options: HostOptions, worker: Handover | None, log: Trace) -> Fleet:
+    """Return what stands for this process among others. Raises ConfigError for a Redis amiss."""
+    number = int(worker.name) if worker is not None else 0
+    settings = project.routing.fleet
+    if not settings.redis:  # the workers of one host share a file
+        place = options.base / SHARED if worker is not None else None
+        return Fleet(LocalStore(place), worker=number, log=log)
+    for problem in unshared(settings, project.secrets, project.routing.file):
+        raise ConfigError(problem.text, file=problem.file, line=problem.line)
+    from voxpy.fleet.redis import RedisStore  # only where there is one
+
+    store = RedisStore(project.secrets.get(settings.redis) or "", name=settings.name)
+    return Fleet(store, host=options.fleet_name or socket.gethostname(), worker=number, log=log)
 
 
 def warm_up() -> None:

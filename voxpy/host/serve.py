@@ -18,6 +18,8 @@ from voxpy.engine import clock
 from voxpy.engine.ports import CallListTask
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
+from voxpy.fleet.local import LocalStore
+from voxpy.fleet.membership import Fleet
 from voxpy.history.history import History, Presence
 from voxpy.history.record import CallRecord
 from voxpy.history.search import row_of
@@ -54,12 +56,16 @@ class HostOptions:
     drain_s: float = 600.0
     limits: ConnectionLimits = attrs.field(factory=ConnectionLimits)
     telemetry: Telemetry | None = None
+    fleet_url: str = attrs.field(default="", converter=public_address)
+    fleet_name: str = ""
+    """What other hosts call us, and how they reach us: the machine's name, our own address."""
 
 
 class Host:
     """Serves calls until it is stopped. ``run`` once.
 
-    ``name`` tells workers apart. ``elsewhere`` gives the metrics of the other workers.
+    ``name`` tells workers apart. ``elsewhere`` gives the metrics of the other workers. ``fleet`` is
+    this process among others; without it there are none.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class Host:
         log: Trace,
         name: str = "0",
         workers: int = 1,
+        fleet: Fleet | None = None,
         elsewhere: Callable[[], list[Snapshot]] = list,
     ) -> None:
         self.options = options
@@ -79,6 +86,8 @@ class Host:
         self.metrics = metrics = Metrics()
         self.log = log
         self.media_clock = context.media_clock
+        self.fleet = fleet or Fleet(LocalStore(), log=log)
+        self.fleet.look = self._told_of
         self.admission = Admission(
             most_calls=options.most_calls,
             late_s=options.late_s,
@@ -148,6 +157,7 @@ class Host:
                 metrics=metrics,
                 figures=self._figures,
                 unkept=self._unkept,
+                fleet=self.fleet,
                 listeners=self.listeners,
                 listening=lambda: self.handler,
                 public_url=options.public_url,
@@ -167,10 +177,12 @@ class Host:
             tls=options.tls,
             fetch=context.fetch,
             outgoing=outgoing,
+            fleet=self.fleet,
             sockets=[*api.sockets(), *pages.sockets()],
         )
         self._history = history
         self._name = name
+        self._url = ""
         self._elsewhere = elsewhere
         self.admission.changed = self.handler.acceptor.look
         self._connections = trio.CancelScope()
@@ -187,12 +199,17 @@ class Host:
         """
         async with trio.open_nursery() as beside:
             beside.start_soon(self.media_clock.run)
+            beside.start_soon(self.fleet.run)
             beside.start_soon(self.files.watch)
             beside.start_soon(self._drain_when_asked)
             with self._connections:
                 async with trio.open_nursery() as connections:
                     self.router.spawn = connections.start_soon
-                    self.router.base = self.options.public_url or sockets.address(self.options.tls)
+                    address = sockets.address(self.options.tls)
+                    self.router.base = self.options.public_url or address
+                    self._url = self.options.fleet_url or sockets.address(
+                        self.options.tls, from_elsewhere=True
+                    )
                     await self.handler.run(sockets, connections)
                     beside.start_soon(self._list_work.run)
                     beside.start_soon(self.callbacks.run)
@@ -221,6 +238,11 @@ class Host:
         metrics.set("voxpy_draining", value=int(self.admission.draining))
         metrics.set("voxpy_history_away", value=int(bool(self._history.away)))
         metrics.set("voxpy_history_spooled", value=self._history.spooled)
+        fleet = self.fleet
+        metrics.set("voxpy_fleet_store_up", self._name, value=int(fleet.store.up))
+        metrics.set("voxpy_fleet_store_errors", value=fleet.store.errors)
+        metrics.set("voxpy_fleet_members", self._name, value=len(fleet.members))
+        metrics.set("voxpy_fleet_versions", self._name, value=fleet.versions)
         metrics.set("voxpy_media_ticks", self._name, value=ticks.ticks)
         metrics.set("voxpy_media_ticks_skipped", self._name, value=ticks.skipped)
         metrics.set("voxpy_media_core_share", self._name, value=load.core_share)
@@ -233,6 +255,17 @@ class Host:
         if self._history.away:
             return f"the call history cannot be reached: {self._history.away}"
         return self.router.unkept and f"not kept of the last call: {self.router.unkept}"
+
+    def _told_of(self) -> dict[str, object]:
+        """Return what others are told of this process."""
+        admission, project = self.admission, self.files.project
+        return {
+            "url": self._url,
+            "running": admission.running,
+            "limit": admission.most_calls,
+            "draining": admission.draining,
+            "version": f"{project.version}-{project.secrets.version(self.fleet.key)}",
+        }
 
     def _begin_row(
         self, rule: str, data: str, task: CallListTask
@@ -294,6 +327,7 @@ class Host:
         await self._stopping.wait()
         admission, drain_s = self.admission, self.options.drain_s
         admission.draining = True
+        self.fleet.wake()
         for listener in self.listeners:
             listener.drain()
         self.log.step("draining", calls=admission.running, for_at_most_s=drain_s)

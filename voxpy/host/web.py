@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from voxpy.channels.listener import Listener, ListenerHost
 from voxpy.channels.providers import http
+from voxpy.fleet.membership import Fleet
 from voxpy.host.admission import Admission
 from voxpy.host.doors import Door
 from voxpy.host.guard import Guard
@@ -49,6 +50,7 @@ class Web:
     public_url: str
     tls: bool
     guard: Guard
+    fleet: Fleet
     doors: Sequence[Door] = ()
     application: Starlette = attrs.field(init=False)
 
@@ -75,6 +77,9 @@ class Web:
         refusal = admission.refusal()
         status = "ok" if refusal is None else "stopping" if admission.draining else "busy"
         body = {"status": status, "calls": _sum(self.figures(), "voxpy_calls_running")}
+        if self.fleet.host:
+            up = "up" if self.fleet.store.up else "away"
+            body["fleet"] = {"name": self.fleet.host, "hosts": len(self.fleet.hosts), "store": up}
         if refusal is not None:
             body["detail"] = refusal.detail
         elif unkept := self.unkept():

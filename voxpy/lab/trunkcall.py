@@ -37,6 +37,8 @@ from voxpy.engine.ports import (
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.errors import CallFailed
+from voxpy.fleet.local import LocalStore
+from voxpy.fleet.membership import Fleet
 from voxpy.host.inputs import RecordedLeg
 from voxpy.host.sessions import HostedSession, Keeping
 from voxpy.simulation.localcall import LocalCallResult, Observer, result_of
@@ -177,6 +179,7 @@ class _Laptop:
         self.log = Trace(now=clock.now, masking=Masker())
         self.fetch: Fetch | None = None
         self.outgoing = outgoing
+        self.fleet = Fleet(LocalStore())
         self.worker, self.workers, self.public_url, self.start_s = 0, 1, "", 10.0
         self.dialling = trio.Event()
 

@@ -7,6 +7,7 @@ file changes while calls run: new calls get the new state, a bad one changes not
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from voxpy.engine.faults import contained, explain
 from voxpy.engine.loader import Program
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConfigError
+from voxpy.project.fleet import unshared
 from voxpy.project.keeping import lacks
 from voxpy.project.problem import Problem
 from voxpy.project.routing import Routing, inspect_routing, missing_scenarios, read_document
@@ -37,6 +39,8 @@ class Project:
     routing: Routing
     programs: Mapping[str, Program]
     secrets: Secrets
+    version: str = ""
+    """The same on every host with the same routing and scenarios."""
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +71,8 @@ def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
     readings = {path: read_scenario(path, known) for path in paths}
     problems += _idle_rules(routing, base, readings)
     problems += _untrunked(routing, readings)
+    if known is not None:
+        problems += unshared(routing.fleet, known, routing.file)
     for reading in readings.values():
         problems += reading.problems
     secrets_path = secrets if isinstance(secrets, Path) else secrets.path
@@ -81,7 +87,14 @@ def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
         )
         for rule in routing.rules
     }
-    project = Project(path=routing_path, routing=routing, programs=programs, secrets=known)
+    said = [routing.version, *(f"{path.name}\0{readings[path].text}" for path in sorted(paths))]
+    project = Project(
+        path=routing_path,
+        routing=routing,
+        programs=programs,
+        secrets=known,
+        version=hashlib.sha256("\0".join(said).encode()).hexdigest()[:8],
+    )
     return Loaded(problems=tuple(problems), project=project)
 
 
@@ -182,11 +195,10 @@ class ProjectFiles:
             before, self.project = self.project, loaded.project
             self._seen = self._state()
             self._log.step("reloaded", file=str(self.project.path))
-            if before.routing.channels != self.project.routing.channels:
-                self._log.warning("channels have changed: that takes effect at the next start")
-            if _places(before) != _places(self.project):
-                told = "where history and recordings go has changed: that takes effect at"
-                self._log.warning(f"{told} the next start")
+            for what, at_start in _AT_START.items():
+                if at_start(before) != at_start(self.project):
+                    told = "that takes effect at the next start"
+                    self._log.warning(f"{what} in routing.yaml changed: {told}")
         for problem in loaded.problems:
             if problem.level == "error" or problem not in self._told:  # a warning once is enough
                 self._log.write(problem.level, problem.text)
@@ -202,9 +214,13 @@ class ProjectFiles:
         return {file: _stat(file) for file in (project.path, project.secrets.path, *files)}
 
 
-def _places(project: Project) -> tuple[object, ...]:
-    keeping = project.routing.keeping
-    return keeping.history.postgres, keeping.recordings
+_AT_START: Mapping[str, Callable[[Project], object]] = {
+    "channels": lambda project: project.routing.channels,
+    "fleet": lambda project: project.routing.fleet,
+    "where history goes": lambda project: project.routing.keeping.history.postgres,
+    "where recordings go": lambda project: project.routing.keeping.recordings,
+}
+"""What is not read again while a host runs."""
 
 
 def _stat(file: Path) -> tuple[int, int, int]:

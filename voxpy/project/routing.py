@@ -150,6 +150,8 @@ class Routing:
     tokens: tuple[ApiToken, ...] = USUAL
     callbacks: tuple[Callback, ...] = ()
     fleet: Fleet = attrs.field(factory=Fleet)
+    version: str = attrs.field(default="", eq=False)
+    """The same for files that say the same."""
 
     def match(self, destination: str) -> Match | NoMatch:
         """Return the first rule that takes ``destination``, and what was tried on the way."""
@@ -230,6 +232,7 @@ def inspect_routing(document: Document) -> tuple[Routing, list[Problem]]:
         tokens=_tokens(top, rules),
         callbacks=top.get("callbacks", read_callbacks, ()),
         fleet=fleet,
+        version=repr(document.value),
     )
     return routing, sorted(problems, key=lambda p: p.line or 0)
 

@@ -49,6 +49,7 @@ class Reading:
     """
 
     problems: tuple[Problem, ...]
+    text: str = attrs.field(default="", repr=False)
     file: ScenarioFile | None = None
     listens: bool = True
     secrets: tuple[Use, ...] = ()
@@ -95,6 +96,7 @@ def examine(source: str, *, file: str) -> Reading:
     problems += [Problem(file, line, "error", message) for line, message in wrong]
     return Reading(
         problems=tuple(sorted(set(problems), key=lambda p: (p.line or 0, p.message))),
+        text=source,
         file=ScenarioFile(Path(file), code),
         listens=any(_listens(node) for node in nodes),
         secrets=tuple(_secrets(nodes)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 from collections.abc import Mapping
@@ -112,6 +113,12 @@ class Secrets:
         self._refresh()
         in_file = {name for name, value in self._file.values.items() if value}
         return tuple(sorted(in_file | self._kept.keys() | self._asked.keys()))
+
+    def version(self, key: bytes) -> str:
+        """Return what is the same for files that say the same; nothing more without ``key``."""
+        self._refresh()
+        told = "\n".join(f"{name}={value}" for name, value in sorted(self._file.values.items()))
+        return hmac.digest(key, told.encode(), "sha256").hex()[:8]
 
     def values(self) -> tuple[str, ...]:
         """Return what must be masked: values of the file and those the environment gave.

@@ -12,6 +12,7 @@ from voxpy.errors import VoxpyError
 
 BACKLOG = 512
 LAST_PORT = 65535
+ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 def listen(host: str, port: int, *, setting: str) -> socket.socket:
@@ -41,3 +42,15 @@ def private_folder(place: str) -> Path:
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise PermissionError(f"{path} is somebody else's, or open to others")
     return path
+
+
+def own_address(host: str) -> str:
+    """Return an address of this machine that others can send to."""
+    if host not in ANYWHERE:
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: it only asks for the way there
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

@@ -159,4 +159,4 @@ async def test_channels_take_effect_at_the_next_start(
         phone = await running.phone()
         await running.until(lambda: phone.received)
         told = [e["event"] for e in running.log if e["level"] == "warning"]
-    assert told == ["channels have changed: that takes effect at the next start"]
+    assert told == ["channels in routing.yaml changed: that takes effect at the next start"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hmac
-import socket
 
 import attrs
 
 from voxpy.channels.sip.settings import Proxy
+from voxpy.sockets.listening import ANYWHERE, own_address
 from voxpy.wire.sip.agent import Flow
 from voxpy.wire.sip.message import Request
 from voxpy.wire.sip.values import Uri
@@ -16,7 +16,6 @@ PROOF = "Voxpy-Proof"
 """A header of calls that we make to ourselves."""
 SOURCE = "Voxpy-Source"
 """A header of the proxy before us: the address it got a request from."""
-ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 class Place:
@@ -34,7 +33,7 @@ class Place:
         key: bytes,
         proxy: Proxy | None = None,
     ) -> None:
-        self.address = address or _own_address(host)
+        self.address = address or own_address(host)
         self._proxy = proxy
         self._host = host
         self._ours = {self.address, host, address} - {""}
@@ -100,15 +99,3 @@ class Place:
 
     def _signed(self, word: str) -> str:
         return hmac.digest(self._key, f"ours {word}".encode(), "sha256").hex()
-
-
-def _own_address(host: str) -> str:
-    """Return an address of this machine that others can send to."""
-    if host not in ANYWHERE:
-        return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # nothing is sent: it only asks for the way there
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])

@@ -506,16 +506,16 @@ class ReplayedStorage(Storage):
         super().__init__()
         self._given = [i for i in recording.inputs if i.kind == "storage"]
 
-    def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> Entry | None:
         return _entry(self._next("get"))
 
-    def put(self, key: str, value: str, ttl_s: float) -> Entry:
-        return _entry(self._next("put")) or super().put(key, value, ttl_s)
+    async def put(self, key: str, value: str, ttl_s: float) -> Entry:
+        return _entry(self._next("put")) or await super().put(key, value, ttl_s)
 
-    def keys(self, pattern: str, count: int) -> list[str]:
+    async def keys(self, pattern: str, count: int) -> list[str]:
         return list(self._next("keys") or [])
 
-    def remove(self, key: str) -> Entry | None:
+    async def remove(self, key: str) -> Entry | None:
         return _entry(self._next("remove"))
 
     def _next(self, what: str) -> Any:
