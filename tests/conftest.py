@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,8 +23,14 @@ OF_THE_MACHINE = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"
 OWNERS = ("INWORLD", "OPENAI", "VOXPY", "TWILIO", "TELNYX", "PLIVO", "VONAGE")
 PROXY = "_PROXY"
 
-TOGETHER = {"test_architecture", "test_by_tcp", "test_providers"}
-"""Modules whose tests share what takes seconds to make."""
+TOGETHER = (
+    "tests/channels/providers/test_providers.py",
+    "tests/channels/sip/peers/",
+    "tests/pages/",
+    "tests/services/test_by_tcp.py",
+    "tests/test_architecture.py",
+)
+"""Where tests share what takes seconds to make, or a program that only one of them may run."""
 MOST_PROCESSES = 8
 PATIENCE_S = 300
 """No test takes a thirtieth of it; what is not over by then never will be, on any machine."""
@@ -35,16 +42,21 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.startswith(OWNERS) or name.upper().endswith(PROXY) or name in OF_THE_MACHINE:
             del os.environ[name]
     os.environ.update(TERMINAL)
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests together that share something costly, where several processes run them."""
-    for item in items:
-        if item.path.stem in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep tests together where several processes run them.
+
+    Not by marks of groups: pytest 9.2 does not see the names that xdist 3.8 gives to their tests.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.hookimpl(optionalhook=True)

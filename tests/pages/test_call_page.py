@@ -15,7 +15,7 @@ from tests.pages.conftest import ROOT, running, until
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.slow
 
 Browse = Callable[..., "BrowserContext"]
 HOSTILE = "<img src=x onerror=alert(1)>"

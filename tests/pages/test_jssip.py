@@ -16,7 +16,7 @@ import pytest
 
 from tests.pages.conftest import RECORD, hears, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "javascript"
 MODULES = Path(os.environ.get("NODE_PATH") or HERE / "node_modules")

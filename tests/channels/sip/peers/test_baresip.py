@@ -27,7 +27,6 @@ from voxpy.localagent.topics import load_topics
 pytestmark = [
     pytest.mark.slow,
     needs("baresip", "baresip-core"),
-    pytest.mark.xdist_group("baresip"),
 ]
 
 

@@ -14,7 +14,6 @@ from tests.channels.sip.peers.processes import needs
 pytestmark = [
     pytest.mark.slow,
     needs("baresip", "baresip-core"),
-    pytest.mark.xdist_group("baresip"),
 ]
 
 ROUTING = f"""

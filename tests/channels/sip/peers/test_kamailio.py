@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.slow,
     needs("kamailio", "kamailio"),
     needs("sipp", "sip-tester"),
-    pytest.mark.xdist_group("sipp"),
 ]
 
 ROUTING = """

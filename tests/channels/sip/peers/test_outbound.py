@@ -28,7 +28,6 @@ pytestmark = [
     pytest.mark.slow,
     needs("baresip", "baresip-core"),
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
-    pytest.mark.xdist_group("baresip"),
 ]
 ROUTING = """
 rules: [{name: outbound, pattern: outbound, scenarios: [%s/scenarios/outbound.py]}]

@@ -19,7 +19,7 @@ from voxpy.audio.frame import PCMU
 from voxpy.audio.tones import dtmf
 from voxpy.audio.wav import WavWriter
 
-pytestmark = [pytest.mark.slow, needs("sipp", "sip-tester"), pytest.mark.xdist_group("sipp")]
+pytestmark = [pytest.mark.slow, needs("sipp", "sip-tester")]
 
 ROUTING = """
 rules:
