@@ -70,7 +70,7 @@ class Client(Unit):
         super().__init__(session, session.new_id("mcp"))
         self._endpoint = endpoint
         self._headers = {"Accept": "application/json, text/event-stream", **headers}
-        self._client = service_client(session.context.open_stream)
+        self._client = service_client(session)
         self._ids = count(1)
         self._closed = False
 

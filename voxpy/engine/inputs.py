@@ -37,6 +37,12 @@ Line: TypeAlias = bytes | Callable[[], bytes]
 Write = Callable[[Line], None]
 
 
+def kind_of(frame: str | bytes) -> str:
+    """Return what names a JSON message of ours: its type, or the first key where there is none."""
+    told = orjson.loads(frame)
+    return str(told.get("type") or next(iter(told), ""))
+
+
 class Inputs:
     """Writes the lines. Without ``write`` it keeps nothing and costs nothing."""
 
@@ -51,6 +57,7 @@ class Inputs:
         self._now = now
         self._masking = masking
         self._sockets = 0
+        self._exchanges = 0
 
     def note(self, kind: str, name: str = "", *, of: str = "", **fields: Any) -> None:
         """Keep one thing that came; fields that may be personal come as ``personal=``."""
@@ -69,6 +76,13 @@ class Inputs:
         of = f"socket-{self._sockets}"
         self.note("socket", "dials", of=of, url=url)
         return SocketInputs(self, of, self._write, self._now, self._masking)
+
+    def exchange(self, method: str, url: str) -> Callable[..., None]:
+        """Return what notes what became of one HTTP request to a service."""
+        self._exchanges += 1
+        of = f"service-{self._exchanges}"
+        self.note("service", "asked", of=of, method=method, personal=url)
+        return partial(self.note, "service", of=of)
 
 
 class SocketInputs:
@@ -101,7 +115,7 @@ class SocketInputs:
         self._put(partial(self._frame_line, self._now(), message))
 
     def _sent_line(self, t: float, frame: bytes) -> bytes:
-        kind = str(orjson.loads(frame).get("type"))
+        kind = kind_of(frame)
         return b"" if kind == APPEND else self._line(t, "sent", name=kind)
 
     def _frame_line(self, t: float, message: str | bytes) -> bytes:

@@ -52,6 +52,8 @@ from voxpy.errors import NoSession, NotSupported, ScenarioError
 from voxpy.media.graph import MediaGraph
 
 if TYPE_CHECKING:
+    import httpx
+
     from voxpy.engine.http import Fetch
 
 E = TypeVar("E", bound=Event)
@@ -98,6 +100,8 @@ class SessionContext:
     """The name by which it was called, if it is the session of a conference."""
     fetch: Fetch | None = None
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``, which takes long to import."""
+    services: httpx.AsyncBaseTransport | None = None
+    """Takes requests to speech services in place of HTTP over ``open_stream``."""
     storage: Storage = attrs.field(factory=Storage)
     """What ``ApplicationStorage`` keeps; in memory unless a host gives its file."""
     # of the rule that runs

@@ -29,7 +29,10 @@ PERSONAL_KEYS = frozenset(
 DEEPEST = 20
 """Levels of nesting written of a value that JSON cannot hold as it is, such as a circle."""
 
-UNIT_FIELDS = frozenset("amd asr call client conference player recorder vad websocket".split())
+UNIT_FIELDS = frozenset(
+    "amd asr call client conference player recorder "
+    "sequence_player turn_detector vad websocket".split()
+)
 """Fields of events that hold the unit the event is about; of several the last counts."""
 
 

@@ -53,7 +53,7 @@ class TextClient(Unit):
         self._headers = dict(headers)
         self._stores = store_context
         self._private = privacy
-        self._client = service_client(session.context.open_stream)
+        self._client = service_client(session, private=privacy)
         self._scopes: set[trio.CancelScope] = set()
         self._turn = trio.Lock()
 

@@ -83,7 +83,7 @@ class RealtimeConnection:
         self._awaited = False  # somebody is in wait_open
         self._finished = trio.Event()
         self._failure: ConnectFailed | None = None
-        self._early: list[bytes] = []  # what was sent before the socket was open
+        self._early: list[tuple[bytes, bool]] = []  # sent before it was open; which is audio
         self._closing = False
 
     @property
@@ -121,24 +121,19 @@ class RealtimeConnection:
             return
         if self.waiting_messages >= OUTBOX_MESSAGES:
             raise LimitExceeded(f"{OUTBOX_MESSAGES} messages wait: {self.url} does not read them")
-        if self._inputs is not None and type(frame) is bytes:
-            self._inputs.sent(frame)
-        self._send(frame)
-
-    def _send(self, frame: bytes) -> None:
         if self._socket is None:
-            self._early.append(frame)
+            self._early.append((frame, False))
         else:
-            self._put(self._socket, frame)
+            self._put(self._socket, frame, False)
 
     def send_audio(self, frame: bytes) -> None:
         """Send an audio frame; dropped and counted when two seconds of it wait already."""
         if self._closing or self.waiting_messages >= OUTBOX_AUDIO:
             self.audio_dropped += 1
         elif self._socket is not None:
-            self._put(self._socket, frame)
+            self._put(self._socket, frame, True)
         elif self._failure is None:
-            self._early.append(frame)
+            self._early.append((frame, True))
 
     def close(self) -> None:
         """Ask ``run`` to close the connection in order. Idempotent."""
@@ -210,8 +205,8 @@ class RealtimeConnection:
             socket.close()
         self._settled.set()
         early, self._early = self._early, []
-        for frame in early:
-            self._put(socket, frame)
+        for frame, is_audio in early:
+            self._put(socket, frame, is_audio)
         try:
             if self._awaited:
                 with trio.CancelScope(shield=True):  # one round of the scheduler; run frees it all
@@ -235,7 +230,9 @@ class RealtimeConnection:
         else:
             self.reports.received_binary(message)
 
-    def _put(self, socket: FrameSocket, frame: bytes) -> None:
+    def _put(self, socket: FrameSocket, frame: bytes, is_audio: bool) -> None:
+        if self._inputs is not None and not is_audio and type(frame) is bytes:
+            self._inputs.sent(frame)
         if type(frame) is bytes:
             socket.send(frame, as_text=True)
         else:

@@ -7,15 +7,18 @@ how a stream is opened is ours.
 
 from __future__ import annotations
 
+import base64
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import httpcore
 import httpx
 import trio
 
+from voxpy.engine.inputs import Inputs
 from voxpy.engine.ports import Endpoint, OpenStream
+from voxpy.engine.session import Session
 from voxpy.errors import ConnectFailed
 
 CONNECT_S = 10.0
@@ -23,10 +26,71 @@ SILENCE_S = 60.0
 """Between two pieces of an answer: a model may think for long before its first word."""
 
 
-def service_client(open_stream: OpenStream) -> httpx.AsyncClient:
-    """Return a client whose connections are opened by ``open_stream``; close it."""
-    timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
-    return httpx.AsyncClient(transport=_Transport(open_stream), timeout=timeout)
+def service_client(session: Session, *, private: bool = False) -> httpx.AsyncClient:
+    """Return a client whose connections go over the streams of ``session``; close it.
+
+    What comes is kept for a replay, unless it is ``private``.
+    """
+    context = session.context
+    transport = context.services or _Transport(context.open_stream)
+    if private:
+        context.inputs.note("service", "private")
+    else:
+        transport = _Kept(transport, context.inputs)
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S),
+        headers={"accept-encoding": "identity"},  # pieces of an answer are small, and are kept
+    )
+
+
+class _Kept(httpx.AsyncBaseTransport):
+    """Takes down what comes of each request."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, inputs: Inputs) -> None:
+        self._transport = transport
+        self._inputs = inputs
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        note = self._inputs.exchange(request.method, str(request.url))
+        try:
+            answer = await self._transport.handle_async_request(request)
+        except httpx.HTTPError as error:
+            note("failed", reason=str(error))
+            raise
+        headers = answer.headers.multi_items()
+        note("answered", status=answer.status_code, personal={"headers": headers})
+        return httpx.Response(
+            answer.status_code,
+            headers=answer.headers,
+            stream=_KeptBody(answer.stream, note),
+            extensions=answer.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+class _KeptBody(httpx.AsyncByteStream):
+    def __init__(self, body: Any, note: Callable[..., None]) -> None:
+        self._body = body
+        self._note = note
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._body:
+                try:
+                    self._note("part", personal=part.decode())
+                except UnicodeDecodeError:
+                    self._note("bytes", personal=base64.b64encode(part).decode())
+                yield part
+        except httpx.HTTPError as error:
+            self._note("broke", reason=str(error))
+            raise
+        self._note("ended")
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 class _Transport(httpx.AsyncBaseTransport):

@@ -235,7 +235,7 @@ async def _create(function: str, address: str, key: str, body: Fields) -> str:
     session = current(function)
     session.trace.command("Ultravox.create_call", url=address)
     try:
-        async with service_client(session.context.open_stream) as client:
+        async with service_client(session) as client:
             answer = await client.post(address, headers={"X-API-Key": key}, json=dict(body))
     except httpx.HTTPError as error:
         problem = ConnectFailed(f"{address}: {error}")

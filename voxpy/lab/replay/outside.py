@@ -20,15 +20,7 @@ import trio
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU, Format, Samples
 from voxpy.engine import ports
-from voxpy.engine.http import (
-    TIMEOUT,
-    BodyPart,
-    HttpHeader,
-    HttpRequest,
-    HttpRequestResult,
-    OnPart,
-)
-from voxpy.engine.inputs import APPEND
+from voxpy.engine.inputs import kind_of
 from voxpy.engine.ports import (
     SERVICE_UNAVAILABLE,
     Endpoint,
@@ -322,8 +314,6 @@ class ReplayedDialer:
         )
 
 
-NO_CONNECTION = -4
-OK = 200
 NORMAL, NO_CODE = 1000, 1005
 SAME_MOMENT_S = 1e-6
 """What adding and taking away the time a session began may leave of a difference."""
@@ -388,6 +378,7 @@ class _FarSide:
         inputs = _without_our_close(inputs)
         self._cues, times = cues_of(inputs, lambda i: i.kind == "sent" or i.name in OURS)
         self._prompts = Prompts(times, tolerance_s=tolerance_s)
+        self._kinds = {i.name for i in inputs if i.kind == "sent"}
         self._elapsed = elapsed
         self._began_s = began_s
         self._prompted = trio.Event()
@@ -424,8 +415,8 @@ class _FarSide:
         saying.cancel()
 
     def _receive(self, message: str | bytes) -> None:
-        if isinstance(message, str) and APPEND in message[:200]:
-            return
+        if isinstance(message, bytes) or kind_of(message) not in self._kinds:
+            return  # what the caller says; or what was not said then
         self._prompts.came(self._elapsed())
         self._prompted.set()
 
@@ -460,43 +451,6 @@ def _say(socket: FrameSocket, told: Input) -> None:
         socket.close(NORMAL if code == NO_CODE else code, told.data["reason"])
     elif told.name == "closed":
         socket.abort()
-
-
-class ReplayedWeb:
-    """Takes the place of ``voxpy.engine.http.fetch``: equal requests are answered in order."""
-
-    def __init__(self, recording: Recording, *, masked: Callable[[str], str]) -> None:
-        self._recording = recording
-        self._masked = masked
-        self._asked = [i for i in recording.inputs if i.kind == "http" and i.name == "asked"]
-
-    async def fetch(self, request: HttpRequest, on_part: OnPart | None) -> HttpRequestResult:
-        """Answer as then, after as long; a request that was not made then has no connection."""
-        wanted = (request.method, self._masked(str(request.url)))
-        asked = next((a for a in self._asked if (a.data["method"], a.personal) == wanted), None)
-        if asked is None:
-            await trio.lowlevel.checkpoint()
-            why = f"{request.method} {wanted[1]} was not asked for in the recording"
-            return HttpRequestResult(code=NO_CONNECTION, error=why)
-        self._asked.remove(asked)
-        answer = next((i for i in self._recording.about(asked.of) if i.name == "answered"), None)
-        if answer is None:
-            await trio.sleep(request.timeout_s)
-            return HttpRequestResult(code=TIMEOUT, error="the recording ends before the answer")
-        await trio.sleep(answer.t - asked.t)
-        result = _result(answer)
-        if on_part is not None and result.code == OK:
-            body = result.data or (result.text or "").encode()
-            on_part(BodyPart(body, len(body)))
-        return result
-
-
-def _result(answer: Input) -> HttpRequestResult:
-    told = dict(answer.personal)
-    told["headers"] = tuple(HttpHeader(**header) for header in told["headers"])
-    if told["data"] is not None:
-        told["data"] = base64.b64decode(told["data"])
-    return HttpRequestResult(code=answer.data["code"], **told)
 
 
 class ReplayedStorage(Storage):

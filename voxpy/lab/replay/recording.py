@@ -218,7 +218,7 @@ def _gaps(entries: Iterable[Entry], inputs: Sequence[Input], wav: Wav | None) ->
     for leg in legs[1:]:
         if leg.of not in kept:
             yield f"the sound of {leg.of} was not kept: it is silent"
-    if any(i.kind == "socket" and i.name == "private" for i in inputs):
+    if any(i.kind in ("socket", "service") and i.name == "private" for i in inputs):
         yield "a connection ran with privacy=True and was not kept"
     for entry in entries:
         if entry.name == "media clock" and entry.data.get("skipped"):

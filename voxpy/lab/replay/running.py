@@ -27,9 +27,9 @@ from voxpy.lab.replay.outside import (
     ReplayedLeg,
     ReplayedNetwork,
     ReplayedStorage,
-    ReplayedWeb,
 )
 from voxpy.lab.replay.recording import Input, Recording
+from voxpy.lab.replay.web import ReplayedServices, ReplayedWeb
 from voxpy.players.speech import find_speaker
 from voxpy.project.secrets import Secrets
 
@@ -113,7 +113,10 @@ async def _run(
         )
         realtime = recording.head.data["realtime"]
         hosted: HostedSession
-        web = ReplayedWeb(recording, masked=lambda text: hosted.trace.masked(text))
+
+        def masked(text: str) -> str:
+            return hosted.trace.masked(text)
+
         context = SessionContext(
             session_id=recording.session_id,
             rule_name=recording.rule_name,
@@ -130,7 +133,8 @@ async def _run(
             access_url=str(recording.head.data.get("access_url", "")),
             log_url=str(recording.head.data.get("log_url", "")),
             dialer=ReplayedDialer(recording, elapsed, tolerance_s),
-            fetch=web.fetch,
+            fetch=ReplayedWeb(recording, masked=masked).fetch,
+            services=ReplayedServices(recording, masked=masked),
             storage=ReplayedStorage(recording),
         )
         hosted = HostedSession(context, leg, Keeping(base=base, sinks=[take]))
