@@ -285,7 +285,7 @@ async def _ask(store: Store, leases: list[Lease], asked: tuple[Any, ...]) -> Any
 
 
 def test_both_stores_answer_alike(shared_redis: RedisServer) -> None:
-    @settings(max_examples=60)
+    @settings(max_examples=100)
     @given(st.lists(ASKED, max_size=30))
     def alike(all_asked: list[tuple[Any, ...]]) -> None:
         trio.run(both, all_asked)

@@ -39,7 +39,7 @@ INSERT INTO tokens SELECT 0 WHERE NOT EXISTS (SELECT * FROM tokens);
 """
 _LIVING = (
     "e.expires > :now AND (e.owner = '' OR EXISTS (SELECT * FROM entries o WHERE o.key = e.owner "
-    "AND o.token = e.owner_token AND o.expires > :now))"
+    "AND o.token = e.owner_token AND o.owner = '' AND o.expires > :now))"
 )
 _SHOWN = "SELECT e.key, e.value, e.token, e.expires - :now, e.expires FROM entries e WHERE "
 _DUE = (
@@ -97,7 +97,7 @@ class LocalStore(Store):
         self, key: str, value: str, ttl: int, owner: str, ot: int, fence: str, ft: int
     ) -> Sequence[Any] | None:
         there = self._get(key)
-        if not (self._holds(owner, ot) and self._holds(fence, ft)) or (there and there[2]):
+        if not (self._carries(owner, ot) and self._holds(fence, ft)) or (there and there[2]):
             return None
         self._write(key, value, 0, ttl, owner, ot)
         return key, value, 0, ttl, self._now + ttl
@@ -110,7 +110,7 @@ class LocalStore(Store):
         return there
 
     def _claim(self, key: str, value: str, ttl: int, owner: str, ot: int) -> int | None:
-        if not self._holds(owner, ot):
+        if not self._carries(owner, ot):
             return None
         there = self._get(key)
         token = None if there is None else self._again(key, there, value, owner, ot)
@@ -135,7 +135,7 @@ class LocalStore(Store):
     def _renew(
         self, key: str, token: int, ttl: int, owner: str, ot: int, value: str | None = None
     ) -> int:
-        if not (self._holds(key, token) and self._holds(owner, ot)):
+        if not (self._holds(key, token) and self._carries(owner, ot)) or key == owner:
             return 0
         self._rows(
             "UPDATE entries SET expires = :now + :ttl, value = ifnull(:value, value), "
@@ -187,11 +187,12 @@ class LocalStore(Store):
     def _occupy(
         self, name: str, count: int, owner: str, ot: int, most: str | int
     ) -> tuple[int, int] | None:
-        if not self._holds(owner, ot):
+        if not self._carries(owner, ot):
             return None
         self._rows(
             "DELETE FROM counts WHERE name = :name AND NOT EXISTS (SELECT * FROM entries e WHERE "
-            "e.key = counts.owner AND e.token = counts.owner_token AND e.expires > :now)",
+            "e.key = counts.owner AND e.token = counts.owner_token AND e.owner = '' "
+            "AND e.expires > :now)",
             name=name,
         )
         (mine, others), *_ = self._rows(
@@ -218,6 +219,10 @@ class LocalStore(Store):
             return True
         there = self._get(key)
         return there is not None and there[2] == token != 0
+
+    def _carries(self, owner: str, token: int) -> bool:
+        hangs = self._rows("SELECT 1 FROM entries WHERE key = :key AND owner != ''", key=owner)
+        return self._holds(owner, token) and not hangs
 
     def _write(self, key: str, value: str, token: int, ttl: int, owner: str, ot: int) -> None:
         self._rows("DELETE FROM entries WHERE expires <= :now")

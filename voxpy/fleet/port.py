@@ -3,8 +3,8 @@
 A **lease** is a key that one process has until a time it keeps putting off; its **token** grows
 with every lease that is given, and only whoever shows the newest may write. What hangs ``under``
 another lease is gone with that one: a host keeps one lease alive and all it has told stays true;
-it dies, and so does all of that, at once. So what is renewed is as much as there are hosts, not
-calls.
+it dies, and so does all of that, at once. What hangs carries nothing itself. So what is renewed is
+as much as there are hosts, not calls.
 
 A **queue** gives each member that is due to one process, under a lease of its own. A **count** is
 what each host has of something that the fleet has only so many of; a host says how many it has and

@@ -38,9 +38,12 @@ end
 local function living(key)
   local e = call('HMGET', place(key), 'v', 't', 'o', 'ot', 'x')
   if not e[1] or tonumber(e[5]) <= now then return nil end
-  if e[3] ~= '' and call('HGET', place(e[3]), 't') ~= e[4] then
-    drop(key)
-    return nil
+  if e[3] ~= '' then
+    local owner = call('HMGET', place(e[3]), 't', 'o')
+    if owner[1] ~= e[4] or owner[2] ~= '' then
+      drop(key)
+      return nil
+    end
   end
   return e
 end
@@ -49,6 +52,10 @@ local function holds(key, token)
   if key == '' then return true end
   local e = living(key)
   return e and e[2] == token and token ~= '0'
+end
+
+local function carries(owner, ot)
+  return owner == '' or (holds(owner, ot) and call('HGET', place(owner), 'o') == '')
 end
 
 local function write(key, value, token, ttl, owner, ot)
@@ -99,7 +106,7 @@ end
 
 function O.put(key, value, ttl, owner, ot, fence, ft)
   local e = living(key)
-  if not holds(owner, ot) or not holds(fence, ft) or (e and e[2] ~= '0') then return false end
+  if not carries(owner, ot) or not holds(fence, ft) or (e and e[2] ~= '0') then return false end
   write(key, value, '0', ttl, owner, ot)
   return {key, value, '0', ttl, whole(now + ttl)}
 end
@@ -113,7 +120,7 @@ function O.remove(key, fence, ft)
 end
 
 function O.claim(key, value, ttl, owner, ot)
-  if not holds(owner, ot) then return false end
+  if not carries(owner, ot) then return false end
   local e, mine = living(key), nil
   if e then
     if owner == '' or e[1] ~= value or e[2] == '0' or e[3] ~= owner or e[4] ~= ot then
@@ -127,7 +134,7 @@ function O.claim(key, value, ttl, owner, ot)
 end
 
 function O.renew(key, mine, ttl, owner, ot, value)
-  if not holds(key, mine) or not holds(owner, ot) then return 0 end
+  if not holds(key, mine) or not carries(owner, ot) or key == owner then return 0 end
   local e = living(key)
   if owner == '' then owner, ot = e[3], e[4] end
   write(key, value or e[1], mine, ttl, owner, ot)
@@ -179,14 +186,14 @@ end
 function O.length(name) return call('ZCARD', P .. ':q:' .. name) end
 
 function O.occupy(name, count, owner, ot, most)
-  if not holds(owner, ot) then return false end
+  if not carries(owner, ot) then return false end
   local at, others, mine = P .. ':c:' .. name, 0, 0
   local all = call('HGETALL', at)
   for n = 1, #all, 2 do
     local its, has = string.match(all[n + 1], '^(%d+):(%d+)$')
     if all[n] == owner then
       if its == ot then mine = tonumber(has) end
-    elseif holds(all[n], its) then
+    elseif carries(all[n], its) then
       others = others + tonumber(has)
     else
       call('HDEL', at, all[n])
