@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import secrets
 import signal
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from voxpy.cli.options import agent_engines, secrets_option
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+BROWSER_PORT = 8088
+"""The same each time if it is free: that it may hear the microphone, a browser keeps by address."""
+UNUSED_IN_BROWSER = ("caller", "callees", "fast", "play", "mic", "as_json", "verbose")
 
 
 @click.command()
@@ -102,9 +107,7 @@ def command(**options: Any) -> None:
     """
     # Imported here: `voxpy --help` must not wait for the media engine.
     if options["browser"]:
-        from voxpy.cli.browser import serve_one
-
-        serve_one(options)
+        _serve_one(options)
         return
     import trio
 
@@ -332,3 +335,60 @@ def _exit_code(result: Any) -> int:
         return EXIT_WRONG_INPUT
     forgotten = result.end.reason is EndReason.NO_CALLS
     return EXIT_FAILED if result.end.reason.is_error or forgotten or result.failure else 0
+
+
+# -- --browser: a host for one scenario, and the phone in its page ---------------------------------
+
+
+def _serve_one(options: Mapping[str, Any]) -> None:
+    """Serve the scenarios of ``voxpy run`` until Ctrl-C. Raises UsageError, and SystemExit."""
+    from voxpy.cli.serve import command as serve
+    from voxpy.project.secrets import Secrets
+
+    for name in UNUSED_IN_BROWSER:
+        if options[name]:
+            flag = {"callees": "callee", "as_json": "json"}.get(name, name)
+            raise click.UsageError(f"--browser has a person for a caller: it takes no --{flag}")
+    secrets: Path = options["secrets_path"]
+    agent = options["agent"] or ("inworld" if Secrets(secrets).get("INWORLD_API_KEY") else "local")
+    given = {
+        "--agent": agent,
+        "--port": str(_free_port()),
+        "--secrets": str(secrets) if secrets.exists() else "",
+        "--out": str(options["out"]),
+        "--llm": options["llm"],
+        "--llm-model": options["llm_model"],
+        "--topics": options["topics"] and str(options["topics"]),
+        "--drain-s": "0",
+    }
+    words = [word for name, value in given.items() if value for word in (name, value)]
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="voxpy-") as folder:
+        routing = Path(folder) / "routing.yaml"
+        routing.write_text(_routing(options), encoding="utf-8")
+        serve.main([str(routing), "--open", *words], prog_name="voxpy run --browser")
+
+
+def _routing(options: Mapping[str, Any]) -> str:
+    """Return a routing file with one rule that takes every call."""
+    scenarios = [str(path.absolute()) for path in options["scenarios"]]
+    name = options["scenarios"][0].stem
+    import yaml
+
+    return yaml.safe_dump(
+        {
+            "rules": [{"name": name, "pattern": ".*", "scenarios": scenarios}],
+            "channels": {"browser": {"to": options["destination"] or name}},
+        }
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", BROWSER_PORT))
+        except OSError:
+            return 0
+    return BROWSER_PORT
