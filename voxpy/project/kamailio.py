@@ -83,7 +83,8 @@ def kamailio_files(routing: Routing, front: Front) -> Mapping[str, str]:
         *(f"#!define {name}" for name, wanted in defines.items() if wanted),
         *(f'#!substdef "!{name}!{value}!g"' for name, value in values.items()),
         "",
-        f'alias="{name}"',
+        # With its port: on one machine a host's address must not be taken for Kamailio's own.
+        *(f'alias="{name}:{number}"' for _, number in sorted(set(listening))),
         *(["enable_tls=yes"] if secure else []),
         *(f"listen={kind}:{at}:{number}{_told(name, at, number)}" for kind, number in listening),
         "",

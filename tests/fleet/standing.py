@@ -1,0 +1,168 @@
+"""A fleet: hosts of ``voxpy serve`` behind the Kamailio that ``voxpy fleet`` sets up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import trio
+from click.testing import CliRunner
+
+from tests.channels.sip.peers.conftest import REPOSITORY, Served
+from tests.channels.sip.peers.processes import PATIENCE_S, WAIT_S, free_ports, running, until
+from tests.channels.sip.peers.sipp import ready
+from voxpy.cli import main
+
+CARRIER = "127.0.0.2"
+"""Where calls come from that are a carrier's; users are at 127.0.0.1."""
+SHORT = '''
+"""Answer, and hang up half a second later."""
+import trio
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    event.call.answer()
+    await event.call.wait_event(CallEvents.Connected)
+    await trio.sleep(0.5)
+    event.call.hangup()
+'''
+RING = '''
+"""Ring the user who is dialled."""
+from voxpy import AppEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+def alerting(event):
+    other = VoxEngine.call_user(username=event.destination, callerid=event.callerid)
+    VoxEngine.easy_process(event.call, other)
+'''
+ROUTING = """
+rules:
+  - {name: echo, pattern: echo, scenarios: [%(repository)s/scenarios/echo.py]}
+  - {name: short, pattern: short, scenarios: [short.py]}
+  - {name: ring, pattern: '.*', scenarios: [ring.py]}
+channels:
+  sip: {host: 127.0.0.1, port: %(port)d, rtp_ports: %(rtp)s}
+trunks:
+  carrier: {sip: 127.0.0.2, from: [127.0.0.2/32]}
+users: {anna: ANNA, bert: BERT}
+fleet: {proxy: '127.0.0.1:%(proxy)d'%(fleet)s}
+"""
+PATIENT = ("--max-late-ms", "10000", "--max-busy", "9")
+"""Others may keep this machine busy."""
+PASSWORDS = {"ANNA": "a", "BERT": "b"}
+
+
+@attrs.define
+class Standing:
+    """``hosts`` are those that were started, by their SIP port; ``proxy`` is where calls go."""
+
+    folder: Path
+    port: int
+    ports: Sequence[int]
+    fleet: str = ""
+    hosts: dict[int, Served] = attrs.field(factory=dict)
+
+    @property
+    def proxy(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def uri(self, user: str) -> str:
+        return f"sip:{user}@{self.proxy}"
+
+    def logged(self, event: str, **data: object) -> list[dict[str, object]]:
+        return [entry for host in self.hosts.values() for entry in host.logged(event, **data)]
+
+    def spread(self) -> list[int]:
+        """How many calls each host has had."""
+        return [len(self.hosts[port].logged("call began")) for port in self.ports]
+
+    async def start(self, port: int) -> Served:
+        """Start a host, or start it again."""
+        folder = self.folder / str(port)
+        folder.mkdir(exist_ok=True)
+        for name, text in (("short", SHORT), ("ring", RING)):
+            (folder / f"{name}.py").write_text(text)
+        n = self.ports.index(port)
+        values = {"port": port, "rtp": f"{20000 + n * 4000}-{23999 + n * 4000}"}
+        values |= {"repository": REPOSITORY, "proxy": self.port, "fleet": self.fleet}
+        (folder / "routing.yaml").write_text(ROUTING % values)
+        command = [sys.executable, "-m", "voxpy", "serve", "--port", "0", "--json-logs", *PATIENT]
+        with (folder / "printed.txt").open("ab") as printed:
+            process = subprocess.Popen(  # noqa: ASYNC220  it is not waited for
+                command, cwd=folder, env={**os.environ, **PASSWORDS}, stdout=printed, stderr=printed
+            )
+        host = self.hosts[port] = Served(folder, process)
+        before = host.printed.count("sip:NUMBER@")
+
+        def started() -> bool:
+            assert process.poll() is None, host.printed
+            return host.printed.count("sip:NUMBER@") > before
+
+        await until(started, lambda: host.printed)
+        return host
+
+    async def stop(self, port: int, how: signal.Signals) -> None:
+        """End a host's process, and wait until it is over."""
+        process = self.hosts[port].process
+        process.send_signal(how)
+        await trio.to_thread.run_sync(process.wait)
+
+    async def knows(self, port: int, answers: bool) -> None:
+        """Wait until Kamailio has seen that a host takes calls, or takes none."""
+        told = f"sip:127.0.0.1:{port}"
+
+        async def is_so() -> bool:
+            found = await trio.run_process(
+                ["kamcmd", "-s", f"unix:{self.folder}/run/kamailio_ctl", "dispatcher.list"],
+                capture_stdout=True,
+            )
+            entry = found.stdout.decode().partition(told)[2].partition("FLAGS: ")[2]
+            assert entry, found.stdout
+            return entry.startswith("A") is answers
+
+        with trio.fail_after(WAIT_S):
+            while not await is_so():  # noqa: ASYNC110  Kamailio sets no Event
+                await trio.sleep(0.1)
+
+
+@asynccontextmanager
+async def standing(
+    folder: Path, hosts: int, *options: str, fleet: str = ""
+) -> AsyncIterator[Standing]:
+    """Run a fleet; ``options`` are those of ``voxpy fleet kamailio``."""
+    first = free_ports(hosts + 1)
+    made = Standing(folder, first, range(first + 1, first + 1 + hosts), fleet)
+    try:
+        async with trio.open_nursery() as nursery:
+            for port in made.ports:
+                nursery.start_soon(made.start, port)
+        named = [word for port in made.ports for word in ("--host", f"127.0.0.1:{port}")]
+        routing = folder / str(made.ports[0]) / "routing.yaml"
+        written = CliRunner().invoke(
+            main, ["fleet", "kamailio", str(routing), "--out", str(folder), *named, *options]
+        )
+        assert written.exit_code == 0, written.output
+        (folder / "run").mkdir()
+        command = ["kamailio", "-DD", "-E", "-f", str(folder / "kamailio.cfg")]
+        command += ["-Y", str(folder / "run"), "-P", str(folder / "pid"), "-m", "32", "-M", "4"]
+        async with running(command, folder / "kamailio.txt"):
+            await ready(made.port)
+            yield made
+    finally:
+        for host in made.hosts.values():
+            host.process.send_signal(signal.SIGTERM)
+            host.process.send_signal(signal.SIGINT)
+        for host in made.hosts.values():
+            try:
+                host.process.wait(PATIENCE_S)
+            finally:
+                host.process.kill()
+                host.process.wait()
