@@ -142,6 +142,10 @@ def assert_is_a_command(words: list[str]) -> None:
     """The subcommand exists and takes every option, with the value that stands behind it."""
     assert words[0] in COMMANDS, words
     known = command_of(words[0])
+    if isinstance(known, click.Group):
+        below = known.get_command(click.Context(known), words[1])
+        assert below is not None, words
+        known = below
     names = {
         name for parameter in known.params for name in (*parameter.opts, *parameter.secondary_opts)
     }
@@ -166,8 +170,10 @@ def test_commands_in_the_blocks_of_all_pages_exist() -> None:
 def test_options_named_in_operating_md_are_of_some_command() -> None:
     every = {
         name
-        for command in COMMANDS
-        for parameter in command_of(command).params
+        for name in COMMANDS
+        for command in (command_of(name),)
+        for one in (command, *getattr(command, "commands", {}).values())
+        for parameter in one.params
         for name in parameter.opts
     }
     foreign = {"--stop-timeout"}  # docker's

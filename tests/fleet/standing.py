@@ -15,7 +15,14 @@ import trio
 from click.testing import CliRunner
 
 from tests.channels.sip.peers.conftest import REPOSITORY, Served
-from tests.channels.sip.peers.processes import PATIENCE_S, WAIT_S, free_ports, running, until
+from tests.channels.sip.peers.processes import (
+    PATIENCE_S,
+    POLL_S,
+    WAIT_S,
+    free_ports,
+    running,
+    until,
+)
 from tests.channels.sip.peers.sipp import ready
 from voxpy.cli import main
 
@@ -130,7 +137,7 @@ class Standing:
 
         with trio.fail_after(WAIT_S):
             while not await is_so():  # noqa: ASYNC110  Kamailio sets no Event
-                await trio.sleep(0.1)
+                await trio.sleep(POLL_S)
 
 
 @asynccontextmanager
