@@ -113,7 +113,7 @@ class Standing:
             assert process.poll() is None, host.printed
             return host.printed.count("sip:NUMBER@") > before
 
-        await until(started, lambda: host.printed)
+        await until(started, lambda: f"not started: {host.printed}", within_s=PATIENCE_S)
         return host
 
     async def stop(self, port: int, how: signal.Signals) -> None:

@@ -49,10 +49,12 @@ def free_ports(number: int = 1) -> int:
         return first
 
 
-async def until(condition: Callable[[], Any], otherwise: Callable[[], str]) -> None:
+async def until(
+    condition: Callable[[], Any], otherwise: Callable[[], str], *, within_s: float = WAIT_S
+) -> None:
     """Wait; ``otherwise`` says what is wrong if it never is so."""
     try:
-        with trio.fail_after(WAIT_S):
+        with trio.fail_after(within_s):
             while not condition():  # noqa: ASYNC110  what other processes do sets no Event
                 await trio.sleep(POLL_S)
     except trio.TooSlowError:
