@@ -26,6 +26,7 @@ PROXY = "_PROXY"
 TOGETHER = (
     "tests/channels/providers/test_providers.py",
     "tests/channels/sip/peers/",
+    "tests/fleet/test_kamailio.py",
     "tests/pages/",
     "tests/services/test_by_tcp.py",
     "tests/test_architecture.py",

@@ -19,7 +19,6 @@ pytestmark = [
     pytest.mark.slow,
     needs("kamailio", "kamailio"),
     needs("sipp", "sip-tester"),
-    pytest.mark.xdist_group("sipp"),
 ]
 
 CALLER = ">INVITE <200 >ACK .1500 >BYE <200"
