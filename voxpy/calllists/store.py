@@ -1,83 +1,144 @@
-"""``lists.db``: the lists, their rows and every attempt, as they are after a power cut too.
+"""Lists, their rows and what came of each, in what hosts share or in one host's own file.
 
-An attempt is written before its call is made, under a number that no other attempt of the row has.
-So a process that dies, or two that work on one list, never make the same attempt twice: at the
-worst one was begun of which nobody knows how it went, and that counts.
+::
+
+    lists/0000007          a list: its name, rule, terms; ``at-work/0000007`` too while it runs
+    queue list-7           the numbers of its rows that are not over, by when each may be called
+    list-7/000123          the lease of whoever has a row: nobody else calls it or writes it
+    rows-7-6/data          the rows 121 to 140 as they were given
+    rows-7-6/000123        what has become of one of them
+    queues failed-7, attempts-7   members alone, which are counted
+
+What has become of a row is written only under the lease of the row, so that a process that was
+away too long, and whose row another has by now, changes nothing. An attempt is written before its
+call is made. So no number of an attempt is called twice, whoever dies or stalls at which point: at
+the worst one was begun of which nobody knows how it went, and that counts.
 """
 
 from __future__ import annotations
 
 import datetime
-import sqlite3
-import threading
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
 import attrs
 import orjson
 
 from voxpy.calllists.terms import Terms
 from voxpy.engine.ports import ListReport
-from voxpy.engine.storage import write_ahead
-from voxpy.errors import ConfigError
-from voxpy.history.store import LOCK_S, make_base
+from voxpy.fleet.local import LocalStore
+from voxpy.fleet.port import Lease, Store
+from voxpy.history.store import make_base
 
-T = TypeVar("T")
 FILE_NAME = "lists.db"
-VERSION = 1
-_TABLES = """
-CREATE TABLE lists (
-    list_id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    rule_name TEXT NOT NULL,
-    state TEXT NOT NULL,               -- running, stopped, done
-    created REAL NOT NULL,             -- seconds since 1970, like every moment here
-    columns TEXT NOT NULL,             -- JSON list
-    terms TEXT NOT NULL                -- JSON
-);
-CREATE TABLE rows (
-    list_id INTEGER NOT NULL REFERENCES lists ON DELETE CASCADE,
-    number INTEGER NOT NULL,           -- from 1
-    data TEXT NOT NULL,                -- JSON object: the row
-    state TEXT NOT NULL,               -- waiting, calling, done, failed
-    attempts INTEGER NOT NULL,
-    due REAL NOT NULL,                 -- when the next attempt may begin
-    result TEXT NOT NULL,              -- JSON, as the scenario reported it, like the next two
-    error TEXT NOT NULL,
-    progress TEXT NOT NULL,
-    PRIMARY KEY (list_id, number)
-);
-CREATE INDEX rows_by_due ON rows (list_id, state, due);
-CREATE TABLE attempts (
-    list_id INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,          -- from 1
-    host_id TEXT NOT NULL,
-    session_id TEXT NOT NULL,
-    began REAL NOT NULL,
-    ended REAL,
-    outcome TEXT NOT NULL,             -- result, error, next attempt; empty until it is known
-    detail TEXT NOT NULL,
-    call_code INTEGER,
-    PRIMARY KEY (list_id, number, attempt),
-    FOREIGN KEY (list_id, number) REFERENCES rows ON DELETE CASCADE
-);
-CREATE INDEX attempts_by_began ON attempts (list_id, began);
-CREATE INDEX attempts_open ON attempts (host_id) WHERE ended IS NULL;
-"""
+FOREVER_S = 10 * 365 * 86400.0
+TOGETHER = 20
+"""Rows that stand together: who wants one reads all of them."""
+QUEUED_TOGETHER = 1000
 RowState = Literal["waiting", "calling", "done", "failed"]
 
 
-@attrs.frozen(kw_only=True)
-class Claim:
-    """An attempt that is to be made now."""
+@attrs.define(kw_only=True)
+class Row:
+    """What has become of a row: by now, and in its last attempt. Moments are seconds since 1970."""
+
+    data: str
+    """JSON object: the row."""
+    state: RowState = "waiting"
+    attempts: int = 0
+    due: float = 0.0
+    worker: str = ""
+    """Whose attempt is under way; nothing between attempts."""
+    result: str = ""
+    """JSON, as the scenario reported it, like the next two."""
+    error: str = ""
+    progress: str = ""
+    session_id: str = ""
+    began: float | None = None
+    ended: float | None = None
+    outcome: ListReport | Literal[""] = ""
+    """What the scenario said of the attempt; nothing until it does."""
+    detail: str = ""
+    call_code: int | None = None
+
+    def to_json(self) -> str:
+        return orjson.dumps(attrs.asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        return cls(**orjson.loads(text))
+
+    # -- an attempt --------------------------------------------------------------------------------
+
+    def begin(self, worker: str, now: float) -> None:
+        """Make the next attempt one that is under way."""
+        self.state, self.attempts, self.worker = "calling", self.attempts + 1, worker
+        self.session_id, self.began, self.ended = "", now, None
+        self.outcome, self.detail, self.call_code, self.progress = "", "", None, ""
+
+    def give_back(self) -> None:
+        """Undo an attempt of which no session came: nobody was called."""
+        self.state, self.attempts, self.worker = "waiting", self.attempts - 1, ""
+
+    def report(self, kind: ListReport, data: Mapping[str, Any], now: float) -> None:
+        """Take what a scenario says of the attempt; what it says first is how that went."""
+        text = orjson.dumps(data).decode()
+        if kind == "progress":
+            self.progress = text
+            return
+        self.outcome = self.outcome or kind
+        if kind == "result":
+            self.result, self.error = text, ""
+        elif kind == "error":
+            self.error = text
+        else:
+            self.due = _moment(data.get("start_at")) or now
+            row = orjson.loads(self.data)
+            changed = {key: value for key, value in data.items() if key in row}
+            self.data = orjson.dumps({**row, **changed}).decode()
+
+    def finish(self, failed: str, call_code: int | None, terms: Terms, now: float) -> None:
+        """End the attempt. ``failed`` says why, if the session itself did."""
+        self.outcome = self.outcome or ("error" if failed else "result")
+        self.worker, self.ended, self.detail, self.call_code = "", now, failed, call_code
+        self.state = "done" if self.outcome == "result" else "failed"
+        if self.state == "done":
+            return
+        self.error = self.error or failed
+        if self.attempts <= terms.retry:
+            self.state = "waiting"
+            if self.outcome == "error":
+                self.due = now + terms.retry_after_s
+
+    def shown(self) -> dict[str, Any]:
+        """Return what came of it, as ``write_results`` takes it."""
+        return {
+            "data": orjson.loads(self.data),
+            "state": self.state,
+            "attempts": self.attempts,
+            "result": self.result,
+            "error": self.error or (self.detail if self.state == "failed" else ""),
+            "session_id": self.session_id,
+            "began": _iso(self.began),
+            "ended": _iso(self.ended),
+            "call_code": self.call_code,
+        }
+
+
+@attrs.define(kw_only=True, eq=False)
+class Attempt:
+    """A row that we have: what we know of it, and the lease under which we write it."""
 
     list_id: int
     number: int
-    attempt: int
     rule_name: str
-    data: str
+    terms: Terms
+    row: Row
+    lease: Lease
+    under: int
+    """The token of our own lease, under which that of the row hangs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -103,319 +164,200 @@ class Progress:
         return value
 
 
-class ListStore:
-    """The lists of the folder ``base``; of no folder, for a trial, in memory. Close it at the end.
+class Lists:
+    """The lists in a store. Every method raises StoreAway."""
 
-    Nothing is opened before the first use. Raises ConfigError for a file that cannot be used. May
-    be used in any thread.
-    """
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._path: Path | None = None
+        """The store's file, if we have one, so that nobody makes a file by looking."""
 
-    def __init__(self, base: Path | None) -> None:
-        self.path = None if base is None else base.absolute() / FILE_NAME
-        self._connection: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
-
-    def exists(self) -> bool:
-        """Whether there are lists at all, so that nobody makes a file by looking."""
-        return self._connection is not None or (self.path is not None and self.path.exists())
+    @classmethod
+    def of_host(cls, base: Path) -> Lists:
+        """Return the lists of one host, whose processes share the folder ``base``."""
+        path = base.absolute() / FILE_NAME
+        lists = cls(LocalStore(path))
+        lists._path = path
+        return lists
 
     def close(self) -> None:
-        """Let go of the file. Idempotent."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """Let go of our own file. Idempotent."""
+        if self._path is not None and isinstance(self.store, LocalStore):
+            self.store.close()
 
-    # -- whole lists -------------------------------------------------------------------------------
+    def exists(self) -> bool:
+        """Whether there may be lists at all."""
+        return self._path is None or self._path.exists()
 
-    def add(
+    async def add(
         self, rows: Sequence[Mapping[str, Any]], name: str, rule: str, terms: Terms, now: float
     ) -> int:
-        """Add a list that is worked through from now on; return its number."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+        """Add a list that is worked through from now on; return its number. Raises OSError too."""
+        if self._path is not None:
+            make_base(self._path.parent)
+        list_id = await self._new_number()
+        for at in range(0, len(rows), TOGETHER):
+            texts = [orjson.dumps(row).decode() for row in rows[at : at + TOGETHER]]
+            key = f"{_folder(list_id, at + 1)}/data"
+            await self.store.put(key, orjson.dumps(texts).decode(), FOREVER_S)
+        numbers = [_number(n) for n in range(1, len(rows) + 1)]
+        for at in range(0, len(rows), QUEUED_TOGETHER):
+            members = dict.fromkeys(numbers[at : at + QUEUED_TOGETHER], 0.0)
+            await self.store.queue(_queue(list_id), members)
+        told = {
+            "name": name,
+            "rule_name": rule,
+            "state": "running",
+            "created": now,
+            "columns": list(dict.fromkeys(key for row in rows for key in row)),
+            "terms": terms.to_json(),
+            "rows": len(rows),
+        }
+        await self._write_list(list_id, told)
+        return list_id
 
-        def work(db: sqlite3.Connection) -> int:
-            told = (name, rule, now, orjson.dumps(columns).decode(), terms.to_json())
-            added = db.execute(
-                "INSERT INTO lists (name, rule_name, state, created, columns, terms) "
-                "VALUES (?, ?, 'running', ?, ?, ?)",
-                told,
-            )
-            list_id = int(added.lastrowid or 0)
-            db.executemany(
-                "INSERT INTO rows VALUES (?, ?, ?, 'waiting', 0, ?, '', '', '')",
-                [(list_id, n, orjson.dumps(row).decode(), now) for n, row in enumerate(rows, 1)],
-            )
-            return list_id
-
-        return self._change(work)
-
-    def lists(self, list_id: int | None = None) -> list[Progress]:
+    async def lists(self, list_id: int | None = None) -> list[Progress]:
         """Return every list, the newest first, or one."""
         if not self.exists():
             return []
+        if list_id is None:
+            found = (await self.store.find("lists/"))[::-1]
+        else:
+            one = await self.store.get(f"lists/{_seven(list_id)}")
+            found = [one] if one is not None else []
+        return [await self._progress(int(e.key[6:]), orjson.loads(e.value)) for e in found]
 
-        def work(db: sqlite3.Connection) -> list[Progress]:
-            found = db.execute(
-                "SELECT list_id, name, rule_name, state, created, columns, terms FROM lists "
-                "WHERE ?1 IS NULL OR list_id = ?1 ORDER BY list_id DESC",
-                (list_id,),
-            ).fetchall()
-            return [_progress(db, row) for row in found]
-
-        return self._change(work)
-
-    def results(self, list_id: int) -> list[dict[str, Any]]:
+    async def results(self, list_id: int) -> list[dict[str, Any]]:
         """Return what came of each row, in order."""
+        shown: list[dict[str, Any]] = []
+        told = await self._read_list(list_id) or {"rows": 0}
+        for number in range(1, told["rows"] + 1, TOGETHER):
+            *touched, together = await self.store.find(f"{_folder(list_id, number)}/")
+            rows = [Row(data=data) for data in orjson.loads(together.value)]  # "data" comes last
+            for entry in touched:
+                rows[int(entry.key.rpartition("/")[2]) - number] = Row.from_json(entry.value)
+            shown += [row.shown() for row in rows]
+        return shown
 
-        def work(db: sqlite3.Connection) -> list[dict[str, Any]]:
-            found = db.execute(
-                "SELECT r.data, r.state, r.attempts, r.result, r.error, a.session_id, a.began, "
-                "a.ended, a.call_code, a.detail FROM rows r LEFT JOIN attempts a ON "
-                "a.list_id = r.list_id AND a.number = r.number AND a.attempt = r.attempts "
-                "WHERE r.list_id = ? ORDER BY r.number",
-                (list_id,),
-            )
-            return [_result(row) for row in found]
-
-        return self._change(work)
-
-    def set_state(self, list_id: int, state: Literal["running", "stopped"]) -> None:
+    async def set_state(self, list_id: int, state: Literal["running", "stopped"]) -> None:
         """Let a list go on, or begin no more calls of it. One that is done stays so."""
+        if (told := await self._read_list(list_id)) and told["state"] != "done":
+            await self._write_list(list_id, {**told, "state": state})
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE lists SET state = ? WHERE list_id = ? AND state != 'done'", (state, list_id)
-            )
+    # -- for whoever works -------------------------------------------------------------------------
 
-        self._change(work)
+    async def at_work(self) -> list[tuple[int, str, Terms]]:
+        """Return the lists that run, each with its rule and terms, the oldest first."""
+        found = await self.store.find("at-work/")
+        told = [(int(entry.key[8:]), orjson.loads(entry.value)) for entry in found]
+        return [(n, one["rule_name"], Terms.from_json(one["terms"])) for n, one in told]
 
-    # -- attempts ----------------------------------------------------------------------------------
+    async def take(self, list_id: int, worker: str, ttl_s: float) -> Lease | None:
+        """Take the row that may be called for longest, for ``ttl_s``."""
+        return await self.store.take(_queue(list_id), worker, ttl_s)
 
-    def claim(self, host_id: str, now: float) -> Claim | None:
-        """Return the next attempt that may be made at ``now``, written down as begun."""
+    async def take_again(self, attempt: Attempt, worker: str, under: Lease) -> Lease | None:
+        """Take a row whose lease was over, if nobody has taken it since."""
+        lease = await self.store.claim(attempt.lease.key, worker, FOREVER_S, under=under)
+        return None if lease is None else attrs.evolve(lease, queue=attempt.lease.queue)
 
-        def work(db: sqlite3.Connection) -> Claim | None:
-            running = db.execute(
-                "SELECT list_id, rule_name, terms FROM lists WHERE state = 'running' "
-                "ORDER BY list_id"
-            ).fetchall()
-            for list_id, rule_name, terms in running:
-                if not _may_begin(db, list_id, Terms.from_json(terms), now):
-                    continue
-                row = db.execute(
-                    "SELECT number, data, attempts FROM rows WHERE list_id = ? AND "
-                    "state = 'waiting' AND due <= ? ORDER BY due, number LIMIT 1",
-                    (list_id, now),
-                ).fetchone()
-                if row is None:
-                    continue
-                number, data, attempts = row
-                db.execute(
-                    "UPDATE rows SET state = 'calling', attempts = attempts + 1, progress = '' "
-                    "WHERE list_id = ? AND number = ?",
-                    (list_id, number),
-                )
-                db.execute(
-                    "INSERT INTO attempts VALUES (?, ?, ?, ?, '', ?, NULL, '', '', NULL)",
-                    (list_id, number, attempts + 1, host_id, now),
-                )
-                return Claim(
-                    list_id=list_id,
-                    number=number,
-                    attempt=attempts + 1,
-                    rule_name=rule_name,
-                    data=data,
-                )
-            return None
+    async def read(self, list_id: int, number: int) -> Row:
+        """Return a row as it stands."""
+        folder = _folder(list_id, number)
+        entry = await self.store.get(f"{folder}/{_number(number)}")
+        if entry is not None:
+            return Row.from_json(entry.value)
+        together = await self.store.get(f"{folder}/data")
+        assert together is not None
+        return Row(data=orjson.loads(together.value)[(number - 1) % TOGETHER])
 
-        return self._change(work)
+    async def write(self, attempt: Attempt) -> bool:
+        """Keep what has become of a row; False, and nothing is, if it is another's by now."""
+        key = f"{_folder(attempt.list_id, attempt.number)}/{_number(attempt.number)}"
+        text = attempt.row.to_json()
+        return await self.store.put(key, text, FOREVER_S, fence=attempt.lease) is not None
 
-    def next_at(self, now: float) -> float | None:
-        """Return when something may be to do by time alone; None if nothing waits."""
+    async def count_attempt(self, attempt: Attempt) -> None:
+        """Count it; once, however often that is said."""
+        member = f"{attempt.number}.{attempt.row.attempts}"
+        await self.store.queue(f"attempts-{attempt.list_id}", {member: 0.0})
 
-        def work(db: sqlite3.Connection) -> float | None:
-            found = db.execute(
-                "SELECT min(r.due) FROM rows r JOIN lists l ON l.list_id = r.list_id "
-                "WHERE l.state = 'running' AND r.state = 'waiting'"
-            ).fetchone()
-            return None if found[0] is None else max(float(found[0]), now)
+    async def let_go(self, attempt: Attempt, now: float) -> None:
+        """Give back a row that was written: it is over, or it is due again."""
+        row, member = attempt.row, _number(attempt.number)
+        if row.state == "waiting":
+            await self.store.release(attempt.lease, again_s=max(0.0, row.due - now))
+            return
+        if row.state == "failed":
+            await self.store.queue(f"failed-{attempt.list_id}", {member: 0.0})
+        await self.store.release(attempt.lease)
+        await self.end_if_done(attempt.list_id)
 
-        return self._change(work)
+    async def end_if_done(self, list_id: int) -> bool:
+        """End a list of which no row is left; return whether it is over."""
+        if await self.store.length(_queue(list_id)):
+            return False
+        if (told := await self._read_list(list_id)) is not None:
+            await self._write_list(list_id, {**told, "state": "done"})
+        return True
 
-    def note_session(self, claim: Claim, session_id: str) -> None:
-        """Write down which session makes an attempt."""
-        self._set(claim, "session_id = ?", session_id)
+    # -- inside ------------------------------------------------------------------------------------
 
-    def give_back(self, claim: Claim) -> None:
-        """Undo a claim of which no session came: nobody was called."""
+    async def _new_number(self) -> int:
+        for n in itertools.count(len(await self.store.names("list-numbers/")) + 1):
+            if await self.store.claim(f"list-numbers/{_seven(n)}", "", FOREVER_S) is not None:
+                return n
+        raise AssertionError
 
-        def work(db: sqlite3.Connection) -> None:
-            key = (claim.list_id, claim.number)
-            db.execute(
-                "DELETE FROM attempts WHERE list_id = ? AND number = ? AND attempt = ?",
-                (*key, claim.attempt),
-            )
-            db.execute(
-                "UPDATE rows SET state = 'waiting', attempts = attempts - 1 "
-                "WHERE list_id = ? AND number = ?",
-                key,
-            )
+    async def _read_list(self, list_id: int) -> dict[str, Any] | None:
+        entry = await self.store.get(f"lists/{_seven(list_id)}")
+        return None if entry is None else orjson.loads(entry.value)
 
-        self._change(work)
+    async def _write_list(self, list_id: int, told: Mapping[str, Any]) -> None:
+        text, name = orjson.dumps(told).decode(), _seven(list_id)
+        await self.store.put(f"lists/{name}", text, FOREVER_S)
+        if told["state"] == "running":
+            await self.store.put(f"at-work/{name}", text, FOREVER_S)
+        else:
+            await self.store.remove(f"at-work/{name}")
 
-    def report(self, claim: Claim, kind: ListReport, data: Mapping[str, Any], now: float) -> None:
-        """Keep what a scenario reports, at once: it counts if the process dies right after."""
-        text = orjson.dumps(data).decode()
-        key = (claim.list_id, claim.number)
-
-        def work(db: sqlite3.Connection) -> None:
-            if kind == "progress":
-                db.execute(
-                    "UPDATE rows SET progress = ? WHERE list_id = ? AND number = ?", (text, *key)
-                )
-                return
-            db.execute(
-                "UPDATE attempts SET outcome = ? WHERE list_id = ? AND number = ? AND attempt = ? "
-                "AND outcome = ''",
-                (kind, *key, claim.attempt),
-            )
-            if kind == "result":
-                db.execute(
-                    "UPDATE rows SET result = ?, error = '' WHERE list_id = ? AND number = ?",
-                    (text, *key),
-                )
-            elif kind == "error":
-                db.execute(
-                    "UPDATE rows SET error = ? WHERE list_id = ? AND number = ?", (text, *key)
-                )
-            else:
-                _ask_again(db, claim, dict(data), now)
-
-        self._change(work)
-
-    def finish(
-        self,
-        claim: Claim,
-        *,
-        failed: str,
-        call_code: int | None,
-        now: float,
-    ) -> None:
-        """Write down that an attempt is over. ``failed`` says why, if the session itself did."""
-
-        def work(db: sqlite3.Connection) -> None:
-            _finish(db, claim, failed, call_code, now)
-
-        self._change(work)
-
-    def open_attempts(self, host_ids_gone: Callable[[str], bool]) -> list[tuple[Claim, str]]:
-        """Return the attempts that processes left which are gone, and their sessions."""
-
-        def work(db: sqlite3.Connection) -> list[tuple[Claim, str]]:
-            found = db.execute(
-                "SELECT a.list_id, a.number, a.attempt, l.rule_name, r.data, a.session_id, "
-                "a.host_id FROM attempts a JOIN rows r ON r.list_id = a.list_id AND "
-                "r.number = a.number JOIN lists l ON l.list_id = a.list_id WHERE a.ended IS NULL"
-            ).fetchall()
-            gone = {host: host_ids_gone(host) for host in {row[6] for row in found}}
-            return [
-                (
-                    Claim(list_id=i, number=n, attempt=k, rule_name=rule, data=data),
-                    session_id,
-                )
-                for i, n, k, rule, data, session_id, host in found
-                if gone[host]
-            ]
-
-        return self._change(work)
-
-    def _set(self, claim: Claim, what: str, *values: Any) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(
-                f"UPDATE attempts SET {what} "  # noqa: S608
-                "WHERE list_id = ? AND number = ? AND attempt = ?",
-                (*values, claim.list_id, claim.number, claim.attempt),
-            )
-
-        self._change(work)
-
-    def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                db = self._open()
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    result = work(db)
-                except BaseException:
-                    db.execute("ROLLBACK")
-                    raise
-                db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise ConfigError(f"the call lists: {error}", file=str(self.path)) from error
-            except OSError as error:
-                told = error.strerror or error
-                raise ConfigError(f"the call lists: {told}", file=str(self.path)) from error
-            return result
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        if self.path is not None:
-            make_base(self.path.parent)
-        db = sqlite3.connect(
-            self.path or ":memory:", timeout=LOCK_S, isolation_level=None, check_same_thread=False
+    async def _progress(self, list_id: int, told: Mapping[str, Any]) -> Progress:
+        left = await self.store.length(_queue(list_id))
+        calling = min(left, len(await self.store.find(f"{_queue(list_id)}/"))) if left else 0
+        over = told["rows"] - left
+        failed = min(over, await self.store.length(f"failed-{list_id}"))  # it is counted before
+        return Progress(
+            list_id=list_id,
+            name=told["name"],
+            rule_name=told["rule_name"],
+            state=told["state"],
+            created=told["created"],
+            columns=tuple(told["columns"]),
+            terms=Terms.from_json(told["terms"]),
+            counts={
+                "waiting": left - calling,
+                "calling": calling,
+                "done": over - failed,
+                "failed": failed,
+            },
+            attempts=await self.store.length(f"attempts-{list_id}"),
         )
-        try:
-            if self.path is not None:
-                write_ahead(db, self.path)
-            db.execute("PRAGMA foreign_keys=ON")
-            db.execute("BEGIN IMMEDIATE")
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise ConfigError("was written by a newer voxpy", file=str(self.path))
-            if version == 0:
-                for statement in _TABLES.split(";\n"):
-                    if statement.strip():
-                        db.execute(statement)
-                db.execute(f"PRAGMA user_version={VERSION}")
-            db.execute("COMMIT")
-        except BaseException:
-            db.close()
-            raise
-        self._connection = db
-        return db
 
 
-def _may_begin(db: sqlite3.Connection, list_id: int, terms: Terms, now: float) -> bool:
-    if terms.window is not None:
-        moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-        if not terms.window.is_open(moment):
-            return False
-    (calling,) = db.execute(
-        "SELECT count(*) FROM rows WHERE list_id = ? AND state = 'calling'", (list_id,)
-    ).fetchone()
-    if calling >= terms.at_once:
-        return False
-    if terms.per_minute is not None:
-        (last,) = db.execute(
-            "SELECT max(began) FROM attempts WHERE list_id = ?", (list_id,)
-        ).fetchone()
-        if last is not None and now < last + 60.0 / terms.per_minute:
-            return False
-    return True
+def _seven(list_id: int) -> str:
+    return f"{list_id:07}"
 
 
-def _ask_again(db: sqlite3.Connection, claim: Claim, data: dict[str, Any], now: float) -> None:
-    """Keep when the next attempt is wanted, and what is to be different of the row."""
-    start_at = data.pop("start_at", None)
-    due = _moment(start_at)
-    row = orjson.loads(claim.data)
-    changed = {key: value for key, value in data.items() if key in row}
-    db.execute(
-        "UPDATE rows SET data = ?, due = ? WHERE list_id = ? AND number = ?",
-        (orjson.dumps({**row, **changed}).decode(), due or now, claim.list_id, claim.number),
-    )
+def _number(number: int) -> str:
+    return f"{number:06}"
+
+
+def _queue(list_id: int) -> str:
+    return f"list-{list_id}"
+
+
+def _folder(list_id: int, number: int) -> str:
+    return f"rows-{list_id}-{(number - 1) // TOGETHER}"
 
 
 def _moment(given: Any) -> float | None:
@@ -426,83 +368,6 @@ def _moment(given: Any) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-
-
-def _finish(
-    db: sqlite3.Connection, claim: Claim, failed: str, call_code: int | None, now: float
-) -> None:
-    key = (claim.list_id, claim.number)
-    found = db.execute(
-        "SELECT outcome, ended FROM attempts WHERE list_id = ? AND number = ? AND attempt = ?",
-        (*key, claim.attempt),
-    ).fetchone()
-    if found is None or found[1] is not None:  # somebody has settled it already
-        return
-    outcome = found[0] or ("error" if failed else "result")
-    db.execute(
-        "UPDATE attempts SET ended = ?, outcome = ?, detail = ?, call_code = ? "
-        "WHERE list_id = ? AND number = ? AND attempt = ?",
-        (now, outcome, failed, call_code, *key, claim.attempt),
-    )
-    (terms_text,) = db.execute(
-        "SELECT terms FROM lists WHERE list_id = ?", (claim.list_id,)
-    ).fetchone()
-    terms = Terms.from_json(terms_text)
-    state: RowState = "done" if outcome == "result" else "failed"
-    if state == "failed" and claim.attempt <= terms.retry:
-        state = "waiting"
-    if state == "waiting" and outcome == "error":
-        db.execute(
-            "UPDATE rows SET due = ? WHERE list_id = ? AND number = ?",
-            (now + terms.retry_after_s, *key),
-        )
-    db.execute(
-        "UPDATE rows SET state = ?, error = CASE WHEN error = '' THEN ? ELSE error END "
-        "WHERE list_id = ? AND number = ?",
-        (state, "" if state == "done" else failed, *key),
-    )
-    (left,) = db.execute(
-        "SELECT count(*) FROM rows WHERE list_id = ? AND state IN ('waiting', 'calling')",
-        (claim.list_id,),
-    ).fetchone()
-    if not left:
-        db.execute("UPDATE lists SET state = 'done' WHERE list_id = ?", (claim.list_id,))
-
-
-def _progress(db: sqlite3.Connection, row: Sequence[Any]) -> Progress:
-    list_id, name, rule_name, state, created, columns, terms = row
-    counts = dict(
-        db.execute("SELECT state, count(*) FROM rows WHERE list_id = ? GROUP BY state", (list_id,))
-    )
-    (attempts,) = db.execute(
-        "SELECT count(*) FROM attempts WHERE list_id = ?", (list_id,)
-    ).fetchone()
-    return Progress(
-        list_id=list_id,
-        name=name,
-        rule_name=rule_name,
-        state=state,
-        created=created,
-        columns=tuple(orjson.loads(columns)),
-        terms=Terms.from_json(terms),
-        counts={name: counts.get(name, 0) for name in ("waiting", "calling", "done", "failed")},
-        attempts=attempts,
-    )
-
-
-def _result(row: Sequence[Any]) -> dict[str, Any]:
-    data, state, attempts, result, error, session_id, began, ended, call_code, detail = row
-    return {
-        "data": orjson.loads(data),
-        "state": state,
-        "attempts": attempts,
-        "result": result,
-        "error": error or (detail if state == "failed" else ""),
-        "session_id": session_id or "",
-        "began": _iso(began),
-        "ended": _iso(ended),
-        "call_code": call_code,
-    }
 
 
 def _iso(moment: float | None) -> str:

@@ -15,7 +15,7 @@ from voxpy.fleet.port import Store, StoreAway
 
 FILE_NAME = "shared.db"
 LOCK_S = 0.2
-"""How long the loop waits for another process, which writes a row or two."""
+"""How long we wait for another process, which writes a row or two."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY,
@@ -56,6 +56,7 @@ class LocalStore(Store):
         super().__init__()
         self._path = path
         self._open: sqlite3.Connection | None = None
+        self._turn = trio.Lock()
         self._now = 0
 
     def close(self) -> None:
@@ -65,12 +66,19 @@ class LocalStore(Store):
             self._open = None
 
     async def do(self, operation: str, args: tuple[str | int, ...]) -> Any:
-        await trio.lowlevel.checkpoint()
+        if self._path is None:
+            await trio.lowlevel.checkpoint()
+            return self._do(operation, args, int(clock.wall().timestamp() * 1000))
+        async with self._turn:  # a file may be slow, or another process at it: calls go on
+            now = int(clock.wall().timestamp() * 1000)
+            return await clock.off_loop(self._do, operation, args, now)
+
+    def _do(self, operation: str, args: tuple[str | int, ...], now: int) -> Any:
         try:
             db = self._database()
             db.execute("BEGIN IMMEDIATE")
             try:
-                self._now = int(clock.wall().timestamp() * 1000)
+                self._now = now
                 told = getattr(self, f"_{operation}")(*args)
             except BaseException:
                 db.execute("ROLLBACK")
@@ -248,7 +256,10 @@ class LocalStore(Store):
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             self._open = sqlite3.connect(
-                self._path or ":memory:", timeout=LOCK_S, isolation_level=None
+                self._path or ":memory:",
+                timeout=LOCK_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
             if self._path is not None:
                 write_ahead(self._open, self._path)

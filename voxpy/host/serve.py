@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import attrs
 import trio
 
-from voxpy.calllists.store import ListStore
-from voxpy.calllists.working import CannotBegin, ListWork
+from voxpy.calllists.store import Lists
+from voxpy.calllists.working import HOST_LEASE_S, LEASE_S, CannotBegin, ListWork
 from voxpy.channels.outgoing import HostDialer
 from voxpy.channels.providers.http import public_address
 from voxpy.engine import clock
@@ -20,7 +19,7 @@ from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.fleet.local import LocalStore
 from voxpy.fleet.membership import Fleet
-from voxpy.history.history import History, Presence
+from voxpy.history.history import History
 from voxpy.history.record import CallRecord
 from voxpy.history.search import row_of
 from voxpy.history.spans import Telemetry
@@ -125,15 +124,16 @@ class Host:
             users=self._users,
             drain=lambda: self.drain_all(),
         )
-        self._lists = ListStore(options.base)
+        many = bool(self.fleet.host)
+        self._lists = Lists(self.fleet.store) if many else Lists.of_host(options.base)
         self._list_work = ListWork(
-            store=self._lists,
+            lists=self._lists,
             begin=self._begin_row,
             log=log,
-            presence=Presence(options.base, secrets.token_hex(8)),
             has_room=lambda: self.admission.refusal() is None,
+            lease_s=LEASE_S if many else HOST_LEASE_S,
         )
-        lists = ListsApi(store=self._lists, files=files, look=self._list_work.look)
+        lists = ListsApi(lists=self._lists, files=files, look=self._list_work.look)
         api_doors = [*api.doors(), *lists.doors()]
         self.listeners = project.routing.channels
         guard = Guard(
@@ -215,6 +215,7 @@ class Host:
                     beside.start_soon(self.callbacks.run)
                     started()
             await self.callbacks.finish()
+            await self._list_work.leave()
             self._lists.close()
             beside.cancel_scope.cancel()
 
@@ -267,7 +268,7 @@ class Host:
             "version": f"{project.version}-{project.secrets.version(self.fleet.key)}",
         }
 
-    def _begin_row(
+    async def _begin_row(
         self, rule: str, data: str, task: CallListTask
     ) -> tuple[str, Callable[[], Awaitable[CallRecord]]]:
         try:

@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import trio
 
-from voxpy.calllists.store import ListStore, Progress
+from voxpy.calllists.store import Lists, Progress
 from voxpy.calllists.terms import Terms
 from voxpy.calllists.working import ListWork
 from voxpy.engine import clock
@@ -30,6 +30,7 @@ from voxpy.engine.ports import CallListTask, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
 from voxpy.engine.trace import Entry, Trace
+from voxpy.fleet.local import LocalStore
 from voxpy.history.record import CallRecord
 from voxpy.host.sessions import Keeping
 from voxpy.localagent.rules import RuleResponder
@@ -101,7 +102,7 @@ async def try_campaign(campaign: Campaign, note: Callable[[Progress], None]) -> 
     lots = random.Random(campaign.seed)
     numbers = count(1)
     warnings: dict[str, int] = {}
-    store = ListStore(None)
+    lists = Lists(LocalStore())
     began_s = clock.now()
     with tempfile.TemporaryDirectory(prefix="voxpy-campaign-") as folder:
         async with trio.open_nursery() as nursery:
@@ -125,7 +126,7 @@ async def try_campaign(campaign: Campaign, note: Callable[[Progress], None]) -> 
                     told = str(entry.data.get("message", entry.name))
                     warnings[told] = warnings.get(told, 0) + 1
 
-            def begin(
+            async def begin(
                 rule: str, data: str, task: CallListTask
             ) -> tuple[str, Callable[[], Awaitable[CallRecord]]]:
                 session_id = f"trial-{next(numbers)}"
@@ -146,28 +147,27 @@ async def try_campaign(campaign: Campaign, note: Callable[[Progress], None]) -> 
                 return session_id, ended
 
             work = ListWork(
-                store=store,
+                lists=lists,
                 begin=begin,
                 log=Trace(now=clock.now, masking=Masker()),
                 now=clock.wall,
             )
-            list_id = store.add(
+            list_id = await lists.add(
                 campaign.rows, "trial", campaign.rule_name, campaign.terms, work.now().timestamp()
             )
-            nursery.start_soon(_watch, store, list_id, note)
+            nursery.start_soon(_watch, lists, list_id, note)
             await work.finish()
             nursery.cancel_scope.cancel()
-        (progress,) = store.lists(list_id)
-        results = store.results(list_id)
-        store.close()
+        (progress,) = await lists.lists(list_id)
+        results = await lists.results(list_id)
     return Tried(
         progress=progress, results=results, took_s=clock.now() - began_s, warnings=warnings
     )
 
 
-async def _watch(store: ListStore, list_id: int, note: Callable[[Progress], None]) -> None:
+async def _watch(lists: Lists, list_id: int, note: Callable[[Progress], None]) -> None:
     while True:
-        (progress,) = store.lists(list_id)
+        (progress,) = await lists.lists(list_id)
         note(progress)
         await trio.sleep(30)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from starlette.responses import Response
 
-from voxpy.calllists.store import ListStore, Progress
+from voxpy.calllists.store import Lists, Progress
 from voxpy.calllists.terms import Terms, Window, check_rows, parse_seconds, read_rows, write_results
 from voxpy.engine import clock
 from voxpy.errors import ConfigError, nearest
+from voxpy.fleet.port import StoreAway
 from voxpy.host.doors import Door, Problem, body, json_answer, parameters
 from voxpy.project.project import ProjectFiles
 from voxpy.project.routing import Rule
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from voxpy.host.guard import Identity
 
+T = TypeVar("T")
 BODY_BYTES = 32 * 1024 * 1024
 TERMS = ("rule_name", "name", "at_once", "per_minute", "window", "retry", "retry_after")
 
@@ -29,7 +31,7 @@ TERMS = ("rule_name", "name", "at_once", "per_minute", "window", "retry", "retry
 class ListsApi:
     """The doors of call lists. ``look`` is called when there is something to do."""
 
-    store: ListStore
+    lists: Lists
     files: ProjectFiles
     look: Callable[[], None]
 
@@ -92,14 +94,8 @@ class ListsApi:
                 rows = check_rows(given.get("rows"), file=file, most_bytes=most)
         except (ConfigError, ValueError) as error:
             raise Problem(400, str(error)) from error
-        list_id = await self._do(
-            self.store.add,
-            rows,
-            file,
-            rule.name,
-            terms,
-            clock.calendar().timestamp(),
-        )
+        now = clock.calendar().timestamp()
+        list_id = await self._do(self.lists.add(rows, file, rule.name, terms, now))
         self.look()
         return json_answer({"result": 1, "list_id": list_id, "count": len(rows)}, 201)
 
@@ -110,16 +106,16 @@ class ListsApi:
         return rules[name]
 
     async def _all(self, request: Request, who: Identity) -> Response:
-        found = await self._do(self.store.lists)
+        found = await self._do(self.lists.lists())
         shown = [one.to_json() for one in found if who.sees(one.rule_name)]
         return json_answer({"result": shown, "count": len(shown)})
 
     async def _find(self, request: Request, who: Identity) -> Progress:
         given = request.path_params["list_id"]
         if given.isdecimal() and len(given) < 16:
-            for found in await self._do(self.store.lists, int(given)):
+            for found in await self._do(self.lists.lists(int(given))):
                 if who.sees(found.rule_name):
-                    return found  # type: ignore[no-any-return]
+                    return found
         raise Problem(404, "there is no such list")
 
     async def _show(self, request: Request, who: Identity) -> Response:
@@ -127,25 +123,25 @@ class ListsApi:
 
     async def _results(self, request: Request, who: Identity) -> Response:
         found = await self._find(request, who)
-        rows = await self._do(self.store.results, found.list_id)
+        rows = await self._do(self.lists.results(found.list_id))
         return Response(write_results(rows, found.columns), media_type="text/csv; charset=utf-8")
 
     async def _stop(self, request: Request, who: Identity) -> Response:
         found = await self._find(request, who)
-        await self._do(self.store.set_state, found.list_id, "stopped")
+        await self._do(self.lists.set_state(found.list_id, "stopped"))
         return json_answer({"result": 1})
 
     async def _resume(self, request: Request, who: Identity) -> Response:
         found = await self._find(request, who)
-        await self._do(self.store.set_state, found.list_id, "running")
+        await self._do(self.lists.set_state(found.list_id, "running"))
         self.look()
         return json_answer({"result": 1})
 
-    async def _do(self, work: Callable[..., Any], *args: Any) -> Any:
+    async def _do(self, work: Awaitable[T]) -> T:
         try:
-            return await clock.off_loop(work, *args)
-        except ConfigError as error:
-            raise Problem(503, "the call lists cannot be read or written") from error
+            return await work
+        except (StoreAway, OSError) as error:
+            raise Problem(503, "the call lists cannot be read or written now") from error
 
 
 def _terms(given: Mapping[str, Any]) -> Terms:
