@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -23,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.fleet.simulated.world import Plan, Seen, run
 
 
-def live(seed: int, calls: int) -> tuple[Plan, Seen, float]:
+def live(seed: int, calls: int, whole: float) -> tuple[Plan, Seen, float]:
     """Live one fleet through; return it with the CPU seconds that took."""
-    plan, began = Plan.drawn(seed, calls), time.process_time()
+    plan, began = Plan.drawn(seed, calls, whole=whole), time.process_time()
     return plan, run(plan), time.process_time() - began
 
 
@@ -37,13 +38,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument(
+        "--whole", type=float, default=0.05, help="share of calls with a whole session (0.05)"
+    )
     parser.add_argument("--processes", type=int, default=1)
     given = parser.parse_args()
     seeds = range(given.first, given.first + given.seeds)
     total: Counter[str] = Counter()
     wrong, cpu_s, began = 0, 0.0, time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:
-        for plan, seen, took_s in pool.map(live, seeds, [given.calls] * len(seeds)):
+        lives = pool.map(live, seeds, repeat(given.calls), repeat(given.whole))
+        for plan, seen, took_s in lives:
             total.update(seen.outcomes)
             cpu_s += took_s
             wrong += bool(seen.wrong)

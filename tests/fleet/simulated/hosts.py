@@ -7,6 +7,7 @@ drains, what it tells the others and how it works on lists is its own.
 
 from __future__ import annotations
 
+import itertools
 import math
 import socket
 from collections.abc import Callable, Mapping
@@ -14,8 +15,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
+from tests.fleet.simulated.bare import bare
 from tests.fleet.simulated.redis import Line
 from voxpy.audio.frame import PCMU
 from voxpy.engine import clock
@@ -34,11 +37,12 @@ from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Entry, Trace
 from voxpy.fleet.membership import Fleet
 from voxpy.history.history import History
-from voxpy.host.admission import Admission
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import Host, HostOptions
+from voxpy.host.sessions import HostedSession
 from voxpy.media.unit import MediaPort
 from voxpy.project.project import ProjectFiles, load_project
+from voxpy.project.routing import Rule
 from voxpy.project.secrets import Secrets
 from voxpy.sockets.streams import open_tcp
 
@@ -175,6 +179,7 @@ class SimulatedHost:
         self.mine: set[Any] = set()
         """The calls that are here now, as their callers see it."""
         self.lives = 0
+        self._numbers = itertools.count()
         self.finished: list[Host] = []
         """Hosts that stopped in order."""
         self._folder = world.folder / name
@@ -212,6 +217,7 @@ class SimulatedHost:
             log.add_sink(self._hear)
             quiet = _Clock(self.cost)
             self.line = Line(self.world.redis)
+            self.fleet = Fleet(self.line, host=self.name, log=log)
             self.host = host = Host(
                 HostOptions(
                     base=base,
@@ -229,8 +235,8 @@ class SimulatedHost:
                 ),
                 history=history,
                 log=log,
+                fleet=self.fleet,
             )
-            self.fleet = fleet = Fleet(self.line, host=self.name, look=self._look)
             quiet.calls = lambda: host.admission.running
             looked = host.admission.changed
 
@@ -241,15 +247,13 @@ class SimulatedHost:
             host.admission.changed = changed
             host.handler.outgoing.ways["sip"] = self.world.callees.way(self)
             self.world.plant(self)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(fleet.run)
+            self._make_bare(host)
 
-                def up() -> None:
-                    self.up_since = self.well_since = clock.now()
-                    started()
+            def up() -> None:
+                self.up_since = self.well_since = clock.now()
+                started()
 
-                await host.run(Sockets(http), started=up)
-                nursery.cancel_scope.cancel()
+            await host.run(Sockets(http), started=up)
             self.finished.append(host)
         self._gone()
 
@@ -281,17 +285,25 @@ class SimulatedHost:
         self.gone_at = clock.now()
         self.stopped.set()
 
-    def _look(self) -> dict[str, Any]:
-        assert self.host is not None
-        admission: Admission = self.host.admission
-        return {
-            "running": admission.running,
-            "limit": admission.most_calls,
-            "draining": admission.draining,
-        }
+    def _make_bare(self, host: Host) -> None:
+        """Let as many sessions be bare ones as the plan says."""
+        router, whole, draw = host.router, host.router._session, self.world.draw
+
+        def session(rule: Rule, leg: Leg | None, **given: Any) -> HostedSession:
+            if draw.random() < self.world.plan.whole:
+                return whole(rule, leg, **given)
+            session_id = f"{rule.name}-{next(self._numbers)}"
+            told = {name: given[name] for name in ("custom_data", "call_list") if name in given}
+            context = attrs.evolve(
+                router._context, session_id=session_id, rule_name=rule.name, **told
+            )
+            self.world.seen["bare"] += 1
+            return bare(context, leg)
+
+        router._session = session  # type: ignore[method-assign]
 
     def _hear(self, entry: Entry) -> None:
-        if entry.kind == "error":
+        if entry.kind == "error" and self.alive:  # what the dead say nobody hears
             self.world.wrong(f"{self.name} says: {entry.name} {entry.data}")
 
 

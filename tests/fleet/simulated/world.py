@@ -34,7 +34,7 @@ from voxpy.engine.trace import Trace
 from voxpy.fleet.local import LocalStore
 from voxpy.fleet.membership import BEAT_S, LEASE_S, Fleet
 from voxpy.history.history import History
-from voxpy.history.store import opened
+from voxpy.history.store import SqliteStore
 from voxpy.simulation.virtual import run_virtual
 
 ROUTING = """
@@ -68,7 +68,10 @@ def _nothing(host: SimulatedHost) -> None:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What is to happen. ``store`` makes what is behind the Redis, ``plant`` may spoil a host."""
+    """What is to happen. ``store`` makes what is behind the Redis, ``plant`` may spoil a host.
+
+    ``whole`` is the share of calls that have a whole session; the others have a bare one.
+    """
 
     seed: int = 0
     calls: int = 10_000
@@ -78,6 +81,7 @@ class Plan:
     outages: int = 4
     mean_talk_s: float = 20.0
     by_load: bool = True
+    whole: float = 1.0
     store: Callable[[], LocalStore] = LocalStore
     plant: Callable[[SimulatedHost], None] = _nothing
 
@@ -296,9 +300,13 @@ class World:
         """A member that could ask for long enough knows all that could tell, and no dead one."""
         if min(well_s, clock.now() - host.well_since) < SETTLED_S:
             return
-        names = Counter(member.host for member in fleet.members.values())
+        members = fleet.members.values()
+        names = Counter(member.host for member in members)
         for other in self.hosts:
             there_s, gone_s = clock.now() - other.well_since, clock.now() - other.gone_at
+            drains = clock.now() - other.drained_at > 2 * BEAT_S and there_s > SETTLED_S
+            if drains and any(m.host == other.name and not m.draining for m in members):
+                self.wrong(f"{host.name} does not know that {other.name} drains")
             if other.alive and there_s > SETTLED_S and names[other.name] != 1:
                 self.wrong(f"{host.name} knows {names[other.name]} of {other.name}")
             elif not other.alive and gone_s > LEASE_S + BEAT_S + SLACK_S and names[other.name]:
@@ -328,11 +336,11 @@ def kept_in(folder: Path) -> dict[str, int]:
     """Return how many sessions the histories below a folder have, by state."""
     found: Counter[str] = Counter()
     for base in folder.glob("host-*/*"):
-        History.settle_now(base)
-        if (base / "history.db").exists():
-            with opened(base / "history.db") as db, closing(db.cursor()) as cursor:
-                cursor.execute("SELECT state, count(*) FROM sessions GROUP BY state")
-                found.update(dict(cursor.fetchall()))
+        with closing(SqliteStore(base)) as store:
+            History.settle_now(store)
+            if store.exists():
+                rows = store.do(lambda rows: rows.read("SELECT state FROM sessions"))
+                found.update(state for (state,) in rows)
     return dict(found)
 
 
@@ -357,8 +365,9 @@ def run(plan: Plan) -> Seen:
                 await world.live()
                 nursery.cancel_scope.cancel()
             kept = kept_in(folder)
-            if sum(kept.values()) != world.answered or kept.get("running"):
-                world.wrong(f"histories have {kept}, of {world.answered} calls: {world.outcomes}")
+            whole = world.answered - world.seen["bare"]
+            if sum(kept.values()) != whole or kept.get("running"):
+                world.wrong(f"histories have {kept}, of {whole} calls: {world.outcomes}")
             return Seen(
                 wrong=world.problems,
                 outcomes=world.outcomes,
