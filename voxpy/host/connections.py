@@ -25,7 +25,7 @@ from voxpy.channels.providers.placing import ours_in
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.http import Fetch
-from voxpy.engine.ports import Secrets
+from voxpy.engine.ports import OpenStream, Secrets
 from voxpy.engine.trace import Trace
 from voxpy.errors import RemoteProtocolError
 from voxpy.fleet.membership import Fleet
@@ -38,6 +38,7 @@ from voxpy.host.relay import Relay
 from voxpy.host.requesthead import BadHead, Head, called_base, read_head, refuse_plainly
 from voxpy.host.web import Web
 from voxpy.sockets.accepting import Upgrade, judge_upgrade, receive_tls
+from voxpy.sockets.streams import open_tcp
 
 LOG_FIRST = 20
 LOG_EVERY = 100
@@ -70,12 +71,14 @@ class ConnectionHandler:
     fetch: Fetch | None = None
     outgoing: HostDialer = attrs.field(factory=HostDialer)
     fleet: Fleet
+    open_stream: OpenStream = open_tcp
+    """Reaches other hosts."""
     once: Once = attrs.field(factory=Once)
     sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)
     acceptor: Acceptor = attrs.field(init=False)
     online: list[Callable[[float], Mapping[str, int]]] = attrs.field(factory=list, init=False)
-    relay: Relay | None = attrs.field(default=None, init=False)
+    relay: Relay = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _refusals: dict[str, int] = attrs.field(factory=dict, init=False)
 
@@ -107,8 +110,8 @@ class ConnectionHandler:
         """Start taking connections, each in a task of ``nursery``."""
         self._nursery = nursery
         nursery.start_soon(self.accept, sockets.http, self._http)
-        self.relay = Relay.of(self.worker, self.workers, sockets.http)
-        if self.relay is not None:
+        self.relay = Relay.of(self.worker, self.workers, sockets.http, self.fleet, self.open_stream)
+        if self.relay.folder is not None:
             self.once.share(self.relay.folder / "calls")
             nursery.start_soon(self._take_passed_on, self.relay)
         for listener in self.listeners:
@@ -160,7 +163,6 @@ class ConnectionHandler:
 
     async def _passed_on(self, stream: trio.SocketStream, _: str) -> None:
         """Serve what another worker has passed on to us."""
-        assert self.relay is not None
         self.keep()
         await self.relay.serve(stream, self._request)
 
@@ -175,12 +177,9 @@ class ConnectionHandler:
                 self.refused("no request", error.problem, address)
             await refuse_plainly(stream, error.status, error.problem)
             return
-        if self.relay is not None:
-            owner = self.relay.owner(head.request.target.decode("latin-1"))
-            if owner is not None and await self.relay.pass_on(
-                owner, stream, head.raw, address, worth=self.keep
-            ):
-                return
+        address = self.relay.client(head, address)
+        if await self.relay.passes_on(stream, head, address, worth=self.keep):
+            return
         if head.is_upgrade:
             await self._upgrade(stream, head, address)
             return

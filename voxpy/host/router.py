@@ -56,7 +56,8 @@ class CallRouter:
     """Implements ``voxpy.channels.listener.CallRouter``; knows the sessions that run.
 
     ``context`` is what they share. ``worker`` is the number of this process among its like, and
-    stands in the id of each session: whoever asks for a session finds its process by that.
+    ``mark`` stands for its host where there are others. Both stand in the id of each session:
+    whoever asks for a session finds its process by that.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class CallRouter:
         metrics: Metrics,
         log: Trace,
         worker: int = 0,
+        mark: str = "",
         began: Callable[[HostedSession], None] = lambda _: None,
         ended: Callable[[HostedSession], None] = lambda _: None,
     ) -> None:
@@ -85,7 +87,7 @@ class CallRouter:
         self._keeping = keeping
         self._metrics = metrics
         self._log = log
-        self._worker = worker
+        self._place = f"{mark}-{worker:02x}" if mark else f"{worker:02x}"
         self._told_began, self._told_ended = began, ended
 
     def refusal(self, channel: str) -> str:
@@ -149,7 +151,7 @@ class CallRouter:
         call_list: CallListTask | None = None,
     ) -> HostedSession:
         base = base or self.base
-        session_id = f"{clock.wall():%Y%m%d-%H%M%S}-{self._worker:02x}{secrets.token_hex(4)}"
+        session_id = f"{clock.wall():%Y%m%d-%H%M%S}-{self._place}{secrets.token_hex(4)}"
         token = secrets.token_urlsafe(TOKEN_BYTES)
         context = attrs.evolve(
             self._context,

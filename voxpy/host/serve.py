@@ -111,6 +111,7 @@ class Host:
             metrics=metrics,
             log=log,
             worker=int(name),
+            mark=self.fleet.mark,
             began=self._tell_began,
             ended=self._tell_ended,
         )

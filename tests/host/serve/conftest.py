@@ -28,6 +28,7 @@ from voxpy.engine import clock
 from voxpy.engine.http import Fetch
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
+from voxpy.fleet.membership import Fleet
 from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import Sockets
@@ -170,6 +171,7 @@ async def hosted(
     environ: Mapping[str, str] = ENVIRON,
     fetch: Fetch | None = None,
     folder_files: Mapping[str, str] = NO_FILES,
+    fleet: Fleet | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Run a host, which must live on virtual time, for as long as the block."""
@@ -201,6 +203,7 @@ async def hosted(
                 ),
                 history=history,
                 log=log,
+                fleet=fleet,
             )
             running = Running(host, folder, files, nursery, output, agent, sockets, engines)
             started = trio.Event()

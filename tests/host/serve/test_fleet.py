@@ -1,0 +1,189 @@
+"""Two hosts that share: a session is found from either, as if there were one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+
+from tests.fleet.test_membership import Line, Server, beats
+from tests.host.serve.conftest import Running, hosted
+from tests.host.serve.test_api import OPERATOR, TOKENS
+from voxpy.engine.ports import Endpoint
+from voxpy.errors import ConnectFailed, HandshakeRefused
+from voxpy.fleet.membership import Fleet
+from voxpy.host.requesthead import Head, read_head
+from voxpy.testing import SocketPeer
+
+ASKED = """
+from voxpy import AppEvents, VoxEngine, WebSocketEvents
+VoxEngine.allow_websocket_connections()
+
+@VoxEngine.on(AppEvents.HttpRequest)
+async def asked(event):
+    return event.content.upper()
+
+@VoxEngine.on(AppEvents.WebSocket)
+def connected(event):
+    event.websocket.add_event_listener(
+        WebSocketEvents.MESSAGE, lambda e: event.websocket.send(e.text.upper())
+    )
+"""
+
+
+@attrs.define
+class Pair:
+    """Both hosts, and the ways between them."""
+
+    server: Server
+    hosts: dict[str, Running] = attrs.field(factory=dict)
+    tries: list[str] = attrs.field(factory=list)
+
+    async def open(self, endpoint: Endpoint) -> trio.abc.Stream:
+        self.tries.append(endpoint.host)
+        if endpoint.host not in self.hosts:
+            raise ConnectFailed(f"{endpoint.host}: cannot connect")
+        return await self.hosts[endpoint.host].sockets.dial()
+
+
+@asynccontextmanager
+async def pair(folder: Path, **more: Any) -> AsyncIterator[tuple[Running, Running, Pair]]:
+    ways = Pair(Server())
+
+    @asynccontextmanager
+    async def host(name: str) -> AsyncIterator[Running]:
+        (folder / name).mkdir()
+        fleet = Fleet(Line(ways.server), host=name)
+        setup: dict[str, Any] = {"scenario": ASKED, "environ": TOKENS, "fleet": fleet, **more}
+        async with hosted(folder / name, fleet_url=f"http://{name}", **setup) as runs:
+            ways.hosts[name] = runs
+            runs.host.handler.open_stream = ways.open
+            runs.host.handler.relay = attrs.evolve(runs.host.handler.relay, open_stream=ways.open)
+            yield runs
+
+    async with host("one") as one, host("two") as two:
+        await beats(2)
+        yield one, two, ways
+
+
+async def ask(running: Running, method: str, path: str, **more: Any) -> httpx.Response:
+    return await running.ask(method, path, headers=OPERATOR, **more)
+
+
+async def start(running: Running) -> tuple[str, str]:
+    told = await ask(running, "POST", "/platform_api/StartScenarios?rule_name=echo")
+    answer = told.json()
+    path = answer["media_session_access_url"].removeprefix("http://host.test")
+    return answer["call_session_history_id"], path
+
+
+async def test_a_session_is_asked_and_ended_from_either_host(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path) as (one, two, ways):
+        session, path = await start(one)
+        for running in (one, two):
+            told = await ask(running, "POST", path, content="hello")
+            assert (told.status_code, told.text) == (200, "HELLO")
+        assert ways.tries == ["one"]
+        peer = SocketPeer(await two.connect(path))
+        two.nursery.start_soon(peer.run)
+        peer.send("hi")
+        assert await peer.receive(within_s=60) == "HI"
+        peer.close()
+        await peer.wait_closed()
+        shown = await ask(two, "GET", f"/api/sessions/{session}")
+        assert shown.json()["result"]["session_id"] == session
+        ended = await ask(two, "POST", f"/api/sessions/{session}/hangup")
+        assert ended.status_code == 200
+        await one.until(lambda: not one.calls)
+        gone = await ask(two, "POST", path, content="hello")
+        assert gone.status_code == 404
+        log = await ask(two, "GET", f"/api/sessions/{session}/log")  # that is on the disk of one
+        assert log.status_code == 200
+
+
+async def test_a_host_that_is_gone_or_does_not_answer_is_named(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path) as (one, two, ways):
+        session, path = await start(one)
+        del ways.hosts["one"]  # the network between them
+        told = await ask(two, "POST", path, content="hello")
+        assert told.status_code == 502
+        assert "'one'" in told.text
+        with pytest.raises(HandshakeRefused, match="502"):
+            await two.connect(path)
+        line = one.host.fleet.store
+        assert isinstance(line, Line)
+        line.cut = True
+        await beats(4)
+        told = await ask(two, "POST", path, content="hello")
+        assert told.status_code == 410
+        assert "is gone" in told.text
+        told = await ask(two, "GET", f"/api/sessions/{session}")  # perhaps it is in the history
+        assert told.status_code == 404
+
+
+async def test_a_wrong_fleet_url_makes_no_circle(tmp_path: Path, autojump_clock: object) -> None:
+    async with pair(tmp_path) as (one, two, ways):
+        _, path = await start(one)
+        ways.hosts["one"] = two  # as a balancer would, which is no host's own address
+        told = await ask(two, "POST", path, content="hello")
+        assert told.status_code == 508
+        assert "--fleet-url" in told.text
+        assert ways.tries == ["one"]
+
+
+async def test_who_the_client_is_goes_along_and_nobody_else_can_say_it(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path) as (one, two, _):
+        session, _ = await start(one)
+        asks = f"POST /api/sessions/{session}/hangup HTTP/1.1\r\nhost: a\r\n\r\n".encode()
+        client, ours = trio.testing.memory_stream_pair()
+        theirs, passed = trio.testing.memory_stream_pair()
+
+        async def open_stream(endpoint: Endpoint) -> trio.abc.Stream:
+            return theirs
+
+        relay = attrs.evolve(two.host.handler.relay, open_stream=open_stream)
+        await client.send_all(asks)
+        head = await _head(ours)
+        two.nursery.start_soon(
+            partial(relay.passes_on, ours, head, "203.0.113.9", worth=lambda: None)
+        )
+        came = await _head(passed)
+        there = one.host.handler.relay
+        assert there.client(came, "10.0.0.2") == "203.0.113.9"
+        for said, lie in ((b"203.0.113.9 ", b"127.0.0.1 "), (b"hangup", b"log"), (b"POST", b"PUT")):
+            client, ours = trio.testing.memory_stream_pair()
+            await client.send_all(came.raw.replace(said, lie))
+            assert there.client(await _head(ours), "10.0.0.2") == "10.0.0.2"
+
+
+async def _head(stream: trio.abc.Stream) -> Head:
+    return await read_head(stream, most_bytes=10_000, until=math.inf)
+
+
+async def test_both_say_that_they_share(tmp_path: Path, autojump_clock: object) -> None:
+    async with pair(tmp_path) as (one, _, ways):
+        health = (await ask(one, "GET", "/health")).json()
+        assert health["fleet"] == {"name": "one", "hosts": 2, "store": "up"}
+        ways.server.away = True
+        await beats(1)
+        health = (await ask(one, "GET", "/health")).json()
+        assert health["fleet"] == {"name": "one", "hosts": 2, "store": "away"}
+        metrics = (await ask(one, "GET", "/metrics")).text
+        assert 'voxpy_fleet_store_up{worker="0"} 0.0' in metrics
+        assert 'voxpy_fleet_members{worker="0"} 2.0' in metrics
+        assert 'voxpy_fleet_versions{worker="0"} 1.0' in metrics
+        assert "voxpy_fleet_store_errors_total 1.0" in metrics
