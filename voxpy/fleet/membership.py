@@ -67,6 +67,16 @@ class Member:
 _FIELDS = attrs.fields_dict(Member)
 
 
+async def find_members(store: Store) -> dict[str, Member]:
+    """Return all that live, by id. Raises StoreAway."""
+    members = {}
+    for entry in await store.find(HOSTS):
+        known = {k: v for k, v in orjson.loads(entry.value).items() if k in _FIELDS}
+        worker = int(entry.key.split("/")[2])
+        members[entry.key] = Member(**known, worker=worker, member_id=entry.key, token=entry.token)
+    return members
+
+
 @attrs.define
 class _Told:
     """What is to stand at a key, or is to go."""
@@ -290,14 +300,7 @@ class Fleet:
         await self._look_around()
 
     async def _look_around(self) -> None:
-        members = {}
-        for entry in await self.store.find(HOSTS):
-            known = {k: v for k, v in orjson.loads(entry.value).items() if k in _FIELDS}
-            worker = int(entry.key.split("/")[2])
-            members[entry.key] = Member(
-                **known, worker=worker, member_id=entry.key, token=entry.token
-            )
-        self.members = members
+        self.members = members = await find_members(self.store)
         if self._log is not None and self.versions > self._versions:
             by = {m.host: m.version for m in members.values()}
             self._log.warning("hosts run by different files", versions=by)
