@@ -373,7 +373,29 @@ def test_a_host_that_was_away_too_long_writes_nothing_over_anothers_result() -> 
             await trio.sleep(200)
             assert rows == await campaign.lists.results(1)
             assert rows[0]["result"] == '{"by":"h2","attempt":2}'
-            assert "another host has a row" in campaign.log.getvalue()
+            assert "a row of a list is ours no more" in campaign.log.getvalue()
+            nursery.cancel_scope.cancel()
+
+    run_virtual(main)
+
+
+def test_a_store_that_comes_back_empty_costs_the_list_and_no_call() -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            hosts = await fleet(nursery, 2)
+            campaign = hosts.campaign
+            await campaign.add(20, at_once=4)
+            await trio.sleep(5)
+            up = len(campaign.up)
+            hosts.server.lose_all()
+            campaign.store = hosts.server.store
+            await trio.sleep(100)
+            assert (up, campaign.up) == (4, [])
+            assert "a row of a list is ours no more" in campaign.log.getvalue()
+            assert await campaign.lists.lists() == []
+            assert await campaign.add(3, at_once=4) == 1
+            rows = await campaign.done()
+            assert [row["state"] for row in rows] == ["done"] * 3
             nursery.cancel_scope.cancel()
 
     run_virtual(main)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), "")
 PATIENCE_S = 60
+QUESTION = (*("What can you do?", 15.0) * 3, 60.0)
+"""For a microphone: on a machine that others use a part may be lost, so it is asked again."""
 RATE_HZ = 24000
 ROUTING = """
 rules:
@@ -169,7 +171,8 @@ def browse() -> Iterator[Callable[..., BrowserContext]]:
 
 def _errors(told: ConsoleMessage) -> list[str]:
     gone = "ERR_CONNECTION_REFUSED" in told.text  # the host, which is stopped before the browser
-    return [told.text] if told.type == "error" and not gone else []
+    said = f"{told.text} ({told.location['url']})"
+    return [said] if told.type == "error" and not gone else []
 
 
 @pytest.fixture

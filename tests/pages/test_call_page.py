@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.pages.conftest import ROOT, running, until
+from tests.pages.conftest import QUESTION, ROOT, running, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -92,6 +92,9 @@ def test_a_call_from_a_host_and_from_a_file(browse: Browse, project: Path, calls
         page.goto(f"{host}/calls")
         page.wait_for_selector("body[data-ready=true]")
         assert page.inner_text("#rows .whom a").startswith(HOSTILE)
+        listed = context.new_page()
+        listed.goto(f"{host}/calls")
+        listed.wait_for_selector("body[data-ready=true]")
         page.click("#rows tr")
         shown(page)
         check(page)
@@ -99,13 +102,15 @@ def test_a_call_from_a_host_and_from_a_file(browse: Browse, project: Path, calls
             page.click("#buttons a")
         sent = calls.parent / "sent.html"
         download.value.save_as(sent)
+    listed.click("[data-which=errors]")
+    listed.wait_for_selector("#empty >> text=The host does not answer.")
     page.goto(sent.as_uri())
     shown(page)
     check(page)
 
 
 def test_a_call_as_it_happens(browse: Browse, host: str, microphone: Any) -> None:
-    context = browse(microphone(6.5, "What can you do?", 60))
+    context = browse(microphone(6.5, *QUESTION))
     phone = context.new_page()
     phone.goto(host + "/")
     phone.wait_for_selector("body[data-ready=true]")

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.pages.conftest import RECORD, hears, until
+from tests.pages.conftest import QUESTION, RECORD, hears, until
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_jssip_registers_calls_and_is_called(
     browse: Callable[..., Any], host: str, app: str, microphone: Any, understood: Any
 ) -> None:
     pytest.importorskip("aiortc", reason="voxpy[webrtc] carries the audio")
-    context = browse(microphone(8.5, "What can you do?", 60))
+    context = browse(microphone(8.5, *QUESTION))
     page = context.new_page()
     page.goto(app)
     assert page.evaluate(PHONE, host.rpartition(":")[2]) == "registered"

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.pages.conftest import RECORD, hears, running, until
+from tests.pages.conftest import QUESTION, RECORD, hears, running, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -68,7 +68,7 @@ def test_a_page_calls_by_webrtc(
     browse: Browse, host: str, microphone: Any, understood: Any
 ) -> None:
     pytest.importorskip("aiortc", reason="voxpy[webrtc] carries the audio")
-    page = open_phone(browse(microphone(7.5, "What can you do?", 60)), host)
+    page = open_phone(browse(microphone(7.5, *QUESTION)), host)
     page.click("summary")
     page.select_option("#transport", "webrtc")
     call(page, "+15550199")

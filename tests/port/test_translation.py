@@ -12,6 +12,7 @@ pytest.importorskip("tree_sitter_javascript", reason="needs the extra: port")
 pytest.importorskip("black", reason="needs the extra: port")
 
 from voxpy.port import SourceError, port
+from voxpy.testing import CallKit
 
 
 @pytest.mark.parametrize(
@@ -144,16 +145,16 @@ def test_an_async_function_that_nobody_awaits_is_begun() -> None:
     text = port(
         "async function ask() {} function f() { ask() } async function g() { await ask() }"
     ).text
-    assert "set_timeout(lambda: ask())" in text
+    assert "set_timeout(ask)" in text
     assert "await ask()" in text
 
 
 def test_what_cannot_be_translated_is_marked_and_told() -> None:
-    ported = port("let a = 1;\nfetch(a).then(() => {});\nVoxEngine.enqueueTask({});\n")
+    ported = port("let a = 1;\nPromise.race([a]);\nVoxEngine.enqueueTask({});\n")
     assert [note.line for note in ported.notes] == [2, 3]
-    assert "promise" in ported.notes[0].what
+    assert "Promise.race" in ported.notes[0].what
     assert "# PORT: line 2" in ported.text
-    assert "#     fetch(a).then(() => {})" in ported.text
+    assert "#     Promise.race([a])" in ported.text
     compile(ported.text, "ported", "exec")
 
 
@@ -184,3 +185,82 @@ def test_comments_stay_where_they_were() -> None:
     assert text == (
         '"""about a"""\n\na = 1  # one\n\n# two\n# lines\na = {\n    "b": 2,  # bee\n    "c": 3,\n}\n'
     )
+
+
+PROMISES = """
+let asked = 0;
+function price(item) {
+  return Net.httpRequestAsync('https://shop.test/' + item).then(function (answer) {
+    asked += 1;
+    return JSON.parse(answer.text);
+  }).catch(err => { Logger.write('no price: ' + err); return null; });
+}
+function spoken(call, words) {
+  return new Promise((done, failed) => {
+    call.addEventListener(CallEvents.PlaybackFinished, () => done('said ' + words));
+    call.addEventListener(CallEvents.Disconnected, () => failed('gone'));
+    call.say(words);
+  });
+}
+VoxEngine.addEventListener(AppEvents.CallAlerting, async ({call}) => {
+  call.answer();
+  await call.waitEvent(CallEvents.Connected);
+  price('tea').then(found => found.dollars)
+    .then(dollars => spoken(call, dollars + ' dollars'))
+    .then(told)
+    .finally(() => { over = true; Logger.write(`asked ${asked}`); VoxEngine.terminate(); });
+});
+function told(text) { Logger.write(text); }
+"""
+
+
+def test_promises_are_awaited() -> None:
+    ported = port(PROMISES)
+    assert not ported.notes
+    price = ported.text[
+        ported.text.index("async def price") : ported.text.index("async def spoken")
+    ]
+    assert (
+        price.strip()
+        == """async def price(item):
+    global asked
+    try:
+        answer = await Net.http_request_async(f"https://shop.test/{item}")
+        asked += 1
+        return json.loads(answer.text)
+    except Exception as err:
+        Logger.write(f"no price: {err}")
+        return None"""
+    )
+    assert "over = None" in ported.text  # never declared
+
+
+async def test_chains_of_promises_do_what_they_did(voxpy: CallKit, autojump_clock: object) -> None:
+    http = {"https://shop.test/tea": {"dollars": 3}}
+    async with voxpy.world(port(PROMISES).text, http=http) as world:
+        await world.dial()
+        await world.wait_ended()
+    assert world.log == ["said 3 dollars", "asked 1"]
+
+
+@pytest.mark.parametrize(
+    ("source", "python"),
+    [
+        (
+            "ask().then(a => Logger.write(a.code), e => Logger.write('' + e))",
+            "        error = None",
+        ),
+    ],
+)
+def test_a_second_function_of_then_hears_the_error(source: str, python: str) -> None:
+    text = port(f"async function ask() {{ return 1 }} {source}").text
+    assert "except Exception as error:" in text
+
+
+def test_names_of_earlier_voxengines_become_todays() -> None:
+    text = port(
+        "ElevenLabs.createConversationalAIClient({agentId: 'a', xiApiKey: 'k'}).then(c => {"
+        "c.addEventListener(ElevenLabs.ConversationalAIEvents.Ping, (e) => Logger.write(e)) });"
+    ).text
+    assert "ElevenLabs.create_agents_client(" in text
+    assert "ElevenLabs.AgentsEvents.Ping" in text

@@ -232,7 +232,10 @@ class Lists:
         shown: list[dict[str, Any]] = []
         told = await self._read_list(list_id) or {"rows": 0}
         for number in range(1, told["rows"] + 1, TOGETHER):
-            *touched, together = await self.store.find(f"{_folder(list_id, number)}/")
+            found = await self.store.find(f"{_folder(list_id, number)}/")
+            if not found or not found[-1].key.endswith("/data"):
+                break  # the store has lost it
+            *touched, together = found
             rows = [Row(data=data) for data in orjson.loads(together.value)]  # "data" comes last
             for entry in touched:
                 rows[int(entry.key.rpartition("/")[2]) - number] = Row.from_json(entry.value)
@@ -261,14 +264,15 @@ class Lists:
         lease = await self.store.claim(attempt.lease.key, worker, FOREVER_S, under=under)
         return None if lease is None else attrs.evolve(lease, queue=attempt.lease.queue)
 
-    async def read(self, list_id: int, number: int) -> Row:
-        """Return a row as it stands."""
+    async def read(self, list_id: int, number: int) -> Row | None:
+        """Return a row as it stands; None if the store has lost the list."""
         folder = _folder(list_id, number)
         entry = await self.store.get(f"{folder}/{_number(number)}")
         if entry is not None:
             return Row.from_json(entry.value)
         together = await self.store.get(f"{folder}/data")
-        assert together is not None
+        if together is None:
+            return None
         return Row(data=orjson.loads(together.value)[(number - 1) % TOGETHER])
 
     async def write(self, attempt: Attempt) -> bool:

@@ -165,7 +165,7 @@ class ListWork:
         lease = await self.lists.take_again(attempt, self._id, under)
         if lease is not None:
             row = await self.lists.read(attempt.list_id, attempt.number)
-            if (row.worker, row.attempts) == (self._id, attempt.row.attempts):
+            if row is not None and (row.worker, row.attempts) == (self._id, attempt.row.attempts):
                 attempt.lease, attempt.under = lease, under.token
                 return True
             await self.lists.store.release(attrs.evolve(lease, queue=""))
@@ -265,6 +265,9 @@ class ListWork:
                 return None
             number = int(lease.member)
             row = await self._ask(partial(self.lists.read, list_id, number))
+            if row is None:
+                await self._ask(partial(self.lists.store.release, lease))
+                continue
             attempt = Attempt(
                 list_id=list_id,
                 number=number,
@@ -329,7 +332,7 @@ class ListWork:
         kept = await self._ask(partial(self._write, attempt))
         if not kept:
             told = {"list": attempt.list_id, "row": attempt.number}
-            self.log.warning("another host has a row of a list by now; ours does not count", **told)
+            self.log.warning("a row of a list is ours no more; what came of it is dropped", **told)
         return kept
 
     async def _write(self, attempt: Attempt) -> bool:

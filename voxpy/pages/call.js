@@ -3,7 +3,7 @@
 // same script makes the one file of `voxpy show --html`, which finds everything in the page.
 "use strict";
 (() => {
-  const { el, icon, clock, lasted, median, listen, byId, Call, Peaks, Lanes, Rows, Ladder, firstAt } = window.voxpy;
+  const { el, icon, clock, lasted, median, listen, ask, refusal, byId, Call, Peaks, Lanes, Rows, Ladder, firstAt } = window.voxpy;
   const KINDS = ["event", "command", "step", "log", "warning", "error", "session", "sip"];
   const call = new Call();
   const peaks = new Peaks();
@@ -54,9 +54,9 @@
 
   async function openCall() {
     performance.mark("begun");
-    const answer = await fetch(`/api/sessions/${encodeURIComponent(id)}`);
+    const answer = await ask(`/api/sessions/${encodeURIComponent(id)}`);
     if (!answer.ok) {
-      byId("title").textContent = answer.status === 404 ? "There is no such call" : `The host answered ${answer.status}`;
+      byId("title").textContent = answer.status === 404 ? "There is no such call" : refusal(answer);
       document.body.classList.add("without-call");
       return;
     }
@@ -67,7 +67,7 @@
       return;
     }
     const louder = morePeaks(); // an hour's take a second: the lines are read meanwhile
-    const trace = await fetch(`/api/sessions/${encodeURIComponent(id)}/trace`).then((r) => (r.ok ? r.text() : ""));
+    const trace = await ask(`/api/sessions/${encodeURIComponent(id)}/trace`).then((r) => (r.ok ? r.text() : ""));
     performance.measure("fetched", "begun");
     performance.mark("read");
     call.feed(`${trace}\n`);
@@ -111,8 +111,8 @@
       if (call.isOver) look();
     };
     const look = async () => {
-      const answer = await fetch(`/api/sessions/${encodeURIComponent(id)}`).catch(() => null);
-      if (answer && answer.ok) row = (await answer.json()).result;
+      const answer = await ask(`/api/sessions/${encodeURIComponent(id)}`);
+      if (answer.ok) row = (await answer.json()).result;
       if (row.state === "running") return;
       live.close();
       clearInterval(beat);
@@ -135,8 +135,8 @@
 
   async function morePeaks() {
     const from = `${base}/peaks?name=${encodeURIComponent(recording().name)}&from=${peaks.length}`;
-    const answer = await fetch(from).catch(() => null); // a host that is gone may come back
-    if (answer && answer.ok) peaks.add(new Uint8Array(await answer.arrayBuffer()));
+    const answer = await ask(from); // a host that is gone may come back
+    if (answer.ok) peaks.add(new Uint8Array(await answer.arrayBuffer()));
   }
 
   /** The recording of the whole call: left the caller, right what it heard. */
@@ -242,7 +242,8 @@
 
   async function hangUp(event) {
     event.currentTarget.disabled = true;
-    await fetch(`/api/sessions/${encodeURIComponent(id)}/hangup`, { method: "POST" });
+    const answer = await ask(`/api/sessions/${encodeURIComponent(id)}/hangup`, { method: "POST" });
+    if (!answer.ok && answer.status !== 404) trouble(`It was not hung up: ${refusal(answer)}`);
   }
 
   // -- transcript ------------------------------------------------------------------------------------

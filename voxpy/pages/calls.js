@@ -1,7 +1,7 @@
 // The list of calls: filters, search, and what runs now, over a WebSocket.
 "use strict";
 (() => {
-  const { el, lasted, median, listen, byId } = window.voxpy;
+  const { el, lasted, median, listen, ask, refusal, byId } = window.voxpy;
   const PAGE = 100;
   let rows = [];
   let which = "";
@@ -12,9 +12,9 @@
     if (which === "running") query.set("state", "running");
     if (which === "errors") query.set("errors", "1");
     if (before) query.set("before", before);
-    const answer = await fetch(`/api/sessions?${query}`);
+    const answer = await ask(`/api/sessions?${query}`);
     if (!answer.ok) {
-      say(`The host answered ${answer.status}.`);
+      say(`${refusal(answer)}.`);
       return;
     }
     const found = (await answer.json()).result;

@@ -101,5 +101,21 @@
     };
   }
 
-  window.voxpy = { ...window.voxpy, el, icon, clock, lasted, median, listen, byId: (id) => document.getElementById(id) };
+  /** Fetch all of an answer; one that is not ok, of status 0, where the host is gone. */
+  async function ask(url, options) {
+    try {
+      const answer = await fetch(url, options);
+      const body = await answer.arrayBuffer();
+      return new Response(body.byteLength ? body : null, answer);
+    } catch {
+      return Response.error();
+    }
+  }
+
+  /** What to say of an answer that is not ok. */
+  function refusal({ status }) {
+    return status ? `The host answered ${status}` : "The host does not answer";
+  }
+
+  window.voxpy = { ...window.voxpy, el, icon, clock, lasted, median, listen, ask, refusal, byId: (id) => document.getElementById(id) };
 })();

@@ -2,6 +2,7 @@
 // happens as the same events, so that the page does not know which one it has.
 "use strict";
 (() => {
+  const { ask, refusal } = window.voxpy;
   const RATE_HZ = 24000;
   const MICROPHONE = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
 
@@ -196,14 +197,14 @@
       await peer.setLocalDescription(await peer.createOffer());
       await gathered(peer);
       const query = new URLSearchParams({ from });
-      const response = await fetch(`/whip/${encodeURIComponent(to)}?${query}`, {
+      const response = await ask(`/whip/${encodeURIComponent(to)}?${query}`, {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: peer.localDescription.sdp,
       });
       const body = await response.text();
       if (response.status !== 201) {
-        this._over(response.status, body || response.statusText);
+        this._over(response.status || 503, body || refusal(response));
         return;
       }
       this.resource = response.headers.get("Location");
@@ -238,7 +239,7 @@
     }
 
     hangUp() {
-      if (this.resource) fetch(this.resource, { method: "DELETE", keepalive: true });
+      if (this.resource) ask(this.resource, { method: "DELETE", keepalive: true });
       this._over(200, "You hung up");
     }
 

@@ -1,7 +1,7 @@
 // The phone: destinations, keys, meters and both sides' words. Its lines are in phone-line.js.
 "use strict";
 (() => {
-  const { el, icon, clock, byId, listen, Call, Peaks, SocketLine, RtcLine } = window.voxpy;
+  const { el, icon, clock, byId, listen, ask, refusal, Call, Peaks, SocketLine, RtcLine } = window.voxpy;
   const DIGITS = [..."123456789*0#"];
   const LETTERS = { 2: "ABC", 3: "DEF", 4: "GHI", 5: "JKL", 6: "MNO", 7: "PQRS", 8: "TUV", 9: "WXYZ", 0: "+" };
   const STATES = {
@@ -192,7 +192,7 @@
     let timed = 0;
     // When the caller's last sound was, only the recording knows; it is written each half second.
     const hear = async () => {
-      const answer = await fetch(`/calls/${encodeURIComponent(id)}/peaks?from=${peaks.length}`);
+      const answer = await ask(`/calls/${encodeURIComponent(id)}/peaks?from=${peaks.length}`);
       if (answer.ok) peaks.add(new Uint8Array(await answer.arrayBuffer()));
       call.hearSides(peaks);
       draw(call);
@@ -286,7 +286,9 @@
     show("idle", "Ready", "Choose a destination and call");
     const before = recall();
     from.value = before.from || "";
-    settings = { ...settings, ...(await (await fetch("/phone.json")).json()) };
+    const told = await ask("/phone.json");
+    if (told.ok) settings = { ...settings, ...(await told.json()) };
+    else show("idle", "Not ready", refusal(told));
     byId("transport-field").hidden = !settings.webrtc;
     transport.value = settings.webrtc && before.transport === "webrtc" ? "webrtc" : "socket";
     for (const { to: number, rule } of settings.destinations) {

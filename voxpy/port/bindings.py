@@ -60,10 +60,6 @@ class Binding:
     """The function whose parameter it is, and which."""
     looking: bool = False
 
-    @property
-    def is_async(self) -> bool:
-        return self.function is not None and is_async(self.function)
-
 
 @attrs.define(eq=False)
 class Scope:
@@ -95,8 +91,11 @@ class Bindings:
         self._scopes: dict[int, Scope] = {}
         self.of_this: dict[str, list[Node]] = {}
         """What the objects of the source's classes get: ``this.name = value``."""
+        self._async: set[int] = set()
         self.module = self._declare(program, None)
+        self.undeclared = [self._add(self.module, name) for name in self._without_let(program)]
         self._use(program)
+        self._find_async(program)
 
     def scope_of(self, node: Node) -> Scope:
         """Return the scope that ``node`` stands in; a function stands in the one around it."""
@@ -108,8 +107,22 @@ class Bindings:
     def inside(self, function: Node) -> Scope:
         return self._scopes[function.id]
 
+    def adopt(self, function: Node, into: Scope) -> None:
+        """Note that what a function assigns outside is assigned in ``into``, where it stands."""
+        own = self.inside(function)
+        above = own.parent
+        while above is not None:
+            for binding in above.names.values():
+                if own in binding.assigned_in:
+                    binding.assigned_in.add(into)
+            above = above.parent
+
     def find(self, name: Node) -> Binding | None:
         return self.scope_of(name).find(text(name))
+
+    def is_async(self, function: Node) -> bool:
+        """Whether a function is async, or gives the promise of another."""
+        return is_async(function) or function.id in self._async
 
     # -- what is declared ------------------------------------------------------------------------
 
@@ -159,6 +172,47 @@ class Bindings:
                 binding.function = bare(value)
         return binding
 
+    def _without_let(self, program: Node) -> Iterator[Node]:
+        """Yield the names that are assigned and never declared: JavaScript's globals."""
+        known: set[str] = set()
+        for node in walk(program):
+            if node.type == "assignment_expression":
+                for name in _bound(field(node, "left")):
+                    declared = text(name) in known or self.find(name) is not None
+                    if not declared and vocabulary.root(text(name)) is None:
+                        known.add(text(name))
+                        yield name
+
+    def _find_async(self, program: Node) -> None:
+        functions = [n for n in walk(program) if n.type in FUNCTION_KINDS]
+        before = -1
+        while before != len(self._async):
+            before = len(self._async)
+            for function in functions:
+                if any(self.is_promise(value) for value in returned(function)):
+                    self._async.add(function.id)
+
+    def is_promise(self, value: Node) -> bool:
+        """Whether an expression gives a promise, as far as its own words tell."""
+        value = bare(value)
+        if value.type == "new_expression":
+            return text(field(value, "constructor")) == "Promise"
+        if value.type == "ternary_expression":
+            ways = field(value, "consequence"), field(value, "alternative")
+            return any(map(self.is_promise, ways))
+        if value.type != "call_expression":
+            return False
+        called = field(value, "function")
+        if called.type == "identifier":
+            binding = self.find(called)
+            function = binding.function if binding is not None else None
+            return function is not None and self.is_async(function)
+        if called.type != "member_expression":
+            return False
+        path = ".".join(vocabulary.member(part) for part in text(called).split("."))
+        chained = text(field(called, "property")) in ("then", "catch", "finally")
+        return chained or vocabulary.gives_promise(path)
+
     # -- how it is used --------------------------------------------------------------------------
 
     def _use(self, program: Node) -> None:
@@ -202,6 +256,10 @@ class Bindings:
             filled = self.find(owner) if owner.type == "identifier" else None
             if filled is not None:
                 filled.contents.setdefault("*", []).extend(given)
+        if function.type == "member_expression" and text(field(function, "property")) == "then":
+            for then in (g for g in given if g.type == "identifier"):
+                if (binding := self.find(then)) is not None:
+                    binding.called_with.append([field(function, "object")])
         if function.type == "identifier":
             binding = self.find(function)
             if binding is not None:
@@ -221,6 +279,15 @@ class Bindings:
         scope = self.scope_of(function)
         named = (b for b in scope.names.values() if b.function is not None)
         return next((b for b in named if b.function and b.function.id == function.id), None)
+
+
+def returned(function: Node) -> list[Node]:
+    """Return the expressions that a function may give."""
+    body = field(function, "body")
+    if body.type != "statement_block":
+        return [body]
+    jumps = (n for n in walk(body, into_functions=False) if n.type == "return_statement")
+    return [parts(jump)[0] for jump in jumps if parts(jump)]
 
 
 def _dotted(node: Node) -> bool:

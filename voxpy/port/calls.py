@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxpy.port import library, vocabulary
 from voxpy.port.kinds import key_of
+from voxpy.port.promises import LINKS
 from voxpy.port.syntax import (
     ATOM,
     AWAIT,
@@ -18,13 +19,10 @@ from voxpy.port.syntax import (
     arguments,
     bare,
     field,
-    is_async,
     maybe,
-    parameters,
     parts,
     string_value,
     text,
-    walk,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ class Calls:
         if function.type == "member_expression":
             return self._method(node, function, given, waited)
         if function.type == "super":
-            return f"super().__init__({self._plain(given)})", ATOM
+            return f"super().__init__({self.plain(given)})", ATOM
         template = library.FUNCTIONS.get(f"{text(function)}/{len(given)}")
         if template is not None and self._writer.bindings.find(function) is None:
             return self._filled(template, None, given)
@@ -68,21 +66,25 @@ class Calls:
     def _of_source(self, function: Node, given: Sequence[Node], waited: bool) -> Written:
         binding = self._writer.bindings.find(function) if function.type == "identifier" else None
         shown = self._x.of(function, ATOM)
-        code = f"{shown}({self._plain(given)})"
-        if binding is not None and binding.is_async:
-            return self._started(code, waited)
+        code = f"{shown}({self.plain(given)})"
+        function_ = binding.function if binding is not None else None
+        if function_ is not None and self._writer.bindings.is_async(function_):
+            return self.started(code, waited)
         return code, ATOM
 
-    def _started(self, code: str, waited: bool) -> Written:
+    def started(self, code: str, waited: bool) -> Written:
         """Call an async function: awaited, or begun in a task of its own, as JavaScript does."""
         if waited:
             return f"await {code}", AWAIT
-        return f"{self._writer.uses('set_timeout')}(lambda: {code})", ATOM
+        begun = code.removesuffix("()") if re.fullmatch(r"\w+\(\)", code) else f"lambda: {code}"
+        return f"{self._writer.uses('set_timeout')}({begun})", ATOM
 
     def _called_at_once(self, function: Node, given: Sequence[Node], waited: bool) -> Written:
         name = self._writer.definitions.define(function, "run")
-        code = f"{name}({self._plain(given)})"
-        return self._started(code, waited) if is_async(function) else (code, ATOM)
+        code = f"{name}({self.plain(given)})"
+        if self._writer.bindings.is_async(function):
+            return self.started(code, waited)
+        return code, ATOM
 
     # -- voxpy's own -----------------------------------------------------------------------------
 
@@ -100,7 +102,7 @@ class Calls:
                 return f"Logger.write({self._x.of(arguments(inner)[0])})", ATOM  # takes anything
         code = f"{path}({self._to_signature(node, found, given)})"
         if vocabulary.is_coroutine(found):
-            return self._started(code, waited)
+            return self.started(code, waited)
         return code, ATOM
 
     def _method(self, node: Node, function: Node, given: Sequence[Node], waited: bool) -> Written:
@@ -110,12 +112,10 @@ class Calls:
             return self._filled(library.FUNCTIONS[dotted], None, given)
         if text(function) in library.ANY_NUMBER:
             return self._of_any_number(library.ANY_NUMBER[text(function)], given)
-        if name in ("then", "catch", "finally"):
-            return self._x.untranslated(
-                node, f".{name}() on a promise", "await it in an async function"
-            )
+        if name in LINKS:
+            return self._x.promises.chain(node, waited)
         if text(owner) == "Promise":
-            return self._promise(node, name, given)
+            return self._x.promises.settled(node, name, given)
         kind = self._kinds.of(owner)
         method = vocabulary.unit_method(vocabulary.member(name))
         own = name in library.METHOD_NAMES
@@ -149,7 +149,7 @@ class Calls:
         if any(child.type == "optional_chain" for child in function.children):
             code, prec = f"{code} if {shown} is not None else None", TERNARY
             return code, prec
-        return self._started(code, waited) if vocabulary.is_coroutine(method) else (code, ATOM)
+        return self.started(code, waited) if vocabulary.is_coroutine(method) else (code, ATOM)
 
     def _listening(self, given: Sequence[Node]) -> str:
         """Write the arguments of a registration; its function is named after the event."""
@@ -170,7 +170,7 @@ class Calls:
 
     # -- arguments -------------------------------------------------------------------------------
 
-    def _plain(self, given: Sequence[Node]) -> str:
+    def plain(self, given: Sequence[Node]) -> str:
         return ", ".join(
             f"*{self._x.of(parts(a)[0], ATOM)}" if a.type == "spread_element" else self._x.of(a)
             for a in given
@@ -182,7 +182,7 @@ class Calls:
         """Write arguments as ``function`` takes them: an object's members by name, if it does."""
         found = vocabulary.signature(function) if function is not None else None
         if found is None:
-            return self._plain(given)
+            return self.plain(given)
         known = list(found.parameters.values())[1 if bound else 0 :]
         places = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         shown = []
@@ -288,7 +288,7 @@ class Calls:
                 between.append(argument if value is None else value)
             one = self._x.of(given[0]) if len(given) == 1 else self._x.joined(between)[0]
             return template.replace("{+}", one), ATOM
-        return template.replace("{*}", self._plain(given)), ATOM
+        return template.replace("{*}", self.plain(given)), ATOM
 
     def _of_library(
         self,
@@ -309,9 +309,9 @@ class Calls:
             return self._x.untranslated(node, f".{name}() of a {kind} is not translated")
         shown = self._x.of(owner, ATOM)
         if kind in ("dict", "json"):
-            code = f"{shown}[{self._x.quoted(name)}]({self._plain(given)})"
+            code = f"{shown}[{self._x.quoted(name)}]({self.plain(given)})"
         else:
-            code = f"{shown}.{vocabulary.member(name)}({self._plain(given)})"
+            code = f"{shown}.{vocabulary.member(name)}({self.plain(given)})"
         return (f"await {code}", AWAIT) if waited else (code, ATOM)
 
     def _regex_method(self, owner: Node, name: str, given: Sequence[Node]) -> Written | None:
@@ -335,55 +335,6 @@ class Calls:
                 return f"{pattern}.split({subject})", ATOM
         return None
 
-    # -- promises --------------------------------------------------------------------------------
-
-    def awaited(self, node: Node) -> Written:
-        inner = bare(parts(node)[0])
-        if inner.type == "new_expression" and text(field(inner, "constructor")) == "Promise":
-            asleep = self._sleep(inner)
-            if asleep is not None:
-                return f"await trio.sleep({asleep})", AWAIT
-        if inner.type == "call_expression":
-            function = field(inner, "function")
-            if text(function) in ("Promise.all", "Promise.allSettled"):
-                return self._all(inner)
-            return self.call(inner, waited=True)
-        return self._x.untranslated(node, "await of a promise", "await the async function itself")
-
-    def _all(self, call: Node) -> Written:
-        given = arguments(call)
-        if given and given[0].type == "array":
-            self._writer.note(call, "Promise.all", "its parts are awaited one after the other")
-            shown = [self._awaited_part(part) for part in parts(given[0])]
-            return f"[{', '.join(shown)}]", ATOM
-        return self._x.untranslated(call, "Promise.all of a list", "await each in a loop")
-
-    def _awaited_part(self, part: Node) -> str:
-        if bare(part).type == "call_expression":
-            return self.call(bare(part), waited=True)[0]
-        return self._x.of(part)
-
-    def _promise(self, node: Node, name: str, given: Sequence[Node]) -> Written:
-        if name == "resolve":
-            return (self._x.of(given[0]) if given else "None"), TERNARY
-        return self._x.untranslated(node, f"Promise.{name}", "use trio, or await each in turn")
-
-    def _sleep(self, promise: Node) -> str | None:
-        """Return the seconds of ``new Promise(done => setTimeout(done, ms))``."""
-        given = arguments(promise)
-        executor = given[0] if given else None
-        if executor is None or executor.type not in FUNCTION_KINDS or not parameters(executor):
-            return None
-        done = text(parameters(executor)[0])
-        calls = [n for n in walk(field(executor, "body")) if n.type == "call_expression"]
-        if len(calls) != 1 or text(field(calls[0], "function")) != "setTimeout":
-            return None
-        waits = arguments(calls[0])
-        if len(waits) != 2 or text(waits[0]) != done:
-            return None
-        ms = text(waits[1])
-        return f"{float(ms) / 1000:g}" if ms.isdigit() else f"{self._x.of(waits[1], 9)} / 1000"
-
     # -- new -------------------------------------------------------------------------------------
 
     def new(self, node: Node) -> Written:
@@ -402,8 +353,10 @@ class Calls:
                 template = library.OF_NUMBERS.get(entry, template)
             if template is not None:
                 return self._filled(template, None, given)
+            if name == "Promise":
+                return self._x.promises.made(node)
             return self._x.untranslated(node, f"new {name}()")
-        return f"{self._x.of(constructor, ATOM)}({self._plain(given)})", ATOM
+        return f"{self._x.of(constructor, ATOM)}({self.plain(given)})", ATOM
 
 
 def _goes_by_name(

@@ -14,7 +14,6 @@ from voxpy.port.syntax import (
     bare,
     field,
     indented,
-    is_async,
     maybe,
     parameters,
     parts,
@@ -41,7 +40,7 @@ class Definitions:
         """Return a short arrow function as a lambda, None for one that needs a ``def``."""
         body = field(function, "body")
         plain = all(p.type == "identifier" for p in parameters(function))
-        if function.type != "arrow_function" or is_async(function) or not plain:
+        if function.type != "arrow_function" or self._w.bindings.is_async(function) or not plain:
             return None
         if body.type == "statement_block":
             return "lambda: None" if not body.named_children and not parameters(function) else None
@@ -84,15 +83,15 @@ class Definitions:
             if body.type == "statement_block":
                 lines = self._w.block(body)
             else:
-                value = self._x.of(body)
+                value = self._x.promises.given(body)
                 lines = [*self._w.before, f"return {value}"]
                 self._w.before = []
-            outer = self._outer_names(node)
+            outer = self.outer_names(node)
         self._w.before = kept
         inner = [*outer, *unpacked, *lines] or ["pass"]
         if all(row.startswith("#") for row in inner):
             inner.append("pass")
-        word = "async def" if is_async(node) else "def"
+        word = "async def" if self._w.bindings.is_async(node) else "def"
         return [f"{word} {name}({', '.join(shown)}):", *indented(inner), ""]
 
     def _parameters(self, function: Node, *, method: bool) -> tuple[Lines, Lines]:
@@ -132,7 +131,7 @@ class Definitions:
         counts = [len(given) for given in named.called_with] if named is not None else []
         return min(counts) if counts else len(parameters(function))
 
-    def _outer_names(self, function: Node) -> Lines:
+    def outer_names(self, function: Node) -> Lines:
         """Return the ``global`` and ``nonlocal`` lines of a function."""
         scope = self._w.bindings.inside(function)
         outside: dict[str, list[str]] = {"global": [], "nonlocal": []}

@@ -11,6 +11,7 @@ from voxpy.port import library, vocabulary
 from voxpy.port.calls import Calls
 from voxpy.port.kinds import key_of, listens_to
 from voxpy.port.operators import Operators
+from voxpy.port.promises import Promises
 from voxpy.port.syntax import (
     ATOM,
     COMPARED,
@@ -50,6 +51,7 @@ class Expressions:
         self.writer = writer
         self.kinds = writer.kinds
         self.calls = Calls(self)
+        self.promises = Promises(self)
         self._quote = '"'
         self._forms: dict[str, Callable[[Node], Written]] = {
             "identifier": self._name,
@@ -61,7 +63,7 @@ class Expressions:
             "parenthesized_expression": lambda n: self.written(bare(n)),
             "member_expression": self._member, "subscript_expression": self._subscript,
             "call_expression": self.calls.call, "new_expression": self.calls.new,
-            "await_expression": self.calls.awaited,
+            "await_expression": self.promises.awaited,
         }  # fmt: skip
         self._forms |= Operators(self).forms
         self._forms |= dict.fromkeys(FUNCTION_KINDS, self._function)
@@ -223,7 +225,8 @@ class Expressions:
         if node.type != "member_expression":
             return None
         owner = self.path(field(node, "object"))
-        return f"{owner}.{vocabulary.member(text(field(node, 'property')))}" if owner else None
+        member = vocabulary.member(text(field(node, "property")))
+        return vocabulary.renamed(f"{owner}.{member}") if owner else None
 
     def _member(self, node: Node) -> Written:
         path = self.path(node)
@@ -276,7 +279,9 @@ class Expressions:
         binding = self.writer.bindings.find(node) if node.type == "identifier" else None
         if binding is None or binding.parameter is None:
             return False
-        return self.kinds.of_binding(binding) == "voxpy" and binding.parameter[1] == 0
+        function, index = binding.parameter
+        of_event = index == 0 and listens_to(function, self.writer.bindings) is not None
+        return of_event and self.kinds.of_binding(binding) == "voxpy"
 
     def _of_dict(self, node: Node, shown: str, name: str) -> Written:
         """Return a member of a plain object: undefined in JavaScript if it is not there."""

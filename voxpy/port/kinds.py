@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from voxpy.port import vocabulary
-from voxpy.port.bindings import Binding, Bindings, Kind
+from voxpy.port.bindings import Binding, Bindings, Kind, returned
 from voxpy.port.syntax import FUNCTION_KINDS, arguments, bare, field, maybe, parts, text
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class Kinds:
             function, index = binding.parameter
             if index == 0 and listens_to(function, self._bindings) is not None:
                 return "voxpy"
+            if index == 0 and (promise := promise_of(function)) is not None:
+                return self.of(promise)
             named = self._bindings.binding_of_function(function)
             for call in named.called_with if named is not None else ():
                 given += call[index : index + 1]
@@ -149,8 +151,13 @@ class Kinds:
         if function.type != "member_expression":
             return None
         name = text(field(function, "property"))
-        owner = self.of(field(function, "object"))
         dotted = text(function)
+        if name == "then" and arguments(node):
+            then = bare(arguments(node)[0])
+            return self._first(returned(then)) if then.type in FUNCTION_KINDS else None
+        if name in ("catch", "finally"):
+            return self.of(field(function, "object"))
+        owner = self.of(field(function, "object"))
         if dotted == "JSON.parse":
             return "json"
         if dotted == "JSON.stringify":
@@ -199,6 +206,17 @@ def listens_to(function: Node, bindings: Bindings) -> str | None:
             return text(given[0]) if given[0].type == "member_expression" else "*"
     named = bindings.binding_of_function(function)
     return named.event if named is not None else None
+
+
+def promise_of(function: Node) -> Node | None:
+    """Return the promise whose value a function is given: ``request().then(function)``."""
+    call = function.parent.parent if function.parent is not None else None
+    if call is None or call.type != "call_expression":
+        return None
+    called = field(call, "function")
+    if called.type != "member_expression" or text(field(called, "property")) != "then":
+        return None
+    return bare(field(called, "object")) if arguments(call)[0].id == function.id else None
 
 
 def key_of(pair: Node) -> str | None:

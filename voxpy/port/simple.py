@@ -14,7 +14,6 @@ from voxpy.port.syntax import (
     bare,
     field,
     indented,
-    is_async,
     maybe,
     parameters,
     parts,
@@ -111,7 +110,7 @@ class Simple:
             or text(field(function, "property")) != "forEach"
             or len(given) != 1
             or given[0].type not in FUNCTION_KINDS
-            or is_async(given[0])
+            or self._w.bindings.is_async(given[0])
             or any(
                 n.type == "return_statement"
                 for n in walk(field(given[0], "body"), into_functions=False)
@@ -242,7 +241,10 @@ class Simple:
 
     def _return_statement(self, node: Node) -> Lines:
         value = parts(node)
-        return [f"return {self._x.of(value[0])}" if value else "return"]
+        inline = self._x.promises.in_place(bare(value[0])) if value else None
+        if inline is not None:
+            return inline
+        return [f"return {self._x.promises.given(value[0])}" if value else "return"]
 
     def _throw_statement(self, node: Node) -> Lines:
         value = bare(parts(node)[0])

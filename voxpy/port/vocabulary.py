@@ -88,6 +88,26 @@ def is_needless(call: str) -> bool:
     return found is not None and not hasattr(voxpy.Modules, found[1]) and root(found[1]) is not None
 
 
+_RENAMED = {
+    "ASREvents.Error": "ASREvents.ASRError",
+    "ElevenLabs.ConversationalAIClient": "ElevenLabs.AgentsClient",
+    "ElevenLabs.ConversationalAIEvents": "ElevenLabs.AgentsEvents",
+    "ElevenLabs.create_conversational_ai_client": "ElevenLabs.create_agents_client",
+    "PlayerEvents.PlaybackError": "PlayerEvents.Error",
+    "VoxEngine.CallList": "CallList",
+    "WebSocketEvents.Close": "WebSocketEvents.CLOSE",
+    "WebSocketEvents.Error": "WebSocketEvents.ERROR",
+    "WebSocketEvents.Message": "WebSocketEvents.MESSAGE",
+    "WebSocketEvents.Open": "WebSocketEvents.OPEN",
+}
+"""Names of earlier VoxEngines, or none of its, that scenarios use."""
+
+
+def renamed(path: str) -> str:
+    """Return the present name of a dotted name of voxpy's, if it had another one."""
+    return _RENAMED.get(path, path)
+
+
 @cache
 def look_up(path: str) -> Any:
     """Return what a dotted name of voxpy stands for; raises what voxpy raises for it."""
@@ -140,7 +160,9 @@ def is_event(value: Any) -> bool:
 
 def event_class(event: str) -> tuple[str, Any] | None:
     """Return an event's Python name and class, None for what is no event of voxpy's."""
-    path = ".".join(member(part) for part in event.split("."))
+    path = ""
+    for part in event.split("."):
+        path = renamed(f"{path}.{member(part)}".lstrip("."))
     if path == "*" or complaint(path) is not None or not is_event(look_up(path)):
         return None
     return path, look_up(path)
@@ -182,6 +204,14 @@ def event_fields() -> frozenset[str]:
 
 def is_coroutine(function: Any) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(function)) if callable(function) else False
+
+
+@cache
+def gives_promise(path: str) -> bool:
+    """Return whether a dotted name of voxpy is an async function."""
+    return (
+        root(path.split(".")[0]) is not None and not complaint(path) and is_coroutine(look_up(path))
+    )
 
 
 def signature(function: Any) -> inspect.Signature | None:

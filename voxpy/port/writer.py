@@ -69,7 +69,8 @@ class Writer:
         opening, rest = _opening(body)
         if self._used:
             head += ["", f"from voxpy import {', '.join(sorted(self._used))}"]
-        whole = "\n".join([*opening, *head, "", *rest]) + "\n"
+        undeclared = [f"{binding.python} = None" for binding in self.bindings.undeclared]
+        whole = "\n".join([*opening, *head, "", *undeclared, "", *rest]) + "\n"
         shown = black.format_str(whole, mode=black.Mode(line_length=100))
         return Ported(shown, sorted(self._notes.values(), key=lambda note: note.line))
 
