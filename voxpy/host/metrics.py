@@ -28,7 +28,7 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_calls_ended": _Kind("counter", "Sessions that ended, by cause.", ("reason",)),
     "voxpy_calls_refused": _Kind(
         "counter",
-        "Calls refused: full, late, busy, draining, not_found, not_proven, error.",
+        "Calls refused: full, late, busy, limit, draining, not_found, not_proven, error.",
         ("cause",),
     ),
     "voxpy_lines_not_released": _Kind(

@@ -100,7 +100,7 @@ class Host:
         )
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
-        outgoing = HostDialer(project.routing.trunks)
+        outgoing = HostDialer(project.routing.trunks, self.fleet)
         self.callbacks = Callbacks(
             lambda: files.project.routing.callbacks,
             project.secrets,
@@ -127,7 +127,7 @@ class Host:
             metrics=metrics,
             log=log,
             worker=int(name),
-            mark=self.fleet.mark,
+            fleet=self.fleet,
             began=self._tell_began,
             ended=self._tell_ended,
         )
@@ -298,7 +298,7 @@ class Host:
         self, rule: str, data: str, task: CallListTask
     ) -> tuple[str, Callable[[], Awaitable[CallRecord]]]:
         try:
-            hosted = self.router.start(rule, custom_data=data, call_list=task)
+            hosted = await self.router.start(rule, custom_data=data, call_list=task)
         except CannotStart as error:
             raise CannotBegin(error.problem, later=error.status == 503) from error
 

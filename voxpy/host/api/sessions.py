@@ -172,7 +172,7 @@ class Api:
             data = orjson.dumps(data).decode()
         called = called_base(request.headers, public_url=self.public_url, tls=self.tls)
         try:
-            hosted = self.router.start(rule, custom_data=data, base=called)
+            hosted = await self.router.start(rule, custom_data=data, base=called)
         except CannotStart as error:
             raise Problem(error.status, error.problem) from error
         return json_answer(
