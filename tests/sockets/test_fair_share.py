@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ import pytest
 import trio
 import trio.testing
 
+from voxpy.engine import clock
 from voxpy.sockets import SocketLimits
 from voxpy.sockets.framesocket import TICK_FRAMES, TURN_FRAMES
-from voxpy.sockets.hub import ROUNDS, STRANGERS, Hub
+from voxpy.sockets.hub import EPOLLOUT, FEWEST, ROUNDS, Hub, current_hub, strangers_turn
 from voxpy.sockets.reading import read_until
 
 if TYPE_CHECKING:
@@ -145,8 +147,14 @@ async def test_services_may_send_as_fast_as_they_like(joined: Joined) -> None:
 # -- strangers -------------------------------------------------------------------------------------
 
 
-async def test_strangers_have_a_few_turns_a_round_and_the_others_all() -> None:
-    hub = Hub()
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    found = Hub()
+    yield found
+    found.close()
+
+
+async def test_strangers_have_a_few_turns_a_round_and_the_others_all(hub: Hub) -> None:
     pairs = [socket.socketpair() for _ in range(30)]
     served: list[int] = []
 
@@ -157,21 +165,89 @@ async def test_strangers_have_a_few_turns_a_round_and_the_others_all() -> None:
     for n, (ours, theirs) in enumerate(pairs):
         hub.add(ours.fileno(), partial(ready, n), stranger=n < 20)
         theirs.send(b"x")
-    hub._serve(math.inf)
-    assert len([n for n in served if n < 20]) == STRANGERS
-    assert [n for n in served if n >= 20] == list(range(20, 30))
-    while hub._turns:
-        hub._serve(math.inf)
-    assert sorted(served) == list(range(30))
+    hub.serve(math.inf)
+    assert served == list(range(20, 30))
+    for n in range(20):
+        assert hub.serve_strangers()
+        assert len(served) == 10 + FEWEST * (n + 1)
+    assert sorted(served) == list(range(30)), "nobody twice before everybody once"
+    assert not hub.serve_strangers()
     for ours, theirs in pairs:
         hub.remove(ours.fileno())
         ours.close()
         theirs.close()
-    hub._epoll.close()
 
 
-async def test_a_round_that_took_too_long_goes_on_in_the_next() -> None:
-    hub = Hub()
+async def test_a_call_that_nobody_reads_is_no_stranger(hub: Hub) -> None:
+    ours, theirs = socket.socketpair()
+    served: list[int] = []
+    hub.add(ours.fileno(), served.append, stranger=True)
+    hub.want(ours.fileno(), read=False, write=True)
+    hub.serve(math.inf)
+    assert served == [EPOLLOUT]
+    hub.want(ours.fileno(), read=True, write=True)
+    hub.serve(math.inf)
+    assert served == [EPOLLOUT]
+    hub.serve_strangers()
+    assert served == [EPOLLOUT, EPOLLOUT]
+    hub.remove(ours.fileno())
+    ours.close()
+    theirs.close()
+
+
+async def test_strangers_rest_longer_than_their_turns_took() -> None:
+    """And whoever is known is served meanwhile."""
+    order: list[str] = []
+
+    async def strange() -> None:
+        for _ in range(3):
+            await strangers_turn()
+            order.append("stranger")
+            began = clock.busy_s()
+            while clock.busy_s() - began < 0.005:
+                pass
+
+    async def known(ours: trio.socket.SocketType, theirs: trio.socket.SocketType) -> None:
+        found = current_hub()
+        assert found is not None
+        found.add(ours.fileno(), lambda mask: order.append(ours_read(ours)))
+        while order.count("stranger") < 3:
+            await theirs.send(b"x")
+            await trio.sleep(0.0005)
+        found.remove(ours.fileno())
+
+    def ours_read(ours: trio.socket.SocketType) -> str:
+        os.read(ours.fileno(), 100)
+        return "known"
+
+    ours, theirs = trio.socket.socketpair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(strange)
+        nursery.start_soon(known, ours, theirs)
+    ours.close()
+    theirs.close()
+    first = order.index("stranger")
+    second = order.index("stranger", first + 1)
+    assert "known" in order[first:second]
+
+
+async def test_whoever_gives_up_leaves_no_turn_behind(autojump_clock: object) -> None:
+    turns: list[int] = []
+
+    async def take(n: int) -> None:
+        await strangers_turn()
+        turns.append(n)
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as given_up:
+            given_up.cancel()
+            await strangers_turn()
+        for n in range(50):
+            nursery.start_soon(take, n)
+    assert sorted(turns) == list(range(50))
+
+
+async def test_a_round_that_took_too_long_goes_on_in_the_next(hub: Hub) -> None:
     pairs = [socket.socketpair() for _ in range(12)]
     served: list[int] = []
     for n, (ours, theirs) in enumerate(pairs):
@@ -179,14 +255,13 @@ async def test_a_round_that_took_too_long_goes_on_in_the_next() -> None:
         theirs.send(b"x")
     while len(served) < 12:
         before = len(served)
-        hub._serve(-math.inf)
+        hub.serve(-math.inf)
         assert before < len(served) <= before + 4
     assert sorted(served) == list(range(12)), "nobody twice before everybody once"
     for ours, theirs in pairs:
         hub.remove(ours.fileno())
         ours.close()
         theirs.close()
-    hub._epoll.close()
 
 
 async def test_a_head_that_comes_byte_by_byte_wakes_its_reader_once() -> None:

@@ -21,6 +21,7 @@ import trio
 from voxpy.channels.listener import Listener
 from voxpy.engine.trace import Trace
 from voxpy.errors import ConfigError
+from voxpy.sockets.hub import strangers_turn
 from voxpy.sockets.listening import ANYWHERE, BACKLOG, listen, own_address
 
 LOOK_AGAIN_S = 0.25
@@ -126,6 +127,7 @@ class Acceptor:
             while True:
                 while self._leave_to_others():  # noqa: ASYNC110  others do not tell us at once
                     await trio.sleep(LOOK_AGAIN_S)
+                await strangers_turn()
                 stream = await self._accept(listener)
                 if stream is not None:
                     nursery.start_soon(serve, stream)

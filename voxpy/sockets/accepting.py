@@ -10,6 +10,7 @@ import trio
 
 from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.framesocket import FrameSocket
+from voxpy.sockets.hub import strangers_turn
 from voxpy.sockets.masks import new_mask
 from voxpy.sockets.terms import SocketLimits
 from voxpy.wire.websocket.handshake import Headers, ServerHandshake, UpgradeRequest
@@ -83,14 +84,42 @@ class Upgrade:
         await _say_and_close(self._stream, answer)
 
 
+class _InTurn(trio.abc.Stream):
+    """Gives what it reads when it is a stranger's turn: a step of a handshake costs a millisecond.
+
+    Until it is ``over``.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.over = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        if not self.over:
+            await strangers_turn()
+        return data
+
+
 async def receive_tls(
     plain: trio.SocketStream, context: ssl.SSLContext, until: float
-) -> trio.SSLStream[trio.SocketStream]:
+) -> trio.abc.Stream:
     """Agree upon TLS with a client. Raises RemoteProtocolError; the stream is the caller's then."""
-    secure = trio.SSLStream(plain, context, server_side=True, https_compatible=True)
+    turns = _InTurn(plain)
+    secure = trio.SSLStream(turns, context, server_side=True, https_compatible=True)
     try:
         with trio.move_on_at(until):
             await secure.do_handshake()
+            turns.over = True
             return secure
     except trio.BrokenResourceError as error:
         raise RemoteProtocolError(f"no TLS handshake: {error.__cause__ or error}") from error

@@ -21,7 +21,7 @@ from typing import Protocol
 import attrs
 import trio
 
-from voxpy.sockets.hub import EPOLLOUT, Hub, current_hub
+from voxpy.sockets.hub import EPOLLOUT, Hub, current_hub, strangers_turn
 from voxpy.sockets.memory import MemoryStream
 
 READ_BYTES = 65536
@@ -267,8 +267,12 @@ class MemoryPipe:
 class StreamPipe:
     """Over any trio stream (TLS, most of all): a task reads and a task writes."""
 
-    def __init__(self, stream: trio.abc.Stream, reports: PipeReports, read_bytes: int) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, reports: PipeReports, *, read_bytes: int, stranger: bool
+    ) -> None:
         self.waiting_bytes = 0
+        self._stranger = stranger
+        self._held = False
         self._read_bytes = read_bytes
         self._stream = stream
         self._reports = reports
@@ -292,7 +296,8 @@ class StreamPipe:
         nursery.start_soon(self._write)
 
     def hold(self, held: bool) -> None:
-        """Do nothing: TLS has read ahead, so what has come is reported as it comes."""
+        """Report as it comes, and at once: TLS has read ahead."""
+        self._held = held
 
     def read(self) -> None:
         """Do nothing, as nothing is held."""
@@ -304,7 +309,7 @@ class StreamPipe:
     async def _read(self, behind: bool) -> None:
         while True:
             while behind:
-                await trio.lowlevel.checkpoint()
+                await self._turn()
                 behind = self._reports.received(b"")
             try:
                 data = bytes(await self._stream.receive_some(self._read_bytes))
@@ -313,7 +318,14 @@ class StreamPipe:
             if not data:
                 self._reports.ended()
                 return
+            await self._turn()
             behind = self._reports.received(data)
+
+    async def _turn(self) -> None:
+        if self._stranger and not self._held:
+            await strangers_turn()
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def _write(self) -> None:
         while True:
@@ -346,4 +358,4 @@ def pipe_over(
         return KernelPipe(stream, hub, reports, read_bytes=read_bytes, stranger=stranger)
     if type(stream) is MemoryStream:
         return MemoryPipe(stream, reports, read_bytes)
-    return StreamPipe(stream, reports, read_bytes)
+    return StreamPipe(stream, reports, read_bytes=read_bytes, stranger=stranger)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import trio
 
-from voxpy.sockets.hub import current_hub
+from voxpy.sockets.hub import current_hub, strangers_turn
 
 READ_BYTES = 16 * 1024
 
@@ -26,6 +26,7 @@ async def read_until(
             if not (data := await _some(stream)):
                 return False
             received += data
+            await strangers_turn()
         return True
     fd = stream.socket.fileno()
     done = trio.Event()

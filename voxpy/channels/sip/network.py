@@ -28,15 +28,16 @@ from voxpy.engine import clock
 from voxpy.engine.faults import contained
 from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import receive_tls
+from voxpy.sockets.hub import strangers_turn
 from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
 from voxpy.wire.sip.message import BadMessage, Message, Request, parse_message
 from voxpy.wire.sip.values import Uri
 
-MOST_DATAGRAMS = 64
-"""Read in one go; then the calls of this process have their turn."""
+MOST_DATAGRAMS = 16
+"""Read in one turn."""
 MOST_DATAGRAM_BYTES = 65_535
-ROUND_S = 0.002
-"""What they may take of a round of the loop."""
+TURN_S = 0.0005
+"""What they may take at once."""
 CONNECT_S = 5.0
 _TAKEN = re.compile(rb"SIP/2\.0 (?:18|2).*?\r\nCSeq: [0-9]+ (?:INVITE|REGISTER)\r\n", re.DOTALL)
 """What only those are told who have proven themselves: their call rings, they are registered."""
@@ -142,7 +143,8 @@ class SipNetwork:
         sock = self._sockets.udp
         while True:
             await trio.lowlevel.wait_readable(sock)
-            until_s = clock.busy_s() + ROUND_S
+            await strangers_turn()
+            until_s = clock.busy_s() + TURN_S
             for _ in range(MOST_DATAGRAMS):
                 try:
                     data, address = sock.recvfrom(MOST_DATAGRAM_BYTES)
@@ -154,7 +156,6 @@ class SipNetwork:
                     self.receive(data, Flow("UDP", address[0], address[1]))
                 if clock.busy_s() > until_s:
                     break
-            await trio.lowlevel.checkpoint()
 
     def attach(self, flow: Flow, outgoing: Outgoing, keep: Callable[[], None]) -> None:
         """Send by a connection; ``keep`` is called when its far side has proven its worth.
