@@ -127,7 +127,7 @@ class Acceptor:
             while True:
                 while self._leave_to_others():  # noqa: ASYNC110  others do not tell us at once
                     await trio.sleep(LOOK_AGAIN_S)
-                await strangers_turn()
+                await strangers_turn(newcomer=True)
                 stream = await self._accept(listener)
                 if stream is not None:
                     nursery.start_soon(serve, stream)

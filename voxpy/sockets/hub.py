@@ -36,12 +36,15 @@ LOOK_EVERY = 4
 """Callbacks, between two looks at the clock."""
 FEWEST, MOST = 1, 16
 """Strangers that have their turn at once: more of them as long as that takes no time."""
+NEWCOMERS = 4
+"""Every so manyth turn at least is a newcomer's. Those that are here are served first: were as many
+let in, they would stand in each other's way, and be shown out before anybody has listened."""
 SHORT_S, LONG_S = 0.00025, 0.0005
 """What is little and what is much for all that comes of the turns of strangers."""
 STEPS = 4
 """Rounds of the loop until all that came of a turn is done, as a rule."""
 REST = 2.0
-"""How much longer than their turns took strangers wait for the next ones."""
+"""How long strangers wait for their next turns, against what the last ones took."""
 
 EPOLLIN, EPOLLOUT = 0x1, 0x4
 """As Linux numbers them; the module is imported on other systems too."""
@@ -65,6 +68,8 @@ class Hub:
         self._turns: dict[int, int] = {}  # whose turn is next, and what is the matter with them
         self._outside_turns: dict[int, int] = {}
         self._tasks: deque[trio.Event] = deque()
+        self._newcomers: deque[trio.Event] = deque()
+        self._count = 0
         self._most = FEWEST
         self._open_at = 0.0
         self._asleep = False
@@ -106,16 +111,17 @@ class Hub:
         self._turns.pop(fd, None)
         self._outside_turns.pop(fd, None)
 
-    async def turn(self) -> None:
+    async def turn(self, *, newcomer: bool = False) -> None:
         """Wait until a stranger may have something done for it. Always a checkpoint."""
         event = trio.Event()
-        self._tasks.append(event)
+        queue = self._newcomers if newcomer else self._tasks
+        queue.append(event)
         self._ring()
         try:
             await event.wait()
         finally:
             if not event.is_set():
-                self._tasks.remove(event)
+                queue.remove(event)
 
     def _ring(self) -> None:
         if self._asleep:
@@ -148,7 +154,9 @@ class Hub:
 
     async def _sleep(self) -> None:
         """Wait for somebody to serve."""
-        if self._turns or (not self._shut and (self._tasks or self._outside_turns)):
+        if self._turns or (
+            not self._shut and (self._tasks or self._newcomers or self._outside_turns)
+        ):
             await trio.lowlevel.checkpoint()
         else:
             self._asleep = True
@@ -187,17 +195,19 @@ class Hub:
         turns = self._outside_turns
         for fd, mask in self._outside.poll(0, self._most):  # others first next time
             turns[fd] = turns.get(fd, 0) | mask
-        left = self._most
-        while left > 0 and (turns or self._tasks):
-            if self._tasks:
+        for n in range(self._most):
+            self._count += 1
+            inside = turns or self._tasks
+            if self._newcomers and (not inside or self._count % NEWCOMERS == 0):
+                self._newcomers.popleft().set()
+            elif self._tasks and (not turns or self._count % 2):
                 self._tasks.popleft().set()
-                left -= 1
-            if turns:
+            elif turns:
                 fd = next(iter(turns))
-                mask = turns.pop(fd)
-                self._ready[fd](mask)
-                left -= 1
-        return left < self._most
+                self._ready[fd](turns.pop(fd))
+            else:
+                return n > 0
+        return True
 
     def _rest(self, took_s: float) -> None:
         """Let strangers wait, and say how many have their turn next."""
@@ -228,9 +238,12 @@ def current_hub() -> Hub | None:
         return hub
 
 
-async def strangers_turn() -> None:
-    """Wait until something may be done for somebody who has proven nothing. A checkpoint."""
+async def strangers_turn(*, newcomer: bool = False) -> None:
+    """Wait until something may be done for somebody who has proven nothing. A checkpoint.
+
+    A ``newcomer`` is not here yet, and comes behind those who are.
+    """
     if (hub := current_hub()) is not None:
-        await hub.turn()
+        await hub.turn(newcomer=newcomer)
     else:
         await trio.lowlevel.checkpoint()
