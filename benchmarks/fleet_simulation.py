@@ -49,19 +49,19 @@ def main() -> None:
     with ProcessPoolExecutor(given.processes) as pool:
         lives = pool.map(live, seeds, repeat(given.calls), repeat(given.whole))
         for plan, seen, took_s in lives:
-            total.update(seen.outcomes)
+            total.update({**seen.outcomes, "placed": seen.placed})
             cpu_s += took_s
             wrong += bool(seen.wrong)
             befell = f"{seen.deploys} deploys, {seen.deaths} deaths, {seen.outages} outages"
             became = ", ".join(f"{n} {what}" for what, n in seen.outcomes.items() if n)
             print(
                 f"seed {plan.seed:3}: {plan.hosts} hosts, {befell}, {seen.lasted_s:.0f} s: "
-                f"{became}; {took_s:.0f} s of CPU",
+                f"{became}; {seen.placed} placed, people {seen.people}; {took_s:.0f} s of CPU",
                 flush=True,
             )
             for problem in seen.wrong:
                 print(f"  WRONG {problem}", flush=True)
-    print(f"{len(seeds)} lives, {total.total()} calls: {dict(total)}; {wrong} lives went wrong")
+    print(f"{len(seeds)} lives, calls: {dict(total)}; {wrong} lives went wrong")
     print(f"{cpu_s:.0f} s of CPU, {time.monotonic() - began:.0f} s")
     raise SystemExit(1 if wrong else 0)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.fleet.simulated.hosts import SimulatedHost
@@ -45,6 +46,10 @@ class GivesTwice(LocalStore):
         token = self._new_token()
         self._write(key, value, token, ttl, owner, ot)
         return token
+
+    def _take(self, name: str, value: str, ttl: int) -> tuple[str, int] | None:
+        self._rows("DELETE FROM entries WHERE key LIKE :key", key=f"{name}/%")
+        return super()._take(name, value, ttl)
 
 
 class NeverEnds(LocalStore):
@@ -97,16 +102,33 @@ def _with(admission: type[Admission]) -> Callable[[SimulatedHost], None]:
     return plant
 
 
+def _says_nothing_of_it(host: SimulatedHost) -> None:
+    """Drain, and tell the other hosts nothing of it."""
+    assert host.fleet is not None
+    look = host.fleet.look
+    host.fleet.look = lambda: {**look(), "draining": False}
+
+
 @pytest.mark.parametrize(
     ("planted", "found"),
     [
         ({"store": GivesTwice}, "was given to a second one while the first still has it"),
+        ({"store": GivesTwice}, "while somebody talks to it already"),
         ({"store": NeverEnds}, " knows "),
         ({"plant": _with(ForgetsDrain)}, "takes a call after it said that it drains"),
+        ({"plant": _says_nothing_of_it}, "does not know that"),
         ({"plant": _with(Timid)}, "a call was refused while"),
         ({"plant": _with(Forgetful)}, "counts"),
     ],
-    ids=["double lease", "lease without end", "lost drain", "refused with room", "miscounted"],
+    ids=[
+        "double lease",
+        "double call",
+        "lease without end",
+        "lost drain",
+        "untold drain",
+        "refused with room",
+        "miscounted",
+    ],
 )
 def test_what_is_planted_is_found(planted: dict[str, Any], found: str) -> None:
     seen = _befallen(**planted)
@@ -118,4 +140,5 @@ def test_without_it_nothing_is_found() -> None:
 
 
 def _befallen(**planted: Any) -> Seen:
-    return run(Plan(seed=1, calls=150, hosts=3, deploys=1, deaths=1, outages=0, **planted))
+    plan = Plan(seed=1, calls=150, hosts=3, deploys=1, deaths=1, outages=0, whole=0.1)
+    return run(attrs.evolve(plan, **planted))

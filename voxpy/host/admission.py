@@ -34,7 +34,6 @@ class Busy(enum.Enum):
     FULL = "full"
     LATE = "late"
     BUSY = "busy"
-    LIMIT = "limit"
 
 
 @attrs.frozen

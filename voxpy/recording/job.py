@@ -55,7 +55,7 @@ class Job:
     def __init__(
         self, session: Session, options: JobOptions, path: Path, reports: JobReports
     ) -> None:
-        self.url = session.context.files.url(path)
+        self.url = path.as_uri()
         self._session = session
         self._options = options
         self._path = path
@@ -99,9 +99,7 @@ class Job:
     @property
     def transcript_url(self) -> str:
         """Where the words will be, or the empty string if there will be none."""
-        if self._transcription is None:
-            return ""
-        return self._session.context.files.url(self._transcription.path)
+        return self._transcription.path.as_uri() if self._transcription is not None else ""
 
     @property
     def stopped(self) -> bool:
@@ -185,6 +183,6 @@ class Job:
         trace.step(
             "recording transcribed",
             unit=unit,
-            url=self._session.context.files.url(transcription.path),
+            url=transcription.path.as_uri(),
             utterances=found,
         )

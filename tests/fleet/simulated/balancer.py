@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.fleet.simulated.hosts import QuietLeg, SimulatedHost
+from tests.fleet.simulated.hosts import SimulatedHost
+from tests.fleet.simulated.quietleg import QuietLeg
 from voxpy.engine import clock
 from voxpy.engine.ports import LegEnded
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 import trio
 
 from voxpy.engine import clock
@@ -67,7 +68,7 @@ class BareSession:
             self.over.set()
 
     def _dial(self) -> Leg:
-        destination = self.context.custom_data
+        destination = orjson.loads(self.context.custom_data)["to"]
         call = OutgoingCall(leg_id="call-1", kind="sip", destination=destination, callerid="1")
         leg = self.context.dialer.dial(call)
         leg.bind(self._take)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import socket
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,14 @@ import attrs
 import trio
 
 from tests.fleet.simulated.bare import bare
+from tests.fleet.simulated.callees import Way
 from tests.fleet.simulated.redis import Line
-from voxpy.audio.frame import PCMU
 from voxpy.engine import clock
 from voxpy.engine.clock import BUSY_S, Load
 from voxpy.engine.masking import Masker
 from voxpy.engine.ports import (
     Leg,
-    LegConnected,
-    LegEnded,
-    LegEvent,
-    OutgoingCall,
     RealtimeEndpoint,
-    Ringing,
 )
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Entry, Trace
@@ -40,7 +36,6 @@ from voxpy.history.history import History
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import Host, HostOptions
 from voxpy.host.sessions import HostedSession
-from voxpy.media.unit import MediaPort
 from voxpy.project.project import ProjectFiles, load_project
 from voxpy.project.routing import Rule
 from voxpy.project.secrets import Secrets
@@ -51,87 +46,6 @@ if TYPE_CHECKING:
 
 BUSY_SHARE = 0.8
 DRAIN_S = 300.0
-
-
-class _Still:
-    """No sound, either way."""
-
-    format = PCMU
-
-    def pull(self) -> None:
-        return None
-
-    def push(self, frame: bytes) -> None:
-        pass
-
-
-class QuietLeg:
-    """Implements ``voxpy.engine.ports.Leg``: signalling alone, at once."""
-
-    channel = "sip"
-    client_type = "sip"
-    display_name = ""
-    transfers: Any = None
-
-    def __init__(self, leg_id: str, destination: str, *, incoming: bool = True) -> None:
-        self.leg_id, self.destination, self.incoming = leg_id, destination, incoming
-        self.callerid = "+15550001111"
-        self.headers: Mapping[str, str] = {}
-        self.media = MediaPort(name=leg_id, source=_Still(), sink=_Still())
-        self.answered = trio.Event()
-        self.settled = trio.Event()
-        """It was answered or refused, or nobody is there to do either."""
-        self.over = trio.Event()
-        self.code = 0
-        """What ended it: 200 for a goodbye of the host."""
-        self._report: Callable[[LegEvent], None] = lambda event: None
-
-    def bind(self, report: Callable[[LegEvent], None]) -> None:
-        self._report = report
-
-    def ring(self, headers: object) -> None:
-        pass
-
-    def start_early_media(self, headers: object) -> None:
-        pass
-
-    def answer(self, headers: object) -> None:
-        self.answered.set()
-        self.settled.set()
-        self._report(LegConnected())
-
-    def reject(self, code: int, headers: object) -> None:
-        self.end(code)
-
-    def hangup(self, headers: object) -> None:
-        self.end(200)
-
-    def handle_tones(self, enabled: bool) -> None:
-        pass
-
-    def send_digits(self, digits: str) -> None:
-        pass
-
-    def send_message(self, text: str) -> None:
-        pass
-
-    def send_info(self, mime_type: str, body: str, headers: object) -> None:
-        pass
-
-    def far_end(self, event: LegEvent) -> None:
-        """Report what the other end does."""
-        self._report(event)
-
-    def end(self, code: int, reason: str = "") -> None:
-        if not self.over.is_set():
-            self.code = code
-            self.over.set()
-            self.settled.set()
-            self._report(LegEnded(code=code, reason=reason))
-
-    async def aclose(self) -> None:
-        self.end(200)
-        await trio.lowlevel.checkpoint()
 
 
 class _Clock(clock.MediaClock):
@@ -245,7 +159,8 @@ class SimulatedHost:
                 looked()
 
             host.admission.changed = changed
-            host.handler.outgoing.ways["sip"] = self.world.callees.way(self)
+            host.handler.outgoing.ways["sip"] = Way(self.world.callees, self)
+            host._list_work.now = clock.wall
             self.world.plant(self)
             self._make_bare(host)
 
@@ -253,7 +168,12 @@ class SimulatedHost:
                 self.up_since = self.well_since = clock.now()
                 started()
 
-            await host.run(Sockets(http), started=up)
+            try:
+                await host.run(Sockets(http), started=up)
+            except Exception as error:
+                self.world.wrong(f"{self.name} fell over: {_said(error)}")
+                for call in tuple(self.mine):
+                    call.lost()
             self.finished.append(host)
         self._gone()
 
@@ -304,58 +224,16 @@ class SimulatedHost:
 
     def _hear(self, entry: Entry) -> None:
         if entry.kind == "error" and self.alive:  # what the dead say nobody hears
-            self.world.wrong(f"{self.name} says: {entry.name} {entry.data}")
+            why = entry.data.get("reason") or entry.data.get("error") or ""
+            self.world.wrong(f"{self.name} says: {entry.name}: {why}")
 
 
-class Callees:
-    """Everybody who is called. ``placed`` has whom, when, and by which host."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.placed: dict[str, list[tuple[float, str]]] = {}
-
-    def way(self, host: SimulatedHost) -> _Way:
-        """Return a host's way to them."""
-        return _Way(self, host)
-
-    def ring(self, call: OutgoingCall, host: SimulatedHost) -> Leg:
-        """Call somebody: it rings, and is answered, or not."""
-        world = self._world
-        self.placed.setdefault(call.destination, []).append((clock.now(), host.name))
-        world.placed_one(call.destination)
-        leg = QuietLeg(call.leg_id, call.destination, incoming=False)
-        world.nursery.start_soon(self._answer, leg)
-        return leg
-
-    async def _answer(self, leg: QuietLeg) -> None:
-        draw = self._world.draw
-        rings_s, answers, talk_s = draw.uniform(1, 5), draw.random() < 0.7, self._world.talk_s()
-        await trio.lowlevel.checkpoint()
-        leg.far_end(Ringing())
-        with trio.move_on_after(rings_s):
-            await leg.over.wait()
-        if leg.over.is_set():
-            return
-        if not answers:
-            leg.end(486, "Busy Here")
-            return
-        leg.far_end(LegConnected())
-        with trio.move_on_after(talk_s):
-            await leg.over.wait()
-        leg.end(200, "Hung up")
-
-
-class _Way:
-    """Implements ``voxpy.channels.outgoing.Way``."""
-
-    def __init__(self, callees: Callees, host: SimulatedHost) -> None:
-        self._callees, self._host = callees, host
-
-    def dial(self, call: OutgoingCall) -> Leg:
-        return self._callees.ring(call, self._host)
-
-    def dial_by(self, trunk: object, call: OutgoingCall) -> Leg:
-        return self._callees.ring(call, self._host)
+def _said(error: BaseException) -> str:
+    """Return the first error of a group, and where it was raised."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{error!r} in {frame.name}, {Path(frame.filename).name}:{frame.lineno}"
 
 
 def read_project(folder: Path, routing: str, scenarios: dict[str, str]) -> tuple[Any, Secrets]:

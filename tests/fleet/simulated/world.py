@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -27,8 +28,12 @@ import attrs
 import trio
 
 from tests.fleet.simulated.balancer import PROBE_S, Balancer, Caller, new_outcomes
-from tests.fleet.simulated.hosts import Callees, QuietFiles, SimulatedHost, read_project
+from tests.fleet.simulated.callees import Callees
+from tests.fleet.simulated.hosts import QuietFiles, SimulatedHost, read_project
 from tests.fleet.simulated.redis import Line, SimulatedRedis
+from voxpy.calllists.store import Lists
+from voxpy.calllists.terms import Terms
+from voxpy.calllists.working import LEASE_S as LIST_LEASE_S
 from voxpy.engine import clock
 from voxpy.engine.trace import Trace
 from voxpy.fleet.local import LocalStore
@@ -44,6 +49,11 @@ rules:
     scenarios: [incoming.py]
     replayable: false
     watchdogs: {no_inbound_media_s: off, dead_air_s: off, longest_call_s: off}
+  - name: list
+    pattern: 'nobody'
+    scenarios: [list.py]
+    replayable: false
+    watchdogs: {no_inbound_media_s: off, dead_air_s: off, longest_call_s: off}
 channels: {}
 """
 INCOMING = """
@@ -54,8 +64,29 @@ def alerting(event):
     event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
     event.call.answer()
 """
+LIST = """
+import json
+from voxpy import CallEvents, CallList, VoxEngine
+
+call = VoxEngine.call_sip(json.loads(VoxEngine.custom_data())["to"], "1")
+
+def over(event):
+    CallList.report_result({"code": 200})
+    VoxEngine.terminate()
+
+def failed(event):
+    CallList.report_error({"code": event.code})
+    VoxEngine.terminate()
+
+call.add_event_listener(CallEvents.Disconnected, over)
+call.add_event_listener(CallEvents.Failed, failed)
+"""
+RETRY, RETRY_AFTER_S = 2, 30.0
+LIST_PATIENCE_S = 900.0
+STRAIN_S = 2 * LIST_LEASE_S
+"""After a host may have lost its rows to another, while it still talks to those people."""
 LONGEST_TALK_S = 120.0
-MOST_WRONG = 20
+MOST_OF_A_KIND = 3
 SETTLED_S = LEASE_S + 3 * BEAT_S
 """After anything was wrong with the Redis or the way there, until everybody knows of everybody."""
 SLACK_S = 1.0
@@ -112,6 +143,10 @@ class Seen:
     deaths: int
     deploys: int
     outages: int
+    placed: int
+    """Calls to people on the list."""
+    people: dict[str, int]
+    """What became of them."""
 
 
 class World:
@@ -121,14 +156,17 @@ class World:
         self.plan, self.folder, self.nursery = plan, folder, nursery
         self.draw = random.Random(plan.seed)
         self.problems: list[str] = []
-        self._told: set[str] = set()
+        self._told: Counter[str] = Counter()
         self.outcomes = new_outcomes()
         self.answered = 0
         self.said_no: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
-        self._project, self.secrets = read_project(folder, ROUTING, {"incoming.py": INCOMING})
+        scenarios = {"incoming.py": INCOMING, "list.py": LIST}
+        self._project, self.secrets = read_project(folder, ROUTING, scenarios)
         self.redis = SimulatedRedis(random.Random(plan.seed + 1), self.wrong, plan.store())
-        self.callees = Callees(self)
+        self.people = max(30, plan.calls // 20)
+        self._strained_until = -math.inf
+        self._well_s = 0
         self.balancer = Balancer(self, by_load=plan.by_load)
         self.hosts = [
             SimulatedHost(
@@ -139,11 +177,14 @@ class World:
             )
             for n in range(plan.hosts)
         ]
+        self._at_once = max(3, sum(host.carries for host in self.hosts) // 10)
+        self.callees = Callees(self, most_calls=1 + RETRY, most_at_once=self._at_once)
 
     def wrong(self, what: str) -> None:
-        """Take note of what must not be, once."""
-        if len(self._told) < MOST_WRONG and what not in self._told:
-            self._told.add(what)
+        """Take note of what must not be; a few of each kind are enough."""
+        kind = re.sub(r"\d+", "", what)
+        self._told[kind] += 1
+        if self._told[kind] <= MOST_OF_A_KIND:
             self.problems.append(f"{clock.now():.3f} s: {what}")
 
     def files(self, log: Trace) -> QuietFiles:
@@ -162,17 +203,18 @@ class World:
         """Draw how long somebody talks."""
         return min(LONGEST_TALK_S, self.draw.expovariate(1 / self.plan.mean_talk_s))
 
-    def placed_one(self, to: str) -> None:
-        """Judge a call that a host has placed."""
+    @property
+    def strained(self) -> bool:
+        """Whether a host may have been away for longer than it keeps what it had."""
+        return clock.now() < self._strained_until
 
     def refused_one(self) -> None:
         """Judge a refusal: had anybody room?"""
         for host in self.hosts:
             known = clock.now() - host.up_since > PROBE_S + SLACK_S and host.listens
-            if known and len(host.mine) < host.carries:
-                self.wrong(
-                    f"a call was refused while {host.name} had {len(host.mine)} of {host.carries}"
-                )
+            has = 0 if host.host is None else host.host.admission.running
+            if known and has < host.carries:
+                self.wrong(f"a call was refused while {host.name} had {has} of {host.carries}")
 
     # -- a life ------------------------------------------------------------------------------------
 
@@ -184,11 +226,13 @@ class World:
             nursery.start_soon(self.balancer.probe)
             nursery.start_soon(self._watch)
             await trio.sleep(2 * BEAT_S)
+            await self._add_list()
             async with trio.open_nursery() as calls:
                 for befalls in (self._deploy, self._die, self._be_away):
                     calls.start_soon(befalls)
                 await self._call(calls)
             self.redis.faults.down = self.redis.faults.hangs = False
+            await self._finish_list()
             await trio.sleep(4 * BEAT_S)
             self._count()
             nursery.cancel_scope.cancel()
@@ -203,6 +247,33 @@ class World:
         started = trio.Event()
         self.nursery.start_soon(host.live, started.set)
         await started.wait()
+
+    async def _add_list(self) -> None:
+        people = [{"to": f"sip:person-{n}@far.test"} for n in range(self.people)]
+        terms = Terms(at_once=self._at_once, retry=RETRY, retry_after_s=RETRY_AFTER_S)
+        self._lists = Lists(Line(self.redis))
+        now = clock.wall().timestamp()
+        self._list = await self._lists.add(people, "people.csv", "list", terms, now)
+
+    async def _finish_list(self) -> None:
+        """Wait for the list to be done; then it says the same as those who were called."""
+        with trio.move_on_after(LIST_PATIENCE_S):
+            while await self._lists.at_work():  # noqa: ASYNC110  a store sets no Event
+                await trio.sleep(BEAT_S)
+        if self.redis.emptied_at > 0:
+            return  # nobody knows of a list any more
+        (found,) = await self._lists.lists(self._list)
+        if found.state != "done":
+            self.wrong(f"the list is not done: {dict(found.counts)}")
+        results = await self._lists.results(self._list)
+        for row in results:
+            to, attempts = row["data"]["to"], row["attempts"]
+            if self.callees.calls[to] > attempts:
+                self.wrong(f"{to} was called {self.callees.calls[to]} times in {attempts} attempts")
+        counts = Counter(row["state"] for row in results)
+        if (counts["done"], counts["failed"]) != (found.counts["done"], found.counts["failed"]):
+            self.wrong(f"the list has {dict(counts)} and counts {dict(found.counts)}")
+        self.seen.update(counts)
 
     @property
     def _lasts_s(self) -> float:
@@ -266,6 +337,8 @@ class World:
             line = host.line
             if what == "cut":
                 host.cut_off(True)
+            if lasts_s > LIST_LEASE_S / 2 or what == "empty":
+                self._strained_until = clock.now() + lasts_s + STRAIN_S
             await trio.sleep(lasts_s)
             faults.down = faults.hangs = False
             faults.lost = faults.late = 0.0
@@ -277,28 +350,30 @@ class World:
     async def _watch(self) -> None:
         """Look every second whether hosts count what callers do, and know who is there."""
         off: Counter[str] = Counter()
-        well_s = 0
         while True:
             await trio.sleep(1)
             faults = self.redis.faults
             away = faults.down or faults.hangs or faults.lost or faults.late
             away = away or self.redis.emptied_at > clock.now() - 1
-            well_s = 0 if away else well_s + 1
+            self._well_s = 0 if away else self._well_s + 1
             for host in self.hosts:
                 running, fleet = host.host, host.fleet
-                differs = running is not None and running.admission.running != len(host.mine)
+                counted = 0 if running is None else running.admission.running
+                more = self._settled_s(host) > SETTLED_S and counted > len(host.mine)
+                differs = running is not None and (counted < len(host.mine) or more)
                 off[host.name] = off[host.name] + 1 if differs else 0
                 if off[host.name] == 5:
-                    assert running is not None
-                    self.wrong(
-                        f"{host.name} counts {running.admission.running} calls, of {len(host.mine)}"
-                    )
+                    self.wrong(f"{host.name} counts {counted} calls, of {len(host.mine)}")
                 if fleet is not None:
-                    self._look_at_members(host, fleet, well_s)
+                    self._look_at_members(host, fleet)
 
-    def _look_at_members(self, host: SimulatedHost, fleet: Fleet, well_s: float) -> None:
+    def _settled_s(self, host: SimulatedHost) -> float:
+        """Return for how long nothing has come between a host and the Redis."""
+        return min(self._well_s, clock.now() - host.well_since)
+
+    def _look_at_members(self, host: SimulatedHost, fleet: Fleet) -> None:
         """A member that could ask for long enough knows all that could tell, and no dead one."""
-        if min(well_s, clock.now() - host.well_since) < SETTLED_S:
+        if self._settled_s(host) < SETTLED_S:
             return
         members = fleet.members.values()
         names = Counter(member.host for member in members)
@@ -365,7 +440,7 @@ def run(plan: Plan) -> Seen:
                 await world.live()
                 nursery.cancel_scope.cancel()
             kept = kept_in(folder)
-            whole = world.answered - world.seen["bare"]
+            whole = world.answered + world.callees.calls.total() - world.seen["bare"]
             if sum(kept.values()) != whole or kept.get("running"):
                 world.wrong(f"histories have {kept}, of {whole} calls: {world.outcomes}")
             return Seen(
@@ -377,6 +452,8 @@ def run(plan: Plan) -> Seen:
                 deaths=world.seen["deaths"],
                 deploys=world.seen["deploys"],
                 outages=world.seen["outages"],
+                placed=world.callees.calls.total(),
+                people={state: world.seen[state] for state in ("done", "failed")},
             )
 
     return run_virtual(main)
