@@ -102,6 +102,7 @@ NURSERIES = {
     "calllists/working.py": "the attempts that are under way, and what dead processes left",
     "cli/agent.py": "the server beside its notices",
     "cli/call.py": "the signals beside the call",
+    "cli/fleet.py": "the connection to Redis beside what is asked of it",
     "cli/run.py": "the screen beside the call",
     "lab/trunkcall.py": "the SIP endpoint beside the session that talks to a real phone",
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from voxpy.channels.hunting import HuntingLeg, hunt
+from voxpy.channels.hunting import HuntingLeg, Limited, hunt
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import (
     Leg,
@@ -127,6 +127,66 @@ def test_giving_up_ends_every_way_once(at_once: bool) -> None:
     found.leg.hangup({})
     assert found.ends() == [487]
     assert {phone.state for phone in found.phones} == {"ended"}
+
+
+@attrs.define
+class Shelf:
+    """A trunk of so many calls whose answer comes when ``says`` is called."""
+
+    asked: list[Callable[[bool], None]] = attrs.field(factory=list)
+    freed: int = 0
+
+    def way(self, phones: list[SimulatedLeg]) -> Limited:
+        def dial() -> Leg:
+            phone = SimulatedLeg(leg_id="outgoing-1", callerid="", destination="", incoming=False)
+            phones.append(phone)
+            return phone
+
+        return Limited(dial, self.asked.append, self.free, "trunk 'a' carries its 1 calls already")
+
+    def free(self) -> None:
+        self.freed += 1
+
+
+def limited(count: int) -> tuple[Hunt, Shelf]:
+    shelf, phones = Shelf(), list[SimulatedLeg]()
+    found = Hunt(hunt(CALL, [shelf.way(phones)] * count), phones)
+    found.leg.bind(found.events.append)
+    return found, shelf
+
+
+def test_a_trunk_of_so_many_calls_is_asked_first_and_given_back_once() -> None:
+    found, shelf = limited(1)
+    assert not found.phones
+    found.pass_time()
+    shelf.asked[0](True)
+    (phone,) = found.phones
+    phone.callee.answers()
+    found.pass_time()
+    phone.far_end_hangs_up()
+    found.pass_time()
+    found.leg.hangup({})
+    assert (shelf.freed, found.ends()) == (1, [200])
+
+
+def test_a_trunk_that_is_full_lets_the_next_one_try() -> None:
+    found, shelf = limited(2)
+    shelf.asked[0](False)
+    shelf.asked[1](False)
+    assert found.ends() == [503]
+    (end,) = [event for event in found.events if isinstance(event, LegEnded)]
+    assert end.reason == "trunk 'a' carries its 1 calls already"
+    assert shelf.freed == 0
+
+
+async def test_who_gives_up_while_a_trunk_is_asked_leaves_nothing_taken() -> None:
+    found, shelf = limited(1)
+    found.leg.hangup({})
+    assert found.ends() == [487]
+    shelf.asked[0](True)
+    assert (found.phones, shelf.freed) == ([], 1)
+    await found.leg.aclose()
+    assert shelf.freed == 1
 
 
 async def test_refused_ways_are_passed_over_too() -> None:

@@ -47,6 +47,12 @@ class Files:
     def path(self, name: str) -> Path:
         return self.folder / name
 
+    def url(self, path: Path) -> str:
+        return path.as_uri()
+
+    def here(self, url: str) -> Path | None:
+        return None
+
 
 async def no_network(endpoint: Endpoint) -> trio.abc.Stream:
     await trio.lowlevel.checkpoint()

@@ -126,11 +126,11 @@ class Standing:
         """Wait until Kamailio has seen that a host takes calls, or takes none."""
         told = f"sip:127.0.0.1:{port}"
 
+        (control,) = self.folder.glob("tmp.*/kamailio_ctl")
+
         async def is_so() -> bool:
-            found = await trio.run_process(
-                ["kamcmd", "-s", f"unix:{self.folder}/run/kamailio_ctl", "dispatcher.list"],
-                capture_stdout=True,
-            )
+            asked = ["kamcmd", "-s", f"unix:{control}", "dispatcher.list"]
+            found = await trio.run_process(asked, capture_stdout=True)
             entry = found.stdout.decode().partition(told)[2].partition("FLAGS: ")[2]
             assert entry, found.stdout
             return entry.startswith("A") is answers
@@ -157,10 +157,9 @@ async def standing(
             main, ["fleet", "kamailio", str(routing), "--out", str(folder), *named, *options]
         )
         assert written.exit_code == 0, written.output
-        (folder / "run").mkdir()
-        command = ["kamailio", "-DD", "-E", "-f", str(folder / "kamailio.cfg")]
-        command += ["-Y", str(folder / "run"), "-P", str(folder / "pid"), "-m", "32", "-M", "4"]
-        async with running(command, folder / "kamailio.txt"):
+        command = [str(REPOSITORY / "deploy" / "kamailio-follow"), str(folder)]
+        place = {**os.environ, "TMPDIR": str(folder)}
+        async with running(command, folder / "kamailio.txt", env=place):
             await ready(made.port)
             yield made
     finally:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
+import orjson
 import pytest
+import trio
 import trustme
 from click.testing import CliRunner, Result
 
-from tests.channels.sip.peers.processes import needs
+from tests.channels.sip.peers.processes import needs, running, until
+from tests.fleet.conftest import RedisServer
 from voxpy.cli import main
+from voxpy.fleet.redis import RedisStore
 
 RULES = "rules: [{name: all, pattern: '.*', scenarios: [a.py]}]\n"
 MODULES = Path("/usr/lib/x86_64-linux-gnu/kamailio/modules")
@@ -82,6 +87,40 @@ def test_hosts_may_stand_in_the_routing_file(tmp_path: Path) -> None:
     config = (tmp_path / "made" / "kamailio.cfg").read_text()
     assert '"!THE_HOSTS_FILE!/etc/kamailio/dispatcher.list!g"' in config
     assert "listen=udp:10.0.0.5:5060\n" in config
+
+
+@pytest.mark.slow
+async def test_hosts_are_those_in_redis_as_they_come(
+    tmp_path: Path, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", shared_redis.url)
+    made = tmp_path / "made" / "dispatcher.list"
+    said = tmp_path / "said"
+    fleet = "channels: {sip: {}}\nfleet: {proxy: 10.0.0.5, redis: REDIS_URL, name: kamailio}"
+    nobody = await trio.to_thread.run_sync(make, tmp_path, fleet)
+    assert (nobody.exit_code, "no host is there" in nobody.output) == (2, True)
+    store = RedisStore(shared_redis.url, name="kamailio")
+
+    async def add(number: int) -> None:
+        told = orjson.dumps({"host": f"h{number}", "sip": f"10.0.0.{number}:5060"}).decode()
+        assert await store.claim(f"hosts/h{number}/0/x", told, 60)
+
+    def listed() -> list[str]:
+        return made.read_text().splitlines()[1:] if made.exists() else []
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        await add(1)
+        written = await trio.to_thread.run_sync(make, tmp_path, fleet)
+        assert written.exit_code == 0, written.output
+        assert listed() == ["1 sip:10.0.0.1:5060"]
+        await add(2)
+        command = [sys.executable, "-m", "voxpy", "fleet", "kamailio", "--out", "made", "--follow"]
+        async with running(command, said, cwd=tmp_path):
+            await until(lambda: len(listed()) == 2, said.read_text)
+            await add(3)
+            await until(lambda: len(listed()) == 3, said.read_text)
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

@@ -148,25 +148,25 @@ async def test_without_the_store_calls_are_counted_by_what_was_known(
         a, *_ = g.host("a")
         b, *_ = g.host("b")
         await beats()
-        assert [await a.occupy("trunks/pstn", 3) for _ in range(2)] == [True, True]
-        assert [await b.occupy("trunks/pstn", 3) for _ in range(2)] == [True, False]
-        assert not b.has_room("trunks/pstn", 3)
+        assert [await a.counts.occupy("trunks/pstn", 3) for _ in range(2)] == [True, True]
+        assert [await b.counts.occupy("trunks/pstn", 3) for _ in range(2)] == [True, False]
+        assert not b.counts.has_room("trunks/pstn", 3)
         g.server.away = True
-        assert not await b.occupy("trunks/pstn", 3)  # two are a's, as it last said
-        a.free("trunks/pstn")
-        assert await a.occupy("trunks/pstn", 3)  # a may be one above what b has by now
-        b.free("trunks/pstn")
-        assert await b.occupy("trunks/pstn", 3)
+        assert not await b.counts.occupy("trunks/pstn", 3)  # two are a's, as it last said
+        a.counts.free("trunks/pstn")
+        assert await a.counts.occupy("trunks/pstn", 3)  # a may be one above what b has by now
+        b.counts.free("trunks/pstn")
+        assert await b.counts.occupy("trunks/pstn", 3)
         await beats(4)
         assert not a.is_gone(b.member_id)
         assert hosts(a) == ["a", "b"]
         g.server.away = False
         await beats(2)
         assert not a.is_gone(b.member_id)
-        assert not await a.occupy("trunks/pstn", 3)
-        b.free("trunks/pstn")
+        assert not await a.counts.occupy("trunks/pstn", 3)
+        b.counts.free("trunks/pstn")
         await beats()
-        assert await a.occupy("trunks/pstn", 3)
+        assert await a.counts.occupy("trunks/pstn", 3)
         said = [line for line in g.log.getvalue().splitlines() if "share" in line]
         assert len(said) == 4  # each host: away, there again
 
@@ -250,12 +250,12 @@ def test_counts_add_up_and_homes_are_one_once_all_is_well(events: list[tuple[str
                 match what:
                     case "occupy":
                         connected = not any(line.cut or line.loses_answers for _, line in lives)
-                        granted = await fleet.occupy("c", MOST)
+                        granted = await fleet.counts.occupy("c", MOST)
                         had[n] += granted
                         if connected and all(f.holds for f, _ in lives) and granted:
                             assert had[n] <= MOST
                     case "free" if had[n]:
-                        fleet.free("c")
+                        fleet.counts.free("c")
                         had[n] -= 1
                     case "claim":
                         try:
@@ -277,8 +277,8 @@ def test_counts_add_up_and_homes_are_one_once_all_is_well(events: list[tuple[str
             await trio.sleep(3 * LEASE_S)
             for n, (fleet, _) in enumerate(lives):
                 assert hosts(fleet) == ["a", "b", "c"]
-                await fleet.occupy("c", 0)
-                assert fleet._counts["c"].others == sum(had) - had[n]
+                await fleet.counts.occupy("c", 0)
+                assert fleet.counts._counts["c"].others == sum(had) - had[n]
             assert sum(homes.values()) <= 1
 
     run_virtual(live)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.fleet.conftest import RedisServer
 from voxpy.fleet.local import LocalStore
+from voxpy.fleet.membership import Fleet
 from voxpy.fleet.port import Lease, Store, StoreAway
 
 SHORT_S, LONG_S = 0.02, 60.0
@@ -285,7 +286,7 @@ async def _ask(store: Store, leases: list[Lease], asked: tuple[Any, ...]) -> Any
 
 
 def test_both_stores_answer_alike(shared_redis: RedisServer) -> None:
-    @settings(max_examples=100)
+    @settings(max_examples=50)
     @given(st.lists(ASKED, max_size=30))
     def alike(all_asked: list[tuple[Any, ...]]) -> None:
         trio.run(both, all_asked)
@@ -361,3 +362,15 @@ async def _claimed(store: Store) -> Lease | None:
 async def _fails(store: Store) -> None:
     with pytest.raises(StoreAway):
         await store.get("homes/weekly")
+
+
+async def test_a_host_that_stops_in_order_is_gone_at_once(shared_redis: RedisServer) -> None:
+    async with _redis(shared_redis) as seen:
+        redis = pytest.importorskip("voxpy.fleet.redis")
+        store = redis.RedisStore(shared_redis.url, name=getattr(seen, "name", ""), deadline_s=20)
+        fleet = Fleet(store, host="a")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fleet.run)
+            await until(partial(seen.find, "hosts/"))
+            nursery.cancel_scope.cancel()
+        assert await seen.find("hosts/") == []

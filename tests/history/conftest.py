@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from tests import s3server
 from voxpy.history.history import History
 from voxpy.history.postgres import PostgresStore
 from voxpy.history.search import Filter, SessionRow, find_sessions
@@ -118,6 +119,18 @@ def sessions_in(base: Path, wanted: Filter | None = None) -> list[SessionRow]:
     """Return the sessions of the file in a folder."""
     with closing(SqliteStore(base)) as store:
         return find_sessions(store, wanted)
+
+
+@pytest.fixture(scope="session")
+def s3_running() -> Iterator[tuple[Path, int]]:
+    with s3server.s3_server() as made:
+        yield made
+
+
+@pytest.fixture
+def s3(s3_running: tuple[Path, int]) -> Iterator[s3server.Server]:
+    with s3server.emptied(s3_running) as made:
+        yield made
 
 
 @pytest.fixture

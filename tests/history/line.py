@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from contextlib import suppress
 from typing import TypeAlias
@@ -23,6 +24,8 @@ class Line:
         self._ends: list[socket.socket] = []
         self.cut_after_bytes: int | None = None
         """How much of what is sent to the server passes before the line is cut."""
+        self.answer = b""
+        """What is answered in place of the server: a proxy's word before it hangs up."""
         self._listening = socket.socket(family)
         self._listening.bind(where)
         self._listening.listen()
@@ -39,16 +42,20 @@ class Line:
 
     def up(self) -> None:
         self._up = True
-        self.cut_after_bytes = None
+        self.cut_after_bytes, self.answer = None, b""
 
     def hang(self, hangs: bool) -> None:
         """Pass nothing on, with all connections open."""
         (self._flows.clear if hangs else self._flows.set)()
 
     def cut(self) -> None:
-        for end in self._ends:
+        """Reset all connections: nobody waits for what is under way."""
+        ends, self._ends = self._ends, []
+        for end in ends:
             with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
     def close(self) -> None:
         self._flows.set()
@@ -56,8 +63,6 @@ class Line:
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self.cut()
-        for end in self._ends:
-            end.close()
 
     def _accept(self) -> None:
         while True:
@@ -79,6 +84,11 @@ class Line:
         with suppress(OSError):
             while data := one.recv(PIECE_BYTES):
                 self._flows.wait()
+                if counts and self.answer:
+                    if not passed:
+                        one.sendall(self.answer)
+                    passed += len(data)
+                    continue
                 passed += len(data)
                 if counts and self.cut_after_bytes is not None and passed > self.cut_after_bytes:
                     self.cut()

@@ -51,6 +51,12 @@ class Files:
     def path(self, name: str) -> Path:
         return self.where
 
+    def url(self, path: Path) -> str:
+        return path.as_uri()
+
+    def here(self, url: str) -> Path | None:
+        return None
+
 
 class NoSecrets:
     def get(self, name: str) -> str | None:

@@ -2,7 +2,8 @@
 
 Trunks are tried in turn: the next when one fails for a reason of its own, which is a 5xx, or no
 answer at all (408), while nothing was heard of the callee. The phones of one user ring together,
-the first that answers has the call (RFC 3261 section 16.7: a 6xx ends the others too).
+the first that answers has the call (RFC 3261 section 16.7: a 6xx ends the others too). A trunk that
+carries only so many calls is asked for first, which takes a moment where hosts share it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import attrs
+
 from voxpy.audio.frame import PCMU, Format
 from voxpy.engine.ports import (
+    SERVICE_UNAVAILABLE,
     EarlyMedia,
     FirstAudio,
     Headers,
@@ -25,6 +29,7 @@ from voxpy.engine.ports import (
     LegTrouble,
     NoTransfers,
     OutgoingCall,
+    RefusedLeg,
     Ringing,
 )
 from voxpy.media.unit import MediaPort, StreamFigures
@@ -32,20 +37,34 @@ from voxpy.media.unit import MediaPort, StreamFigures
 GIVEN_UP, TIMEOUT, EVERYWHERE = 487, 408, 600
 
 
-def hunt(call: OutgoingCall, ways: Sequence[Callable[[], Leg]], *, at_once: bool = False) -> Leg:
+@attrs.frozen
+class Limited:
+    """A way that is gone only if ``ask`` says that there is room; ``free`` gives that back."""
+
+    dial: Callable[[], Leg]
+    ask: Callable[[Callable[[bool], None]], None]
+    free: Callable[[], None]
+    full: str
+    """Says why not."""
+
+
+Way = Callable[[], Leg] | Limited
+
+
+def hunt(call: OutgoingCall, ways: Sequence[Way], *, at_once: bool = False) -> Leg:
     """Return the leg of a call that goes one of these ways; each is dialled when it is its turn."""
-    return ways[0]() if len(ways) == 1 else HuntingLeg(call, ways, at_once=at_once)
+    if len(ways) == 1 and not isinstance(ways[0], Limited):
+        return ways[0]()
+    return HuntingLeg(call, ways, at_once=at_once)
 
 
 class HuntingLeg:
     """Implements ``voxpy.engine.ports.Leg`` over the legs of the ways."""
 
     incoming = False
-    channel: str
+    channel = "none"
 
-    def __init__(
-        self, call: OutgoingCall, ways: Sequence[Callable[[], Leg]], *, at_once: bool
-    ) -> None:
+    def __init__(self, call: OutgoingCall, ways: Sequence[Way], *, at_once: bool) -> None:
         self.leg_id = call.leg_id
         self.client_type = call.client_type
         self.callerid = call.callerid
@@ -55,7 +74,9 @@ class HuntingLeg:
         self.media = MediaPort(
             name=call.leg_id, source=_Hears(self), sink=_Speaks(self), figures=self._figures
         )
-        self._ways: Iterator[Callable[[], Leg]] = iter(ways)
+        self._ways: Iterator[Way] = iter(ways)
+        self._nobody: Leg = RefusedLeg(call, SERVICE_UNAVAILABLE, "no way was tried yet")
+        self._taken: dict[int, Limited] = {}  # by the id of the leg
         self._at_once = at_once
         self._tried: list[Leg] = []
         """Those that may still have the call; the one that has it, once it is answered."""
@@ -77,7 +98,7 @@ class HuntingLeg:
     @property
     def below(self) -> Leg:
         """The leg that has the call, or will have it as things stand."""
-        return self._tried[0] if self._tried else self._all[-1]
+        return self._tried[0] if self._tried else self._all[-1] if self._all else self._nobody
 
     @property
     def transfers(self) -> LegTransfers:
@@ -128,11 +149,32 @@ class HuntingLeg:
         self.hangup({})
         for leg in self._all:
             await leg.aclose()
+            self._give_back(leg)
 
     # -- what the ways report ---------------------------------------------------------------------
 
-    def _begin(self, way: Callable[[], Leg]) -> None:
-        leg = way()
+    def _begin(self, way: Way) -> None:
+        if isinstance(way, Limited):
+            way.ask(partial(self._begin_limited, way))
+        else:
+            self._dial(way())
+
+    def _begin_limited(self, way: Limited, granted: bool) -> None:
+        if not granted:
+            if not self._over:
+                self._next_or_end(LegEnded(code=SERVICE_UNAVAILABLE, reason=way.full))
+        elif self._over:  # given up meanwhile
+            way.free()
+        else:
+            leg = way.dial()
+            self._taken[id(leg)] = way
+            self._dial(leg)
+
+    def _give_back(self, leg: Leg) -> None:
+        if (way := self._taken.pop(id(leg), None)) is not None:
+            way.free()
+
+    def _dial(self, leg: Leg) -> None:
         self.channel = leg.channel
         self._tried.append(leg)
         self._all.append(leg)
@@ -143,6 +185,8 @@ class HuntingLeg:
         if isinstance(event, LegSignal):
             self._report(event)
             return
+        if isinstance(event, LegEnded):
+            self._give_back(leg)
         if self._over or leg not in self._tried:
             return
         if self._answered:
@@ -177,15 +221,17 @@ class HuntingLeg:
             self._early = None
         if self._at_once and event.code >= EVERYWHERE:
             self._drop_all()
-        if self._tried:
-            return
+        if not self._tried:
+            self._next_or_end(event)
+
+    def _next_or_end(self, event: LegEnded) -> None:
         heard = self._rang or self._early is not None
         if not self._at_once and not heard and _is_the_ways(event):
             way = next(self._ways, None)
             if way is not None:
                 self._begin(way)
                 return
-        self._end(_best(self._failures) if self._at_once else event)
+        self._end(_best(self._failures) if self._at_once and self._failures else event)
 
     def _drop_all(self) -> None:
         dropped, self._tried = self._tried, []
@@ -210,8 +256,8 @@ class HuntingLeg:
 
     def push(self, frame: bytes) -> None:
         """Let whoever has answered hear 20 ms."""
-        sink = self.below.media.sink
-        if self._answered and sink is not None:
+        sink = self.below.media.sink if self._answered else None
+        if sink is not None:
             sink.push(frame)
 
 

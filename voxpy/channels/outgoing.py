@@ -14,7 +14,7 @@ from typing import Protocol
 
 import attrs
 
-from voxpy.channels.hunting import hunt
+from voxpy.channels.hunting import Limited, hunt
 from voxpy.engine.ports import (
     SERVICE_UNAVAILABLE,
     DialKind,
@@ -24,6 +24,7 @@ from voxpy.engine.ports import (
     RefusedLeg,
 )
 from voxpy.engine.userfile import Fields, Given
+from voxpy.fleet.membership import Fleet
 from voxpy.text.patterns import compile_pattern
 
 
@@ -36,6 +37,8 @@ class Trunk:
     kind: DialKind = "pstn"
     numbers: re.Pattern[str] = re.compile(".*")
     callerid: str = ""
+    most_calls: int | None = None
+    """Calls out at once, over all hosts."""
 
     def carries(self, call: OutgoingCall) -> bool:
         """Return whether it takes a call."""
@@ -46,6 +49,12 @@ def read_numbers(fields: Fields) -> re.Pattern[str]:
     """Read which numbers a trunk carries. Raises ConfigError."""
     pattern: re.Pattern[str] = fields.get("numbers", _pattern, re.compile(".*"))
     return pattern
+
+
+def read_most_calls(fields: Fields) -> int | None:
+    """Read how many calls there may be at once, over all hosts. Raises ConfigError."""
+    most: int | None = fields.get("most_calls", lambda given: given.whole(at_least=1), None)
+    return most
 
 
 def _pattern(given: Given) -> re.Pattern[str]:
@@ -75,6 +84,7 @@ class HostDialer:
     """Implements ``voxpy.engine.ports.Dialer`` by the ways that are there by now."""
 
     trunks: Sequence[Trunk] = ()
+    fleet: Fleet | None = None
     ways: dict[str, Way] = attrs.field(factory=dict)
 
     def dial(self, call: OutgoingCall) -> Leg:
@@ -85,15 +95,25 @@ class HostDialer:
         return NoDialer().dial(call) if way is None else way.dial(call)
 
     def _number(self, call: OutgoingCall) -> Leg:
-        found: list[Callable[[], Leg]] = [
-            partial(self._by, trunk, call) for trunk in self.trunks if trunk.carries(call)
-        ]
+        found = [self._way(trunk, call) for trunk in self.trunks if trunk.carries(call)]
         if found:
             return hunt(call, found)
         if any(trunk.kind == call.kind for trunk in self.trunks):
             reason = f"no trunk carries {call.destination}"
             return RefusedLeg(call, SERVICE_UNAVAILABLE, reason)
         return NoDialer().dial(call)
+
+    def _way(self, trunk: Trunk, call: OutgoingCall) -> Callable[[], Leg] | Limited:
+        dial = partial(self._by, trunk, call)
+        if trunk.most_calls is None or self.fleet is None:
+            return dial
+        name = f"calls/trunk/{trunk.name}"
+        return Limited(
+            dial,
+            ask=partial(self.fleet.counts.occupy_soon, name, trunk.most_calls),
+            free=partial(self.fleet.counts.free, name),
+            full=f"trunk {trunk.name!r} carries its {trunk.most_calls} calls already",
+        )
 
     def _by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
         way = self.ways.get(trunk.way)

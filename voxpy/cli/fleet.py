@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import attrs
 import click
 
+from voxpy.cli.options import secrets_option
 from voxpy.cli.printing import say
+
+if TYPE_CHECKING:
+    from voxpy.project.routing import Routing
+    from voxpy.wire.sip.values import Uri
 
 
 @click.group("fleet")
@@ -61,6 +69,12 @@ def command() -> None:
     metavar="FOLDER",
     help="Where Kamailio will find them, if that is another place than --out.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Go on, and write the list of hosts again whenever those in the fleet's Redis change.",
+)
+@secrets_option("secrets_path", "Secrets, as NAME=value lines: for the fleet's Redis.")
 def _kamailio(
     *,
     routing_path: Path,
@@ -70,6 +84,8 @@ def _kamailio(
     rtpengine: str,
     out: Path,
     folder: Path | None,
+    follow: bool,
+    secrets_path: Path,
 ) -> None:
     """Write Kamailio's configuration for the hosts that serve ROUTING.
 
@@ -77,31 +93,96 @@ def _kamailio(
     new ones. Registrations go through with a Path, so that every host that knows of one reaches the
     phone. Who may call is as ROUTING says: trunks: by their addresses, users: by their passwords,
     which the hosts check.
+
+    Without --host and fleet: hosts: the hosts are those in the fleet's Redis.
     """
-    from voxpy.errors import RemoteProtocolError
-    from voxpy.project.kamailio import CONFIG, Front, kamailio_files
+    import trio
+
+    from voxpy.project.kamailio import CONFIG, HOSTS, Front, kamailio_files
     from voxpy.project.routing import read_routing
-    from voxpy.wire.sip.values import parse_uri
 
     routing = read_routing(routing_path)
+    front = Front(
+        hosts=_named(hosts) or routing.fleet.hosts,
+        folder=folder or out.absolute(),
+        base=routing_path.parent.absolute(),
+        listen=listen,
+        websocket_port=websocket_port or 0,
+        rtpengine=rtpengine,
+    )
+    told = False
+
+    def write(found: tuple[Uri, ...]) -> None:
+        nonlocal told
+        made = kamailio_files(routing, attrs.evolve(front, hosts=found))
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in made.items():
+            if name == HOSTS or not told:
+                (out / name).write_text(text, encoding="utf-8")
+        say(f"{HOSTS if told else ', '.join(made)} in {out}: {len(found)} hosts")
+        if not told:
+            told = True
+            say(f"check it: kamailio -c -f {out / CONFIG}")
+            say(f"run it:   kamailio -DD -E -f {out / CONFIG}")
+
+    kamailio_files(routing, front)  # what is wrong with them, before hosts are looked for
+    if front.hosts and follow:
+        raise click.UsageError("--follow is for hosts in Redis: here they are named")
+    if front.hosts:
+        write(tuple(front.hosts))
+    else:
+        trio.run(_those_in_redis, routing, secrets_path, write, follow)
+
+
+def _named(hosts: tuple[str, ...]) -> tuple[Uri, ...]:
+    from voxpy.errors import RemoteProtocolError
+    from voxpy.wire.sip.values import parse_uri
+
     try:
-        named = tuple(parse_uri(f"sip:{host.removeprefix('sip:')}") for host in hosts)
+        return tuple(parse_uri(f"sip:{host.removeprefix('sip:')}") for host in hosts)
     except RemoteProtocolError as error:
         raise click.BadParameter(str(error), param_hint="--host") from error
-    made = kamailio_files(
-        routing,
-        Front(
-            hosts=named or routing.fleet.hosts,
-            folder=folder or out.absolute(),
-            base=routing_path.parent.absolute(),
-            listen=listen,
-            websocket_port=websocket_port or 0,
-            rtpengine=rtpengine,
-        ),
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        (out / name).write_text(text, encoding="utf-8")
-    say(f"{', '.join(made)} in {out}: {len(named or routing.fleet.hosts)} hosts")
-    say(f"check it: kamailio -c -f {out / CONFIG}")
-    say(f"run it:   kamailio -DD -E -f {out / CONFIG}")
+
+
+async def _those_in_redis(
+    routing: Routing, secrets_path: Path, write: Callable[[tuple[Uri, ...]], None], follow: bool
+) -> None:
+    """Write the hosts that are there now; with ``follow`` again and again."""
+    import trio
+
+    from voxpy.errors import ConfigError
+    from voxpy.fleet.membership import BEAT_S, find_members
+    from voxpy.fleet.port import StoreAway
+    from voxpy.project.fleet import unshared
+    from voxpy.project.secrets import Secrets
+
+    secrets, settings = Secrets(secrets_path), routing.fleet
+    for problem in unshared(settings, secrets, routing.file):
+        raise ConfigError(problem.text, file=problem.file, line=problem.line)
+    if not settings.redis:
+        missing = "fleet: hosts: is missing (or --host, or redis:, which has them)"
+        raise ConfigError(missing, file=routing.file)
+    from voxpy.fleet.redis import RedisStore
+
+    store = RedisStore(secrets.get(settings.redis) or "", name=settings.name)
+    had: tuple[Uri, ...] = ()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        while True:
+            try:
+                members = await find_members(store)
+                found = _named(tuple(sorted({m.sip for m in members.values() if m.sip})))
+            except StoreAway as error:
+                if not follow:
+                    raise
+                say(f"{error}; the list stays as it is", err=True)
+                found = had
+            if not follow and not found:
+                raise ConfigError("no host is there in the fleet's Redis", file=routing.file)
+            if found and found != had:
+                write(found)
+                had = found
+            if not follow:
+                break
+            await trio.sleep(BEAT_S)
+        nursery.cancel_scope.cancel()

@@ -91,6 +91,33 @@ def history_of(options: Mapping[str, Any]) -> Any:
     return store
 
 
+def bring(row: Any, options: Mapping[str, Any]) -> None:
+    """Bring back what the store of these options has of a session, and is not here."""
+    import secrets
+
+    from voxpy.cli.printing import say
+    from voxpy.engine import clock
+    from voxpy.errors import RequestFailed
+    from voxpy.history.objects import objects_of
+    from voxpy.history.outbox import Outbox, bring_back
+    from voxpy.history.record import RECORDING, TRACE
+    from voxpy.project.keeping import KeepingSettings, read_keeping
+    from voxpy.project.secrets import Secrets
+
+    keeping = KeepingSettings() if options["local"] else read_keeping(options["routing"])
+    objects = objects_of(keeping, Secrets(options["secrets"]))
+    if objects is None or row.state == "running":
+        return
+    outbox = Outbox(
+        options["out"], f"shown-{secrets.token_hex(4)}", traces=keeping.recordings.traces
+    )
+    now = clock.calendar().timestamp()
+    try:
+        bring_back(objects, outbox, row.session_id, (TRACE, RECORDING, "record.json"), now)
+    except (RequestFailed, OSError) as error:
+        say(f"note: not brought back from the store: {error}", err=True)
+
+
 def agent_engines(options: dict[str, Any]) -> Any:
     """Return the local agent's engines, with a brain as ``--llm`` and ``--topics`` say."""
     from voxpy.localagent.engines import local_engines

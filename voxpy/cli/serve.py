@@ -26,6 +26,12 @@ AS_WORKER = "--as-worker"
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--public-url", default="", help="How providers reach this host: https://...")
+@click.option(
+    "--sip-address",
+    default="",
+    help="How phones and other hosts reach this one's SIP and audio, in place of address: of the "
+    "channel sip: for a routing file that several hosts have.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key, if in another file.")
 @click.option(
@@ -118,6 +124,8 @@ def command(**options: Any) -> None:
             say(str(problem), err=True)
         say("error: not started; voxpy check finds the same", err=True)
         raise SystemExit(EXIT_WRONG_INPUT)
+    if options["sip_address"]:
+        project = project.reached_at(options["sip_address"])
     secrets = project.secrets
     log: Trace = host_log(sys.stdout, secrets.values, as_lines_of_json=options["json_logs"])
     files = ProjectFiles(project, log=log, told=loaded.problems)

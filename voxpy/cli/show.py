@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from voxpy.cli.options import history_of, history_options
+from voxpy.cli.options import bring, history_of, history_options
 from voxpy.cli.printing import PlainConsole, print_json, say
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def command(
 
     with closing(history_of(where)) as store:
         row = find_one(store, session_id)
+    bring(row, where)
     if opened or html is not None:
         _write_page(row, html, opened=opened)
         return

@@ -80,16 +80,17 @@ def process_cpu_s() -> float:
     return time.process_time()
 
 
-async def off_loop(work: Callable[..., T], *args: Any) -> T:
+async def off_loop(work: Callable[..., T], *args: Any, abandon: bool = False) -> T:
     """Do ``work(*args)`` in a thread and return its result; inline on virtual time.
 
     (Autojump does not see threads.) Always a checkpoint. Not cancelled in the middle: whoever is
-    cancelled learns of it when the work is done. Raises what ``work`` raises.
+    cancelled learns of it when the work is done, or with ``abandon`` leaves it behind. Raises what
+    ``work`` raises.
     """
     if is_virtual():
         await trio.lowlevel.checkpoint()
         return work(*args)
-    return await trio.to_thread.run_sync(work, *args)
+    return await trio.to_thread.run_sync(work, *args, abandon_on_cancel=abandon)
 
 
 TOGETHER_S = 0.25

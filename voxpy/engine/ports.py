@@ -389,6 +389,12 @@ class SessionFiles(Protocol):
     def path(self, name: str) -> Path:
         """Return the path of a new file in the session's folder, made unique if ``name`` exists."""
 
+    def url(self, path: Path) -> str:
+        """Return where such a file will be found once the session is over."""
+
+    def here(self, url: str) -> Path | None:
+        """Return the file that is meant, if it is one of the session and still in its folder."""
+
 
 ListReport = Literal["result", "error", "progress", "next attempt"]
 

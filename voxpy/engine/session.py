@@ -78,6 +78,12 @@ class _NoFolder:
     def path(self, name: str) -> Path:
         raise NotSupported(f"{name} has no place: this session has no folder")
 
+    def url(self, path: Path) -> str:
+        return path.as_uri()
+
+    def here(self, url: str) -> Path | None:
+        return None
+
 
 @attrs.frozen(kw_only=True)
 class SessionContext:

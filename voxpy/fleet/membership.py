@@ -21,6 +21,7 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.engine.trace import Trace
+from voxpy.fleet.counts import Counts
 from voxpy.fleet.port import Lease, Store, StoreAway
 
 HOSTS, KEY = "hosts/", "fleet/key"
@@ -67,6 +68,16 @@ class Member:
 _FIELDS = attrs.fields_dict(Member)
 
 
+async def find_members(store: Store) -> dict[str, Member]:
+    """Return all that live, by id. Raises StoreAway."""
+    members = {}
+    for entry in await store.find(HOSTS):
+        known = {k: v for k, v in orjson.loads(entry.value).items() if k in _FIELDS}
+        worker = int(entry.key.split("/")[2])
+        members[entry.key] = Member(**known, worker=worker, member_id=entry.key, token=entry.token)
+    return members
+
+
 @attrs.define
 class _Told:
     """What is to stand at a key, or is to go."""
@@ -78,20 +89,6 @@ class _Told:
     lease: Lease | None = None
     again_at: float = 0.0
     wanted: bool = True
-
-
-@attrs.define
-class _Count:
-    """What we have of something, and what the others had when they were last asked."""
-
-    mine: int = 0
-    others: int = 0
-    asked_at: float = -math.inf
-    told: bool = True
-    turn: trio.Lock = attrs.field(factory=trio.Lock)
-
-
-_NONE = _Count()
 
 
 class Fleet:
@@ -124,8 +121,9 @@ class Fleet:
         self._log = log
         self._held_until = self._certain_at = self._beat_at = 0.0
         self._told: dict[str, _Told] = {}
-        self._counts: dict[str, _Count] = {}
         self._woken = trio.Event()
+        self.counts = Counts(self)
+        """What the fleet has only so many of."""
         self._versions = 1
         store.changed = self._note_change
 
@@ -197,47 +195,24 @@ class Fleet:
             self._told[key] = told
         return told.lease
 
-    # -- what the fleet has only so many of --------------------------------------------------------
-
-    async def occupy(self, name: str, most: int) -> bool:
-        """Take one more of something, if there are at most ``most`` in all then. ``free`` it.
-
-        Without the store the others count as they last did.
-        """
-        count = self._counts.setdefault(name, _Count())
-        async with count.turn:
-            try:
-                granted = await self._say_count(name, count, 1, most)
-            except StoreAway:
-                granted = count.mine + count.others < most
-                count.told = False
-            count.mine += granted
-            return granted
-
-    def free(self, name: str) -> None:
-        """Give one of something back; soon."""
-        count = self._counts[name]
-        count.mine -= 1
-        count.told = False
-        self._woken.set()
-
-    def has_room(self, name: str, most: int) -> bool:
-        """Whether one more would be granted, for all that was heard a moment ago."""
-        count = self._counts.get(name, _NONE)
-        others = count.others if clock.now() - count.asked_at < 2 * BEAT_S else 0
-        return count.mine + others < most
-
     # -- living ------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Tell now what ``look`` gives."""
         self._beat_at = clock.now()
+        self.tell_soon()
+
+    def tell_soon(self) -> None:
+        """Tell now what is new."""
         self._woken.set()
 
     async def run(self) -> None:
         """Live until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.store.run)
+            # Who is cancelled still says goodbye, and needs the store's connections for that.
+            held = trio.CancelScope(shield=True)
+            nursery.start_soon(self._hold, held)
+            self.counts.spawn = nursery.start_soon
             retry_s, self._beat_at = RETRY_S, clock.now()
             try:
                 while True:
@@ -253,7 +228,13 @@ class Fleet:
             finally:
                 with trio.move_on_after(LAST_WORDS_S, shield=True):
                     await self._leave()
+                held.cancel()
+                self.counts.spawn = None
                 nursery.cancel_scope.cancel()
+
+    async def _hold(self, held: trio.CancelScope) -> None:
+        with held:
+            await self.store.run()
 
     async def _live(self) -> None:
         """Do what is due. Raises StoreAway."""
@@ -268,10 +249,7 @@ class Fleet:
         for key, told in tuple(self._told.items()):
             if told.again_at <= clock.now():
                 await self._say(key, told)
-        for name, count in tuple(self._counts.items()):
-            if not count.told:
-                async with count.turn:
-                    await self._say_count(name, count)
+        await self.counts.tell()
 
     async def _beat(self) -> None:
         began = clock.now()
@@ -285,19 +263,11 @@ class Fleet:
             for told in self._told.values():
                 told.again_at, told.lease = 0.0, None
         self._held_until = began + LEASE_S
-        for count in self._counts.values():
-            count.told &= not count.mine  # what was said at a bad moment is put right
+        self.counts.tell_again()
         await self._look_around()
 
     async def _look_around(self) -> None:
-        members = {}
-        for entry in await self.store.find(HOSTS):
-            known = {k: v for k, v in orjson.loads(entry.value).items() if k in _FIELDS}
-            worker = int(entry.key.split("/")[2])
-            members[entry.key] = Member(
-                **known, worker=worker, member_id=entry.key, token=entry.token
-            )
-        self.members = members
+        self.members = members = await find_members(self.store)
         if self._log is not None and self.versions > self._versions:
             by = {m.host: m.version for m in members.values()}
             self._log.warning("hosts run by different files", versions=by)
@@ -341,21 +311,6 @@ class Fleet:
     def _drop(self, key: str, told: _Told) -> None:
         if self._told.get(key) is told:  # nothing new was told meanwhile
             del self._told[key]
-
-    async def _say_count(
-        self, name: str, count: _Count, more: int = 0, most: int | None = None
-    ) -> bool:
-        """Tell a count in its turn; return whether ``more`` are granted. Raises StoreAway."""
-        if self.lease is None:
-            await trio.lowlevel.checkpoint()
-            raise StoreAway("this process has not joined the others yet")
-        mine = count.mine + more
-        told = await self.store.occupy(name, mine, self.lease, most)
-        if told is None:
-            raise StoreAway("this process' lease is over")
-        count.others, count.asked_at = told.others, clock.now()
-        count.told = count.mine + more == mine  # one may have been given back meanwhile
-        return told.granted
 
     async def _leave(self) -> None:
         if self.lease is not None:

@@ -159,22 +159,20 @@ function O.queue(name, ...)
   return 1
 end
 
--- Members that somebody has are due again later, so that nobody looks at them each time.
 function O.take(name, value, ttl)
-  local at = P .. ':q:' .. name
+  local at, seen = P .. ':q:' .. name, 0
   while true do
-    local due = call('ZRANGEBYSCORE', at, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 64)
+    local due = call('ZRANGEBYSCORE', at, '-inf', now, 'LIMIT', seen, 64)
     if #due == 0 then return false end
-    for n = 1, #due, 2 do
-      local key = name .. '/' .. due[n]
-      local e = living(key)
-      if not e then
+    for _, member in ipairs(due) do
+      local key = name .. '/' .. member
+      if not living(key) then
         local mine = token()
         write(key, value, mine, ttl, '', '0')
-        return {due[n], mine}
+        return {member, mine}
       end
-      call('ZADD', at, whole(math.max(now + 1, math.min(tonumber(e[5]), now + 1000))), due[n])
     end
+    seen = seen + #due
   end
 end
 
@@ -220,6 +218,7 @@ class RedisStore(Store):
         super().__init__()
         self.deadline_s = deadline_s
         self._url = url
+        self.name = name
         self._prefix = f"{{{name}}}"
         self._script: Script[bytes] | None = None
         self._ready = trio.Event()

@@ -26,7 +26,7 @@ import attrs
 import trio
 
 from voxpy.engine import clock
-from voxpy.errors import ConfigError
+from voxpy.errors import ConfigError, RequestFailed
 from voxpy.history.postgres import LEASE_S, end_lease, living, renew_lease
 from voxpy.history.record import RECORDING, CallRecord
 from voxpy.history.rows import State, replace, write_record
@@ -52,6 +52,7 @@ SPOOL = "spool.db"
 BEAT_S = LEASE_S / 5
 MOST_AT_ONCE = 200
 ONE = "WHERE session_id = :session_id"
+_OLD = "SELECT session_id, folder FROM sessions WHERE start_date < :before AND state != 'running'"
 _LOST = f"""UPDATE sessions SET state = 'interrupted', finish_reason = :reason,
 end_reason = 'interrupted', end_detail = 'its host is gone', failed = 1
 {ONE} AND state = 'running'"""
@@ -84,6 +85,10 @@ class History:
         """Rows of sessions that were written into the spool, so far."""
         self.tell_away: Callable[[str], None] = lambda why: None
         """Is called on the loop when ``away`` has changed."""
+        self.locate: Callable[[Path], str] = Path.as_uri
+        """Says where a file of a session will be found."""
+        self.forget: Callable[[str], None] = lambda session_id: None
+        """Deletes what is stored of a session elsewhere. Raises RequestFailed."""
         self._told = ""
         self._spool = SqliteStore(base, SPOOL) if self.store.shared else None
         self._presence = Presence(self.base, self.host_id)
@@ -119,7 +124,8 @@ class History:
                 pass
             try:
                 if not self.away and clock.now() - tidied >= TIDY_S:
-                    await self._off_loop(self.tidy, keep_days())
+                    # Not in turn with the sessions: to delete much takes minutes.
+                    await clock.off_loop(self.tidy, keep_days(), abandon=True)
                     tidied = clock.now()
             except ConfigError:
                 if tidied == -math.inf and not self.store.shared:
@@ -257,7 +263,19 @@ class History:
         long.
         """
         before = clock.calendar() - datetime.timedelta(days=keep_days)
-        return self.store.do(lambda rows: self._prune(rows, before))
+        do, sessions, folders = self.store.do, 0, 0
+        began = {"before": before.isoformat(timespec="milliseconds")}
+        for row in do(lambda rows: rows.read(_OLD, began)):
+            with suppress(RequestFailed):  # a store that is away: the next time then
+                self.forget(row["session_id"])
+                folders += self._delete_folder(self.base / row["folder"])
+                do(partial(_forget, session_id=row["session_id"]))
+                sessions += 1
+        for path in (self.base / "sessions").glob("*"):
+            if path.stat().st_mtime < before.timestamp():
+                known = do(partial(_tables, session_id=path.name))["sessions"]
+                folders += 0 if known else self._delete_folder(path)
+        return Pruned(sessions=sessions, folders=folders)
 
     def close(self) -> None:
         """Let go of everything. Idempotent."""
@@ -304,7 +322,7 @@ class History:
         if record is None:
             state = "interrupted"
             record = record_of(read_trace(path / "trace.jsonl"), session_id=row["session_id"])
-            record.recordings.insert(0, (path / RECORDING).as_uri())
+            record.recordings.insert(0, self.locate(path / RECORDING))
             record.duration_s = max(record.duration_s, _recorded_s(path / RECORDING))
             record.finish_reason = INTERRUPTED
             record.end_reason = "interrupted"
@@ -319,21 +337,6 @@ class History:
             folder=path,
             base=self.base,
         )
-
-    def _prune(self, rows: Rows, before: datetime.datetime) -> Pruned:
-        old = rows.read(
-            "SELECT session_id, folder FROM sessions "
-            "WHERE start_date < :before AND state != 'running'",
-            {"before": before.isoformat(timespec="milliseconds")},
-        )
-        folders = sum(self._delete_folder(self.base / row["folder"]) for row in old)
-        for row in old:
-            _forget(rows, session_id=row["session_id"])
-        for path in (self.base / "sessions").glob("*"):
-            if path.stat().st_mtime < before.timestamp():
-                known = rows.read(f"SELECT 1 FROM sessions {ONE}", {"session_id": path.name})
-                folders += 0 if known else self._delete_folder(path)
-        return Pruned(sessions=len(old), folders=folders)
 
     def _delete_folder(self, path: Path) -> int:
         """Delete a session's folder; anything else is not ours. Returns 1 if there was one."""

@@ -11,6 +11,7 @@ from voxpy.engine.ending import End
 from voxpy.engine.trace import Entry
 
 VERSION = 1
+TRACE = "trace.jsonl"
 RECORDING = "call.wav"
 """The recording of the whole call, in its folder."""
 TRANSACTION_HEADER = "X-Provider-Call-Id"

@@ -34,6 +34,7 @@ class Busy(enum.Enum):
     FULL = "full"
     LATE = "late"
     BUSY = "busy"
+    LIMIT = "limit"
 
 
 @attrs.frozen

@@ -28,7 +28,7 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_calls_ended": _Kind("counter", "Sessions that ended, by cause.", ("reason",)),
     "voxpy_calls_refused": _Kind(
         "counter",
-        "Calls refused: full, late, busy, draining, not_found, not_proven, error.",
+        "Calls refused: full, late, busy, limit, draining, not_found, not_proven, error.",
         ("cause",),
     ),
     "voxpy_lines_not_released": _Kind(
@@ -49,6 +49,12 @@ METRICS: Mapping[str, _Kind] = {
     "voxpy_history_spooled": _Kind(
         "counter", "Rows of sessions kept on this host until the shared call history was back."
     ),
+    "voxpy_uploads": _Kind(
+        "counter",
+        "Files of calls on their way to a store: stored, failed (tried again).",
+        ("result",),
+    ),
+    "voxpy_uploads_waiting": _Kind("gauge", "Sessions of which not all is stored yet."),
     "voxpy_call_seconds": _Kind("counter", "Seconds of all calls that ended."),
     "voxpy_calls_running": _Kind("gauge", "Calls that run now."),
     "voxpy_calls_limit": _Kind("gauge", "Calls that may run at once."),

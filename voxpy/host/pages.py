@@ -23,6 +23,7 @@ from voxpy.channels.providers.http import query_of
 from voxpy.engine import clock
 from voxpy.engine.ports import Secrets
 from voxpy.errors import ConfigError, ConnectFailed
+from voxpy.history.record import RECORDING, TRACE
 from voxpy.history.search import SessionRow
 from voxpy.history.store import Store
 from voxpy.host.api.sessions import Api
@@ -188,6 +189,7 @@ class Pages:
         name = request.query_params.get("name", "call.wav")
         first = request.query_params.get("from", "0")
         path = row.folder / name
+        await self.api.bring(row, Path(name).name)
         if Path(name).name != name or not first.isdecimal() or not path.is_file():
             raise Problem(404, "there is no such recording")
         found = await clock.off_loop(lambda: peaks(path, first=int(first)))
@@ -196,6 +198,7 @@ class Pages:
     async def _one_file(self, request: Request, who: Identity) -> Response:
         """Send the call as one file; of many who ask at once one after the other."""
         row = await self.api.find(request.path_params["id"], who)
+        await self.api.bring(row, RECORDING, TRACE)
         async with self._turn:
             page = await clock.off_loop(one_file, row)
         # Looked at here it would be ours: with our token, and a page that may run its scripts.
@@ -214,6 +217,7 @@ class Pages:
         """Send a trace from a place on, and what is added to it until the call is over."""
         try:
             row = await self.api.find(visitor.given["id"], visitor.who)
+            await self.api.bring(row, TRACE)
         except Problem as problem:
             await upgrade.refuse(problem.status, body=problem.problem.encode())
             return
@@ -228,7 +232,7 @@ class Pages:
 
     async def _tail(self, row: SessionRow, at: int, socket: FrameSocket, visitor: Visitor) -> None:
         """Send whole lines from the byte ``at`` on; close when the call is over and all is told."""
-        path = row.folder / "trace.jsonl"
+        path = row.folder / TRACE
         over = row.state != "running"
         ask_at = clock.now() + ASK_S
         while socket.is_open:

@@ -24,6 +24,7 @@ from voxpy.engine.ports import (
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.errors import nearest
+from voxpy.fleet.membership import Fleet
 from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.metrics import Metrics
 from voxpy.host.sessions import STARTED, HostedSession, Keeping
@@ -55,9 +56,9 @@ def _not_running(*_: object) -> None:
 class CallRouter:
     """Implements ``voxpy.channels.listener.CallRouter``; knows the sessions that run.
 
-    ``context`` is what they share. ``worker`` is the number of this process among its like, and
-    ``mark`` stands for its host where there are others. Both stand in the id of each session:
-    whoever asks for a session finds its process by that.
+    ``context`` is what they share, ``fleet`` what hosts do. ``worker`` is which of its like this
+    process is, and stands in the id of each session, with the mark of its host where there are
+    others: whoever asks for a session finds its process by that.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class CallRouter:
         admission: Admission,
         metrics: Metrics,
         log: Trace,
+        fleet: Fleet,
         worker: int = 0,
-        mark: str = "",
         began: Callable[[HostedSession], None] = lambda _: None,
         ended: Callable[[HostedSession], None] = lambda _: None,
     ) -> None:
@@ -87,7 +88,8 @@ class CallRouter:
         self._keeping = keeping
         self._metrics = metrics
         self._log = log
-        self._place = f"{mark}-{worker:02x}" if mark else f"{worker:02x}"
+        self._fleet = fleet
+        self._place = f"{fleet.mark}-{worker:02x}" if fleet.mark else f"{worker:02x}"
         self._told_began, self._told_ended = began, ended
 
     def refusal(self, channel: str) -> str:
@@ -115,43 +117,79 @@ class CallRouter:
         if isinstance(match, NoMatch):
             tried = [str(t) for t in match.tried]
             self._refused("not_found", channel, destination=destination, tried=tried)
+            return match
+        rule = match.rule
+        if rule.most_calls and not self._fleet.counts.has_room(_name_of(rule), rule.most_calls):
+            return self._full(rule, channel, destination=destination)
         return match
+
+    def _full(self, rule: Rule, channel: str, **fields: object) -> Refusal:
+        full = f"rule {rule.name!r} has its {rule.most_calls} calls"
+        self._refused(Busy.LIMIT.value, channel, detail=full, **fields)
+        return Refusal(Busy.LIMIT, full)
+
+    async def run_limited(self, rule: Rule, leg: Leg, channel: str, session_id: str) -> None:
+        """Run a call of a rule that has only so many, if there is room."""
+        full = await self._take(rule, channel)
+        if full is not None:
+            await _Refused(leg, _refusing(full, channel)).run()
+        else:
+            hosted = self._session(rule, leg, session_id=session_id)
+            await self._run_of(rule, hosted, channel)
+
+    async def _take(self, rule: Rule, channel: str) -> Refusal | None:
+        """Take one of the calls that a rule may have at once; or say why not, log and count it."""
+        most = rule.most_calls
+        if most is None or await self._fleet.counts.occupy(_name_of(rule), most):
+            return None
+        return self._full(rule, channel)
+
+    def _give_back(self, rule: Rule) -> None:
+        """Let another call have the place of one that is over."""
+        if rule.most_calls is not None:
+            self._fleet.counts.free(_name_of(rule))
 
     def receive(self, leg: Leg, channel: str, asker: Asker | None = None) -> Routed:
         """Return what runs the call. Raises OSError if a session's folder cannot be made."""
         verdict = self._verdict(leg.destination, channel)
         if isinstance(verdict, Refusal):
-            # Who calls by SIP may have other hosts to try, and does at 503; a provider has none,
-            # and lets its caller hear that the line is busy.
-            elsewhere = channel == "sip" or verdict.cause is Busy.DRAINING
-            return _Refused(leg, UNAVAILABLE if elsewhere else BUSY_HERE)
+            return _Refused(leg, _refusing(verdict, channel))
         if isinstance(verdict, NoMatch) or not (asker is None or asker.sees(verdict.rule.name)):
             return _Refused(leg, NOT_FOUND)
+        if verdict.rule.most_calls is not None:
+            return _Limited(verdict.rule, leg, channel, self, self._new_id())
         return _Call(self._session(verdict.rule, leg), channel, self)
 
     def confer(self, leg: Leg, name: str, channel: str) -> HostedSession | None:
         """Begin the session of a conference with its first call; None if the call is refused."""
         verdict = self._verdict(name, channel)
         if isinstance(verdict, Match):
-            hosted = self._session(verdict.rule, leg, conference=name)
-            self.spawn(self.run, hosted, channel)
+            rule = verdict.rule
+            hosted = self._session(rule, leg, conference=name)
+            if rule.most_calls is not None:  # what could not be asked for now is told
+                self._fleet.counts.note(_name_of(rule))
+            self.spawn(self._run_of, rule, hosted, channel)
             return hosted
         code = UNAVAILABLE if isinstance(verdict, Refusal) else NOT_FOUND
         self.spawn(_Refused(leg, code).run)
         return None
+
+    def _new_id(self) -> str:
+        return f"{clock.wall():%Y%m%d-%H%M%S}-{self._place}{secrets.token_hex(4)}"
 
     def _session(
         self,
         rule: Rule,
         leg: Leg | None,
         *,
+        session_id: str = "",
         conference: str = "",
         custom_data: str = "",
         base: str = "",
         call_list: CallListTask | None = None,
     ) -> HostedSession:
         base = base or self.base
-        session_id = f"{clock.wall():%Y%m%d-%H%M%S}-{self._place}{secrets.token_hex(4)}"
+        session_id = session_id or self._new_id()
         token = secrets.token_urlsafe(TOKEN_BYTES)
         context = attrs.evolve(
             self._context,
@@ -167,7 +205,7 @@ class CallRouter:
         )
         return HostedSession(context, leg, self._keeping)
 
-    def start(
+    async def start(
         self,
         rule_name: str,
         *,
@@ -190,14 +228,17 @@ class CallRouter:
         limit = rule.settings.limits.custom_data_bytes
         if (size := len(custom_data.encode())) > limit:
             raise CannotStart(413, f"custom data holds {limit} bytes, not {size}")
+        if (full := await self._take(rule, STARTED)) is not None:
+            raise CannotStart(503, full.detail)
         try:
             hosted = self._session(
                 rule, None, custom_data=custom_data, base=base, call_list=call_list
             )
         except OSError as error:
+            self._give_back(rule)
             raise CannotStart(500, f"no folder for the session: {error.strerror}") from error
         self.running[hosted.context.session_id] = hosted  # its access URL counts at once
-        self.spawn(self.run, hosted, STARTED)
+        self.spawn(self._run_of, rule, hosted, STARTED)
         return hosted
 
     def find(self, session_id: str, token: str) -> HostedSession | None:
@@ -216,6 +257,13 @@ class CallRouter:
         """End every session in order: its scenario gets Terminating, its legs say goodbye."""
         for hosted in tuple(self.running.values()):
             hosted.session.end(EndReason.HOST_SHUTDOWN, detail)
+
+    async def _run_of(self, rule: Rule, hosted: HostedSession, channel: str) -> None:
+        """Run one session, and then give back its place among those of its rule."""
+        try:
+            await self.run(hosted, channel)
+        finally:
+            self._give_back(rule)
 
     async def run(self, hosted: HostedSession, channel: str) -> None:
         """Run one session to its end, counted and logged. An error of it ends only that call."""
@@ -285,6 +333,34 @@ class _Call:
 
     async def run(self) -> None:
         await self.router.run(self.hosted, self.channel)
+
+
+@attrs.frozen
+class _Limited:
+    """A call of a rule that has only so many: it has its session if there is room."""
+
+    rule: Rule
+    leg: Leg
+    channel: str
+    router: CallRouter
+    session_id: str
+
+    async def run(self) -> None:
+        await self.router.run_limited(self.rule, self.leg, self.channel, self.session_id)
+
+
+def _name_of(rule: Rule) -> str:
+    return f"calls/rule/{rule.name}"
+
+
+def _refusing(refusal: Refusal, channel: str) -> int:
+    """Return the status for a call that finds no room.
+
+    Who calls by SIP may have other hosts to try, and does at 503; a provider has none, and lets its
+    caller hear that the line is busy. A limit is that of all hosts.
+    """
+    elsewhere = channel == "sip" and refusal.cause is not Busy.LIMIT
+    return UNAVAILABLE if elsewhere or refusal.cause is Busy.DRAINING else BUSY_HERE
 
 
 @attrs.frozen

@@ -29,6 +29,7 @@ from voxpy.fleet.local import LocalStore
 from voxpy.fleet.membership import Fleet
 from voxpy.fleet.storage import SharedStorage
 from voxpy.history.history import SPOOL, History
+from voxpy.history.objects import objects_of
 from voxpy.history.postgres import store_of
 from voxpy.history.store import Store
 from voxpy.host.listening import Sockets
@@ -84,8 +85,9 @@ async def run_host(
         options = attrs.evolve(options, limits=attrs.evolve(limits, connections=connections))
     link = None
     fleet = _fleet(files.project, options, worker, log)
-    keeping = files.project.routing.keeping
-    history = History(options.base, store_of(keeping, files.project.secrets, options.base))
+    keeping, known = files.project.routing.keeping, files.project.secrets
+    objects = objects_of(keeping, known)
+    history = History(options.base, store_of(keeping, known, options.base))
     history.tell_away = partial(_tell_away, log, history)
     storage = Storage(options.base / FILE_NAME) if not fleet.host else SharedStorage(fleet.store)
     orderly = True
@@ -108,6 +110,7 @@ async def run_host(
                     storage=storage,
                 ),
                 history=history,
+                objects=objects,
                 log=log,
                 name=worker.name if worker is not None else "0",
                 workers=worker.count if worker is not None else 1,

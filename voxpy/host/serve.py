@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -20,9 +21,12 @@ from voxpy.engine.trace import Trace
 from voxpy.fleet.local import LocalStore
 from voxpy.fleet.membership import Fleet
 from voxpy.history.history import History
+from voxpy.history.objects import AT_ONCE, ObjectStore
+from voxpy.history.outbox import Outbox
 from voxpy.history.record import CallRecord
 from voxpy.history.search import row_of
 from voxpy.history.spans import Telemetry
+from voxpy.history.uploads import Uploads
 from voxpy.host.admission import Admission, Busy
 from voxpy.host.api.callbacks import Callbacks
 from voxpy.host.api.lists import ListsApi
@@ -74,6 +78,7 @@ class Host:
         context: SessionContext,
         *,
         history: History,
+        objects: ObjectStore | None = None,
         log: Trace,
         name: str = "0",
         workers: int = 1,
@@ -95,7 +100,7 @@ class Host:
         )
         project = files.project
         files.reloaded = lambda good: metrics.add("voxpy_reloads", "good" if good else "bad")
-        outgoing = HostDialer(project.routing.trunks)
+        outgoing = HostDialer(project.routing.trunks, self.fleet)
         self.callbacks = Callbacks(
             lambda: files.project.routing.callbacks,
             project.secrets,
@@ -103,15 +108,26 @@ class Host:
             log=log,
             count=metrics.add,
         )
+        kept = project.routing.keeping.recordings
+        self.uploads = None
+        if objects is not None:
+            self.uploads = Uploads(
+                objects,
+                Outbox(options.base, history.host_id, traces=kept.traces),
+                keep_local_s=kept.keep_local_s,
+                log=log,
+                count=partial(metrics.add, "voxpy_uploads"),
+            )
+            history.locate, history.forget = self.uploads.locate, self.uploads.forget
         self.router = CallRouter(
             files=files,
             context=attrs.evolve(context, dialer=outgoing),
-            keeping=Keeping(base=options.base, history=history, needed=False),
+            keeping=Keeping(base=options.base, history=history, uploads=self.uploads, needed=False),
             admission=self.admission,
             metrics=metrics,
             log=log,
             worker=int(name),
-            mark=self.fleet.mark,
+            fleet=self.fleet,
             began=self._tell_began,
             ended=self._tell_ended,
         )
@@ -119,6 +135,7 @@ class Host:
         api = Api(
             router=self.router,
             history=history.store,
+            uploads=self.uploads,
             public_url=options.public_url,
             tls=options.tls is not None,
             keep=lambda: self.handler.keep(),
@@ -203,6 +220,10 @@ class Host:
             beside.start_soon(self.fleet.run)
             beside.start_soon(self.files.watch)
             beside.start_soon(self._drain_when_asked)
+            if self.uploads is not None:
+                beside.start_soon(self.uploads.adopt)
+                for _ in range(AT_ONCE):
+                    beside.start_soon(self.uploads.work)
             with self._connections:
                 async with trio.open_nursery() as connections:
                     self.router.spawn = connections.start_soon
@@ -245,6 +266,8 @@ class Host:
         metrics.set("voxpy_fleet_store_errors", value=fleet.store.errors)
         metrics.set("voxpy_fleet_members", self._name, value=len(fleet.members))
         metrics.set("voxpy_fleet_versions", self._name, value=fleet.versions)
+        if self.uploads is not None:
+            metrics.set("voxpy_uploads_waiting", value=self.uploads.waiting)
         metrics.set("voxpy_media_ticks", self._name, value=ticks.ticks)
         metrics.set("voxpy_media_ticks_skipped", self._name, value=ticks.skipped)
         metrics.set("voxpy_media_core_share", self._name, value=load.core_share)
@@ -256,6 +279,8 @@ class Host:
     def _unkept(self) -> str:
         if self._history.away:
             return f"the call history cannot be reached: {self._history.away}"
+        if self.uploads is not None and self.uploads.failing:
+            return f"recordings are not stored: {self.uploads.failing}"
         return self.router.unkept and f"not kept of the last call: {self.router.unkept}"
 
     def _told_of(self) -> dict[str, object]:
@@ -273,7 +298,7 @@ class Host:
         self, rule: str, data: str, task: CallListTask
     ) -> tuple[str, Callable[[], Awaitable[CallRecord]]]:
         try:
-            hosted = self.router.start(rule, custom_data=data, call_list=task)
+            hosted = await self.router.start(rule, custom_data=data, call_list=task)
         except CannotStart as error:
             raise CannotBegin(error.problem, later=error.status == 503) from error
 
@@ -333,16 +358,26 @@ class Host:
         for listener in self.listeners:
             listener.drain()
         self.log.step("draining", calls=admission.running, for_at_most_s=drain_s)
-        with trio.move_on_after(drain_s) as limit:
+        with trio.move_on_after(drain_s):
             await admission.wait_idle()
-        if limit.cancelled_caught:
+            await self._all_stored()
+        if admission.running:
             self.log.warning("drained too long; ending what still runs", calls=admission.running)
             self.router.end_all("the host stops")
             with trio.move_on_after(FINISH_S):
                 await admission.wait_idle()
+                await self._all_stored()
         self.log.step("stopped")
         self._end()
 
+    async def _all_stored(self) -> None:
+        if self.uploads is not None and self.uploads.waiting:
+            self.log.step("storing recordings", sessions=self.uploads.waiting)
+            await self.uploads.drained()
+
     def _end(self) -> None:
+        if self.uploads is not None and self.uploads.waiting:
+            left = "what is not stored is taken up by the next start"
+            self.log.warning(left, sessions=self.uploads.waiting)
         self._connections.cancel()
         self.ending.set()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
+from urllib.parse import unquote
 
 import attrs
 import orjson
@@ -27,6 +28,7 @@ from voxpy.events import AppEvents
 from voxpy.history.history import History
 from voxpy.history.record import RECORDING, CallRecord, RecordKeeper
 from voxpy.history.store import make_base
+from voxpy.history.uploads import Uploads
 from voxpy.host.inputs import (
     INPUTS,
     InputsFile,
@@ -56,17 +58,23 @@ STARTED = "api"
 
 @attrs.frozen
 class SessionFolder:
-    """Where a session leaves its trace, log, recordings and record."""
+    """Where a session leaves its trace, log, recordings and record.
+
+    ``url`` says where a file of it will be found: here, or in the store that takes it.
+    """
 
     root: Path
+    url: Callable[[Path], str] = Path.as_uri
 
     @classmethod
-    def create(cls, base: Path, session_id: str) -> SessionFolder:
+    def create(
+        cls, base: Path, session_id: str, url: Callable[[Path], str] = Path.as_uri
+    ) -> SessionFolder:
         """Make the folder. Raises OSError if that is impossible."""
         make_base(base)
         root = (base / "sessions" / session_id).absolute()
         root.mkdir(parents=True, exist_ok=False)
-        return cls(root)
+        return cls(root, url)
 
     def path(self, name: str) -> Path:
         """Return the path of a new file; a taken name gets ``-2``, ``-3`` before its suffix."""
@@ -75,6 +83,12 @@ class SessionFolder:
             n += 1
             path = self.root / f"{Path(name).stem}-{n}{Path(name).suffix}"
         return path
+
+    def here(self, url: str) -> Path | None:
+        """Return the file that is meant, if it is one of these."""
+        path = self.root / unquote(url.rpartition("/")[2])
+        ours = path.parent == self.root and self.url(path) == url
+        return path if ours and path.is_file() else None
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +103,7 @@ class Keeping:
     base: Path
     needed: bool = True
     history: History | None = None
+    uploads: Uploads | None = None
     sinks: Sequence[Callable[[Entry], None]] = ()
     taps: Sequence[Tap] = ()
 
@@ -143,8 +158,12 @@ class HostedSession:
         """Set when everything is kept that is kept of it."""
 
     def _make_folder(self, session_id: str) -> SessionFolder:
-        made = self._kept("the folder", SessionFolder.create, self._keeping.base, session_id)
-        return made or SessionFolder((self._keeping.base / "sessions" / session_id).absolute())
+        base, uploads = self._keeping.base, self._keeping.uploads
+        url = Path.as_uri if uploads is None else uploads.locate
+        made = self._kept("the folder", SessionFolder.create, base, session_id, url)
+        if uploads is not None:
+            self._kept("the mark of the upload", uploads.begin, session_id)
+        return made or SessionFolder((base / "sessions" / session_id).absolute(), url)
 
     def _kept(self, what: str, make: Callable[..., T], *args: Any) -> T | None:
         """Return what ``make`` makes; a disk that is full or gone costs that, and no call."""
@@ -311,7 +330,7 @@ class HostedSession:
             for _ in range(round(at_s / FRAME_S)):
                 tap(b"", b"")
             taps.insert(0, tap)
-            self.record.recordings.append(self.recording.as_uri())
+            self.record.recordings.append(self.folder.url(self.recording))
         for tap in taps:
             self.session.graph.tap(media, tap)
         return saving
@@ -377,6 +396,8 @@ class HostedSession:
             self.over.set()
             for file in self._files:
                 self._kept("the last of a file", file.close)
+            if self._keeping.uploads is not None:
+                self._keeping.uploads.finished(self.context.session_id)
 
     def _masked_record(self) -> CallRecord:
         return CallRecord.from_json(self._masker.json(self.record.to_json()))
@@ -391,6 +412,12 @@ class _MaskingFiles:
 
     def path(self, name: str) -> Path:
         return self.folder.path(self.masker.text(name).replace(MASK, "masked"))
+
+    def url(self, path: Path) -> str:
+        return self.folder.url(path)
+
+    def here(self, url: str) -> Path | None:
+        return self.folder.here(url)
 
 
 @attrs.frozen

@@ -35,6 +35,9 @@ class RecordedSound:
         loop: bool,
         progressive: bool,
     ) -> None:
+        here = session.context.files.here(request.url)  # its own recording, on its way to a store
+        if here is not None:
+            request = SoundRequest(url=str(here))
         self._session = session
         self._request = request
         self._cache = cache

@@ -50,9 +50,6 @@ def kamailio_files(routing: Routing, front: Front) -> Mapping[str, str]:
     if proxy is None:
         missing = "fleet: proxy: is missing: the address of Kamailio, as phones and hosts reach it"
         raise ConfigError(missing, file=routing.file)
-    if not front.hosts:
-        missing = "fleet: hosts: is missing: the addresses of the hosts' SIP (or --host)"
-        raise ConfigError(missing, file=routing.file)
     trunks = [trunk for trunk in routing.trunks if isinstance(trunk, SipTrunk)]
     secure = channel.tls_port is not None or any(transport_of(t.uri) == "TLS" for t in trunks)
     port = proxy.uri.port or 5060

@@ -42,6 +42,14 @@ class Project:
     version: str = ""
     """The same on every host with the same routing and scenarios."""
 
+    def reached_at(self, address: str) -> Project:
+        """Return the same for a host whose SIP is reached at an address of its own."""
+        channels = tuple(
+            attrs.evolve(channel, address=address) if isinstance(channel, SipListener) else channel
+            for channel in self.routing.channels
+        )
+        return attrs.evolve(self, routing=attrs.evolve(self.routing, channels=channels))
+
 
 @attrs.frozen(kw_only=True)
 class Loaded:

@@ -35,7 +35,7 @@ from voxpy.channels.browser.listener import BrowserListener
 from voxpy.channels.listener import Listener
 from voxpy.channels.mediastream.dialling import ProviderTrunk
 from voxpy.channels.mediastream.listener import ProviderListener, default_listeners, given_provider
-from voxpy.channels.outgoing import Trunk, read_numbers
+from voxpy.channels.outgoing import Trunk, read_most_calls, read_numbers
 from voxpy.channels.sip.listener import SipListener
 from voxpy.channels.sip.settings import SipTrunk, User, read_sip_trunk, read_users
 from voxpy.engine.settings import Limits, OnHandlerError, Settings, Watchdogs, may_be_off
@@ -72,7 +72,7 @@ KINDS: Mapping[str, Callable[[str, Given], Listener]] = {
     "sip": SipListener.read,
 }
 """Channels by the name of their kind; every other name is a phone provider's."""
-RULE_KEYS = ("name", "pattern", "exclude", "scenarios", *SETTINGS_KEYS)
+RULE_KEYS = ("name", "pattern", "exclude", "scenarios", "most_calls", *SETTINGS_KEYS)
 
 
 def usual_channels() -> tuple[Listener, ...]:
@@ -83,7 +83,10 @@ def usual_channels() -> tuple[Listener, ...]:
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """One rule. ``scenarios`` are paths as written, relative to the routing file, run in order."""
+    """One rule. ``scenarios`` are paths as written, relative to the routing file, run in order.
+
+    ``most_calls`` is how many sessions of it there may be at once, over all hosts.
+    """
 
     name: str
     pattern: re.Pattern[str]
@@ -92,6 +95,7 @@ class Rule:
     scenario_lines: tuple[int, ...]
     settings: Settings
     line: int
+    most_calls: int | None = None
 
     def try_on(self, destination: str) -> Tried:
         """Say whether this rule takes ``destination``."""
@@ -342,6 +346,7 @@ def _rule(given: Given, settings: Settings) -> Rule | None:
         scenario_lines=tuple(s.line for s in scenarios),
         settings=settings,
         line=given.line,
+        most_calls=read_most_calls(fields),
     )
 
 

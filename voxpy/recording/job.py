@@ -55,7 +55,7 @@ class Job:
     def __init__(
         self, session: Session, options: JobOptions, path: Path, reports: JobReports
     ) -> None:
-        self.url = path.as_uri()
+        self.url = session.context.files.url(path)
         self._session = session
         self._options = options
         self._path = path
@@ -99,7 +99,9 @@ class Job:
     @property
     def transcript_url(self) -> str:
         """Where the words will be, or the empty string if there will be none."""
-        return self._transcription.path.as_uri() if self._transcription is not None else ""
+        if self._transcription is None:
+            return ""
+        return self._session.context.files.url(self._transcription.path)
 
     @property
     def stopped(self) -> bool:
@@ -183,6 +185,6 @@ class Job:
         trace.step(
             "recording transcribed",
             unit=unit,
-            url=transcription.path.as_uri(),
+            url=self._session.context.files.url(transcription.path),
             utterances=found,
         )

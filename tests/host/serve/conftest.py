@@ -23,6 +23,10 @@ import orjson
 import pytest
 import trio
 
+from tests.history.conftest import emptied as emptied
+from tests.history.conftest import postgres as postgres
+from tests.history.conftest import s3 as s3
+from tests.history.conftest import s3_running as s3_running
 from voxpy.channels.listener import Listener
 from voxpy.engine import clock
 from voxpy.engine.http import Fetch
@@ -30,6 +34,8 @@ from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.fleet.membership import Fleet
 from voxpy.history.history import History
+from voxpy.history.objects import objects_of
+from voxpy.history.postgres import store_of
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import Host, HostOptions
@@ -186,7 +192,11 @@ async def hosted(
     output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
     engines = scripted_engines(ScriptedResponder(says))
-    with closing(History(folder)) as history, unix_sockets(project.routing.channels) as sockets:
+    keeping = project.routing.keeping
+    with (
+        closing(History(folder, store_of(keeping, secrets, folder))) as history,
+        unix_sockets(project.routing.channels) as sockets,
+    ):
         async with trio.open_nursery() as nursery:
             agent = MemoryDialer(nursery, partial(serve_stream, engines=engines))
             files = ProjectFiles(project, log=log)
@@ -202,6 +212,7 @@ async def hosted(
                     fetch=fetch,
                 ),
                 history=history,
+                objects=objects_of(keeping, secrets),
                 log=log,
                 fleet=fleet,
             )

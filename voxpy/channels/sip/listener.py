@@ -166,6 +166,7 @@ class SipListener:
         async with trio.open_nursery() as calls:
             endpoint = SipEndpoint(self, sockets, host, calls)
             self._running[:] = [endpoint]
+            host.fleet.sip = endpoint.place.sent_by("UDP")
             if endpoint.sharing is not None:
                 calls.start_soon(endpoint.sharing.run)
             host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))

@@ -27,7 +27,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from voxpy.channels.outgoing import Trunk, read_numbers
+from voxpy.channels.outgoing import Trunk, read_most_calls, read_numbers
 from voxpy.channels.sip.codecs import CODECS, Codec, named_codecs
 from voxpy.channels.sip.negotiation import OFF, REQUIRE, SRTP
 from voxpy.engine.userfile import Given
@@ -37,6 +37,7 @@ from voxpy.wire.sip.values import Uri, parse_uri
 
 TRUNK_KEYS = (
     "sip", "preset", "numbers", "user", "secret", "callerid", "register", "from", "srtp", "codecs",
+    "most_calls",
 )  # fmt: skip
 USER_KEYS = ("secret", "srtp")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -151,6 +152,7 @@ def read_sip_trunk(name: str, given: Given) -> SipTrunk:
         user=fields.get("user", Given.words, ""),
         secret=fields.get("secret", Given.words, ""),
         callerid=fields.get("callerid", Given.words, ""),
+        most_calls=read_most_calls(fields),
         register=fields.get("register", Given.flag, False),
         networks=fields.get("from", read_networks, ()),
         srtp=fields.get("srtp", read_srtp, None if usual is None else usual.srtp),

@@ -20,9 +20,10 @@ from starlette.responses import Response
 
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
-from voxpy.errors import ConfigError
+from voxpy.errors import ConfigError, RequestFailed
 from voxpy.history.search import Filter, SessionRow, find_sessions, row_of
 from voxpy.history.store import Store
+from voxpy.history.uploads import Uploads
 from voxpy.host.api.access import answer, asked
 from voxpy.host.doors import (
     Door,
@@ -52,10 +53,14 @@ FILTERS = ("state", "rule", "caller", "to", "reason", "custom_data", "errors", "
 
 @attrs.frozen(kw_only=True)
 class Api:
-    """The doors of the API, to the sessions that run and those of the history."""
+    """The doors of the API, to the sessions that run and those of the history.
+
+    ``uploads`` brings back what they left, where that goes to a store.
+    """
 
     router: CallRouter
     history: Store
+    uploads: Uploads | None
     public_url: str
     tls: bool
     users: Callable[[], Mapping[str, int]]
@@ -167,7 +172,7 @@ class Api:
             data = orjson.dumps(data).decode()
         called = called_base(request.headers, public_url=self.public_url, tls=self.tls)
         try:
-            hosted = self.router.start(rule, custom_data=data, base=called)
+            hosted = await self.router.start(rule, custom_data=data, base=called)
         except CannotStart as error:
             raise Problem(error.status, error.problem) from error
         return json_answer(
@@ -255,7 +260,7 @@ class Api:
         row = await self.find(request.path_params["id"], who)
         for name, url in row.files:
             if name == kind:
-                return _send(request, row, url, "text/plain; charset=utf-8")
+                return await self._send(request, row, url, "text/plain; charset=utf-8")
         raise Problem(404, "there is no such file")
 
     async def _file(self, request: Request, who: Identity) -> Response:
@@ -263,8 +268,31 @@ class Api:
         row = await self.find(request.path_params["id"], who)
         for name, url in row.files:
             if name == kind and _file_name(url) == request.path_params["name"]:
-                return _send(request, row, url, None)
+                return await self._send(request, row, url, None)
         raise Problem(404, "there is no such file")
+
+    async def _send(
+        self, request: Request, row: SessionRow, url: str, media_type: str | None
+    ) -> Response:
+        """Send a file of a session; nothing outside of its folder is one."""
+        path = row.folder / _file_name(url)
+        await self.bring(row, path.name)
+        path = path.resolve()
+        if path.parent != row.folder.resolve() or not path.is_file():
+            raise Problem(404, "the file is gone")
+        return FileAnswer(path, request, media_type=media_type)
+
+    async def bring(self, row: SessionRow, *names: str) -> None:
+        """Have these files here, if they are anywhere. Raises Problem (502) without the store."""
+        gone = [name for name in names if not (row.folder / name).is_file()]
+        if not gone or self.uploads is None or row.state == "running":
+            return
+        try:
+            await self.uploads.fetch(row.session_id, gone)
+        except RequestFailed as error:
+            raise Problem(502, f"the store has not given {', '.join(gone)}: {error}") from error
+        except OSError as error:
+            raise Problem(507, f"no room for {', '.join(gone)}: {error.strerror}") from error
 
     # -- requests to a session ---------------------------------------------------------------------
 
@@ -324,11 +352,3 @@ def session_json(row: SessionRow) -> dict[str, Any]:
 
 def _file_name(url: str) -> str:
     return Path(unquote(urlsplit(url).path)).name
-
-
-def _send(request: Request, row: SessionRow, url: str, media_type: str | None) -> Response:
-    """Send a file of a session; nothing outside of its folder is one."""
-    path = (row.folder / _file_name(url)).resolve()
-    if path.parent != row.folder.resolve() or not path.is_file():
-        raise Problem(404, "the file is gone")
-    return FileAnswer(path, request, media_type=media_type)

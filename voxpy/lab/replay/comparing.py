@@ -31,7 +31,7 @@ LENGTH_IN_TEXT = re.compile(
     r"(\b(?:\w*duration|\w*seconds|\w+_m?s)\b\W{1,4})\d+(?:\.\d+)?"  # "duration":31.98
     r"|\d+(?:\.\d+)?(?= ?(?:m?s|seconds?|minutes?)\b)"  # 0.9 s
 )
-SESSION_FOLDER = re.compile(r"(?:file://)?/[^\s\"']*/sessions/[^/\s\"']+")
+SESSION_FOLDER = re.compile(r"(?:[a-z]+:/)?/[^\s\"']*/sessions/[^/\s\"']+")
 """A replay keeps its files elsewhere."""
 PLACE = re.compile(r" ?\([^()]*\.py:\d+\)")
 UNIX_S = (1.5e9, 2.0e9)
