@@ -92,7 +92,7 @@ async def test_hosts_see_each_other_and_what_they_tell(autojump_clock: object) -
         b, _, leaves = g.host("b", version="1")
         await beats()
         assert hosts(a) == hosts(b) == ["a", "b"]
-        seen = b.by_mark(mark_of("a"))
+        seen = await b.find_host(mark_of("a"))
         assert seen is not None
         assert (seen.url, seen.running, seen.limit) == ("http://10.0.0.1:8080", 3, 100)
         assert a.key == b.key

@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "replay": "Run a recorded session again and show the first difference.",
     "fuzz": "Let random callers, lines and services try a scenario.",
     "bench": "Measure how many calls this machine carries.",
-    "fleet": "Write what stands in front of several hosts: Kamailio's configuration.",
+    "fleet": "List the hosts of a fleet; write Kamailio's configuration for them.",
     "port": "Translate a VoxEngine scenario from JavaScript to Python.",
     "new": "Write a new scenario and a caller to try it with.",
 }

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from voxpy.cli.options import secrets_option
-from voxpy.cli.printing import say
+from voxpy.cli.printing import print_json, say
+from voxpy.text.plain import plain
 
 if TYPE_CHECKING:
+    from voxpy.fleet.membership import Member
+    from voxpy.fleet.port import Store
     from voxpy.project.routing import Routing
     from voxpy.wire.sip.values import Uri
+
+PATIENCE_S = 5.0
 
 
 @click.group("fleet")
 def command() -> None:
-    """Several hosts behind one address: files for what stands in front of them."""
+    """Several hosts behind one address: who they are, and files for what stands in front."""
 
 
 @command.command("kamailio")
@@ -153,21 +159,9 @@ async def _those_in_redis(
     from voxpy.errors import ConfigError
     from voxpy.fleet.membership import BEAT_S, find_members
     from voxpy.fleet.port import StoreAway
-    from voxpy.project.fleet import unshared
-    from voxpy.project.secrets import Secrets
 
-    secrets, settings = Secrets(secrets_path), routing.fleet
-    for problem in unshared(settings, secrets, routing.file):
-        raise ConfigError(problem.text, file=problem.file, line=problem.line)
-    if not settings.redis:
-        missing = "fleet: hosts: is missing (or --host, or redis:, which has them)"
-        raise ConfigError(missing, file=routing.file)
-    from voxpy.fleet.redis import RedisStore
-
-    store = RedisStore(secrets.get(settings.redis) or "", name=settings.name)
     had: tuple[Uri, ...] = ()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(store.run)
+    async with _store(routing, secrets_path) as store:
         while True:
             try:
                 members = await find_members(store)
@@ -185,4 +179,104 @@ async def _those_in_redis(
             if not follow:
                 break
             await trio.sleep(BEAT_S)
+
+
+@asynccontextmanager
+async def _store(routing: Routing, secrets_path: Path) -> AsyncIterator[Store]:
+    """Give what the hosts share, as the file says. Raises ConfigError."""
+    import trio
+
+    from voxpy.errors import ConfigError
+    from voxpy.project.fleet import unshared
+    from voxpy.project.secrets import Secrets
+
+    secrets, settings = Secrets(secrets_path), routing.fleet
+    for problem in unshared(settings, secrets, routing.file):
+        raise ConfigError(problem.text, file=problem.file, line=problem.line)
+    if not settings.redis:
+        missing = "fleet: redis: is missing, which knows the hosts: the name of a secret"
+        raise ConfigError(missing, file=routing.file)
+    from voxpy.fleet.redis import RedisStore
+
+    store = RedisStore(secrets.get(settings.redis) or "", name=settings.name, deadline_s=PATIENCE_S)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        yield store
         nursery.cancel_scope.cancel()
+
+
+# -- how it is -------------------------------------------------------------------------------------
+
+
+@command.command("status")
+@click.argument(
+    "routing_path",
+    metavar="[ROUTING]",
+    type=click.Path(path_type=Path),
+    default=Path("routing.yaml"),
+    required=False,
+)
+@secrets_option("secrets_path", "Secrets, as NAME=value lines: for the fleet's Redis.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list for a script.")
+def _status(*, routing_path: Path, secrets_path: Path, as_json: bool) -> None:
+    """List the hosts that share the Redis of ROUTING: what they carry, who drains, by what files.
+
+    Exits with 1 if there is none.
+    """
+    import trio
+
+    from voxpy.fleet.membership import find_members
+    from voxpy.project.routing import read_routing
+
+    async def look() -> list[Member]:
+        async with _store(read_routing(routing_path), secrets_path) as store:
+            return list((await find_members(store)).values())
+
+    hosts = _by_host(trio.run(look))
+    if as_json:
+        print_json(hosts)
+    elif hosts:
+        _print(hosts)
+    else:
+        say("no host is there")
+    raise SystemExit(0 if hosts else 1)
+
+
+def _by_host(members: list[Member]) -> list[dict[str, Any]]:
+    """Return a host a row: its processes together, one that was killed and is not yet given up."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(member.host, []).append(member)
+    return [
+        {
+            "host": name,
+            "url": newest.url,
+            "sip": newest.sip,
+            "processes": len(its),
+            "calls": sum(m.running for m in its),
+            "limit": sum(m.limit for m in its),
+            "draining": any(m.draining for m in its),
+            "version": newest.version,
+            "heard_s": round(min(m.silent_s for m in its), 1),
+        }
+        for name, its in sorted(found.items())
+        for newest in [max(its, key=lambda member: member.token)]
+    ]
+
+
+def _print(hosts: list[dict[str, Any]]) -> None:
+    from voxpy.cli.printing import PlainConsole
+
+    rows = [("HOST", "HTTP", "SIP", "PROCESSES", "CALLS", "STATE", "FILES", "HEARD")]
+    for host in hosts:
+        state = "draining" if host["draining"] else "takes calls"
+        calls = f"{host['calls']}/{host['limit']}"
+        told = (host["host"], host["url"], host["sip"] or "-", str(host["processes"]), calls, state)
+        rows.append((*told, host["version"], f"{host['heard_s']:g} s ago"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    console = PlainConsole()
+    for row in rows:
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        console.print(plain(line.rstrip()), soft_wrap=True)
+    if len({host["version"] for host in hosts}) > 1:
+        say("hosts run by different files", err=True)

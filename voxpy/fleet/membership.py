@@ -28,6 +28,8 @@ HOSTS, KEY = "hosts/", "fleet/key"
 LEASE_S, BEAT_S = 15.0, 5.0
 """Three beats may be lost before a host counts as dead."""
 RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
+LOOK_S = 0.5
+"""So often at most those who ask for hosts that are not known make us look for them."""
 KEEP_S = 3600.0
 """For how long what has no end of its own is told at once; told again after half of it."""
 LONG_S = 10 * 365 * 86400.0
@@ -58,6 +60,8 @@ class Member:
     version: str = ""
     member_id: str = ""
     token: int = 0
+    silent_s: float = attrs.field(default=0.0, eq=False)
+    """Since it was last heard."""
 
     @property
     def mark(self) -> str:
@@ -74,7 +78,13 @@ async def find_members(store: Store) -> dict[str, Member]:
     for entry in await store.find(HOSTS):
         known = {k: v for k, v in orjson.loads(entry.value).items() if k in _FIELDS}
         worker = int(entry.key.split("/")[2])
-        members[entry.key] = Member(**known, worker=worker, member_id=entry.key, token=entry.token)
+        members[entry.key] = Member(
+            **known,
+            worker=worker,
+            member_id=entry.key,
+            token=entry.token,
+            silent_s=max(0.0, LEASE_S - entry.left_s),
+        )
     return members
 
 
@@ -120,6 +130,7 @@ class Fleet:
         """A secret that all members know, once we have joined."""
         self._log = log
         self._held_until = self._certain_at = self._beat_at = 0.0
+        self._looked_at = -math.inf
         self._told: dict[str, _Told] = {}
         self._woken = trio.Event()
         self.counts = Counts(self)
@@ -149,8 +160,19 @@ class Fleet:
         """The names of all hosts that live."""
         return {member.host for member in self.members.values()}
 
-    def by_mark(self, mark: str) -> Member | None:
-        """Return a process of the host with a mark, of the newest that is called so."""
+    async def find_host(self, mark: str) -> Member | None:
+        """Return a process of the host with a mark, of the newest that is called so.
+
+        One that has just come is asked for; who asks for what never was is told so after a look.
+        """
+        found = self._by_mark(mark)
+        if found is None and self.lease is not None and clock.now() - self._looked_at > LOOK_S:
+            with suppress(StoreAway):
+                await self._look_around()
+            found = self._by_mark(mark)
+        return found
+
+    def _by_mark(self, mark: str) -> Member | None:
         found = [m for m in self.members.values() if m.host and m.mark == mark]
         return max(found, key=lambda m: m.token, default=None)
 
@@ -253,13 +275,14 @@ class Fleet:
 
     async def _beat(self) -> None:
         began = clock.now()
+        if self.lease is None:
+            await self._know_key()
         value = orjson.dumps({**self.look(), "host": self.host, "sip": self.sip}).decode()
         if self.lease is None or not await self.store.renew(self.lease, LEASE_S, value=value):
             self.lease = await self.store.claim(self.member_id, value, LEASE_S)
             if self.lease is None:  # the answer to an earlier claim was lost: that lease ends
                 raise StoreAway("our lease is somebody's whom we do not know")
             self._certain_at = began
-            await self._know_key()
             for told in self._told.values():
                 told.again_at, told.lease = 0.0, None
         self._held_until = began + LEASE_S
@@ -267,6 +290,7 @@ class Fleet:
         await self._look_around()
 
     async def _look_around(self) -> None:
+        self._looked_at = clock.now()
         self.members = members = await find_members(self.store)
         if self._log is not None and self.versions > self._versions:
             by = {m.host: m.version for m in members.values()}

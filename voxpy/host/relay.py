@@ -45,6 +45,7 @@ PREFACE_BYTES = 1024
 READ_BYTES = 64 * 1024
 HERE_WITHIN_S = 5.0
 GONE, BAD_GATEWAY, LOOP = 410, 502, 508
+GONE_AWAY = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,12 +123,18 @@ class Relay:
             first = orjson.dumps({"address": address}) + b"\n" + head.raw
         if not isinstance(there, trio.abc.Stream):
             return there
-        async with there:
-            await there.send_all(first)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_copy, stream, there)
-                await _copy(there, stream, lambda data: worth() if data[9:10] in b"12" else None)
-                nursery.cancel_scope.cancel()
+        answer = b""
+        async with there, trio.open_nursery() as nursery:
+            nursery.start_soon(_copy, first, stream, there)
+            with suppress(*GONE_AWAY):
+                answer = bytes(await there.receive_some(READ_BYTES))
+            if answer[9:10] in (b"1", b"2"):
+                worth()
+            if answer:
+                await _copy(answer, there, stream)
+            nursery.cancel_scope.cancel()
+        if not answer:
+            await refuse_plainly(stream, BAD_GATEWAY, "it ended before it answered")
         return True
 
     async def _worker(self, worker: int) -> trio.abc.Stream | bool:
@@ -138,7 +145,7 @@ class Relay:
 
     async def _host(self, mark: str, stream: trio.abc.Stream, head: Head) -> trio.abc.Stream | bool:
         """Reach another host; or refuse the request, True, or leave it to us, False."""
-        member = self.fleet.by_mark(mark)
+        member = await self.fleet.find_host(mark)
         if member is None:
             if head.request.target.decode("latin-1").startswith(KEPT):
                 return False
@@ -188,18 +195,11 @@ def _relayed(head: Head) -> list[bytes]:
     return [value for name, value in head.request.headers if name == RELAYED]
 
 
-async def _copy(
-    source: trio.abc.Stream,
-    target: trio.abc.Stream,
-    begins: Callable[[bytes], None] = lambda _: None,
-) -> None:
-    """Pass bytes on until there are no more, and say so; ``begins`` sees the first of them."""
-    seen = False
-    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        while data := bytes(await source.receive_some(READ_BYTES)):
-            if not seen:
-                seen = True
-                begins(data)
+async def _copy(data: bytes, source: trio.abc.Stream, target: trio.abc.Stream) -> None:
+    """Pass bytes on, ``data`` first, until there are no more, and say so."""
+    with suppress(*GONE_AWAY):
+        while data:
             await target.send_all(data)
+            data = bytes(await source.receive_some(READ_BYTES))
         if isinstance(target, trio.abc.HalfCloseableStream):
             await target.send_eof()

@@ -251,6 +251,10 @@ def welcome(
     public = options.public_url.rstrip("/") or local
     listeners = project.routing.channels
     lines = [f"listening on {local}  (health: /health, metrics: /metrics)"]
+    if project.routing.fleet.redis:
+        where = options.fleet_url or sockets.address(options.tls, from_elsewhere=True)
+        name = options.fleet_name or socket.gethostname()
+        lines.append(f"  one of a fleet, as {name}; other hosts reach it at {where}")
     lines.append(f"  {_rules(project)}; agent: {_AGENTS.get(agent.name, agent.name)}")
     lines += [f"  {each.serves(public, sockets.own.get(each.name, ()))}" for each in listeners]
     if project.secrets.get(TOKEN_SECRET):

@@ -76,9 +76,10 @@ class Web:
         admission = self.admission
         refusal = admission.refusal()
         status = "ok" if refusal is None else "stopping" if admission.draining else "busy"
-        body = {"status": status, "calls": _sum(self.figures(), "voxpy_calls_running")}
+        figures = self.figures()
+        body = {"status": status, "calls": _sum(figures, "voxpy_calls_running")}
         if self.fleet.host:
-            up = "up" if self.fleet.store.up else "away"
+            up = "up" if all(v for n, _, v in figures if n == "voxpy_fleet_store_up") else "away"
             body["fleet"] = {"name": self.fleet.host, "hosts": len(self.fleet.hosts), "store": up}
         if refusal is not None:
             body["detail"] = refusal.detail

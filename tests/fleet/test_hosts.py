@@ -1,0 +1,110 @@
+"""Hosts that are processes, and a real Redis: found from either, by the command, after a death."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+from click.testing import CliRunner, Result
+
+from tests.fleet.conftest import RedisServer
+from tests.host.serve.test_processes import ASKED, Served, serving
+from voxpy.cli import main
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("coredis")
+
+ROUTING = """
+rules:
+  - {name: echo, pattern: '\\\\+1555.*', scenarios: [echo.py], most_calls: 2}
+fleet: {redis: REDIS_URL}
+"""
+
+
+def a_fleet(folder: Path, redis: RedisServer) -> list[Path]:
+    folders = [folder / name for name in ("one", "two")]
+    for each in folders:
+        each.mkdir()
+        (each / "secrets.env").write_text(f"REDIS_URL={redis.url}\n")
+    return folders
+
+
+def status(folder: Path, *more: str) -> Result:
+    files = [str(folder / "routing.yaml"), "--secrets", str(folder / "secrets.env")]
+    return CliRunner().invoke(main, ["fleet", "status", *files, *more])
+
+
+async def seen(folder: Path, *names: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+
+    def there() -> bool:
+        found[:] = json.loads(status(folder, "--json").output)
+        return [host["host"] for host in found] == list(names)
+
+    with trio.fail_after(60):
+        while not await trio.to_thread.run_sync(there):
+            await trio.lowlevel.checkpoint()
+    return found
+
+
+async def test_two_hosts_are_one_for_who_asks_and_the_dead_one_is_given_up(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    one, two = a_fleet(tmp_path, own_redis)
+    first = serving(one, "--fleet-name", "one", "--workers", "2", routing=ROUTING, scenario=ASKED)
+    second = serving(two, "--fleet-name", "two", routing=ROUTING, scenario=ASKED)
+    async with first as a, second as b:
+        for served in (a, b):
+            await served.said("listening on")
+        await b.said("one of a fleet, as two; other hosts reach it at http://127.0.0.1:")
+        hosts = await seen(two, "one", "two")
+        assert [host["processes"] for host in hosts] == [2, 1]
+        assert hosts[0]["version"] == hosts[1]["version"]
+        place = "/platform_api/StartScenarios?rule_name=echo"
+        begun = [(await served.post(place)).json() for served in (a, b)]
+        for each in begun:
+            for served in (a, b):
+                path = httpx.URL(each["media_session_access_url"]).path
+                told = await _asked(served, path)
+                assert (told.status_code, told.text) == (200, "HELLO")
+        refused = await a.post(place)
+        assert refused.status_code == 503
+        assert "rule 'echo' has its 2 calls" in refused.text
+        b.process.kill()
+        path = httpx.URL(begun[1]["media_session_access_url"]).path
+        assert (await _asked(a, path)).status_code == 502
+        await seen(one, "one")
+        with trio.fail_after(60):  # each worker looks for itself
+            while (told := await _asked(a, path)).status_code == 502:
+                pass
+        assert told.status_code == 410
+        assert (await a.post(place)).status_code == 200  # its call is not counted any more
+        own_redis.stop()
+        await a.said("what hosts share is away")
+        assert (await _asked(a, httpx.URL(begun[0]["media_session_access_url"]).path)).text == (
+            "HELLO"
+        )
+        with trio.fail_after(60):
+            while (await a.get("/health")).json()["fleet"]["store"] != "away":
+                pass
+        own_redis.start()
+        await a.said("what hosts share is there again")
+        await seen(one, "one")
+
+
+async def _asked(served: Served, path: str) -> httpx.Response:
+    return await served.post(path, content="hello")
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path, own_redis: RedisServer) -> None:
+    one, _ = a_fleet(tmp_path, own_redis)
+    (one / "routing.yaml").write_text(ROUTING)
+    told = status(one)
+    assert (told.exit_code, told.output) == (1, "no host is there\n")
+    (one / "routing.yaml").write_text(ROUTING.replace("fleet: {redis: REDIS_URL}", ""))
+    told = status(one)
+    assert told.exit_code == 2
+    assert "fleet: redis: is missing" in told.output
