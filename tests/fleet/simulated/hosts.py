@@ -11,6 +11,7 @@ import itertools
 import math
 import socket
 import traceback
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 BUSY_SHARE = 0.8
 DRAIN_S = 300.0
+LATELY_S = 3.0
 
 
 class _Clock(clock.MediaClock):
@@ -56,6 +58,7 @@ class _Clock(clock.MediaClock):
         self.calls: Callable[[], int] = int
         self._cost = cost
         self._share = 0.0
+        self._lately: deque[tuple[float, int]] = deque()
         self._noted_s = clock.now()
 
     async def run(self) -> None:
@@ -71,6 +74,14 @@ class _Clock(clock.MediaClock):
         self._noted_s += since_s
         seen = 1 - math.exp(-since_s / BUSY_S)
         self._share += seen * (self.calls() * self._cost - self._share)
+        self._lately.append((self._noted_s, self.calls()))
+        while self._lately[0][0] < self._noted_s - LATELY_S:
+            self._lately.popleft()
+
+    def most_lately(self) -> int:
+        """Return how many calls there have been: what ends is seen a second or two later."""
+        self.note()
+        return max(calls for _, calls in self._lately)
 
 
 class SimulatedHost:
@@ -85,6 +96,7 @@ class SimulatedHost:
         self.host: Host | None = None
         self.fleet: Fleet | None = None
         self.line: Line | None = None
+        self.quiet: _Clock | None = None
         self.up_since = math.inf
         self.drained_at = math.inf
         self.gone_at = -math.inf
@@ -129,7 +141,7 @@ class SimulatedHost:
             history = stack.enter_context(closing(History(base)))
             log = Trace(now=clock.stopwatch(), masking=Masker(()))
             log.add_sink(self._hear)
-            quiet = _Clock(self.cost)
+            self.quiet = quiet = _Clock(self.cost)
             self.line = Line(self.world.redis)
             self.fleet = Fleet(self.line, host=self.name, log=log)
             self.host = host = Host(

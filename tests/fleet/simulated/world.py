@@ -27,7 +27,14 @@ from typing import Any
 import attrs
 import trio
 
-from tests.fleet.simulated.balancer import PROBE_S, Balancer, Caller, new_outcomes
+from tests.fleet.simulated.balancer import (
+    PROBE_S,
+    SLACK_S,
+    Balancer,
+    Caller,
+    Few,
+    new_outcomes,
+)
 from tests.fleet.simulated.callees import Callees
 from tests.fleet.simulated.hosts import QuietFiles, SimulatedHost, read_project
 from tests.fleet.simulated.redis import Line, SimulatedRedis
@@ -44,6 +51,12 @@ from voxpy.simulation.virtual import run_virtual
 
 ROUTING = """
 rules:
+  - name: few
+    pattern: 'few-.*'
+    scenarios: [incoming.py]
+    most_calls: MOST
+    replayable: false
+    watchdogs: {no_inbound_media_s: off, dead_air_s: off, longest_call_s: off}
   - name: incoming
     pattern: 'in-.*'
     scenarios: [incoming.py]
@@ -89,8 +102,6 @@ LONGEST_TALK_S = 120.0
 MOST_OF_A_KIND = 3
 SETTLED_S = LEASE_S + 3 * BEAT_S
 """After anything was wrong with the Redis or the way there, until everybody knows of everybody."""
-SLACK_S = 1.0
-"""For what a host does when a call is over: its record, its history."""
 
 
 def _nothing(host: SimulatedHost) -> None:
@@ -159,10 +170,7 @@ class World:
         self._told: Counter[str] = Counter()
         self.outcomes = new_outcomes()
         self.answered = 0
-        self.said_no: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
-        scenarios = {"incoming.py": INCOMING, "list.py": LIST}
-        self._project, self.secrets = read_project(folder, ROUTING, scenarios)
         self.redis = SimulatedRedis(random.Random(plan.seed + 1), self.wrong, plan.store())
         self.people = max(30, plan.calls // 20)
         self._strained_until = -math.inf
@@ -177,7 +185,12 @@ class World:
             )
             for n in range(plan.hosts)
         ]
-        self._at_once = max(3, sum(host.carries for host in self.hosts) // 10)
+        carried = sum(host.carries for host in self.hosts)
+        self.few = Few(self, max(3, carried // 12))
+        routing = ROUTING.replace("MOST", str(self.few.most))
+        scenarios = {"incoming.py": INCOMING, "list.py": LIST}
+        self._project, self.secrets = read_project(folder, routing, scenarios)
+        self._at_once = max(3, carried // 10)
         self.callees = Callees(self, most_calls=1 + RETRY, most_at_once=self._at_once)
 
     def wrong(self, what: str) -> None:
@@ -195,10 +208,6 @@ class World:
         """Spoil a host that is about to run, if the plan says so."""
         self.plan.plant(host)
 
-    def number(self, n: int) -> str:
-        """Return what a caller dials."""
-        return f"in-{n}"
-
     def talk_s(self) -> float:
         """Draw how long somebody talks."""
         return min(LONGEST_TALK_S, self.draw.expovariate(1 / self.plan.mean_talk_s))
@@ -212,7 +221,7 @@ class World:
         """Judge a refusal: had anybody room?"""
         for host in self.hosts:
             known = clock.now() - host.up_since > PROBE_S + SLACK_S and host.listens
-            has = 0 if host.host is None else host.host.admission.running
+            has = 0 if host.quiet is None else host.quiet.most_lately()
             if known and has < host.carries:
                 self.wrong(f"a call was refused while {host.name} had {has} of {host.carries}")
 
@@ -370,6 +379,15 @@ class World:
     def _settled_s(self, host: SimulatedHost) -> float:
         """Return for how long nothing has come between a host and the Redis."""
         return min(self._well_s, clock.now() - host.well_since)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing has come between any host and the Redis for a while."""
+        return self._well_s > SETTLED_S and not any(
+            host.alive and host.line is not None and self._settled_s(host) < SETTLED_S
+            for host in self.hosts
+            if host.lives and clock.now() - host.up_since > SETTLED_S
+        )
 
     def _look_at_members(self, host: SimulatedHost, fleet: Fleet) -> None:
         """A member that could ask for long enough knows all that could tell, and no dead one."""
