@@ -64,6 +64,15 @@ class NeverEnds(LocalStore):
         return super()._renew(key, token, 1000 * ttl, owner, ot, value)
 
 
+class Generous(LocalStore):
+    """Grants one more, however many there are."""
+
+    def _occupy(
+        self, name: str, count: int, owner: str, ot: int, most: str | int
+    ) -> tuple[int, int] | None:
+        return super()._occupy(name, count, owner, ot, "")
+
+
 class ForgetsDrain(Admission):
     """Says that it drains and takes calls all the same."""
 
@@ -115,6 +124,7 @@ def _says_nothing_of_it(host: SimulatedHost) -> None:
         ({"store": GivesTwice}, "was given to a second one while the first still has it"),
         ({"store": GivesTwice}, "while somebody talks to it already"),
         ({"store": NeverEnds}, " knows "),
+        ({"store": Generous, "calls": 400}, " calls of a rule for "),
         ({"plant": _with(ForgetsDrain)}, "takes a call after it said that it drains"),
         ({"plant": _says_nothing_of_it}, "does not know that"),
         ({"plant": _with(Timid)}, "a call was refused while"),
@@ -124,6 +134,7 @@ def _says_nothing_of_it(host: SimulatedHost) -> None:
         "double lease",
         "double call",
         "lease without end",
+        "limit",
         "lost drain",
         "untold drain",
         "refused with room",
