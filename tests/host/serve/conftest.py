@@ -32,6 +32,7 @@ from voxpy.engine import clock
 from voxpy.engine.http import Fetch
 from voxpy.engine.ports import Endpoint, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
+from voxpy.engine.storage import Storage
 from voxpy.fleet.membership import Fleet
 from voxpy.history.history import History
 from voxpy.history.objects import objects_of
@@ -178,6 +179,7 @@ async def hosted(
     fetch: Fetch | None = None,
     folder_files: Mapping[str, str] = NO_FILES,
     fleet: Fleet | None = None,
+    storage: Storage | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Run a host, which must live on virtual time, for as long as the block."""
@@ -210,6 +212,7 @@ async def hosted(
                     realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="local"),
                     speech=lambda: engines,
                     fetch=fetch,
+                    storage=storage or Storage(),
                 ),
                 history=history,
                 objects=objects_of(keeping, secrets),

@@ -22,6 +22,7 @@ from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import Endpoint, Leg, OutgoingCall
 from voxpy.errors import ConnectFailed, HandshakeRefused
 from voxpy.fleet.membership import Fleet
+from voxpy.fleet.storage import SharedStorage
 from voxpy.host.requesthead import Head, read_head
 from voxpy.testing import SocketPeer
 
@@ -64,7 +65,14 @@ async def pair(folder: Path, **more: Any) -> AsyncIterator[tuple[Running, Runnin
     async def host(name: str) -> AsyncIterator[Running]:
         (folder / name).mkdir()
         fleet = Fleet(Line(ways.server), host=name)
-        setup: dict[str, Any] = {"scenario": ASKED, "environ": TOKENS, "fleet": fleet, **more}
+        storage = SharedStorage(fleet.store)
+        setup: dict[str, Any] = {
+            "storage": storage,
+            "scenario": ASKED,
+            "environ": TOKENS,
+            "fleet": fleet,
+            **more,
+        }
         async with hosted(folder / name, fleet_url=f"http://{name}", **setup) as runs:
             ways.hosts[name] = runs
             runs.host.handler.open_stream = ways.open
@@ -273,3 +281,36 @@ async def test_both_say_that_they_share(tmp_path: Path, autojump_clock: object) 
         assert 'voxpy_fleet_members{worker="0"} 2.0' in metrics
         assert 'voxpy_fleet_versions{worker="0"} 1.0' in metrics
         assert "voxpy_fleet_store_errors_total 0.0" not in metrics
+
+
+REMEMBERS = """
+from voxpy import AppEvents, ApplicationStorage, Modules, VoxEngine, require
+from voxpy.errors import RequestFailed
+require(Modules.ApplicationStorage)
+
+@VoxEngine.on(AppEvents.HttpRequest)
+async def asked(event):
+    try:
+        if event.content == "keys":
+            return " ".join((await ApplicationStorage.keys("a*c")).keys)
+        if event.content:
+            return (await ApplicationStorage.put("abc", event.content, 60)).value
+        found = await ApplicationStorage.get("abc")
+        await ApplicationStorage.remove("abc")
+        return found.value
+    except RequestFailed as error:
+        return f"without: {error}"
+"""
+
+
+async def test_what_scenarios_keep_is_there_on_every_host(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path, scenario=REMEMBERS) as (one, two, ways):
+        (_, here), (_, there) = await start(one), await start(two)
+        assert (await ask(one, "POST", here, content="seen")).text == "seen"
+        assert (await ask(two, "POST", there, content="keys")).text == "abc"
+        assert (await ask(two, "POST", there)).text == "seen"
+        ways.server.away = True
+        told = await ask(one, "POST", here, content="lost")
+        assert told.text == "without: ApplicationStorage.put: connection refused"
