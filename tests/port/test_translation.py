@@ -243,18 +243,21 @@ async def test_chains_of_promises_do_what_they_did(voxpy: CallKit, autojump_cloc
     assert world.log == ["said 3 dollars", "asked 1"]
 
 
-@pytest.mark.parametrize(
-    ("source", "python"),
-    [
-        (
-            "ask().then(a => Logger.write(a.code), e => Logger.write('' + e))",
-            "        error = None",
-        ),
-    ],
-)
-def test_a_second_function_of_then_hears_the_error(source: str, python: str) -> None:
-    text = port(f"async function ask() {{ return 1 }} {source}").text
-    assert "except Exception as error:" in text
+async def test_of_two_functions_of_then_one_is_called(
+    voxpy: CallKit, autojump_clock: object
+) -> None:
+    source = """
+    async function ask(what) { if (what == 'bad') throw new Error('no'); return what; }
+    VoxEngine.addEventListener(AppEvents.CallAlerting, async (e) => {
+      for (const what of ['good', 'bad'])
+        await ask(what).then(a => Logger.write('yes ' + a), b => Logger.write('failed ' + b));
+      VoxEngine.terminate();
+    });
+    """
+    async with voxpy.world(port(source).text) as world:
+        await world.dial()
+        await world.wait_ended()
+    assert world.log == ["yes good", "failed no"]
 
 
 def test_names_of_earlier_voxengines_become_todays() -> None:
