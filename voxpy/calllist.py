@@ -13,8 +13,10 @@ from typing import Any
 import orjson
 
 from voxpy.engine.context import current
+from voxpy.engine.events import Event
 from voxpy.engine.http import HttpRequestResult
 from voxpy.engine.ports import ListReport
+from voxpy.engine.trace import event_fields
 from voxpy.engine.units import fitted
 from voxpy.errors import HelpsWithNames, ScenarioError
 
@@ -99,12 +101,20 @@ class CallListNamespace(HelpsWithNames):
         return "CallList"
 
 
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of an event; scenarios report it as it came."""
+    if not isinstance(value, Event):
+        raise TypeError(f"{type(value).__name__} is no value of JSON")
+    unit, fields = event_fields(value)
+    return {"name": value.name, "unit": unit, **fields}
+
+
 def _checked(data: Any) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         kind = type(data).__name__
         raise ScenarioError(f"CallList: give a mapping, such as {{'answer': 'yes'}}, not {kind}")
     try:
-        written = orjson.dumps(data)
+        written = orjson.dumps(data, default=_plain)
     except TypeError as error:
         raise ScenarioError(f"CallList: JSON cannot hold this: {error}") from error
     if len(written) > LARGEST_BYTES:

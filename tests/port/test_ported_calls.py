@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from trio.testing import MockClock
 
 from voxpy.cli import main
-from voxpy.testing import CallKit
+from voxpy.simulation.callerfile import parse_script
+from voxpy.testing import CallKit, Reply
 
 pytest.importorskip("tree_sitter_javascript", reason="needs the extra: port")
 pytest.importorskip("black", reason="needs the extra: port")
@@ -97,3 +98,71 @@ def test_it_does_not_replace_a_file_unasked(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, [*again, "--force"]).exit_code == 0
     printed = CliRunner().invoke(main, [*again, "-o", "-"]).output
     assert "VoxEngine.terminate()" in printed
+
+
+LIST = """
+require(Modules.AI);
+const routes = {
+  plain: { body: function () { return {}; } },
+  named: { body: function (who) { return { who: who }; } },
+};
+const voice = { voice: VoiceList.Google.he_IL_Wavenet_A };
+const waiting = ['hello'];
+let cookie = null;
+
+function say(call, text, options) { call.say(text, options); }
+function told(message, count) { Logger.write(`${message} ${count}`); }
+function report(what) {
+  Net.httpRequestAsync('https://app.test/' + what, {method: 'POST', postData: what})
+    .then(function (answer) { Logger.write(what + ' ' + answer.code); })
+    .catch(function (error) { Logger.write('lost ' + error); });
+}
+
+VoxEngine.addEventListener(AppEvents.Started, function () {
+  const { to } = JSON.parse(VoxEngine.customData());
+  const call = VoxEngine.callPSTN(to, 'default');
+  call.addEventListener(CallEvents.Connected, function (event) {
+    if (event.headers['X-Never']) Logger.write('never');
+    say(call, 'שלום', voice);
+    waiting.shift();
+    Logger.write('next ' + waiting.shift());
+    setTimeout(told, 100, 'timer', 2);
+    Logger.write(JSON.stringify([routes.plain.body('Ann'), routes.named.body('Ann')]));
+    Net.httpRequest('https://app.test/login', function (answer) {
+      for (var i in answer.headers)
+        if (answer.headers[i].key == 'Set-Cookie') cookie = answer.headers[i].value;
+      Logger.write(cookie);
+    });
+  });
+  call.addEventListener(CallEvents.Disconnected, async (event) => {
+    await CallList.reportResult({ result: event });
+    VoxEngine.terminate();
+  });
+});
+VoxEngine.addEventListener(AppEvents.Terminating, () => report('over'));
+"""
+
+
+async def test_a_call_of_a_list(voxpy: CallKit, tmp_path: Path, autojump_clock: MockClock) -> None:
+    """What public scenarios do, one thing of each kind that once went wrong."""
+    file = tmp_path / "list.js"
+    file.write_text(LIST, encoding="utf-8")
+    result = CliRunner().invoke(main, ["port", str(file)])
+    assert "1 places" in result.output  # Modules.AI
+    http = {
+        "https://app.test/login": Reply(headers={"Set-Cookie": "sid=1"}),
+        "POST https://app.test/over": 200,
+    }
+    people = parse_script(
+        'custom_data: x\ncallees: {"+15550177": {steps: [{expect: {heard: שלום}}, {hang_up}]}}',
+        file="",
+        folder=tmp_path,
+    )
+    async with voxpy.world(tmp_path / "list.py", http=http) as world:
+        call = await world.start({"to": "+15550177"}, callees=people.callees)
+        await world.wait_ended()
+    assert call.result.failure == ""
+    assert call.log == ["next None", '[{},{"who":"Ann"}]', "sid=1", "timer 2"]
+    ((kind, told),) = call.reports
+    assert (kind, told["result"]["name"]) == ("result", "Call.Disconnected")
+    assert [r.method for r in world.requests] == ["GET", "POST"]

@@ -20,7 +20,7 @@ from voxpy.audio.frame import Samples, pcm16
 from voxpy.constants import spoken_language
 from voxpy.engine.hearing import Hearing, Intake
 from voxpy.engine.session import Session
-from voxpy.engine.speech import Recognised, SpeechEngines, load_engines
+from voxpy.engine.speech import Recognised, SpeechEngines, has_language, load_engines
 from voxpy.engine.units import Catalog, MediaUnit
 from voxpy.errors import EngineMissing, ScenarioError, SoundFailed, nearest
 from voxpy.media.memory import quietest_cut
@@ -132,8 +132,8 @@ class ASR(MediaUnit):
         except SoundFailed as error:
             self._fail(str(error))
             return
-        known = sorted(engines.ears.languages)
-        if hired is None and self._options.language.split("-")[0] not in known:
+        if hired is None and not has_language(engines.ears, self._options.language):
+            known = sorted(engines.ears.languages)
             self._fail(
                 f"the profile asks for {self._options.language}, and the recogniser of this host "
                 f"understands: {', '.join(known)}; a service understands more: "

@@ -166,7 +166,9 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _result(response: httpx.Response, body: bytes, *, raw: bool) -> HttpRequestResult:
-    pairs = response.headers.multi_items()
+    pairs = [
+        (key.decode("latin-1"), value.decode("latin-1")) for key, value in response.headers.raw
+    ]
     return HttpRequestResult(
         code=response.status_code,
         text=None if raw else body.decode(response.encoding or "utf-8", "replace"),

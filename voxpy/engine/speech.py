@@ -14,6 +14,7 @@ from voxpy.engine import clock
 from voxpy.errors import EngineMissing, install_command
 
 T = TypeVar("T")
+ANY_LANGUAGE = "*"
 Samples = npt.NDArray[np.int16]
 
 
@@ -29,6 +30,12 @@ class SpeechGate(Protocol):
         ...
 
 
+def has_language(engine: object, language: str) -> bool:
+    """Return whether a voice or a recogniser has a language; ``he-IL`` is ``he``."""
+    known: Collection[str] = getattr(engine, "languages", ("en",))
+    return ANY_LANGUAGE in known or language.replace("_", "-").split("-")[0] in known
+
+
 @attrs.frozen
 class Recognised:
     """Words, and how sure the recogniser is of them: 0.0 to 1.0."""
@@ -42,7 +49,7 @@ class Transcribes(Protocol):
 
     @property
     def languages(self) -> Collection[str]:
-        """The languages it understands: ISO 639-1 codes (``en``)."""
+        """The languages it understands: ISO 639-1 codes (``en``), or ANY_LANGUAGE."""
 
     def warm_up(self) -> None:
         """Load what the first utterance would otherwise wait for."""
@@ -55,7 +62,10 @@ class Transcribes(Protocol):
 
 
 class Speaks(Protocol):
-    """A voice. Thread-safe."""
+    """A voice. Thread-safe.
+
+    One that speaks more than English may have ``languages``, as a recogniser has.
+    """
 
     def warm_up(self) -> None:
         """Load what the first sentence would otherwise wait for."""

@@ -23,7 +23,13 @@ from voxpy.audio.convert import encode
 from voxpy.audio.frame import Samples, pcm16
 from voxpy.constants import spoken_language
 from voxpy.engine.session import Session
-from voxpy.engine.speech import Speaks, SpeechEngines, load_engines
+from voxpy.engine.speech import (
+    ANY_LANGUAGE,
+    Speaks,
+    SpeechEngines,
+    has_language,
+    load_engines,
+)
 from voxpy.errors import ScenarioError, SoundFailed, VoxpyError, nearest
 from voxpy.players.services import hire
 from voxpy.wire.speech import Sentence
@@ -127,7 +133,7 @@ class SpeechSound:
         self._engines = await load_engines(self._session.context.speech)
         speaker: Speaker = await self._run(find_speaker, spoken.voice, self._engines)
         if speaker.voice is self._engines.voice:
-            check_language(spoken.text)
+            check_language(spoken.text, speaker.voice)
         # Voices that know their speakers have a set of them; a package's need not.
         known: Collection[str] = getattr(speaker.voice, "speakers", ())
         if known and speaker.name.lower() not in known:
@@ -199,23 +205,27 @@ def find_speaker(voice: str | None, engines: SpeechEngines) -> Speaker:
     """
     package, slash, name = (voice or DEFAULT_SPEAKER).partition("/")
     if not slash:
-        return Speaker(engines.voice, _ours(package) if ":" in package else package)
+        return Speaker(engines.voice, _ours(package, engines.voice))
     return Speaker(_load(package), name)
 
 
-def _ours(voice: str) -> str:
-    """Return who of the host's own speaks in place of a provider's voice, ``VoiceList.…``.
+def _ours(voice: str, own: Speaks) -> str:
+    """Return who of the host's own speaks; another in place of a provider's, ``VoiceList.…``.
 
     Raises SoundFailed for one of a language that the host does not speak.
     """
+    if ":" not in voice:
+        return voice
     language = spoken_language(voice)
-    if language is not None and not language.startswith("en"):
+    if language is not None and not has_language(own, language):
         raise SoundFailed(f"{voice} speaks {language}, the host's own voice English; {_WAY_OUT}")
     return DEFAULT_SPEAKER
 
 
-def check_language(text: str) -> None:
+def check_language(text: str, own: Speaks) -> None:
     """Raises SoundFailed for a text that the host's own voice could only make noises of."""
+    if has_language(own, ANY_LANGUAGE):
+        return
     letters = [c for c in text if c.isalpha()]
     foreign = sum(not unicodedata.name(c, "").startswith("LATIN") for c in letters)
     if foreign * 3 > len(letters):

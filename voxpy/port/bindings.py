@@ -92,6 +92,8 @@ class Bindings:
         self.of_this: dict[str, list[Node]] = {}
         """What the objects of the source's classes get: ``this.name = value``."""
         self._async: set[int] = set()
+        self._most_taken: dict[str, int] = {}
+        """By the key that functions stand under in objects, what one of them takes at most."""
         self.module = self._declare(program, None)
         self.undeclared = [self._add(self.module, name) for name in self._without_let(program)]
         self._use(program)
@@ -106,6 +108,27 @@ class Bindings:
 
     def inside(self, function: Node) -> Scope:
         return self._scopes[function.id]
+
+    def sources(self, name: Node) -> list[Binding]:
+        """Return what a name may stand for: itself, or what its function is called with."""
+        found: list[Binding] = []
+        waiting = [name]
+        while waiting:
+            each = waiting.pop()
+            binding = self.find(each) if each.type == "identifier" else None
+            if binding is None or binding in found:
+                continue
+            found.append(binding)
+            if binding.parameter is not None:
+                function, index = binding.parameter
+                named = self.binding_of_function(function)
+                for given in named.called_with if named is not None else ():
+                    waiting += given[index : index + 1]
+        return found
+
+    def takes_more(self, function: Node) -> bool:
+        """Whether it stands in an object beside others of its name that take more."""
+        return len(parameters(function)) < self._most_taken.get(_key_above(function), 0)
 
     def adopt(self, function: Node, into: Scope) -> None:
         """Note that what a function assigns outside is assigned in ``into``, where it stands."""
@@ -225,6 +248,9 @@ class Bindings:
                 self._assigned(field(node, "left"), None)
             elif node.type == "call_expression":
                 self._called(node)
+            elif node.type in FUNCTION_KINDS and (key := _key_above(node)):
+                taken = max(len(parameters(node)), self._most_taken.get(key, 0))
+                self._most_taken[key] = taken
 
     def _assigned(self, target: Node, value: Node | None) -> None:
         if value is not None and target.type in ("member_expression", "subscript_expression"):
@@ -279,6 +305,11 @@ class Bindings:
         scope = self.scope_of(function)
         named = (b for b in scope.names.values() if b.function is not None)
         return next((b for b in named if b.function and b.function.id == function.id), None)
+
+
+def _key_above(function: Node) -> str:
+    pair = function.parent
+    return text(field(pair, "key")) if pair is not None and pair.type == "pair" else ""
 
 
 def returned(function: Node) -> list[Node]:

@@ -64,10 +64,13 @@ class Branches:
         target, unpacked = self._w.simple.target(field(node, "left"), "item")
         source = self._x.of(field(node, "right"))
         over_keys = text(field(node, "operator")) == "in"
-        if over_keys and self._w.kinds.of(field(node, "right")) == "list":
+        kind = self._w.kinds.of(field(node, "right"))
+        if over_keys and kind == "list":
             source = f"range(len({source}))"
-        elif over_keys:
+        elif over_keys and (kind in ("dict", "class") or not source.endswith(".headers")):
             source = f"list({source})"  # what it holds may change on the way
+        elif over_keys:  # of a call by name, of an answer of HTTP in order
+            source = f"range(len({source})) if isinstance({source}, tuple) else list({source})"
         return [
             f"for {target} in {source}:",
             *indented(unpacked),

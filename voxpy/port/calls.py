@@ -91,6 +91,9 @@ class Calls:
     def _of_voxpy(
         self, node: Node, path: str, found: Any, given: Sequence[Node], waited: bool
     ) -> Written:
+        if path in ("set_timeout", "set_interval") and len(given) > 2:  # what follows is passed on
+            called = f"{self._x.of(given[0], ATOM)}({self.plain(given[2:])})"
+            return f"{path}(lambda: {called}, {self._x.of(given[1])})", ATOM
         if path.endswith((".on", ".add_event_listener")) or path in ("set_timeout", "set_interval"):
             return f"{path}({self._listening(given)})", ATOM
         if path == "Logger.write" and len(given) == 1:
@@ -183,6 +186,17 @@ class Calls:
         found = vocabulary.signature(function) if function is not None else None
         if found is None:
             return self.plain(given)
+        return ", ".join(self._as_taken(node, found, given, bound=bound))
+
+    def arguments_of(self, call: Node, path: str) -> list[str]:
+        """Write the arguments of a call as a function of voxpy's takes them, one by one."""
+        found = vocabulary.signature(vocabulary.look_up(path))
+        assert found is not None
+        return self._as_taken(call, found, arguments(call))
+
+    def _as_taken(
+        self, node: Node, found: inspect.Signature, given: Sequence[Node], *, bound: bool = False
+    ) -> list[str]:
         known = list(found.parameters.values())[1 if bound else 0 :]
         places = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         shown = []
@@ -203,7 +217,7 @@ class Calls:
             else:
                 shown.append(f"**{self._x.of(argument, ATOM)}")
         self._miss(node, known, shown)
-        return ", ".join(shown)
+        return shown
 
     def _miss(self, node: Node, known: Sequence[inspect.Parameter], shown: Sequence[str]) -> None:
         """Note the arguments that voxpy cannot do without and that the source does not give."""
@@ -242,8 +256,8 @@ class Calls:
     def _literal_of(self, argument: Node) -> Node | None:
         if argument.type == "object":
             return argument
-        binding = self._writer.bindings.find(argument) if argument.type == "identifier" else None
-        values = [v for v in binding.values if v.type == "object"] if binding is not None else []
+        found = self._writer.bindings.sources(argument)
+        values = [v for binding in found for v in binding.values if v.type == "object"]
         return values[0] if values else None
 
     def _by_name(self, literal: Node, known: Sequence[inspect.Parameter]) -> list[str]:

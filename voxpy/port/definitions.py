@@ -51,6 +51,7 @@ class Definitions:
         with self._w.within(function):
             code = self._x.of(bare(body), 1)
             names = [self._w.python(p) for p in parameters(function)]
+            names += ["*_"] if self._w.bindings.takes_more(function) else []
         needs_more, self._w.before = bool(self._w.before), kept
         if needs_more or "\n" in code:
             return None
@@ -117,6 +118,8 @@ class Definitions:
                 name = self._w.fresh("event" if event else "given")
                 shown.append(f"{name}: {kind}" if kind else name)
                 unpacked += self._w.simple.unpacked(parameter, name, "voxpy" if event else "dict")
+        if self._w.bindings.takes_more(function):
+            shown.append("*_")
         return shown, unpacked
 
     def _event_class(self, event: str | None) -> str | None:

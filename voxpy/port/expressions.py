@@ -249,6 +249,10 @@ class Expressions:
         dotted = kind in ("voxpy", "class", "date") or (
             kind is None and member in vocabulary.event_fields()
         )
+        if owner.type == "subscript_expression" and text(owner).rpartition("[")[0].endswith(
+            ".headers"
+        ):
+            dotted = name in ("key", "value")  # of an answer of HTTP
         if dotted and optional and not self._of_event(owner):
             once = self.of(owner, COMPARED)
             return f"{shown}.{member} if {once} is not None else None", TERNARY
@@ -293,7 +297,9 @@ class Expressions:
 
     def _subscript(self, node: Node) -> Written:
         owner, index = field(node, "object"), field(node, "index")
-        if _is_read(node) and self.kinds.of(owner) == "dict":
+        kind = self.kinds.of(owner)
+        named = kind == "json" and string_value(index) is not None
+        if _is_read(node) and (kind == "dict" or named):
             return f"{self.of(owner, ATOM)}.get({self.of(index)})", ATOM
         return f"{self.of(owner, ATOM)}[{self.of(index)}]", ATOM
 

@@ -76,8 +76,8 @@ OF_NUMBERS = {"Date/1": "datetime.fromtimestamp(({0}) / 1000, UTC)"}
 
 METHODS = {
     "push/1": "{o}.append({0})",
-    "pop/0": "{o}.pop()",
-    "shift/0": "{o}.pop(0)",
+    "pop/0": "({o}.pop() if {o} else None)",
+    "shift/0": "({o}.pop(0) if {o} else None)",
     "unshift/1": "{o}.insert(0, {0})",
     "concat/1": "[*{o}, *{0}]",
     "join/0": '",".join(map(str, {o}))',

@@ -134,14 +134,36 @@ class Promises:
             return self._x.untranslated(
                 node, f".{links[0][0]}() on a promise", "await it in an async function"
             )
-        name = self._w.fresh("run")
         merged = self._mergeable(head, links)
+        if not waited and head.type == "call_expression":
+            path = self._x.path(field(head, "function"))
+            if path == "Net.http_request_async" and arguments(head) and links[0][0] == "then":
+                return self._called_back(head, links, merged)
+        name = self._w.fresh("run")
         rows = self._rows(head, links, merged, waited)
         outer: dict[str, None] = {}
         for function in merged:
             outer |= dict.fromkeys(self._w.definitions.outer_names(function))
         self._w.before += ["", f"async def {name}():", *indented([*outer, *rows]), ""]
         return self._x.calls.started(f"{name}()", waited)
+
+    def _called_back(
+        self, head: Node, links: Sequence[tuple[str, list[Node]]], merged: Sequence[Node]
+    ) -> Written:
+        """Write a request whose answer nobody waits for: sent at once, as in JavaScript."""
+        first = bare(links[0][1][0])
+        own = first in merged and parameters(first)
+        answer = self._named(first, parameters(first)[0]) if own else self._w.fresh("answer")
+        rows = self._rows(head, links, merged, False, start=answer)
+        name = self._w.fresh("answered")
+        outer: dict[str, None] = {}
+        for function in merged:
+            outer |= dict.fromkeys(self._w.definitions.outer_names(function))
+        word = "async def" if any("await " in row for row in rows) else "def"
+        self._w.before += ["", f"{word} {name}({answer}):", *indented([*outer, *rows]), ""]
+        self._w.uses("Net")
+        url, *options = self._x.calls.arguments_of(head, "Net.http_request_async")
+        return f"Net.http_request({', '.join([url, name, *options])})", ATOM
 
     def in_place(self, node: Node) -> Lines | None:
         """Return ``return chain`` as statements, if its functions can stand in this one."""
@@ -165,11 +187,12 @@ class Promises:
         links: Sequence[tuple[str, list[Node]]],
         merged: Sequence[Node],
         waited: bool,
+        start: str = "",
     ) -> Lines:
         kept, self._w.before = self._w.before, []
-        code = self._awaited(head)[0]
+        code = start or self._awaited(head)[0]
         rows, self._w.before = self._w.before, kept
-        made = head.type == "new_expression" or code.startswith("await ")
+        made = start or head.type == "new_expression" or code.startswith("await ")
         value = code if made else f"await {code}"
         for index, (word, given) in enumerate(links):
             later = waited or any(w == "then" for w, _ in links[index + 1 :])

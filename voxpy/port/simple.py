@@ -68,6 +68,10 @@ class Simple:
             ]
         if inner.type == "call_expression" and vocabulary.is_needless(text(inner)):
             return []
+        lacking = vocabulary.lacks_module(text(inner))
+        if lacking is not None:
+            self._w.note(inner, f"{text(inner)}: {lacking}", "leave out what needs it")
+            return []
         if inner.type == "call_expression":
             loop = self._for_each(inner)
             if loop is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 import voxpy
-from voxpy.errors import NotSupported, UnknownName
+from voxpy.errors import NotSupported, UnknownName, VoxpyError
 
 _RESERVED = frozenset({*keyword.kwlist, "self", "json", "re", "time", "math", "random", "trio"})
 _HANDLERS = {  # of a WebSocket: lower case throughout in VoxEngine
@@ -106,6 +106,19 @@ _RENAMED = {
 def renamed(path: str) -> str:
     """Return the present name of a dotted name of voxpy's, if it had another one."""
     return _RENAMED.get(path, path)
+
+
+def lacks_module(call: str) -> str | None:
+    """Return why a module that is required cannot be, None for any other call."""
+    found = re.fullmatch(r"require\(Modules\.(\w+)\)", call)
+    try:
+        if found is not None:
+            voxpy.require(getattr(voxpy.Modules, found[1]))
+    except (UnknownName, NotSupported) as error:
+        return str(error)
+    except VoxpyError:
+        return None  # it is there, and no session runs
+    return None
 
 
 @cache

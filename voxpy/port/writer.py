@@ -195,12 +195,11 @@ class Writer:
             for argument in arguments(node):
                 if argument.type != "identifier":
                     continue
-                binding = self.bindings.find(argument)
-                if binding is None or not any(v.type == "object" for v in binding.values):
-                    continue
                 function = field(node, "function")
                 takes = self.expressions.calls.takes_names
-                binding.is_options = binding.is_options or takes(function, node, argument)
+                for binding in self.bindings.sources(argument):
+                    if any(v.type == "object" for v in binding.values):
+                        binding.is_options |= takes(function, node, argument)
 
 
 def _rows(node: Node) -> Lines:

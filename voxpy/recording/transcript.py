@@ -23,7 +23,7 @@ from voxpy.audio.convert import encode
 from voxpy.audio.frame import Samples, pcm16
 from voxpy.engine.clock import off_loop
 from voxpy.engine.hearing import Hearing
-from voxpy.engine.speech import SpeechEngines
+from voxpy.engine.speech import SpeechEngines, has_language
 from voxpy.errors import EngineMissing
 from voxpy.media.memory import quietest_cut
 from voxpy.media.turns import Pause, SpeechResumed, SpeechStarted, SpeechStopped, TurnEvent
@@ -85,8 +85,8 @@ class Transcription:
 
     def check(self, engines: SpeechEngines) -> None:
         """Raise EngineMissing if the recogniser does not understand the language."""
-        known = sorted(engines.ears.languages)
-        if self.language not in known:
+        if not has_language(engines.ears, self.language):
+            known = sorted(engines.ears.languages)
             raise EngineMissing(
                 f"the recogniser understands {', '.join(known)}, not {self._options.language!r}"
             )

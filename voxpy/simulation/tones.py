@@ -19,7 +19,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from voxpy.engine.speech import Recognised
+from voxpy.engine.speech import ANY_LANGUAGE, Recognised
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Responder
 from voxpy.localagent.vad import EnergyGate
@@ -105,6 +105,8 @@ def _seconds(text: str) -> float:
 class ToneVoice:
     """A voice for ``Engines``: one chord per text, a third of a second per word."""
 
+    languages = (ANY_LANGUAGE,)
+
     def __init__(self, airwaves: Airwaves) -> None:
         self._airwaves = airwaves
 
@@ -122,7 +124,7 @@ class ToneVoice:
 class ToneEars:
     """Ears for ``Engines``: the texts of the chords in a recording, cut where the sound was cut."""
 
-    languages = ("en",)
+    languages = (ANY_LANGUAGE,)
 
     def __init__(self, airwaves: Airwaves) -> None:
         self._airwaves = airwaves

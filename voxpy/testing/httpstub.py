@@ -140,12 +140,13 @@ def _reply(answer: Any) -> Reply:
 def _result(request: HttpRequest, reply: Reply, on_part: OnPart | None) -> HttpRequestResult:
     if reply.fails is not None:
         return HttpRequestResult(code=reply.fails, error="failed by the test")
-    headers = {name.lower(): value for name, value in reply.headers.items()}
+    headers = dict(reply.headers)
     if isinstance(reply.body, str | bytes):
         body = reply.body.encode() if isinstance(reply.body, str) else reply.body
     else:
         body = orjson.dumps(reply.body)
-        headers.setdefault("content-type", "application/json")
+        if "content-type" not in map(str.lower, headers):
+            headers["Content-Type"] = "application/json"
     if on_part is not None and reply.status == httpx.codes.OK:
         on_part(BodyPart(body, len(body)))
     return HttpRequestResult(
