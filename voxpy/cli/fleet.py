@@ -192,7 +192,7 @@ async def _store(routing: Routing, secrets_path: Path) -> AsyncIterator[Store]:
 
     secrets, settings = Secrets(secrets_path), routing.fleet
     for problem in unshared(settings, secrets, routing.file):
-        raise ConfigError(problem.text, file=problem.file, line=problem.line)
+        raise ConfigError(problem.message, file=problem.file, line=problem.line)
     if not settings.redis:
         missing = "fleet: redis: is missing, which knows the hosts: the name of a secret"
         raise ConfigError(missing, file=routing.file)

@@ -112,8 +112,10 @@ def command(**options: Any) -> None:
     finish; once more ends now.
     """
     from voxpy.engine.trace import Trace
+    from voxpy.errors import ConfigError
     from voxpy.host.hostlog import host_log
     from voxpy.host.listening import open_sockets, tls_context
+    from voxpy.project.fleet import unshared
     from voxpy.project.project import ProjectFiles, load_project
 
     _check_agent(options["agent"])
@@ -127,6 +129,8 @@ def command(**options: Any) -> None:
     if options["sip_address"]:
         project = project.reached_at(options["sip_address"])
     secrets = project.secrets
+    for problem in unshared(project.routing.fleet, secrets, project.routing.file):
+        raise ConfigError(problem.message, file=problem.file, line=problem.line)
     log: Trace = host_log(sys.stdout, secrets.values, as_lines_of_json=options["json_logs"])
     files = ProjectFiles(project, log=log, told=loaded.problems)
     tls = tls_context(options["tls_cert"], options["tls_key"])

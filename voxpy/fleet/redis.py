@@ -229,6 +229,7 @@ class RedisStore(Store):
         while True:
             client = Redis.from_url(
                 self._url,
+                decode_components=True,
                 max_connections=CONNECTIONS,
                 connect_timeout=self.deadline_s,
                 retry_policy=NoRetryPolicy(),

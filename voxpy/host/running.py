@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -23,7 +24,6 @@ from voxpy.engine.ports import OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.storage import FILE_NAME, Storage
 from voxpy.engine.trace import Trace
-from voxpy.errors import ConfigError
 from voxpy.fleet.local import FILE_NAME as SHARED
 from voxpy.fleet.local import LocalStore
 from voxpy.fleet.membership import Fleet
@@ -35,7 +35,6 @@ from voxpy.history.store import Store
 from voxpy.host.listening import Sockets
 from voxpy.host.serve import FINISH_S, Host, HostOptions
 from voxpy.host.workers import Handover, WorkerLink, Workers
-from voxpy.project.fleet import unshared
 from voxpy.project.project import Project, ProjectFiles
 from voxpy.project.routing import usual_channels
 from voxpy.project.secrets import Secrets
@@ -141,14 +140,12 @@ async def run_host(
 
 
 def _fleet(project: Project, options: HostOptions, worker: Handover | None, log: Trace) -> Fleet:
-    """Return what stands for this process among others. Raises ConfigError for a Redis amiss."""
+    """Return what stands for this process among others."""
     number = int(worker.name) if worker is not None else 0
     settings = project.routing.fleet
     if not settings.redis:  # the workers of one host share a file
         place = options.base / SHARED if worker is not None else None
         return Fleet(LocalStore(place), worker=number, log=log)
-    for problem in unshared(settings, project.secrets, project.routing.file):
-        raise ConfigError(problem.text, file=problem.file, line=problem.line)
     from voxpy.fleet.redis import RedisStore  # only where there is one
 
     store = RedisStore(project.secrets.get(settings.redis) or "", name=settings.name)
@@ -255,6 +252,8 @@ def welcome(
         where = options.fleet_url or sockets.address(options.tls, from_elsewhere=True)
         name = options.fleet_name or socket.gethostname()
         lines.append(f"  one of a fleet, as {name}; other hosts reach it at {where}")
+        if _is_only_here(where, project.secrets.get(project.routing.fleet.redis) or ""):
+            lines.append("  only those on this machine do: --host 0.0.0.0, or --fleet-url")
     lines.append(f"  {_rules(project)}; agent: {_AGENTS.get(agent.name, agent.name)}")
     lines += [f"  {each.serves(public, sockets.own.get(each.name, ()))}" for each in listeners]
     if project.secrets.get(TOKEN_SECRET):
@@ -263,6 +262,14 @@ def welcome(
         lines.append("providers need an address they can reach: --public-url https://...")
     lines += _shortcomings(listeners, project.secrets)
     return lines
+
+
+def _is_only_here(url: str, redis: str) -> bool:
+    """Whether a Redis is elsewhere, and its hosts are told an address of this machine alone."""
+    here = [
+        urlsplit(each).hostname in (None, "127.0.0.1", "::1", "localhost") for each in (url, redis)
+    ]
+    return here == [True, False]
 
 
 _AGENTS = {
