@@ -27,6 +27,8 @@ TOGETHER = (
     "tests/channels/providers/test_providers.py",
     "tests/channels/sip/peers/",
     "tests/fleet/test_kamailio.py",
+    "tests/history/",
+    "tests/host/serve/test_stored.py",
     "tests/pages/",
     "tests/services/test_by_tcp.py",
     "tests/test_architecture.py",

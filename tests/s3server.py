@@ -63,7 +63,7 @@ def s3_server() -> Iterator[tuple[Path, int]]:
         pytest.skip(NEEDED)
     with tempfile.TemporaryDirectory() as name:
         keys = ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-        told = ["--addr", "127.0.0.1:0", "--config", "", "--dir-cache-time", "0"]
+        told = ["--addr", "127.0.0.1:0", "--config", ""]
         server = subprocess.Popen(
             [program, "serve", "s3", name, *keys, *told], stderr=subprocess.PIPE, text=True
         )
@@ -87,9 +87,14 @@ def s3_server() -> Iterator[tuple[Path, int]]:
 @contextmanager
 def emptied(running: tuple[Path, int]) -> Iterator[Server]:
     """The server with an empty bucket and a line of its own."""
+    import minio
+
     folder, port = running
-    bucket = f"calls-{len(list(folder.iterdir()))}"  # it remembers what it has seen
-    (folder / bucket).mkdir()
+    bucket = f"calls-{len(list(folder.iterdir()))}"
+    asked = minio.Minio(
+        endpoint=f"127.0.0.1:{port}", access_key=ACCESS_KEY, secret_key=SECRET_KEY, secure=False
+    )
+    asked.make_bucket(bucket_name=bucket)
     to = ("127.0.0.1", port)
     with closing(Line(socket.AF_INET, ("127.0.0.1", 0), to)) as line:
         yield Server(folder, line, bucket)

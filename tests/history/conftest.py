@@ -57,7 +57,8 @@ def running(programs: Path, folder: Path) -> Iterator[str]:
     ]
     making += [f"--pwfile={password}", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
     subprocess.run(making, check=True, capture_output=True, cwd=folder)
-    options = ["-c", "listen_addresses=", "-c", "fsync=off", "-k", str(folder)]
+    options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_min_messages=log"]
+    options += ["-k", str(folder)]
     server = subprocess.Popen(
         [*user, str(programs / "postgres"), "-D", str(data), *options],
         stderr=subprocess.PIPE,
@@ -97,10 +98,7 @@ def emptied(postgres: str) -> str:
     return postgres
 
 
-KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))]
-
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["sqlite", "postgres"])
 def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Make stores of the same history: as each process has one."""
     url = "" if request.param == "sqlite" else request.getfixturevalue("emptied")

@@ -21,6 +21,7 @@ class Line:
         self._flows = threading.Event()
         self._flows.set()
         self._up = True
+        self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
         self.cut_after_bytes: int | None = None
         """How much of what is sent to the server passes before the line is cut."""
@@ -50,7 +51,8 @@ class Line:
 
     def cut(self) -> None:
         """Reset all connections: nobody waits for what is under way."""
-        ends, self._ends = self._ends, []
+        with self._lock:
+            ends, self._ends = self._ends, []
         for end in ends:
             with suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -75,20 +77,21 @@ class Line:
                 continue
             far = socket.socket(self._family)
             far.connect(self._to)
-            self._ends += [near, far]
+            with self._lock:
+                self._ends += [near, far]
             for one, other, counts in ((near, far, True), (far, near, False)):
                 threading.Thread(target=self._pump, args=(one, other, counts), daemon=True).start()
 
     def _pump(self, one: socket.socket, other: socket.socket, counts: bool) -> None:
-        passed = 0
+        passed, answered = 0, False
         with suppress(OSError):
             while data := one.recv(PIECE_BYTES):
                 self._flows.wait()
-                if counts and self.answer:
-                    if not passed:
-                        one.sendall(self.answer)
-                    passed += len(data)
-                    continue
+                if counts and self.answer and not answered:
+                    one.sendall(self.answer)
+                    answered = True
+                if answered:
+                    continue  # it reads what there is, and hangs up
                 passed += len(data)
                 if counts and self.cut_after_bytes is not None and passed > self.cut_after_bytes:
                     self.cut()

@@ -26,7 +26,6 @@ from voxpy.history.postgres import PostgresStore
 from voxpy.history.search import find_one, find_sessions
 from voxpy.history.store import STEPS, VERSION, SqliteStore
 
-pytestmark = pytest.mark.xdist_group("postgres")
 SOCKET = ".s.PGSQL.5432"
 
 

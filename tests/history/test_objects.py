@@ -12,8 +12,6 @@ from tests.s3server import Server
 from voxpy.errors import RequestFailed
 from voxpy.history.objects import PART_BYTES
 
-pytestmark = pytest.mark.xdist_group("s3")
-
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
@@ -116,7 +114,7 @@ def test_a_line_that_is_cut_in_the_middle_stores_nothing(
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "503 Slow Down"])
 def test_a_server_that_has_enough_is_named(s3: Server, sound: Path, status: str) -> None:
     store = s3.store()
-    s3.line.answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    s3.line.answer = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
     with pytest.raises(RequestFailed, match=status[:3]):
         store.put("s-1", "call.wav", sound)
     s3.line.up()

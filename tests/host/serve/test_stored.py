@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,14 @@ import pytest
 import trio
 
 from tests.history.conftest import sessions_in
-from tests.host.serve.conftest import ENVIRON, ROUTING, Hosting, Running, hosted
+from tests.host.serve.conftest import ENVIRON, ROUTING, Hosting, Running, hosted, until
+from tests.host.serve.test_processes import serving
 from tests.s3server import ACCESS_KEY, SECRET_KEY, Server
 from voxpy.history.outbox import FOLDER
+from voxpy.history.postgres import PostgresStore
+from voxpy.history.search import find_sessions
 from voxpy.history.uploads import Uploads
 
-pytestmark = pytest.mark.xdist_group("s3")
 KEYS = {**ENVIRON, "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY, "API_TOKEN": "open"}
 BEARER = {"authorization": "Bearer open"}
 Clock = trio.testing.MockClock
@@ -269,3 +273,41 @@ async def test_a_disk_without_room_for_marks_still_gives_its_recordings(
         await running.until(lambda: not uploads(running).waiting)
         assert set(s3.stored()) == {f"sessions/{session_id}/call.wav"}
         assert running.logged("what is stored cannot be noted")
+
+
+@pytest.mark.slow
+async def test_a_killed_process_loses_neither_its_calls_nor_their_recordings(
+    s3: Server, emptied: str, tmp_path: Path
+) -> None:
+    """In threads, with workers' real sockets: Postgres, the store and a kill in the middle."""
+    secrets = {**KEYS, "URL": emptied}
+    (tmp_path / "secrets.env").write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))
+    routing = routing_of(s3, "  keep_local_s: 0", "history: {postgres: URL}")
+    with closing(PostgresStore(tmp_path / ".voxpy", emptied)) as history:
+
+        def states() -> list[tuple[str, str]]:
+            return sorted((row.state, row.rule_name) for row in find_sessions(history))
+
+        async with serving(tmp_path, routing=routing) as served:
+            await served.said("listening on")
+            over, cut = await served.phone(), await served.phone()
+            await until(lambda: len(over.received) > 50 and len(cut.received) > 50)
+            over.far_end_hangs_up()
+            await until(lambda: len(s3.stored()) == 1 and ("ended", "echo") in states())
+            served.process.kill()
+            await served.process.wait()
+        assert states() == [("ended", "echo"), ("running", "echo")]
+        for path in (tmp_path / ".voxpy" / FOLDER).glob("*/*"):
+            os.utime(path, (time.time() - 100, time.time() - 100))
+        async with serving(tmp_path, routing=routing) as served:
+            await served.said("listening on")
+            await until(lambda: len(s3.stored()) == 2)
+            await until(lambda: states() == [("ended", "echo"), ("interrupted", "echo")])
+            await until(lambda: not list((tmp_path / ".voxpy" / FOLDER).glob("*/*")))
+            served.process.send_signal(signal.SIGTERM)
+            assert await served.exit_code() == 0
+        assert not list((tmp_path / ".voxpy" / "sessions").glob("*/call.wav"))
+        for row in find_sessions(history):
+            (url,) = [url for kind, url in row.files if kind == "recording"]
+            assert url == f"{s3.endpoint}/{s3.bucket}/sessions/{row.session_id}/call.wav"
+            assert s3.stored()[f"sessions/{row.session_id}/call.wav"] > 16_000
