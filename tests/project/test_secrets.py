@@ -88,6 +88,13 @@ def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
         Secrets(tmp_path, environ={})
 
 
+def test_a_file_that_is_too_large_to_be_meant_keeps_the_last_good_content(tmp_path: Path) -> None:
+    secrets = secrets_with(tmp_path, "A=key\n")
+    rewrite(tmp_path / "secrets.env", "A=b\n" * 250_001)
+    assert secrets.get("A") == "key"
+    assert "has 1000004 bytes" in str(secrets.problem)
+
+
 def test_a_rotated_key_is_read_at_once_and_the_old_one_stays_masked(tmp_path: Path) -> None:
     secrets = secrets_with(tmp_path, "A=old-key\n")
     assert secrets.get("A") == "old-key"

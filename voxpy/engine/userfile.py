@@ -32,6 +32,11 @@ T = TypeVar("T")
 YamlPath = tuple[Any, ...]
 """Keys and list indices from the root: ``("rules", 0, "pattern")``."""
 DEEPEST = 100
+MOST_VALUES = 250_000
+"""In one file, each counted as often as an alias repeats it: ten lines of aliases of aliases make a
+thousand million values, which take for ever to look at."""
+MOST_TOLD = 200
+"""Characters of a value that a message shows."""
 
 
 def _refuse(error: ConfigError) -> NoReturn:
@@ -100,7 +105,7 @@ class Given:
 
     def expected(self, what: str) -> ConfigError:
         """Return the error of a value of the wrong kind."""
-        return self.error(f"{self.label} must be {what}, not {self.value!r}")
+        return self.error(f"{self.label} must be {what}, not {_told(self.value)}")
 
     def child(self, key: Any, value: Any) -> Given:
         """Return what stands below under ``key``."""
@@ -115,7 +120,7 @@ class Given:
         if isinstance(self.value, str):
             return self.value
         raise self.error(
-            f"{self.label} must be text, but YAML reads {self.value!r} here; put it in single "
+            f"{self.label} must be text, but YAML reads {_told(self.value)} here; put it in single "
             "quotes"
         )
 
@@ -151,7 +156,7 @@ class Given:
         if isinstance(self.value, str) and self.value in known:
             return self.value
         hint = nearest(str(self.value), known)
-        raise self.error(f"{self.label} must be {_or(known)}, not {self.value!r}{hint}")
+        raise self.error(f"{self.label} must be {_or(known)}, not {_told(self.value)}{hint}")
 
     def pattern(self, flags: int = 0) -> re.Pattern[str]:
         """Return a regular expression."""
@@ -237,6 +242,11 @@ def _range(low: float, high: float) -> str:
     return f"from {low:g} up" if high == math.inf else f"from {low:g} to {high:g}"
 
 
+def _told(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}..."
+
+
 def _or(words: Sequence[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
@@ -275,6 +285,8 @@ def load(text: str, *, file: str) -> Document:
             return Document(file=file, value=None, lines={(): 1})
         # Lines first: constructing rewrites mappings that have merge keys.
         lines = dict(_walk(node, (), file=file, seen=set(), above=()))
+        if _count(node, {}) > MOST_VALUES:
+            raise ConfigError(f"aliases make over {MOST_VALUES} values of it", file=file)
         value = yaml.constructor.SafeConstructor().construct_document(node)
     except yaml.YAMLError as exc:
         raise _malformed(exc, text, file) from exc
@@ -300,6 +312,15 @@ def _walk(
     for key, where, child in _children(node, file=file):
         yield (*path, key), _line(where)
         yield from _walk(child, (*path, key), file=file, seen=seen, above=above)
+
+
+def _count(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values there are, were each alias written out."""
+    if id(node) not in known:
+        below = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = (part for item in below for part in (item if isinstance(item, tuple) else (item,)))
+        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _children(node: yaml.Node, *, file: str) -> Iterator[tuple[Any, yaml.Node, yaml.Node]]:

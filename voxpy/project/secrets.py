@@ -16,6 +16,8 @@ from voxpy.engine.masking import SHORTEST_SECRET_CHARACTERS
 from voxpy.errors import ConfigError
 from voxpy.project.problem import Problem
 
+MOST_BYTES = 1_000_000
+
 
 @attrs.frozen(kw_only=True)
 class SecretsFile:
@@ -186,6 +188,9 @@ class Secrets:
             self._signature = signature
             if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
                 raise ConfigError("cannot be read: it is no file", file=str(self._path))
+            if status.st_size > MOST_BYTES:
+                told = f"has {status.st_size} bytes; a file of secrets has at most {MOST_BYTES}"
+                raise ConfigError(told, file=str(self._path))
             self._take(parse_secrets(_read(self._path), file=str(self._path)))
         except FileNotFoundError:
             self._take(SecretsFile())
