@@ -108,3 +108,15 @@ def test_the_command_says_what_is_missing(tmp_path: Path, own_redis: RedisServer
     told = status(one)
     assert told.exit_code == 2
     assert "fleet: redis: is missing" in told.output
+
+
+async def test_workers_of_one_host_share_without_a_redis(tmp_path: Path) -> None:
+    alone = ROUTING.replace("fleet: {redis: REDIS_URL}", "")
+    async with serving(tmp_path, "--workers", "2", routing=alone, scenario=ASKED) as served:
+        await served.said("listening on")
+        place = "/platform_api/StartScenarios?rule_name=echo"
+        told = [await served.post(place) for _ in range(8)]  # the kernel gives them to any
+        assert sorted(each.status_code for each in told) == [200] * 2 + [503] * 6
+        assert {each.json()["error"]["msg"] for each in told if each.status_code == 503} == {
+            "rule 'echo' has its 2 calls"
+        }
