@@ -274,9 +274,12 @@ def build(site: Path) -> None:
             ),
             encoding="utf-8",
         )
-        subprocess.run(
-            [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"], cwd=base, check=True
-        )
+        # Not --quiet: that hides warnings before --strict can count them.
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+        built = subprocess.run(command, cwd=base, capture_output=True, text=True)
+        if built.returncode:
+            print(built.stdout + built.stderr, file=sys.stderr)
+        built.check_returncode()
 
 
 def _outward(text: str, *, up: str = "../") -> str:
