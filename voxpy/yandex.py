@@ -82,6 +82,7 @@ class RealtimeAPIEvents(metaclass=EventNamespace, prefix="Yandex.RealtimeAPI"):
     MCPListToolsCompleted: TypeAlias = events.MCPListToolsCompleted
     MCPListToolsFailed: TypeAlias = events.MCPListToolsFailed
     RateLimitsUpdated: TypeAlias = events.RateLimitsUpdated
+    # VoxEngine's typings give it the name of ResponseMCPCallFailed: a listener would get both.
 
 
 class Events(MediaEvents, metaclass=EventNamespace, prefix="Yandex.Events"):

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from voxpy import Deepgram
 from voxpy.cartesia.agents import CartesiaWire
 from voxpy.deepgram.wire import DeepgramWire, settings_message
 from voxpy.elevenlabs.agents import ElevenLabsWire
@@ -248,3 +249,9 @@ def test_what_is_odd_ends_nothing(make: Any) -> None:
                 frame = {"type": kind, "event": kind, field: value}
                 with suppress(RemoteProtocolError):
                     wire.receive(orjson.dumps(frame).decode())
+
+
+def test_names_of_events_are_voxengines() -> None:
+    """Its typings have one that leaves the prefix of its namespace."""
+    assert Deepgram.VoiceAgentEvents.HTTPResponse.name == "Deepgram.Agents.HTTPResponse"
+    assert Deepgram.VoiceAgentEvents.Welcome.name == "Deepgram.VoiceAgent.Welcome"

@@ -36,7 +36,11 @@ KEEPALIVE_S = 5.0
 """Deepgram closes what says nothing for ten seconds."""
 
 
-class VoiceAgentEvents(metaclass=EventNamespace, prefix="Deepgram.VoiceAgent"):
+class VoiceAgentEvents(
+    metaclass=EventNamespace,
+    prefix="Deepgram.VoiceAgent",
+    names={"HTTPResponse": "Deepgram.Agents.HTTPResponse"},
+):
     """Events of the service (VoxEngine: Deepgram.VoiceAgentEvents)."""
 
     Unknown: TypeAlias = Unknown

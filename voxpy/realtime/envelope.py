@@ -38,7 +38,8 @@ _T = TypeVar("_T")
 class EventNamespace(Namespace):
     """A service's events: ``prefix``, and members that are classes of this module or their like.
 
-    ``wire_types`` names the service's ``type`` of members whose class does not.
+    ``wire_types`` names the service's ``type`` of members whose class does not; ``names`` has
+    members that VoxEngine gives a name without the prefix.
     """
 
     _kinds: Mapping[str, type[Any]]
@@ -51,6 +52,7 @@ class EventNamespace(Namespace):
         *,
         prefix: str,
         wire_types: Mapping[str, str] = MappingProxyType({}),
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> EventNamespace:
         """Make the members this service's own, those of the bases too."""
         for base in bases:
@@ -58,7 +60,8 @@ class EventNamespace(Namespace):
         for key, value in members.items():
             if _is_event(value):
                 named = {"wire_type": wire_types[key]} if key in wire_types else {}
-                named |= {"name": f"{prefix}.{key}", "__qualname__": f"{name}.{key}"}
+                wire_name = names.get(key, f"{prefix}.{key}")
+                named |= {"name": wire_name, "__qualname__": f"{name}.{key}"}
                 members[key] = _of_service(value, key, named, members)
         namespace = super().__new__(mcs, name, bases, members)
         kinds = {
