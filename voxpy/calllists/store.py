@@ -369,9 +369,10 @@ def _moment(given: Any) -> float | None:
         return None
     try:
         moment = datetime.datetime.fromisoformat(given)
-    except ValueError:
+        whole = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        return whole.astimezone(datetime.UTC).timestamp()
+    except (ValueError, OverflowError):  # the latter before the year 1 and after 9999
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def _iso(moment: float | None) -> str:

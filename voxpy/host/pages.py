@@ -118,7 +118,12 @@ class Pages:
             back = "/"
         answer = RedirectResponse(back, 303)
         answer.set_cookie(
-            COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=self.tls
+            COOKIE,
+            quote(token, safe=""),
+            max_age=COOKIE_S,
+            httponly=True,
+            samesite="strict",
+            secure=self.tls,
         )
         return answer
 

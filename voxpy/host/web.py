@@ -100,7 +100,11 @@ class Web:
                 too_long = Response(f"a body of over {BODY_BYTES} bytes", status_code=413)
                 return self._answer(path, too_long)
             base = called_base(request.headers, public_url=self.public_url, tls=self.tls)
-            told = listener.on_request(_as_called(request, base, body), base, self.listening())
+            called = _as_called(request, base, body)
+            if called.has_too_many_fields:
+                too_many = Response(f"over {http.MOST_FIELDS} fields", status_code=413)
+                return self._answer(path, too_many)
+            told = listener.on_request(called, base, self.listening())
             response = Response(told.body, told.status, media_type=told.content_type)
             return self._answer(path, response)
 

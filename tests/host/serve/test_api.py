@@ -206,6 +206,7 @@ async def test_a_websocket_comes_in_by_the_access_url(
         ({"authorization": "Basic open-sesame-1"}, 401),
         ({"cookie": "voxpy_token=open-sesame-1"}, 200),
         ({"cookie": "voxpy_token=wrong"}, 401),
+        ({"cookie": "a; b=c;;voxpy_token=open%2Dsesame-1; d"}, 200),
         ({**OPERATOR, "origin": "https://evil.example"}, 403),
         ({**OPERATOR, "origin": "http://host.test"}, 200),
         ({**OPERATOR, "origin": "null"}, 403),
@@ -343,3 +344,14 @@ async def test_the_document_says_what_is_there(hosting: Hosting, autojump_clock:
     assert fits(begun, {"$ref": "#/components/schemas/Started"}, document)
     assert fits(refused.json(), {"$ref": "#/components/schemas/Error"}, document)
     assert not fits({"error": 1}, {"$ref": "#/components/schemas/Error"}, document)
+
+
+@pytest.mark.parametrize(
+    "moment", ["nan", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "20261130T25"]
+)
+async def test_moments_that_are_none(hosting: Hosting, autojump_clock: object, moment: str) -> None:
+    async with hosting(**SETUP) as running:
+        params = {"since": moment}
+        answer = await running.ask("GET", "/api/sessions", params=params, headers=OPERATOR)
+    assert answer.status_code == 400
+    assert "must be a date and time" in answer.text

@@ -105,6 +105,20 @@ async def test_a_webhook_with_an_endless_body(hosting: Hosting, autojump_clock: 
         assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("where", ["query", "form"])
+async def test_a_webhook_of_too_many_fields(
+    hosting: Hosting, autojump_clock: object, where: str
+) -> None:
+    fields = "&".join(f"a{n}=b" for n in range(201))
+    async with hosting() as running:
+        if where == "query":
+            answer = await running.ask("GET", f"/twilio/voice?{fields}")
+        else:
+            kind = {"content-type": "application/x-www-form-urlencoded"}
+            answer = await running.ask("POST", "/twilio/voice", content=fields, headers=kind)
+    assert (answer.status_code, answer.text) == (413, "over 200 fields")
+
+
 @pytest.mark.parametrize(
     ("messages", "code"),
     [

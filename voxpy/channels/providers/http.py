@@ -78,9 +78,15 @@ class Request:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = b""
 
+    @property
+    def has_too_many_fields(self) -> bool:
+        """Whether nobody fills out so long a form: it would be read as an empty one."""
+        form = self.body if self.method == "POST" and self._is(FORM) else b""
+        return max(self.url.count("&"), form.count(b"&")) >= MOST_FIELDS
+
     @cached_property
     def form(self) -> Mapping[str, str]:
-        """A POST's urlencoded body; empty otherwise, and where nobody fills out so long a form."""
+        """A POST's urlencoded body; empty otherwise, and if it has too many fields."""
         if self.method != "POST" or not self._is(FORM):
             return {}
         return _pairs(self.body.decode("utf-8", "replace"))

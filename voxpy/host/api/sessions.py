@@ -323,11 +323,13 @@ def _moment(name: str, text: str | None) -> datetime.datetime | None:
         return None
     try:
         moment = datetime.datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=datetime.UTC)
+        return moment.astimezone(datetime.UTC)  # not before the year 1, nor after 9999
+    except (ValueError, OverflowError):
         raise Problem(
             400, f"{name} must be a date and time (ISO 8601), not {text[:50]!r}"
         ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
 
 
 # -- writing answers -------------------------------------------------------------------------------
