@@ -160,6 +160,9 @@ async def _those_in_redis(
     from voxpy.fleet.membership import BEAT_S, find_members
     from voxpy.fleet.port import StoreAway
 
+    if not routing.fleet.redis:
+        missing = "fleet: hosts: is missing (or --host, or redis:, which has them)"
+        raise ConfigError(missing, file=routing.file)
     had: tuple[Uri, ...] = ()
     async with _store(routing, secrets_path) as store:
         while True:
