@@ -18,11 +18,15 @@ import trio
 
 from voxpy.engine import clock
 from voxpy.host.requesthead import Head
+from voxpy.sockets.hub import strangers_turn
 from voxpy.sockets.reading import read_until
 
 READ_BYTES = 16 * 1024
 SLOWEST_BYTES_PER_S = 8 * 1024
 """A long answer gives its reader more time: no telephone line is slower."""
+TURN_PARTS = 16
+MOST_PARTS = 2000
+"""Of a chunked body, at once and in all. A part of one byte costs as much as one of a thousand."""
 LINGER_S = 1.0
 LINGER_BYTES = 256 * 1024
 """What still comes of a body that nobody reads is taken, or the kernel would take back the answer
@@ -63,6 +67,7 @@ class Exchange:
         framing = dict(head.request.headers)
         self._chunked = b"transfer-encoding" in framing
         length = int(framing.get(b"content-length", b"0"))  # h11 has let through nothing else
+        self._parts = 0
         self._left_bytes = length - len(self._http.trailing_data[0])
         self._has_body = self._chunked or length > 0
         self._scope = trio.CancelScope()
@@ -114,6 +119,13 @@ class Exchange:
                 self._verdict = error.error_status_hint
                 event = None
             if isinstance(event, h11.Data):
+                self._parts += 1
+                if self._parts % TURN_PARTS == 0:
+                    await strangers_turn()
+                if self._parts > MOST_PARTS:
+                    self._verdict = 413
+                    self._scope.cancel()
+                    await trio.sleep_forever()
                 return {"type": "http.request", "body": bytes(event.data), "more_body": True}
             if isinstance(event, h11.EndOfMessage):
                 self._whole()

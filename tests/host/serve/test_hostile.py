@@ -105,6 +105,12 @@ async def test_a_webhook_with_an_endless_body(hosting: Hosting, autojump_clock: 
         assert answer.status_code == 413
 
 
+async def test_a_body_in_parts_of_one_byte(hosting: Hosting, autojump_clock: object) -> None:
+    head = HALF + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with hosting() as running, unharmed(running):
+        assert (await answer_to(running, head, b"1\r\nx\r\n" * 3000)).startswith(b"HTTP/1.1 413 ")
+
+
 @pytest.mark.parametrize("where", ["query", "form"])
 async def test_a_webhook_of_too_many_fields(
     hosting: Hosting, autojump_clock: object, where: str
