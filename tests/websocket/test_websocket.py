@@ -154,8 +154,8 @@ from voxpy import AppEvents, Logger, VoxEngine, WebSocketEvents
 def started(event):
     ws = VoxEngine.create_websocket(
         VoxEngine.custom_data(), headers=[{"name": "X-Key", "value": "v"}], statistics=True)
-    for name in ("CREATED", "OPEN", "ERROR", "CLOSE"):
-        ws.add_event_listener(getattr(WebSocketEvents, name), lambda e: Logger.write(e.name))
+    log = lambda e: Logger.write(e.name)
+    ws.on_created = ws.on_open = ws.on_error = ws.on_close = log
     ws.add_event_listener(WebSocketEvents.OPEN, lambda: ws.send("hello"))
     ws.add_event_listener(WebSocketEvents.MESSAGE, lambda e: Logger.write(e.text))
     ws.add_event_listener(WebSocketEvents.CLOSE, lambda e: VoxEngine.terminate())

@@ -180,6 +180,7 @@ class ChatCompletionsAPIClient(TextClient):
     def _with_context(self, given: dict[str, Any]) -> dict[str, Any]:
         self._text, self._refusal = "", ""
         self._calls: dict[int, dict[str, Any]] = {}
+        self._logprobs: dict[str, list[Any]] = {"content": [], "refusal": []}
         if not self._stores:
             return given
         self._history: list[Any] = [*getattr(self, "_history", ()), *given.get("messages", ())]
@@ -199,6 +200,11 @@ class ChatCompletionsAPIClient(TextClient):
                 self._tell_type("refusal.delta", {"type": "refusal.delta", **told})
             for number, part in enumerate(delta.get("tool_calls") or ()):
                 self._call(part.get("index", number), part)
+            for what, so_far in self._logprobs.items():
+                if more := (choice.get("logprobs") or {}).get(what):
+                    so_far += more
+                    kind = f"logprobs.{what}.delta"
+                    self._tell_type(kind, {"type": kind, what: more, "snapshot": [*so_far]})
 
     def _call(self, index: int, part: Fields) -> None:
         call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
@@ -222,6 +228,10 @@ class ChatCompletionsAPIClient(TextClient):
         kind = "tool_calls.function.arguments.done"
         for index, call in sorted(self._calls.items()):
             self._tell_type(kind, {"type": kind, "index": index, **call})
+        for what, found in self._logprobs.items():
+            if found:
+                kind = f"logprobs.{what}.done"
+                self._tell_type(kind, {"type": kind, what: found})
         if self._stores:
             self._history.append(self._answer())
 
