@@ -22,6 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from voxpy.history.history import History
 from voxpy.history.search import find_one
+from voxpy.history.store import SqliteStore
 from voxpy.history.tracefile import read_trace, record_of
 from voxpy.inspector.onefile import one_file
 
@@ -81,7 +82,7 @@ def make_hour(base: Path, minutes: float) -> None:
     short = base / "short"
     run = [sys.executable, "-m", "voxpy", "run", "scenarios/answer.py", "--fast", "--json"]
     subprocess.run([*run, "--out", str(short)], check=True, cwd=ROOT, capture_output=True)
-    source = find_one(short, "last").folder
+    source = find_one(SqliteStore(short), "last").folder
     folder = base / "sessions" / "hour"
     folder.mkdir(parents=True)
     lines = [orjson.loads(line) for line in (source / "trace.jsonl").read_bytes().splitlines()]
@@ -140,7 +141,7 @@ def main(minutes: float) -> None:
             f"trace of {minutes:g} min: {len(trace.read_bytes().splitlines())} lines, {size:.1f} MB"
         )
         began = time.perf_counter()
-        (base / "hour.html").write_text(one_file(find_one(base, "hour")))
+        (base / "hour.html").write_text(one_file(find_one(SqliteStore(base), "hour")))
         took, size = time.perf_counter() - began, (base / "hour.html").stat().st_size / 1e6
         print(f"one file: {size:.1f} MB, made in {took:.1f} s")
         serve = [sys.executable, "-m", "voxpy", "serve", "routing.yaml", "--port", "8977"]

@@ -37,7 +37,8 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def running(programs: Path, folder: Path) -> Iterator[str]:
+def running(programs: Path, folder: Path, *, fsync: bool = False) -> Iterator[str]:
+    """Run the server of a folder of programs, its data in ``folder``; yields its URL."""
     user: list[str] = []
     if os.getuid() == 0:  # which Postgres refuses to be
         user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
@@ -57,7 +58,14 @@ def running(programs: Path, folder: Path) -> Iterator[str]:
     ]
     making += [f"--pwfile={password}", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
     subprocess.run(making, check=True, capture_output=True, cwd=folder)
-    options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_min_messages=log"]
+    options = [
+        "-c",
+        "listen_addresses=",
+        "-c",
+        f"fsync={'on' if fsync else 'off'}",
+        "-c",
+        "log_min_messages=log",
+    ]
     options += ["-k", str(folder)]
     server = subprocess.Popen(
         [*user, str(programs / "postgres"), "-D", str(data), *options],

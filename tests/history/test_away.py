@@ -276,6 +276,7 @@ async def test_it_is_said_once_that_it_is_away_and_once_that_it_is_back(
     host.tell_away = told.append
     async with trio.open_nursery() as nursery:
         nursery.start_soon(host.look_after, lambda: 30)
+        nursery.start_soon(host.stay_known)
         await trio.sleep(1)
         line.down()
         for n in range(3):

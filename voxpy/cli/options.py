@@ -97,24 +97,26 @@ def bring(row: Any, options: Mapping[str, Any]) -> None:
 
     from voxpy.cli.printing import say
     from voxpy.engine import clock
-    from voxpy.errors import RequestFailed
+    from voxpy.errors import VoxpyError
     from voxpy.history.objects import objects_of
     from voxpy.history.outbox import Outbox, bring_back
     from voxpy.history.record import RECORDING, TRACE
-    from voxpy.project.keeping import KeepingSettings, read_keeping
+    from voxpy.project.keeping import read_keeping
     from voxpy.project.secrets import Secrets
 
-    keeping = KeepingSettings() if options["local"] else read_keeping(options["routing"])
-    objects = objects_of(keeping, Secrets(options["secrets"]))
-    if objects is None or row.state == "running":
+    names = [n for n in (TRACE, RECORDING, "record.json") if not (row.folder / n).is_file()]
+    if options["local"] or row.state == "running" or not names:
         return
+    keeping = read_keeping(options["routing"])
     outbox = Outbox(
         options["out"], f"shown-{secrets.token_hex(4)}", traces=keeping.recordings.traces
     )
     now = clock.calendar().timestamp()
     try:
-        bring_back(objects, outbox, row.session_id, (TRACE, RECORDING, "record.json"), now)
-    except (RequestFailed, OSError) as error:
+        objects = objects_of(keeping, Secrets(options["secrets"]))
+        if objects is not None:
+            bring_back(objects, outbox, row.session_id, names, now)
+    except (VoxpyError, OSError) as error:
         say(f"note: not brought back from the store: {error}", err=True)
 
 

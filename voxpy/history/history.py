@@ -11,7 +11,6 @@ host, ``spool.db``, which has the same tables, and from there into the history w
 from __future__ import annotations
 
 import datetime
-import math
 import random
 import secrets
 import shutil
@@ -53,6 +52,8 @@ BEAT_S = LEASE_S / 5
 MOST_AT_ONCE = 200
 ONE = "WHERE session_id = :session_id"
 _OLD = "SELECT session_id, folder FROM sessions WHERE start_date < :before AND state != 'running'"
+_UNFINISHED = """SELECT session_id, host_id, folder, start_date, state FROM sessions
+WHERE duration_s IS NULL AND host_id != :ours"""
 _LOST = f"""UPDATE sessions SET state = 'interrupted', finish_reason = :reason,
 end_reason = 'interrupted', end_detail = 'its host is gone', failed = 1
 {ONE} AND state = 'running'"""
@@ -115,23 +116,27 @@ class History:
     async def look_after(self, keep_days: Callable[[], float | None]) -> None:
         """Tidy up now and every six hours, for ever: what died is settled, what is old deleted.
 
-        Of a shared store our lease is renewed besides, and what was kept meanwhile written.
-        ``keep_days`` is asked each time. Raises ConfigError only the first time.
+        ``keep_days`` is asked each time. Raises ConfigError only the first time, and not of a
+        shared store, which may be away.
         """
-        tidied = -math.inf
+        first = not self.store.shared
         while True:
-            while self.store.shared and await self._off_loop(self.beat):
-                pass
+            wait_s = TIDY_S
             try:
-                if not self.away and clock.now() - tidied >= TIDY_S:
-                    # Not in turn with the sessions: to delete much takes minutes.
-                    await clock.off_loop(self.tidy, keep_days(), abandon=True)
-                    tidied = clock.now()
+                # Not in turn with the sessions: to delete much takes minutes.
+                await clock.off_loop(self.tidy, keep_days(), abandon=True)
             except ConfigError:
-                if tidied == -math.inf and not self.store.shared:
+                if first:
                     raise
-                # else the sessions' own warnings say it already
-            await trio.sleep(BEAT_S * random.uniform(0.8, 1.2) if self.store.shared else TIDY_S)
+                wait_s = BEAT_S if self.away else TIDY_S  # the sessions' own warnings say it
+            first = False
+            await trio.sleep(wait_s)
+
+    async def stay_known(self) -> None:
+        """Tell the other hosts of a shared store that we live, for ever; see ``beat``."""
+        while self.store.shared:
+            if not await self._off_loop(self.beat):
+                await trio.sleep(BEAT_S * random.uniform(0.8, 1.2))
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
         try:
@@ -249,7 +254,25 @@ class History:
         whose folders are here, and, if we have reached it for long enough to know, those of other
         machines whose leases have ended.
         """
-        return self.store.do(lambda rows: self._settle(rows, causes))
+        do = self.store.do
+        here: list[Any] = []
+        elsewhere: list[Any] = []
+        for row in do(lambda rows: rows.read(_UNFINISHED, {"ours": self.host_id})):
+            is_here = not self.store.shared or (self.base / row["folder"]).is_dir()
+            (here if is_here else elsewhere).append(row)
+        gone = {host for host in {row["host_id"] for row in here} if is_gone(self.base, host)}
+        dead = [row for row in here if row["host_id"] in gone]
+        for row in dead:
+            do(self._completed(row, causes.get(row["host_id"], "the process died")))
+        lost = [row for row in elsewhere if row["state"] == "running"]
+        if not lost or self._in_touch is None or clock.busy_s() - self._in_touch < LEASE_S:
+            return len(dead)
+        alive = do(living)
+        lost = [row for row in lost if row["host_id"] not in alive]
+        for row in lost:
+            told = {"session_id": row["session_id"], "reason": INTERRUPTED}
+            do(lambda rows, told=told: rows.write(_LOST, told))  # type: ignore[misc]
+        return len(dead) + len(lost)
 
     @classmethod
     def settle_now(cls, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> int:
@@ -290,32 +313,8 @@ class History:
 
     # -- the inside --------------------------------------------------------------------------------
 
-    def _settle(self, rows: Rows, causes: Mapping[str, str]) -> int:
-        unfinished = rows.read(
-            "SELECT session_id, host_id, folder, start_date, state FROM sessions "
-            "WHERE duration_s IS NULL AND host_id != :ours",
-            {"ours": self.host_id},
-        )
-        here: list[Any] = []
-        elsewhere: list[Any] = []
-        for row in unfinished:
-            is_here = not self.store.shared or (self.base / row["folder"]).is_dir()
-            (here if is_here else elsewhere).append(row)
-        gone = {host for host in {row["host_id"] for row in here} if is_gone(self.base, host)}
-        dead = [row for row in here if row["host_id"] in gone]
-        for row in dead:
-            self._complete(rows, row, causes.get(row["host_id"], "the process died"))
-        lost = [row for row in elsewhere if row["state"] == "running"]
-        if lost and self._in_touch is not None and clock.busy_s() - self._in_touch >= LEASE_S:
-            alive = living(rows)
-            lost = [row for row in lost if row["host_id"] not in alive]
-            for row in lost:
-                rows.write(_LOST, {"session_id": row["session_id"], "reason": INTERRUPTED})
-            return len(dead) + len(lost)
-        return len(dead)
-
-    def _complete(self, rows: Rows, row: Any, cause: str) -> None:
-        """Write what the folder of a session tells that its process could not."""
+    def _completed(self, row: Any, cause: str) -> Callable[[Rows], None]:
+        """Return what writes what the folder of a session tells and its process could not."""
         path = self.base / row["folder"]
         record = read_record(path)
         state: State = "ended"
@@ -328,9 +327,9 @@ class History:
             record.end_reason = "interrupted"
             record.end_detail = cause
         record.session_id = row["session_id"]  # whatever the file says
-        write_record(
-            rows,
-            record,
+        return partial(
+            write_record,
+            record=record,
             state=state,
             host_id=row["host_id"],
             start_date=row["start_date"],

@@ -20,6 +20,7 @@ from voxpy.history.store import Rows, SqliteRows, Store, Values, begin_tables
 
 NEWEST = ("last", "latest")
 MOST_NAMED = 5
+AT_ONCE = 500
 
 
 @attrs.frozen(kw_only=True)
@@ -120,14 +121,16 @@ def find_sessions(store: Store, wanted: Filter | None = None) -> list[SessionRow
 
 
 def _read(rows: Rows, which: str, values: Values, base: Path) -> list[SessionRow]:
-    """Return sessions with their calls and files: three questions, however many they are."""
+    """Return sessions with their calls and files, in few questions: the database may be far."""
     found = rows.read(f"SELECT * FROM sessions s {which}", values)
-    theirs = f"WHERE session_id IN (SELECT session_id FROM sessions s {which})"
     calls, files = defaultdict(list), defaultdict(list)
-    for row in rows.read(f"SELECT * FROM calls {theirs} ORDER BY start_time, rowid", values):
-        calls[row["session_id"]].append(_call(row))
-    for row in rows.read(f"SELECT * FROM files {theirs} ORDER BY rowid", values):
-        files[row["session_id"]].append((row["kind"], row["url"]))
+    for at in range(0, len(found), AT_ONCE):
+        ids = {f"s_{n}": row["session_id"] for n, row in enumerate(found[at : at + AT_ONCE])}
+        theirs = f"WHERE session_id IN ({', '.join(f':{name}' for name in ids)})"
+        for row in rows.read(f"SELECT * FROM calls {theirs} ORDER BY start_time, rowid", ids):
+            calls[row["session_id"]].append(_call(row))
+        for row in rows.read(f"SELECT * FROM files {theirs} ORDER BY rowid", ids):
+            files[row["session_id"]].append((row["kind"], row["url"]))
     return [
         _session(row, tuple(calls[row["session_id"]]), tuple(files[row["session_id"]]), base)
         for row in found

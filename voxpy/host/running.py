@@ -117,6 +117,7 @@ async def run_host(
                 fleet=fleet,
             )
             nursery.start_soon(_look_after, history, files, log)
+            nursery.start_soon(history.stay_known)
             stop = _Stop(drain=host.drain, hurry=host.hurry)
             nursery.start_soon(stop.obey_signals)
             nursery.start_soon(_leave_at_last, host, log)

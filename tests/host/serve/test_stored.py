@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -13,11 +14,13 @@ from typing import Any
 
 import pytest
 import trio
+from click.testing import CliRunner, Result
 
 from tests.history.conftest import sessions_in
 from tests.host.serve.conftest import ENVIRON, ROUTING, Hosting, Running, hosted, until
 from tests.host.serve.test_processes import serving
 from tests.s3server import ACCESS_KEY, SECRET_KEY, Server
+from voxpy.cli import main
 from voxpy.history.outbox import FOLDER
 from voxpy.history.postgres import PostgresStore
 from voxpy.history.search import find_sessions
@@ -311,3 +314,34 @@ async def test_a_killed_process_loses_neither_its_calls_nor_their_recordings(
             (url,) = [url for kind, url in row.files if kind == "recording"]
             assert url == f"{s3.endpoint}/{s3.bucket}/sessions/{row.session_id}/call.wav"
             assert s3.stored()[f"sessions/{row.session_id}/call.wav"] > 16_000
+
+
+async def test_who_looks_at_a_call_on_the_command_line_gets_what_is_no_longer_here(
+    s3: Server, autojump_clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    routing = routing_of(s3, "  keep_local_s: 0", "  traces: true")
+    (tmp_path / "secrets.env").write_text("".join(f"{k}={v}\n" for k, v in KEYS.items()))
+    (tmp_path / ".voxpy").mkdir()
+    async with hosted(tmp_path / ".voxpy", routing=routing, environ=KEYS) as running:
+        session_id = await call(running)
+        await running.until(lambda: not uploads(running).waiting)
+    (tmp_path / "routing.yaml").write_text(routing)
+    left = tmp_path / ".voxpy" / "sessions" / session_id
+    assert not (left / "call.wav").exists()
+    shutil.rmtree(left)
+
+    def show(*more: str) -> Result:
+        return CliRunner().invoke(main, ["show", session_id, *more])
+
+    assert "call-1" in show().output
+    assert "+15550001111 calls +15550002222" in show().output
+    assert (left / "call.wav").read_bytes()[:4] == b"RIFF"
+    page = show("--html", "call.html")
+    assert page.exit_code == 0
+    assert 'id="voxpy-audio"' in (tmp_path / "call.html").read_text()
+    shutil.rmtree(left)
+    s3.line.down()
+    gone = show()
+    assert gone.exit_code == 0
+    assert "note: not brought back from the store: " in gone.output
