@@ -17,6 +17,8 @@ import trio
 from tests.fleet.test_membership import Line, Server, beats
 from tests.host.serve.conftest import ECHO, Running, hosted
 from tests.host.serve.test_api import OPERATOR, TOKENS
+from tests.host.serve.test_pages import START, page
+from tests.host.serve.test_supervising import SILENT, say, share
 from voxpy.channels.outgoing import Trunk
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import Endpoint, Leg, OutgoingCall
@@ -314,3 +316,20 @@ async def test_what_scenarios_keep_is_there_on_every_host(
         ways.server.away = True
         told = await ask(one, "POST", here, content="lost")
         assert told.text == "without: ApplicationStorage.put: connection refused"
+
+
+async def test_a_call_of_another_host_is_listened_in_to(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with pair(tmp_path, scenario=SILENT) as (one, two, _):
+        caller = await page(one, authorization=OPERATOR["authorization"])
+        caller.say(**START)
+        await one.until(lambda: len(caller.events) == 2)
+        session = caller.events[0]["id"]
+        boss = await page(two, f"/calls/{session}/listen", **OPERATOR)
+        boss.say(mode="listen")
+        await say(caller, 1000.0)
+        assert share(boss.audio, 1000) > 1000
+        boss.socket.close()
+        caller.socket.close()
+        await one.until(lambda: not one.calls)
