@@ -72,13 +72,13 @@ class Caller:
 
     async def run(self, talk_s: float) -> None:
         """Call, talk and hang up, as far as that goes."""
-        world, balancer = self._world, self._world.balancer
+        world, balancer, began_s = self._world, self._world.balancer, clock.now()
         for host in balancer.order():
             if await self._try(host, talk_s):
                 break
         else:
             self.outcome = "refused"
-            world.refused_one()
+            world.refused_one(began_s)
         world.outcomes[self.outcome] += 1
 
     async def _try(self, host: SimulatedHost, talk_s: float) -> bool:

@@ -217,10 +217,10 @@ class World:
         """Whether a host may have been away for longer than it keeps what it had."""
         return clock.now() < self._strained_until
 
-    def refused_one(self) -> None:
-        """Judge a refusal: had anybody room?"""
+    def refused_one(self, began_s: float) -> None:
+        """Judge the refusal of a call that began then: had anybody room whom it could try?"""
         for host in self.hosts:
-            known = clock.now() - host.up_since > PROBE_S + SLACK_S and host.listens
+            known = host.up_since < began_s - PROBE_S - SLACK_S and host.listens
             has = 0 if host.quiet is None else host.quiet.most_lately()
             if known and has < host.carries:
                 self.wrong(f"a call was refused while {host.name} had {has} of {host.carries}")
