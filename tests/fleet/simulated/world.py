@@ -332,6 +332,7 @@ class World:
         for _ in range(self.plan.outages):
             await trio.sleep(self.draw.uniform(0.2, 0.9) * self._lasts_s / self.plan.outages)
             self.seen["outages"] += 1
+            self._well_s = 0
             what = self.draw.choice(["down", "hangs", "loses", "late", "cut", "empty"])
             lasts_s = self.draw.uniform(1, 40)
             if what in ("down", "hangs"):
