@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from voxpy.absent import ABSENT
 from voxpy.call import Call
 from voxpy.calls.arguments import Headers
 from voxpy.calls.forwarding import (
@@ -47,8 +48,12 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 CATALOG: Catalog = {"AppEvents": AppEvents, "WatchdogEvents": WatchdogEvents}
 
-NOT_YET = frozenset("create_streaming_agent enqueue_acd_request enqueue_task".split())
-"""Functions of VoxEngine that voxpy does not have yet: named honestly instead of as misspelt."""
+NOT_HERE = {
+    "create_streaming_agent": "StreamingAgent",
+    "enqueue_acd_request": "ACDRequest",
+    "enqueue_task": "SmartQueueTask",
+}
+"""Functions of VoxEngine that make what is absent: named honestly instead of as misspelt."""
 
 
 class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
@@ -544,12 +549,11 @@ class VoxEngineNamespace(PlayerFunctions, SocketFunctions, HelpsWithNames):
         return "VoxEngine"
 
     def _hint(self, name: str) -> str:
-        if name in NOT_YET:
-            raise NotSupported(
-                f"VoxEngine.{name}() is part of VoxEngine, but voxpy has no {name} yet"
-            )
+        if name in NOT_HERE:
+            why = ABSENT[NOT_HERE[name]]
+            raise NotSupported(f"VoxEngine.{name}() is part of VoxEngine, but not of voxpy: {why}")
         known = [n for n in dir(type(self)) if not n.startswith("_")]
-        return nearest(name, [*known, *NOT_YET])
+        return nearest(name, [*known, *NOT_HERE])
 
 
 VoxEngine = VoxEngineNamespace()
