@@ -43,7 +43,7 @@ PLACES = {
 def pods() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Yield name, labels and description of each pod."""
     for found in OBJECTS:
-        if found["kind"] == "Deployment":
+        if found["kind"] in ("Deployment", "StatefulSet"):
             template = found["spec"]["template"]
             yield found["metadata"]["name"], template["metadata"]["labels"], template["spec"]
 
@@ -138,14 +138,15 @@ def test_files_that_are_mentioned_are_there() -> None:
     known = {entry["name"] for entry in made}
     images = {image["name"] for image in KUSTOMIZATION["images"]}
     for _, _, pod in pods():
-        mounted = {volume["name"]: volume for volume in pod["volumes"]} if "volumes" in pod else {}
+        mounted = {volume["name"]: volume for volume in pod.get("volumes", ())}
         for volume in mounted.values():
             if "configMap" in volume or "secret" in volume:
                 source = volume.get("configMap", {}).get("name") or volume["secret"]["secretName"]
                 assert source in known
         for container in [*pod["containers"], *pod.get("initContainers", [])]:
             assert container["image"] in images or ":" in container["image"]
-            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= set(mounted)
+            mounts = {mount["name"] for mount in container.get("volumeMounts", ())}
+            assert mounts <= {*mounted, "data"}  # which is claimed
 
 
 def test_addresses_of_the_compose_file_are_those_of_its_routing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from tests.channels.sip.peers.processes import (
     running,
     until,
 )
-from tests.channels.sip.peers.sipp import ready
+from tests.channels.sip.peers.sipp import ready, sipp
 from voxpy.cli import main
 
 CARRIER = "127.0.0.2"
@@ -50,15 +51,33 @@ def alerting(event):
     other = VoxEngine.call_user(username=event.destination, callerid=event.callerid)
     VoxEngine.easy_process(event.call, other)
 '''
+DIAL = '''
+"""Call the number of a row, and hang up when it is answered."""
+import json
+from voxpy import AppEvents, CallEvents, CallList, VoxEngine
+
+@VoxEngine.on(AppEvents.Started)
+def started(event):
+    call = VoxEngine.call_pstn(json.loads(event.custom_data)["to"], "+15550000")
+
+    def answered(event):
+        CallList.report_result({"answered": True})
+        call.hangup()
+
+    call.add_event_listener(CallEvents.Connected, answered)
+    call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    call.add_event_listener(CallEvents.Failed, lambda e: VoxEngine.terminate())
+'''
 ROUTING = """
 rules:
   - {name: echo, pattern: echo, scenarios: [%(repository)s/scenarios/echo.py]}
   - {name: short, pattern: short, scenarios: [short.py]}
+  - {name: dial, pattern: dial, scenarios: [dial.py]}
   - {name: ring, pattern: '.*', scenarios: [ring.py]}
 channels:
   sip: {host: 127.0.0.1, port: %(port)d, rtp_ports: %(rtp)s}
 trunks:
-  carrier: {sip: 127.0.0.2, from: [127.0.0.2/32]}
+  carrier: {sip: '127.0.0.2:%(carrier)d', from: [127.0.0.2/32]}
 users: {anna: ANNA, bert: BERT}
 fleet: {proxy: '127.0.0.1:%(proxy)d'%(fleet)s}
 """
@@ -68,18 +87,34 @@ PASSWORDS = {"ANNA": "a", "BERT": "b"}
 
 
 @attrs.define
+class Load:
+    """Calls that are made until it is ``over``: how many went well from end to end."""
+
+    good: int = 0
+    bad: int = 0
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define
 class Standing:
     """``hosts`` are those that were started, by their SIP port; ``proxy`` is where calls go."""
 
     folder: Path
     port: int
     ports: Sequence[int]
-    fleet: str = ""
+    redis: str = ""
     hosts: dict[int, Served] = attrs.field(factory=dict)
+    failures: list[str] = attrs.field(factory=list)
+    """What went wrong in calls."""
 
     @property
     def proxy(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def carrier(self) -> int:
+        """The port of the carrier at CARRIER, for calls out."""
+        return self.ports[-1] + 1
 
     def uri(self, user: str) -> str:
         return f"sip:{user}@{self.proxy}"
@@ -95,16 +130,19 @@ class Standing:
         """Start a host, or start it again."""
         folder = self.folder / str(port)
         folder.mkdir(exist_ok=True)
-        for name, text in (("short", SHORT), ("ring", RING)):
+        for name, text in (("short", SHORT), ("ring", RING), ("dial", DIAL)):
             (folder / f"{name}.py").write_text(text)
         n = self.ports.index(port)
         values = {"port": port, "rtp": f"{20000 + n * 4000}-{23999 + n * 4000}"}
-        values |= {"repository": REPOSITORY, "proxy": self.port, "fleet": self.fleet}
+        values |= {"repository": REPOSITORY, "proxy": self.port, "carrier": self.carrier}
+        values["fleet"] = ", redis: REDIS_URL" if self.redis else ""
+        secrets = {**PASSWORDS, "REDIS_URL": self.redis}
         (folder / "routing.yaml").write_text(ROUTING % values)
         command = [sys.executable, "-m", "voxpy", "serve", "--port", "0", "--json-logs", *PATIENT]
+        command += ["--fleet-name", f"host-{n}"]
         with (folder / "printed.txt").open("ab") as printed:
             process = subprocess.Popen(  # noqa: ASYNC220  it is not waited for
-                command, cwd=folder, env={**os.environ, **PASSWORDS}, stdout=printed, stderr=printed
+                command, cwd=folder, env={**os.environ, **secrets}, stdout=printed, stderr=printed
             )
         host = self.hosts[port] = Served(folder, process)
         before = host.printed.count("sip:NUMBER@")
@@ -115,6 +153,38 @@ class Standing:
 
         await until(started, lambda: f"not started: {host.printed}", within_s=PATIENCE_S)
         return host
+
+    async def calls(
+        self, number: int, *, a_second: float, hold_ms: int, user: str = "echo"
+    ) -> tuple[int, int]:
+        """Make calls as a carrier; return how many went well from end to end, and how many not."""
+        many = {"-m": number, "-r": a_second, "-l": number, "-i": CARRIER, "-mi": CARRIER}
+        options = [str(word) for pair in many.items() for word in pair]
+        # The answer to the first BYE may be lost with its host, and a call may be long in coming.
+        transcript = f">INVITE <200 >ACK .{hold_ms} >BYE <200"
+        printed = await sipp(transcript, *options, to=f"{user}@{self.proxy}", strict=False)
+        good, bad = (
+            int(re.findall(rf"{what} call +\|[^|]*\| +(\d+)", printed)[-1])
+            for what in ("Successful", "Failed")
+        )
+        self.failures += re.findall(r"Aborting call on .*", printed)
+        return good, bad
+
+    async def keep_calling(
+        self,
+        *,
+        task_status: trio.TaskStatus[Load],
+        number: int = 6,
+        a_second: float = 6,
+        hold_ms: int = 3000,
+    ) -> None:
+        """Call again and again, until the load is ``over``."""
+        load = Load()
+        task_status.started(load)
+        while not load.over.is_set():
+            good, bad = await self.calls(number, a_second=a_second, hold_ms=hold_ms)
+            load.good += good
+            load.bad += bad
 
     async def stop(self, port: int, how: signal.Signals) -> None:
         """End a host's process, and wait until it is over."""
@@ -142,11 +212,11 @@ class Standing:
 
 @asynccontextmanager
 async def standing(
-    folder: Path, hosts: int, *options: str, fleet: str = ""
+    folder: Path, hosts: int, *options: str, redis: str = ""
 ) -> AsyncIterator[Standing]:
-    """Run a fleet; ``options`` are those of ``voxpy fleet kamailio``."""
-    first = free_ports(hosts + 1)
-    made = Standing(folder, first, range(first + 1, first + 1 + hosts), fleet)
+    """Run a fleet, with what is shared in ``redis``; ``options``: of ``voxpy fleet kamailio``."""
+    first = free_ports(hosts + 2)
+    made = Standing(folder, first, range(first + 1, first + 1 + hosts), redis)
     try:
         async with trio.open_nursery() as nursery:
             for port in made.ports:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,31 +22,27 @@ pytestmark = [
     needs("sipp", "sip-tester"),
 ]
 
-CALLER = ">INVITE <200 >ACK .1500 >BYE <200"
 CALLEE = ">INVITE <200 >ACK <BYE >200"
 """The host's own requests go back too."""
 
 
-async def load(calls: int, a_second: int, user: str, transcript: str, proxy: str) -> None:
-    """Make calls of the carrier's."""
-    many = ("-m", str(calls), "-r", str(a_second), "-l", str(calls), "-i", CARRIER, "-mi", CARRIER)
-    await sipp(transcript, *many, to=f"{user}@{proxy}")
-
-
-async def test_calls_are_spread_and_a_host_that_drains_loses_none(tmp_path: Path) -> None:
+async def test_calls_are_spread_and_hosts_that_start_anew_lose_none(tmp_path: Path) -> None:
     async with standing(tmp_path, 3) as fleet:
+        assert await fleet.calls(12, a_second=12, hold_ms=100) == (12, 0)
+        assert fleet.spread() == [4, 4, 4]
+        to_short = ("-m", "6", "-i", CARRIER, "-mi", CARRIER)
+        await sipp(CALLEE, *to_short, to=f"short@{fleet.proxy}")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(load, 15, 8, "echo", CALLER, fleet.proxy)
-            nursery.start_soon(load, 15, 8, "short", CALLEE, fleet.proxy)
-            await until(lambda: min(fleet.spread()) > 1, lambda: "never spread")
-            first = fleet.hosts[fleet.ports[0]]
-            first.process.send_signal(signal.SIGTERM)
-            await until(lambda: first.logged("draining"), lambda: first.printed)
-            begun = len(first.logged("call began"))
-        await trio.to_thread.run_sync(first.process.wait)
-        assert len(first.logged("call began")) == begun  # none came while it drained
-        assert len(fleet.logged("call began")) == 30
-        await until(lambda: len(fleet.logged("call ended")) == 30, lambda: "one goes on")
+            under_load = await nursery.start(partial(fleet.keep_calling, hold_ms=500))
+            for port in fleet.ports:
+                await fleet.stop(port, signal.SIGTERM)
+                await fleet.start(port)
+                await fleet.knows(port, answers=True)
+            under_load.over.set()
+        assert under_load.bad == 0, fleet.failures
+        assert under_load.good >= 12
+        calls = 18 + under_load.good
+        await until(lambda: len(fleet.logged("call ended")) == calls, lambda: "one goes on")
         assert {e["reason"] for e in fleet.logged("call ended")} == {"terminated"}
 
 

@@ -36,6 +36,8 @@ from voxpy.wire.sip.values import Uri
 MOST_DATAGRAMS = 16
 """Read in one turn."""
 MOST_DATAGRAM_BYTES = 65_535
+MOST_WAITING = 10_000
+"""In a socket's buffer when it is read for the first time."""
 TURN_S = 0.0005
 """What they may take at once."""
 CONNECT_S = 5.0
@@ -141,6 +143,15 @@ class SipNetwork:
 
     async def _read_datagrams(self) -> None:
         sock = self._sockets.udp
+        for _ in range(MOST_WAITING):
+            # What came while this process was starting: whoever sent it asks again, or has gone on
+            # to the next host, and two would answer one call.
+            try:
+                sock.recv(1)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue
         while True:
             await trio.lowlevel.wait_readable(sock)
             await strangers_turn()
