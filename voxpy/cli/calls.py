@@ -114,21 +114,30 @@ def _since(text: str | None) -> datetime.datetime | None:
 
 def _prune(store: Store, options: dict[str, Any]) -> None:
     from voxpy.history.history import History
+    from voxpy.history.objects import objects_of
     from voxpy.project.keeping import read_keeping
+    from voxpy.project.secrets import Secrets
 
     keep_days, routing = options["keep_days"], options["routing"]
+    keeping = read_keeping(routing)
     if keep_days is None:
-        keep_days = read_keeping(routing).history.keep_days
+        keep_days = keeping.history.keep_days
     if keep_days is None:
         raise click.UsageError(
             f"--prune needs --keep-days, or `history: {{keep_days: 30}}` in {routing}"
         )
-    pruned = History(store.base, store).prune(keep_days)
+    history = History(store.base, store)
+    objects = None if options["local"] else objects_of(keeping, Secrets(options["secrets"]))
+    if objects is not None:
+        history.forget = objects.remove
+    pruned = history.prune(keep_days)
     told = "call" if pruned.sessions == 1 else "calls"
     say(
         f"deleted {pruned.sessions} {told} older than {keep_days:g} days, {pruned.folders} of "
         "them with recording, trace and log"
     )
+    if pruned.problem:
+        say(f"others stay until their recordings can be deleted: {pruned.problem}", err=True)
 
 
 def _print(found: list[SessionRow]) -> None:

@@ -62,10 +62,14 @@ end_reason = 'interrupted', end_detail = 'its host is gone', failed = 1
 
 @attrs.frozen(kw_only=True)
 class Pruned:
-    """What was deleted: rows, and folders with their recordings, traces and logs."""
+    """What was deleted: rows, and folders with their recordings, traces and logs.
+
+    ``problem`` is why others stay that are as old.
+    """
 
     sessions: int
     folders: int
+    problem: str = ""
 
 
 class History:
@@ -110,6 +114,7 @@ class History:
         with trio.move_on_after(PATIENCE_S) as patience:
             await self._off_loop(self.write, record, folder)
         if patience.cancelled_caught:
+            self._postpone(record, folder)
             problem = f"the call history: others have been writing for {PATIENCE_S:g} s"
             raise ConfigError(problem, file=self.store.place)
 
@@ -128,7 +133,7 @@ class History:
             except ConfigError:
                 if first:
                     raise
-                wait_s = BEAT_S if self.away else TIDY_S  # the sessions' own warnings say it
+                wait_s = BEAT_S if self.store.shared else TIDY_S  # the sessions' warnings say it
             first = False
             await trio.sleep(wait_s)
 
@@ -153,21 +158,33 @@ class History:
 
     def write(self, record: CallRecord, folder: Path) -> None:
         """Write the rows of one session, and the ends of earlier ones that found no room."""
-        session_id, state = record.session_id, _state(record)
+        session_id = record.session_id
         began = self._began.setdefault(session_id, _now())
         try:
             self._write_one(record, folder, began)
-        except ConfigError:
-            if state == "ended" and len(self._unwritten) < MOST_UNWRITTEN:
-                self._unwritten[session_id] = record, folder, self._began.pop(session_id)
+        except RowRefused:
+            if record.finish_reason:
+                self._began.pop(session_id, None)
             raise
-        if state == "ended":
+        except ConfigError:
+            self._postpone(record, folder)
+            raise
+        if record.finish_reason:
             self._began.pop(session_id, None)
         while self._unwritten:  # there is room again
-            with suppress(ConfigError):
-                self._write_one(*next(iter(self._unwritten.values())))
-                continue
-            break
+            waiting = next(iter(self._unwritten.values()))
+            try:
+                self._write_one(*waiting)
+            except RowRefused:
+                del self._unwritten[waiting[0].session_id]
+            except ConfigError:
+                break
+
+    def _postpone(self, record: CallRecord, folder: Path) -> None:
+        """Remember an end that found no room."""
+        if record.finish_reason and len(self._unwritten) < MOST_UNWRITTEN:
+            began = self._began.pop(record.session_id, None) or _now()
+            self._unwritten[record.session_id] = record, folder, began
 
     def _write_one(self, record: CallRecord, folder: Path, began: str) -> None:
         def work(rows: Rows) -> None:
@@ -286,19 +303,22 @@ class History:
         long.
         """
         before = clock.calendar() - datetime.timedelta(days=keep_days)
-        do, sessions, folders = self.store.do, 0, 0
+        do, sessions, folders, problem = self.store.do, 0, 0, ""
         began = {"before": before.isoformat(timespec="milliseconds")}
         for row in do(lambda rows: rows.read(_OLD, began)):
-            with suppress(RequestFailed):  # a store that is away: the next time then
+            try:
                 self.forget(row["session_id"])
-                folders += self._delete_folder(self.base / row["folder"])
-                do(partial(_forget, session_id=row["session_id"]))
-                sessions += 1
+            except RequestFailed as error:  # a store that is away: the next time then
+                problem = f"{error}"
+                break
+            folders += self._delete_folder(self.base / row["folder"])
+            do(partial(_forget, session_id=row["session_id"]))
+            sessions += 1
         for path in (self.base / "sessions").glob("*"):
             if path.stat().st_mtime < before.timestamp():
                 known = do(partial(_tables, session_id=path.name))["sessions"]
                 folders += 0 if known else self._delete_folder(path)
-        return Pruned(sessions=sessions, folders=folders)
+        return Pruned(sessions=sessions, folders=folders, problem=problem)
 
     def close(self) -> None:
         """Let go of everything. Idempotent."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from voxpy.errors import ConfigError, EngineMissing, RequestFailed, install_command
-from voxpy.project.keeping import KeepingSettings, Known, S3Settings
+from voxpy.errors import EngineMissing, RequestFailed, install_command
+from voxpy.project.keeping import KeepingSettings, Known, S3Settings, s3_key
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -139,13 +139,7 @@ def objects_of(keeping: KeepingSettings, secrets: Known) -> ObjectStore | None:
     s3 = keeping.recordings.s3
     if s3 is None:
         return None
-    keys: list[str] = []
-    for name in (s3.access_key, s3.secret_key):
-        value = secrets.get(name)
-        if value is None:
-            told = f"recordings: s3: {secrets.missing(name)}"
-            raise ConfigError(told, file=keeping.file, line=s3.line)
-        keys.append(value)
+    keys = [s3_key(keeping, name, secrets) for name in (s3.access_key, s3.secret_key)]
     return ObjectStore(s3, *keys)
 
 

@@ -35,7 +35,7 @@ from voxpy.history.store import (
     Values,
     newer,
 )
-from voxpy.project.keeping import KeepingSettings, Known
+from voxpy.project.keeping import KeepingSettings, Known, database_url
 
 if TYPE_CHECKING:
     import psycopg
@@ -55,6 +55,7 @@ BEGINNING = 0x766F787079
 """The advisory lock of whoever makes the tables."""
 PATIENCE_S = 4.0
 """How long a server may say nothing before the connection is given up."""
+SEARCH_S = 30.0
 OPTIONS: Mapping[str, Any] = {
     "application_name": "voxpy",
     "connect_timeout": 3,
@@ -89,6 +90,9 @@ class PostgresStore(Store):
         self._connection: psycopg.Connection[Any] | None = None
         self.failures = (psycopg.Error, OSError)
         self.place = _without_password(url)
+
+    def another(self) -> Store:
+        return PostgresStore(self.base, self._url, patience_s=SEARCH_S)
 
     def opened(self) -> Rows:
         from psycopg.conninfo import conninfo_to_dict
@@ -198,14 +202,9 @@ def store_of(
 
     Raises ConfigError without its secret, EngineMissing without psycopg.
     """
-    history = keeping.history
-    if not history.postgres:
+    if not keeping.history.postgres:
         return SqliteStore(base)
-    url = secrets.get(history.postgres)
-    if url is None:
-        told = f"history: postgres: {secrets.missing(history.postgres)}"
-        raise ConfigError(told, file=keeping.file, line=history.line)
-    return PostgresStore(base, url, patience_s=patience_s)
+    return PostgresStore(base, database_url(keeping, secrets), patience_s=patience_s)
 
 
 # -- who lives -------------------------------------------------------------------------------------

@@ -162,6 +162,10 @@ class Store(ABC):
         return nullcontext()
 
     @abstractmethod
+    def another(self) -> Store:
+        """Return the same with a connection of its own: who searches holds up nobody who writes."""
+
+    @abstractmethod
     def opened(self) -> Rows:
         """Open it, begun or brought up to date if need be."""
 
@@ -212,6 +216,9 @@ class SqliteStore(Store):
 
     def exists(self) -> bool:
         return self.path.exists()
+
+    def another(self) -> Store:
+        return SqliteStore(self.base, self.path.name)
 
     def opened(self) -> Rows:
         make_base(self.base)

@@ -108,6 +108,7 @@ class Host:
             log=log,
             count=metrics.add,
         )
+        self._past = history.store.another()
         kept = project.routing.keeping.recordings
         self.uploads = None
         if objects is not None:
@@ -134,7 +135,7 @@ class Host:
         outgoing.ways["conference"] = Conferences(self.router)
         api = Api(
             router=self.router,
-            history=history.store,
+            history=self._past,
             uploads=self.uploads,
             public_url=options.public_url,
             tls=options.tls is not None,
@@ -239,6 +240,7 @@ class Host:
             await self.callbacks.finish()
             await self._list_work.leave()
             self._lists.close()
+            self._past.close()
             beside.cancel_scope.cancel()
 
     def drain(self) -> None:

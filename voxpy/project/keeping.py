@@ -24,6 +24,7 @@ No password stands in this file: it is looked at, copied and versioned.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -138,31 +139,53 @@ class Known(Protocol):
 
 def lacks(keeping: KeepingSettings, secrets: Known) -> Iterator[Problem]:
     """Yield what keeps these stores from being used: packages, secrets, a URL that is none."""
-
-    def problem(line: int, told: str) -> Problem:
-        return Problem(keeping.file, line, "error", told)
-
-    history, s3 = keeping.history, keeping.recordings.s3
-    if history.postgres:
-        url = secrets.get(history.postgres)
+    found: list[ConfigError] = []
+    if keeping.history.postgres:
         if find_spec("psycopg") is None:
             needs = f"history: postgres needs psycopg: {install_command('fleet')}"
-            yield problem(history.line, needs)
-        if url is None:
-            told = f"history: postgres: {secrets.missing(history.postgres)}"
-            yield problem(history.line, told)
-        elif urlsplit(url).scheme not in DATABASES:
-            told = (
-                f"history: postgres: the secret {history.postgres} must be a URL: "
-                "postgresql://user:password@host/database"
-            )
-            yield problem(history.line, told)
+            found.append(ConfigError(needs, line=keeping.history.line))
+        with _noted(found):
+            database_url(keeping, secrets)
+    s3 = keeping.recordings.s3
     if s3 is not None:
         if find_spec("minio") is None:
-            yield problem(s3.line, f"recordings: s3 needs minio: {install_command('fleet')}")
+            needs = f"recordings: s3 needs minio: {install_command('fleet')}"
+            found.append(ConfigError(needs, line=s3.line))
         for name in dict.fromkeys((s3.access_key, s3.secret_key)):
-            if secrets.get(name) is None:
-                yield problem(s3.line, f"recordings: s3: {secrets.missing(name)}")
+            with _noted(found):
+                s3_key(keeping, name, secrets)
+    for error in found:
+        yield Problem.from_config_error(error, file=keeping.file)
+
+
+@contextmanager
+def _noted(found: list[ConfigError]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        found.append(error)
+
+
+def database_url(keeping: KeepingSettings, secrets: Known) -> str:
+    """Return where Postgres is. Raises ConfigError if the secret is missing or no URL."""
+    name, line = keeping.history.postgres, keeping.history.line
+    url = secrets.get(name)
+    told = secrets.missing(name) if url is None else ""
+    if url is not None and urlsplit(url).scheme not in DATABASES:
+        told = f"the secret {name} must be a URL: postgresql://user:password@host/database"
+    if url is None or told:
+        raise ConfigError(f"history: postgres: {told}", file=keeping.file, line=line)
+    return url
+
+
+def s3_key(keeping: KeepingSettings, name: str, secrets: Known) -> str:
+    """Return one of the keys of the store. Raises ConfigError if the secret is missing."""
+    value = secrets.get(name)
+    if value is None:
+        line = keeping.recordings.s3.line if keeping.recordings.s3 is not None else None
+        told = f"recordings: s3: {secrets.missing(name)}"
+        raise ConfigError(told, file=keeping.file, line=line)
+    return value
 
 
 def _days(given: Given) -> float:

@@ -345,3 +345,10 @@ async def test_who_looks_at_a_call_on_the_command_line_gets_what_is_no_longer_he
     gone = show()
     assert gone.exit_code == 0
     assert "note: not brought back from the store: " in gone.output
+    prune = ["calls", "--prune", "--keep-days", "0"]
+    told = CliRunner().invoke(main, prune).output
+    assert "deleted 0 calls" in told
+    assert f"others stay until their recordings can be deleted: {s3.endpoint}" in told
+    s3.line.up()
+    assert "deleted 1 call " in CliRunner().invoke(main, prune).output
+    assert s3.stored() == {}
