@@ -80,11 +80,12 @@ def test_two_hosts_called_by_a_stream_and_by_sip_of_which_one_is_full(tmp_path: 
         )
         sip = SIP.search((tmp_path / "b" / "serve.log").read_text(encoding="utf-8"))
         assert sip is not None
+        (tmp_path / "secrets.env").write_text("ANNA=sesame-sesame\n", encoding="utf-8")
         hosts = f"ws://127.0.0.1:{streams.port},sip:echo@127.0.0.1:{sip[1]}"
         metrics = ",".join(f"http://127.0.0.1:{h.port}/metrics" for h in (streams, phones))
         command = [sys.executable, "-m", "voxpy", "bench", "--hosts", hosts, "--metrics", metrics]
         done = subprocess.run(
-            [*command, "--calls", "2,3", "--seconds", "2", "--json"],
+            [*command, "--calls", "2,3", "--seconds", "2", "--json", *PROVES],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -109,6 +110,7 @@ def test_two_hosts_called_by_a_stream_and_by_sip_of_which_one_is_full(tmp_path: 
     assert done.returncode == 1
 
 
+PROVES = ("--user", "anna", "--password-secret", "ANNA")
 SIP = re.compile(r"NUMBER@127.0.0.1:(\d+)")
 
 
@@ -116,9 +118,10 @@ def _host(folder: Path, most_calls: int) -> Served:
     folder.mkdir()
     (folder / "routing.yaml").write_text(
         f"rules: [{{name: echo, pattern: '.*', scenarios: ['{ECHO}']}}]\n"
-        "channels: {twilio: {}, sip: {host: 127.0.0.1, port: 0}}\n",
+        "channels: {twilio: {}, sip: {host: 127.0.0.1, port: 0}}\nusers: {anna: ANNA}\n",
         encoding="utf-8",
     )
+    (folder / "secrets.env").write_text("ANNA=sesame-sesame\n", encoding="utf-8")
     limits = ["--max-calls", str(most_calls), "--max-late-ms", "100000", "--max-busy", "100"]
     return Served(folder, ["--port", "0", "--drain-s", "0", *limits], cores=[0])
 

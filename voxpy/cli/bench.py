@@ -93,6 +93,10 @@ def _addresses(context: click.Context, parameter: click.Parameter, value: str) -
 @click.option("--to", default="", help="With --hosts: the number that streams are for.")
 @secrets_option("secrets_path", "With --hosts: theirs, so that streams are signed as by Twilio.")
 @click.option("--public-url", metavar="URL", help="With --hosts: what they were given as that.")
+@click.option("--user", default="", help="With --hosts: the user that SIP phones are.")
+@click.option(
+    "--password-secret", metavar="NAME", help="With --hosts: the secret with that user's password."
+)
 def command(**options: Any) -> None:
     """Measure how many calls at once this machine carries, from provider to agent and back.
 
@@ -107,7 +111,7 @@ def command(**options: Any) -> None:
     if options["hosts"]:
         raise SystemExit(_bench_hosts(options))
     given = click.get_current_context().get_parameter_source
-    for name in ("through", "metrics", "to", "public_url"):
+    for name in ("through", "metrics", "to", "public_url", "user", "password_secret"):
         if given(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --hosts")
     from rich.console import Console
@@ -211,6 +215,7 @@ def _targets(options: dict[str, Any]) -> tuple[list[Any], Any]:
     from voxpy.cli.call import stream_headers
     from voxpy.errors import ConfigError
     from voxpy.lab.bench.hosts import read_target
+    from voxpy.project.secrets import Secrets
 
     metrics = options["metrics"] or [""] * len(options["hosts"])
     if len(metrics) != len(options["hosts"]):
@@ -218,12 +223,26 @@ def _targets(options: dict[str, Any]) -> tuple[list[Any], Any]:
             f"{len(metrics)} addresses for {len(options['hosts'])} hosts", param_hint="--metrics"
         )
 
+    password, secret = "", options["password_secret"]
+    if secret is not None:
+        known = Secrets(options["secrets_path"])
+        password = known.get(secret) or ""
+        if not password:
+            raise click.BadParameter(known.missing(secret), param_hint="--password-secret")
+
     def read(address: str, figures: str) -> Any:
         def headers(url: str) -> list[tuple[str, str]]:
             return stream_headers(options, url, find_provider("twilio"))
 
         try:
-            return read_target(address, metrics=figures, to=options["to"], headers=headers)
+            return read_target(
+                address,
+                metrics=figures,
+                to=options["to"],
+                user=options["user"],
+                password=password,
+                headers=headers,
+            )
         except ConfigError as error:
             raise click.BadParameter(str(error), param_hint="--hosts") from error
 

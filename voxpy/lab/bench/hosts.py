@@ -60,12 +60,14 @@ def read_target(
     *,
     metrics: str = "",
     to: str = "",
+    user: str = "",
+    password: str = "",
     headers: Callable[[str], Iterable[tuple[str, str]]] = lambda url: (),
 ) -> Target:
     """Read an address: ``http(s)://``, ``ws(s)://`` or ``sip:``. Raises ConfigError.
 
     ``metrics`` is the URL of the host's own figures, where that is not usual. ``headers(url)``
-    prove that we are the provider.
+    prove that we are the provider; ``user`` and ``password`` are a SIP phone's.
     """
     if address.startswith("sip:"):
         try:
@@ -80,7 +82,10 @@ def read_target(
             module="voxpy.lab.bench.phones",
             host=uri.host,
             metrics=metrics or usual,
-            order={"uri": address},
+            order={
+                "uri": address,
+                "account": {"username": user or "bench", "password": password},
+            },
         )
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:

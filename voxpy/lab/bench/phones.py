@@ -29,7 +29,7 @@ from voxpy.lab.bench.framing import FRAME_BYTES, FRAME_S, STAMP
 from voxpy.lab.bench.pacing import Samples, now
 from voxpy.wire.rtp.packet import Sender, is_rtcp, unpack_rtp
 from voxpy.wire.sdp import Description, MediaFormat, Stream, parse_sdp
-from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
+from voxpy.wire.sip.agent import Account, Event, Flow, Transmit, UserAgent
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.events import CallEvent, Connected, Ended, Failed, Offer
 from voxpy.wire.sip.identity import Identity
@@ -66,7 +66,7 @@ class Phones(Callers):
         self._keep_time()
 
     def _call(self, number: int, **where: Any) -> Leaves:
-        return Phone(self, number, parse_uri(where["uri"]))
+        return Phone(self, number, parse_uri(where["uri"]), Account(**where["account"]))
 
     def _begin(self) -> None:
         super()._begin()
@@ -75,10 +75,17 @@ class Phones(Callers):
     def _report(self) -> dict[str, Any]:
         return {**super()._report(), "transits": self.transits}
 
-    def dial(self, phone: Phone, uri: Uri, sdp: bytes) -> SipCall:
-        """Call somebody."""
-        from_ = Address(uri=Uri(user="bench", host=self.address))
-        call = SipCall.dial(self.agent, uri, from_=from_, sdp=sdp, now=now(), expires_s=0)
+    def dial(self, phone: Phone, uri: Uri, account: Account, sdp: bytes) -> SipCall:
+        """Call somebody, as ``account`` where one has to prove oneself."""
+        call = SipCall.dial(
+            self.agent,
+            uri,
+            from_=Address(uri=Uri(user=account.username, host=uri.host)),
+            sdp=sdp,
+            now=now(),
+            account=account if account.password else None,
+            expires_s=0,
+        )
         self._phones[call] = phone
         self.flush()
         return call
@@ -141,7 +148,7 @@ class Phones(Callers):
 class Phone:
     """One call."""
 
-    def __init__(self, phones: Phones, number: int, uri: Uri) -> None:
+    def __init__(self, phones: Phones, number: int, uri: Uri, account: Account) -> None:
         self._phones = phones
         self._number = number
         self._to: tuple[str, int] | None = None
@@ -159,7 +166,7 @@ class Phone:
         port = self._rtp.getsockname()[1]
         audio = Stream(port=port, formats=(FORMAT,), address=phones.address, ptime_ms=20)
         offer = Description(address=phones.address, session_id=number, streams=(audio,))
-        self._call = phones.dial(self, uri, offer.to_bytes())
+        self._call = phones.dial(self, uri, account, offer.to_bytes())
 
     def leave(self, *, drop: bool) -> None:
         """Say BYE, or nothing any more."""
