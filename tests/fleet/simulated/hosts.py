@@ -106,8 +106,8 @@ class SimulatedHost:
         """The calls that are here now, as their callers see it."""
         self.lives = 0
         self._numbers = itertools.count()
-        self.finished: list[Host] = []
-        """Hosts that stopped in order."""
+        self.all: list[Host] = []
+        """Every host that there has been on this machine."""
         self._folder = world.folder / name
         self._folder.mkdir()
         self._scope = trio.CancelScope()
@@ -175,6 +175,7 @@ class SimulatedHost:
             host._list_work.now = clock.wall
             self.world.plant(self)
             self._make_bare(host)
+            self.all.append(host)
 
             def up() -> None:
                 self.up_since = self.well_since = clock.now()
@@ -186,7 +187,6 @@ class SimulatedHost:
                 self.world.wrong(f"{self.name} fell over: {_said(error)}")
                 for call in tuple(self.mine):
                     call.lost()
-            self.finished.append(host)
         self._gone()
 
     def cut_off(self, cut: bool) -> None:

@@ -47,6 +47,7 @@ from voxpy.fleet.local import LocalStore
 from voxpy.fleet.membership import BEAT_S, LEASE_S, Fleet
 from voxpy.history.history import History
 from voxpy.history.store import SqliteStore
+from voxpy.host.serve import Host
 from voxpy.simulation.virtual import run_virtual
 
 ROUTING = """
@@ -411,6 +412,11 @@ class World:
         outcomes, plan = self.outcomes, self.plan
         if outcomes.total() != plan.calls:
             self.wrong(f"{plan.calls} calls were made and {outcomes.total()} ended: {outcomes}")
+        began = sum(_counted(h, "voxpy_calls") for host in self.hosts for h in host.all)
+        ended = sum(_counted(h, "voxpy_calls_ended") for host in self.hosts for h in host.all)
+        had = self.answered + self.callees.calls.total()
+        if not began == ended == had:
+            self.wrong(f"hosts count {began} calls that began and {ended} that ended, of {had}")
         for host in self.hosts:
             if host.host is not None and host.host.admission.running:
                 self.wrong(f"{host.name} still counts {host.host.admission.running} calls")
@@ -424,6 +430,10 @@ class World:
         store = Line(self.redis)
         for entry in await store.find("hosts/"):
             self.wrong(f"{entry.key} is there after all hosts are gone")
+
+
+def _counted(host: Host, metric: str) -> int:
+    return sum(int(value) for name, _, value in host.metrics.snapshot() if name == metric)
 
 
 def kept_in(folder: Path) -> dict[str, int]:
