@@ -223,6 +223,35 @@ async def test_hosts_by_different_files_are_said_and_counted(autojump_clock: obj
         assert "different files" in g.log.getvalue()
 
 
+async def test_what_is_told_in_passing_is_heard_once_by_all(autojump_clock: object) -> None:
+    async with ground() as g:
+        heard: dict[str, list[str]] = {"a": [], "b": [], "c": []}
+        fresh: list[str] = []
+
+        def news() -> list[str]:
+            told, fresh[:] = list(fresh), []
+            return told
+
+        fleets = {name: g.host(name) for name in "ab"}
+        for name, (fleet, *_) in fleets.items():
+            fleet.news.learn = heard[name].extend
+        a, line, _ = fleets["a"]
+        a.news.fresh = news
+        for told in ("one", "two"):
+            fresh.append(told)
+            await beats(2)
+        assert heard["b"] == ["one", "two"]
+        line.cut = True
+        fresh.append("three")
+        await beats(1)
+        line.cut = False
+        await beats(2)
+        late, *_ = g.host("c")
+        late.news.learn = heard["c"].extend
+        await beats(2)
+        assert heard == {"a": [], "b": ["one", "two", "three"], "c": ["one", "two", "three"]}
+
+
 # -- whatever happens ------------------------------------------------------------------------------
 
 MOST = 4

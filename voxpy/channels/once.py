@@ -1,8 +1,9 @@
-"""What counts once on a host, in whichever of its workers it comes.
+"""What counts once on a host, in whichever of its workers it comes, and in a fleet.
 
-Of signatures workers tell each other by way of their parent, a moment later: enough, as a provider
-may repeat one for a minute. A call is held by a lock on one byte of a file that the workers share:
-whoever has it is the only one, at once, and the system takes it back from a process that dies.
+Of signatures processes tell each other by what hosts share, some seconds later: enough, as a
+provider may repeat one for a minute. A call is held by a lock on one byte of a file that the
+workers share: whoever has it is the only one, at once, and the system takes it back from a process
+that dies.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Once:
             return False
         return True
 
-    # -- among workers -----------------------------------------------------------------------------
+    # -- among processes ---------------------------------------------------------------------------
 
     def news(self) -> list[str]:
         """Return, once, what of signatures is new here."""

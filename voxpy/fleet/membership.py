@@ -22,6 +22,7 @@ import trio
 from voxpy.engine import clock
 from voxpy.engine.trace import Trace
 from voxpy.fleet.counts import Counts
+from voxpy.fleet.news import News
 from voxpy.fleet.port import Lease, Store, StoreAway
 
 HOSTS, KEY = "hosts/", "fleet/key"
@@ -58,6 +59,8 @@ class Member:
     limit: int = 0
     draining: bool = False
     version: str = ""
+    news: int = 0
+    """How many times it has told some."""
     member_id: str = ""
     token: int = 0
     silent_s: float = attrs.field(default=0.0, eq=False)
@@ -135,6 +138,7 @@ class Fleet:
         self._woken = trio.Event()
         self.counts = Counts(self)
         """What the fleet has only so many of."""
+        self.news = News(store, self.member_id)
         self._versions = 1
         store.changed = self._note_change
 
@@ -277,7 +281,9 @@ class Fleet:
         began = clock.now()
         if self.lease is None:
             await self._know_key()
-        value = orjson.dumps({**self.look(), "host": self.host, "sip": self.sip}).decode()
+        await self.news.tell()
+        own = {"host": self.host, "sip": self.sip, "news": self.news.told}
+        value = orjson.dumps({**self.look(), **own}).decode()
         if self.lease is None or not await self.store.renew(self.lease, LEASE_S, value=value):
             self.lease = await self.store.claim(self.member_id, value, LEASE_S)
             if self.lease is None:  # the answer to an earlier claim was lost: that lease ends
@@ -288,6 +294,7 @@ class Fleet:
         self._held_until = began + LEASE_S
         self.counts.tell_again()
         await self._look_around()
+        await self.news.hear(self.members)
 
     async def _look_around(self) -> None:
         self._looked_at = clock.now()

@@ -204,6 +204,8 @@ class Host:
         self._url = ""
         self._elsewhere = elsewhere
         self.admission.changed = self.handler.acceptor.look
+        self.fleet.news.fresh = self.handler.once.news
+        self.fleet.news.learn = lambda told: self.handler.once.learn(told, clock.now())
         self._connections = trio.CancelScope()
         self._stopping = trio.Event()
         self.ending = trio.Event()

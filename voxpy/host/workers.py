@@ -5,11 +5,9 @@ worker that dies takes none of those that wait with it. It runs no calls itself.
 
 Parent and worker speak in lines of JSON. A worker says ``{"ready": id of its host}`` once,
 ``{"ask": "drain"}`` if the API was asked to stop the host, and
-``{"figures": [...], "seen": [...]}`` every second and whenever a call begins or ends: a worker that
-is full must know who has room, and a
-signature counts once. The parent says ``{"elsewhere": [...], "seen": [...]}``, of the other workers
-and of those that died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is
-gone drains.
+``{"figures": [...]}`` every second and whenever a call begins or ends: a worker that is full must
+know who has room. The parent says ``{"elsewhere": [...]}``, of the other workers and of those that
+died, and ``{"do": "drain"}`` or ``{"do": "hurry"}``. A worker whose parent is gone drains.
 
 What is said every second is the heartbeat. A worker that misses it has a loop that is stuck, and
 all of its calls hear nothing: it is made to tell where it is, killed and replaced, and its calls
@@ -29,7 +27,6 @@ import attrs
 import orjson
 import trio
 
-from voxpy.channels.once import MOST_SEEN
 from voxpy.engine import clock
 from voxpy.engine.faults import contained, explain
 from voxpy.engine.trace import Trace
@@ -99,8 +96,6 @@ class _Worker:
     """Since it was heard."""
     cause: str = ""
     """Why it was killed."""
-    knows: int = 0
-    """How many of the parent's signatures it was told."""
     _turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def say(self, what: dict[str, object]) -> None:
@@ -126,8 +121,6 @@ class Workers:
         self._metrics = Metrics()
         self._gone: Snapshot = []  # what those who died had counted
         self._running: dict[str, _Worker] = {}
-        self._seen: list[str] = []  # signatures, as they came
-        self._seen_before = 0  # how many have gone from that list
         self._stopping: str | None = None
         self._told = trio.Event()
         self._changed = trio.Event()
@@ -209,7 +202,6 @@ class Workers:
                 worker.beats = 0
                 if "figures" in said:
                     worker.figures = said["figures"]
-                    self._remember(said["seen"])
                     self._told.set()
                     self._note_change()
                 elif said.get("ask") == "drain":
@@ -236,15 +228,7 @@ class Workers:
             for worker in tuple(self._running.values()):
                 others = [w for w in self._running.values() if w is not worker]
                 figures = [self._gone, self._metrics.snapshot(), *(w.figures for w in others)]
-                seen = self._seen[max(0, worker.knows - self._seen_before) :]
-                worker.knows = self._seen_before + len(self._seen)
-                await worker.say({"elsewhere": total(figures), "seen": seen})
-
-    def _remember(self, seen: list[str]) -> None:
-        self._seen += seen
-        if len(self._seen) > 2 * MOST_SEEN:
-            self._seen_before += len(self._seen) - MOST_SEEN
-            del self._seen[:-MOST_SEEN]
+                await worker.say({"elsewhere": total(figures)})
 
     async def _listen_for_hearts(self) -> None:
         async with trio.open_nursery() as endings:
@@ -307,9 +291,8 @@ class WorkerLink:
     async def tell(self, host: Host) -> None:
         """Send the figures until cancelled, or until the parent is gone."""
         while True:
-            once = host.handler.once
-            once.let_go()
-            await self._say({"figures": host.snapshot(), "seen": once.news()})
+            host.handler.once.let_go()
+            await self._say({"figures": host.snapshot()})
             await trio.sleep(FIGURES_APART_S)
             with trio.move_on_after(FIGURES_EVERY_S - FIGURES_APART_S):
                 await host.admission.wait_change()
@@ -319,7 +302,6 @@ class WorkerLink:
         async for said in _lines(self._stream):
             if "elsewhere" in said:
                 self._elsewhere = said["elsewhere"]
-                host.handler.once.learn(said["seen"], clock.now())
             elif said.get("do") == "drain":
                 host.drain()
             elif said.get("do") == "hurry":

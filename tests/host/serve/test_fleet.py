@@ -20,6 +20,7 @@ from tests.host.serve.test_api import OPERATOR, TOKENS
 from tests.host.serve.test_pages import START, page
 from tests.host.serve.test_supervising import SILENT, say, share
 from voxpy.channels.outgoing import Trunk
+from voxpy.channels.providers.twilio import twilio_signature
 from voxpy.channels.simulated import SimulatedLeg
 from voxpy.engine.ports import Endpoint, Leg, OutgoingCall
 from voxpy.errors import ConnectFailed, HandshakeRefused
@@ -333,3 +334,21 @@ async def test_a_call_of_another_host_is_listened_in_to(
         boss.socket.close()
         caller.socket.close()
         await one.until(lambda: not one.calls)
+
+
+async def test_a_signature_counts_once_in_a_fleet(tmp_path: Path, autojump_clock: object) -> None:
+    form = {"To": "+15550002222", "From": "+15550001111", "CallSid": "CA1"}
+    signed = twilio_signature("key", "https://calls.example/twilio/voice", form)
+    more = {"public_url": "https://calls.example", "environ": {"TWILIO_AUTH_TOKEN": "key"}}
+    async with pair(tmp_path, **more) as (one, two, _):
+
+        async def asks(running: Running) -> int:
+            headers = {"X-Twilio-Signature": signed}
+            told = await running.ask("POST", "/twilio/voice", headers=headers, data=form)
+            return told.status_code
+
+        assert await asks(one) == 200
+        await trio.sleep(30)
+        assert await asks(two) == 200  # our answer may have been lost on its way
+        await trio.sleep(40)
+        assert await asks(two) == 403
