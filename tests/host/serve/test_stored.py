@@ -94,6 +94,10 @@ async def test_a_recording_is_stored_then_deleted_here_and_comes_back_for_who_li
         figures = (await running.ask("GET", "/metrics")).text
         assert 'voxpy_uploads_total{result="stored"} 1.0' in figures
         assert "voxpy_uploads_waiting 0.0" in figures
+        shutil.rmtree(recording.parent)
+        recording.parent.write_text("a disk that takes nothing")
+        full = await running.ask("GET", path, headers=BEARER)
+        assert (full.status_code, full.json()["error"]["msg"][:20]) == (507, "no room for call.wav")
 
 
 async def test_a_store_that_is_away_costs_no_call_and_gets_all_when_it_is_back(
@@ -250,6 +254,28 @@ async def test_any_host_shows_the_call_of_another(
         s3.line.down()
         gone = await running.ask("GET", f"{base}/recordings/call.wav", headers=BEARER)
         assert gone.status_code == 502
+
+
+async def test_a_history_that_is_away_is_seen_in_health_and_metrics_and_calls_are_shown(
+    hosting: Hosting, emptied: str, autojump_clock: Clock, tmp_path: Path
+) -> None:
+    nowhere = emptied.replace("?host=", "?host=%2Fnowhere")
+    routing = ROUTING + "history: {postgres: URL}\n"
+    async with hosting(routing=routing, environ={**KEYS, "URL": nowhere}) as running:
+        phone = await running.phone()
+        await running.until(lambda: len(phone.received) > 10)
+        health = (await running.ask("GET", "/health")).json()
+        assert health["status"] == "degraded"
+        assert health["detail"].startswith("the call history cannot be reached: ")
+        assert "no-secret-at-all" not in health["detail"]
+        figures = (await running.ask("GET", "/metrics")).text
+        assert "voxpy_history_away 1.0" in figures
+        assert "voxpy_history_spooled_total 1.0" in figures
+        (session_id,) = running.host.router.running
+        shown = await running.ask("GET", f"/api/sessions/{session_id}", headers=BEARER)
+        assert shown.json()["result"]["state"] == "running"
+        listed = await running.ask("GET", "/api/sessions", headers=BEARER)
+        assert listed.status_code == 503
 
 
 async def test_old_calls_are_deleted_in_the_store_too(
