@@ -177,3 +177,17 @@ def test_a_file_that_is_no_scenario_is_not_even_compiled(tmp_path: Path) -> None
     path.write_text("x = [\n" + "  1,\n" * 1_000_000 + "]\n")
     (problem,) = read_scenario(path).problems
     assert problem.message == "has 5000008 bytes; a scenario has at most 250000"
+
+
+def test_a_language_that_a_host_alone_has_not_is_warned_of() -> None:
+    source = """
+from voxpy import ASRProfileList, Language, VoiceList
+own = VoiceList.Amazon.en_US_Joanna, Language.US_ENGLISH_FEMALE
+services = VoiceList.ElevenLabs.ru_RU_Anna
+foreign = VoiceList.Google.he_IL_Wavenet_A, ASRProfileList.TBank.ru_RU
+"""
+    problems = examine(source, file="x.py").problems
+    assert [(p.line, p.level, p.message.split(";")[0]) for p in problems] == [
+        (5, "warning", "ASRProfileList.TBank.ru_RU is ru-RU"),
+        (5, "warning", "VoiceList.Google.he_IL_Wavenet_A is he-IL"),
+    ]

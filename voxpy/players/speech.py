@@ -184,8 +184,8 @@ def _next(sentences: Iterator[Samples]) -> list[Samples]:
 
 ENTRY_POINT_GROUP = "voxpy.voices"
 _WAY_OUT = (
-    "a package may bring a voice for it (entry point group 'voxpy.voices', voice='package/name'), "
-    "or play a speech service: its namespace has create_realtime_tts_player"
+    "name a service's voice (voice='elevenlabs/…', 'openai/…', with the service's key in "
+    "secrets.env), or a package's (entry point group 'voxpy.voices', voice='package/name')"
 )
 DEFAULT_SPEAKER = "Ashley"
 

@@ -19,10 +19,13 @@ from typing import Any
 
 import attrs
 
+from voxpy.constants import spoken_language
+from voxpy.engine.events import OpenName
 from voxpy.engine.loader import ScenarioFile
 from voxpy.errors import VoxpyError, nearest
 from voxpy.project.problem import Problem
 from voxpy.project.secrets import Secrets
+from voxpy.wire.speech import service_of
 
 PACKAGE = "voxpy"
 MOST_BYTES = 250_000
@@ -94,6 +97,8 @@ def examine(source: str, *, file: str) -> Reading:
     wrong += _wrong_chains(nodes, vocabulary)
     wrong += _wrong_requires(nodes, vocabulary)
     problems += [Problem(file, line, "error", message) for line, message in wrong]
+    foreign = _foreign_languages(nodes, vocabulary)
+    problems += [Problem(file, line, "warning", message) for line, message in foreign]
     return Reading(
         problems=tuple(sorted(set(problems), key=lambda p: (p.line or 0, p.message))),
         text=source,
@@ -268,6 +273,23 @@ def _wrong_chains(nodes: Iterable[ast.AST], vocabulary: Mapping[str, Any]) -> Wr
             if complaint:
                 wrong.append((node.end_lineno or node.lineno, complaint))
     return wrong
+
+
+def _foreign_languages(nodes: Iterable[ast.AST], vocabulary: Mapping[str, Any]) -> Wrong:
+    """Return a warning for constants of languages that a host alone neither speaks nor hears."""
+    found: Wrong = []
+    for node in nodes:
+        if not isinstance(node, ast.Attribute):
+            continue
+        name, _ = _resolve(node, vocabulary)
+        language = spoken_language(name) if isinstance(name, OpenName) else None
+        if language is not None and not language.startswith("en") and service_of(name) is None:
+            told = (
+                f"{ast.unparse(node)} is {language}; a host's own voice and recogniser are English:"
+                " name a service's, such as voice='elevenlabs/…' and profile='deepgram/…'"
+            )
+            found.append((node.lineno, told))
+    return found
 
 
 def _resolve(node: ast.AST, vocabulary: Mapping[str, Any]) -> tuple[Any, str]:
