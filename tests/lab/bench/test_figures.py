@@ -5,9 +5,11 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxpy.errors import ConfigError
 from voxpy.lab.bench.capacity import Point, Spread, lateness, most_calls
 from voxpy.lab.bench.framing import (
     CLOSE,
@@ -19,6 +21,7 @@ from voxpy.lab.bench.framing import (
     upgrade_answer,
     upgrade_request,
 )
+from voxpy.lab.bench.hosts import read_target
 from voxpy.lab.bench.picture import lateness_svg
 from voxpy.sockets.masks import new_mask
 from voxpy.sockets.terms import SocketLimits
@@ -82,6 +85,32 @@ def test_the_picture_shows_where_a_point_is_and_what_it_was_measured_on() -> Non
     assert {"AMD <EPYC>", "20 went well", "1000 ms", "60", "100"} <= set(told)
     heights = [float(e.attrib["cy"]) for e in root.iter() if e.tag.endswith("circle")]
     assert heights[0] > heights[1] > heights[2], "221 and 334 ms are not the same"
+
+
+# -- hosts that run already ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port", "path", "metrics"),
+    [
+        ("ws://a:8080", "a", 8080, "/media/twilio", "http://a:8080/metrics"),
+        ("https://a", "a", 443, "/media/twilio", "https://a/metrics"),
+        ("ws://a/x/twilio", "a", 80, "/x/twilio", "http://a/metrics"),
+    ],
+)
+def test_where_a_stream_goes(address: str, host: str, port: int, path: str, metrics: str) -> None:
+    target = read_target(address, to="echo")
+    assert (target.order["host"], target.order["port"], target.order["path"]) == (host, port, path)
+    assert target.order["tls"] == address.startswith("https")
+    assert (target.metrics, target.order["to"]) == (metrics, "echo")
+
+
+def test_where_a_sip_call_goes() -> None:
+    target = read_target("sip:echo@10.0.0.1:5070", user="anna", password="sesame")
+    assert (target.host, target.metrics) == ("10.0.0.1", "http://10.0.0.1:8080/metrics")
+    assert target.order["account"] == {"username": "anna", "password": "sesame"}
+    with pytest.raises(ConfigError, match="UDP"):
+        read_target("sip:echo@a;transport=tls")
 
 
 # -- the harness's own WebSocket, against the real one ---------------------------------------------
