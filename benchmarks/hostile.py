@@ -40,7 +40,12 @@ SETTLE_S = 1.5
 MOST_BYTES = 4_000_000_000
 """What one flood sends at the very most."""
 STRANGER = "+15550006666"
-ROUTING = f"""rules:
+ROUTING = f"""channels:
+  twilio: {{}}
+  telnyx: {{}}
+  sip: {{port: SIP_PORT, rtp_ports: 41000-41999}}
+users: {{anna: ANNA}}
+rules:
   - {{name: strangers, pattern: '\\{STRANGER}', scenarios: [echo.py]}}
   - {{name: all, pattern: '.*', scenarios: [bridge.py]}}
 """
@@ -75,8 +80,9 @@ ODD = text_frame(
 class Flood:
     """Sockets to one port, each with bytes to say over and over, written as fast as they go."""
 
-    def __init__(self, port: int, seconds: float) -> None:
+    def __init__(self, port: int, sip_port: int, seconds: float) -> None:
         self.port = port
+        self.sip_port = sip_port
         self.until_s = time.monotonic() + seconds
         self.sent_bytes = 0
         self.opened = 0
@@ -139,12 +145,43 @@ class Flood:
         for sock in held:
             sock.close()
 
+    def by_sip(self) -> Flood:
+        """Turn to the port of SIP."""
+        self.port = self.sip_port
+        return self
+
+    def datagrams(self, method: str, extra: str = "") -> None:
+        """Send SIP requests, each another one, a few at a time: more than anybody reads."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            while time.monotonic() < self.until_s:
+                for _ in range(20):
+                    self.opened += 1
+                    data = _sip(method, self.opened, "UDP", extra)
+                    with contextlib.suppress(OSError):
+                        self.sent_bytes += sock.sendto(data, ("127.0.0.1", self.sip_port))
+                time.sleep(0.001)
+
     def come_and_go(self, first: bytes) -> None:
         """Connect, say it, leave; as often as it goes."""
         while time.monotonic() < self.until_s:
             if (sock := self.open(first)) is not None:
                 self.sent_bytes += len(first)
                 sock.close()
+
+
+def _sip(method: str, number: int, transport: str, extra: str = "") -> bytes:
+    return (
+        f"{method} sip:anna@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.1:9;"
+        f"branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\nFrom: <sip:x@127.0.0.1>;tag={number}\r\n"
+        f"To: <sip:anna@127.0.0.1>\r\nCall-ID: {number}\r\nCSeq: 1 {method}\r\n{extra}"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+WRONG_PASSWORD = (
+    'Authorization: Digest username="anna", realm="voxpy", nonce="x", uri="sip:127.0.0.1", '
+    f'response="{"0" * 32}"\r\nContact: <sip:anna@127.0.0.1:9>\r\n'
+)
 
 
 def _post(body_bytes: int, sent: bytes) -> bytes:
@@ -234,6 +271,22 @@ FLOODS: dict[str, tuple[str, Callable[[Flood], None]]] = {
         lambda f: f.come_and_go(TWILIO),
     ),
     "come-and-go": ("connections that say nothing and leave", lambda f: f.come_and_go(b"")),
+    "sip-options": ("SIP requests by UDP", lambda f: f.datagrams("OPTIONS")),
+    "sip-registers": (
+        "REGISTER with wrong passwords",
+        lambda f: f.datagrams("REGISTER", WRONG_PASSWORD),
+    ),
+    "sip-invites": ("INVITE from nobody", lambda f: f.datagrams("INVITE")),
+    "sip-tcp": (
+        "eight SIP connections that ask without end",
+        lambda f: f.by_sip().pour(
+            b"", b"".join(_sip("OPTIONS", n, "TCP") for n in range(100)), sockets=8
+        ),
+    ),
+    "sip-idle": (
+        "2,048 SIP connections that say nothing",
+        lambda f: f.by_sip().trickle(b"", b"", sockets=2048, pause_s=1),
+    ),
     "slow-readers": (
         "100 streams that never read",
         lambda f: f.pour(TWILIO, PING * 50, sockets=100, reads=False),
@@ -241,11 +294,11 @@ FLOODS: dict[str, tuple[str, Callable[[Flood], None]]] = {
 }
 
 
-def flood(name: str, port: int, seconds: float) -> None:
+def flood(name: str, port: int, sip_port: int, seconds: float) -> None:
     """Be the flood; print what could be sent."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[1:2] or cores)
-    doing = Flood(port, seconds)
+    doing = Flood(port, sip_port, seconds)
     FLOODS[name][1](doing)
     print(json.dumps({"sent_bytes": doing.sent_bytes, "opened": doing.opened}))
 
@@ -273,15 +326,17 @@ def before_others() -> None:
 
 
 @contextlib.contextmanager
-def hosted() -> Iterator[tuple[Served, Part, Part]]:
+def hosted(sip_port: int) -> Iterator[tuple[Served, Part, Part]]:
     """Start a host with ten calls on it."""
     scenario = Path(__file__).parents[1] / "voxpy/lab/bench/bridge.py.tmpl"
     with TemporaryDirectory(prefix="voxpy-hostile-") as name:
         folder = Path(name)
         (folder / "bridge.py").write_text(scenario.read_text(encoding="utf-8"), encoding="utf-8")
         (folder / "echo.py").write_text(ECHO, encoding="utf-8")
-        (folder / "routing.yaml").write_text(ROUTING, encoding="utf-8")
-        (folder / "secrets.env").write_text("INWORLD_API_KEY=bench-key\n", encoding="utf-8")
+        routing = ROUTING.replace("SIP_PORT", str(sip_port))
+        (folder / "routing.yaml").write_text(routing, encoding="utf-8")
+        secrets = "INWORLD_API_KEY=bench-key\nANNA=secret\n"
+        (folder / "secrets.env").write_text(secrets, encoding="utf-8")
         with (
             Part("voxpy.lab.bench.model", cores=[1]) as model,
             Part("voxpy.lab.bench.callers", cores=[1]) as callers,
@@ -328,13 +383,16 @@ def _health_s(port: int) -> float:
 
 def attack(name: str, seconds: int) -> tuple[Row, Row]:
     """Return the ten calls in quiet, and beside a flood."""
-    with hosted() as (host, model, callers):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        sip_port = int(free.getsockname()[1])
+    with hosted(sip_port) as (host, model, callers):
         quiet = window(host, model, callers, seconds)
-        mine = [sys.executable, __file__, "flood", name, str(host.port), str(seconds + 1)]
+        told = map(str, (host.port, sip_port, seconds + 1))
+        mine = [sys.executable, __file__, "flood", name, *told]
         pouring = subprocess.Popen(mine, stdout=subprocess.PIPE)
         beside = window(host, model, callers, seconds)
-        told, _ = pouring.communicate(timeout=seconds + 60)
-        poured = json.loads(told)
+        answer, _ = pouring.communicate(timeout=seconds + 60)
+        poured = json.loads(answer)
         return quiet, attrs.evolve(
             beside, sent_mb=poured["sent_bytes"] / 1e6, opened=poured["opened"]
         )
@@ -342,7 +400,7 @@ def attack(name: str, seconds: int) -> tuple[Row, Row]:
 
 def main() -> None:
     if sys.argv[1:2] == ["flood"]:
-        flood(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+        flood(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
         return
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("floods", nargs="*", metavar="FLOOD", help="which; all by default")

@@ -117,6 +117,12 @@ def test_the_voice_profile_comes_with_the_words() -> None:
     assert [event.voice_profile for event in told] == [profile, profile]
 
 
+@pytest.mark.parametrize("memory", [[1], "x", 1, True, {"state": 1}, {"state": [{}]}])
+def test_a_memory_that_is_none_says_nothing(memory: Any) -> None:
+    odd = {"providerData": {"memory": memory}}
+    assert Line().take("session.updated", session=odd) == []
+
+
 # -- interruptions --------------------------------------------------------------------------------
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.wire.sip.network import OTHER_SDP, SDP, End, Network
 from voxpy.wire.sip.agent import Account, Asked, Event, Flow, Transmit
@@ -10,6 +14,7 @@ from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.digest import Verifier, parse_credentials
 from voxpy.wire.sip.events import Connected, Failed, Invited
 from voxpy.wire.sip.message import Request, Response, parse_message
+from voxpy.wire.sip.transactions import RequestServer
 from voxpy.wire.sip.values import parse_uri
 
 PHONE = Flow("UDP", "10.0.0.9", 5062)
@@ -253,3 +258,49 @@ def test_a_request_out_of_order_is_refused() -> None:
     alice.agent.send(old, bob.uri, lambda response, now: got.append(response), network.now)
     network.run(1)
     assert [r.status for r in got if r is not None] == [500]
+
+
+def test_thousands_of_requests_cost_no_more_than_one() -> None:
+    """Each had a look at all that linger; and what lingers ends."""
+    hand = Hand()
+    transactions = hand.end.agent.transactions
+    looks = 0
+
+    class Looked(RequestServer):
+        @property
+        def deadline(self) -> float:
+            nonlocal looks
+            looks += 1
+            return super().deadline
+
+    def ask(n: int) -> None:
+        nonlocal looks
+        looks = 0
+        request = hand.request("BYE", Via=f"SIP/2.0/UDP 192.168.0.9;branch=z9hG4bK{n}", Call_ID="c")
+        hand.says(request, now=n / 1000)
+        assert hand.end.agent.deadline > 0
+        hand.end.agent.tick(n / 1000)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("voxpy.wire.sip.transactions.RequestServer", Looked)
+        patched.setattr("voxpy.wire.sip.transactions.MOST_LINGERING", 300)
+        for n in range(400):
+            ask(n)
+            assert looks < 20
+    assert len(transactions) == 300
+    hand.end.agent.tick(1000.0)
+    assert len(transactions) == 0
+    assert hand.end.agent.deadline == math.inf
+
+
+@given(st.lists(st.tuples(st.sampled_from(["OPTIONS", "INVITE", "BYE"]), st.floats(0, 5))))
+def test_the_deadline_is_that_of_the_first(steps: list[tuple[str, float]]) -> None:
+    hand, now = Hand(), 0.0
+    agent = hand.end.agent
+    for n, (method, later) in enumerate(steps):
+        now += later
+        via = f"SIP/2.0/UDP 192.168.0.9;branch=z9hG4bK{n % 4}"
+        hand.says(hand.request(method, Via=via, Call_ID=f"c{n % 3}", CSeq=f"{n} {method}"), now)
+        agent.tick(now)
+        found = agent.transactions
+        assert found.deadline == min((each.deadline for each in found), default=math.inf)

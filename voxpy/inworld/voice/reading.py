@@ -127,8 +127,7 @@ class Reading:
 
     def _session_told(self, event: se.SessionCreated | se.SessionUpdated) -> list[Told]:
         self._session = event.session
-        memory = (event.session.get("providerData") or {}).get("memory") or {}
-        state = memory.get("state")
+        state = _below(_below(event.session.get("providerData")).get("memory")).get("state")
         if not isinstance(state, Mapping):
             return []
         version = state.get("version")
@@ -136,6 +135,11 @@ class Reading:
             return []
         self._memory = version
         return [ve.Memory(state=state)]
+
+
+def _below(value: Any) -> Mapping[str, Any]:
+    """Return what a service has put there: a mapping, or who knows."""
+    return value if isinstance(value, Mapping) else {}
 
 
 _NO_VERSION = object()

@@ -262,9 +262,8 @@ class UserAgent:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        for transaction in self.transactions:
-            if transaction.deadline <= now:
-                self._do(transaction, transaction.tick(now), now)
+        for transaction in self.transactions.due(now):
+            self._do(transaction, transaction.tick(now), now)
         for call in tuple(self._timed):
             if call.deadline <= now:
                 call.tick(now)
@@ -312,6 +311,7 @@ class UserAgent:
                 self.transactions.forget(transaction)
                 self._owners.pop(id(transaction), None)
                 self._ringing.pop(id(transaction), None)
+        self.transactions.note(transaction)
 
     def _deliver(
         self, transaction: ClientTransaction | ServerTransaction, message: Message, now: float
@@ -348,7 +348,7 @@ def _refusal(agent: UserAgent, request: Request) -> Response | None:
         response = request.response(420, to_tag=tag)
         response.headers.add("Unsupported", ", ".join(unknown))
         return response
-    if not request.to.tag and _is_merged(agent.transactions, request):
+    if not request.to.tag and agent.transactions.is_merged(request):
         return request.response(482, to_tag=tag)
     if request.method == "INVITE":
         return _not_our_words(request, tag)
@@ -366,17 +366,6 @@ def _not_our_words(request: Request, tag: str) -> Response | None:
     if taken and not taken & {SDP, "application/*", "*/*"}:
         return request.response(406, to_tag=tag)
     return None
-
-
-def _is_merged(transactions: Transactions, request: Request) -> bool:
-    """Return whether the same request has come by another way too (section 8.2.2.2)."""
-    mine = (request.call_id, request.from_.tag, str(request.cseq))
-    same = 0
-    for transaction in transactions:
-        if isinstance(transaction, ServerTransaction):
-            other = transaction.request
-            same += mine == (other.call_id, other.from_.tag, str(other.cseq))
-    return same > 1  # one of them is this one
 
 
 def note_source(request: Request, flow: Flow) -> None:

@@ -26,8 +26,10 @@ A 2xx to an INVITE leaves the transaction's hands: its repetition, and the ACK, 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from enum import Enum, auto
+from heapq import heappop, heappush
 from typing import ClassVar
 
 import attrs
@@ -101,6 +103,8 @@ class _Transaction:
         self._repeat_s = T1_S
         self._give_up_at = math.inf
         self._forget_at = math.inf
+        self.noted = math.inf
+        """The deadline that ``Transactions`` knows of."""
 
     @property
     def deadline(self) -> float:
@@ -332,6 +336,9 @@ class RequestServer(ServerTransaction):
 # -- which transaction a message belongs to --------------------------------------------------------
 
 _Key = tuple[str, ...]
+MOST_LINGERING = 10_000
+"""Requests of theirs; beyond that the oldest that is answered is forgotten. Were it repeated, it
+would be answered again."""
 
 
 class Transactions:
@@ -344,6 +351,9 @@ class Transactions:
     def __init__(self) -> None:
         self._clients: dict[_Key, ClientTransaction] = {}
         self._servers: dict[_Key, ServerTransaction] = {}
+        self._same: Counter[_Key] = Counter()
+        self._due: list[tuple[float, int, ClientTransaction | ServerTransaction]] = []  # a heap
+        self._number = 0
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -355,7 +365,30 @@ class Transactions:
     @property
     def deadline(self) -> float:
         """When the first of them has something to do."""
-        return min((t.deadline for t in self), default=math.inf)
+        while self._due and self._due[0][0] != self._due[0][2].deadline:
+            heappop(self._due)
+        return self._due[0][0] if self._due else math.inf
+
+    def note(self, transaction: ClientTransaction | ServerTransaction) -> None:
+        """Mind its deadline, which may be another one now."""
+        if transaction.noted != (at := transaction.deadline):
+            transaction.noted = at
+            if at < math.inf:
+                self._number += 1
+                heappush(self._due, (at, self._number, transaction))
+
+    def due(self, now: float) -> list[ClientTransaction | ServerTransaction]:
+        """Return those that have something to do; each is to be noted again."""
+        found = []
+        while self.deadline <= now:
+            _, _, transaction = heappop(self._due)
+            transaction.noted = math.inf
+            found.append(transaction)
+        return found
+
+    def is_merged(self, request: Request) -> bool:
+        """Return whether the same request has come by another way too (section 8.2.2.2)."""
+        return self._same[_same_key(request)] > 1  # one of them is this one
 
     def open(
         self, request: Request, *, reliable: bool, peer: Hashable, now: float
@@ -375,6 +408,12 @@ class Transactions:
         kind = InviteServer if request.method == "INVITE" else RequestServer
         transaction = kind(request, reliable=reliable, peer=peer, now=now)
         self._servers[_server_key(request)] = transaction
+        self._same[_same_key(request)] += 1
+        self.note(transaction)
+        if len(self._servers) > MOST_LINGERING:
+            oldest = next(iter(self._servers.values()))
+            if isinstance(oldest, RequestServer) and oldest.state is State.COMPLETED:
+                self.forget(oldest)
         return transaction
 
     def find(self, message: Message) -> ClientTransaction | ServerTransaction | None:
@@ -395,8 +434,14 @@ class Transactions:
         request = transaction.request
         if isinstance(transaction, ClientTransaction):
             self._clients.pop(_client_key(request.via.branch, request.cseq.method), None)
-        else:
-            self._servers.pop(_server_key(request), None)
+            return
+        key = _server_key(request)
+        if self._servers.get(key) is transaction:
+            del self._servers[key]
+            same = _same_key(request)
+            self._same[same] -= 1
+            if not self._same[same]:
+                del self._same[same]
 
 
 def _client_key(branch: str, method: str) -> _Key:
@@ -410,18 +455,25 @@ def _server_key(request: Request, method: str = "") -> _Key:
         return via.branch, via.sent_by, method
     # Whoever speaks RFC 2543 has no branch that means anything. To's tag is left out: the ACK has
     # one and the INVITE none. Both name the same request, so CSeq's number and the rest suffice.
-    try:
-        from_tag = request.from_.tag
-    except RemoteProtocolError:
-        from_tag = ""
     return (
         str(via),
         request.call_id,
-        from_tag,
+        _from_tag(request),
         str(request.cseq.number),
         str(request.uri),
         method,
     )
+
+
+def _same_key(request: Request) -> _Key:
+    return request.call_id, _from_tag(request), str(request.cseq)
+
+
+def _from_tag(request: Request) -> str:
+    try:
+        return request.from_.tag
+    except RemoteProtocolError:
+        return ""
 
 
 def ack_for_failure(invite: Request, response: Response) -> Request:
