@@ -103,6 +103,7 @@ def test_two_hosts_called_by_a_stream_and_by_sip_of_which_one_is_full(tmp_path: 
     assert point["together"]["running"] == 3
     assert point["spread"] == pytest.approx(1 / 1.5)
     for host in point["hosts"]:
+        assert (host["unheard"], host["cut_off"]) == (0, 0)
         assert 0 < host["cpu_s_per_call_minute"] < 60
         assert host["round_trip"]["p50"] > 0
         assert host["lost"] < 1

@@ -268,6 +268,7 @@ def _host_row(host: Any, wide: int) -> str:
         *(f"{number} refused: {why}" for why, number in host.refused.items()),
         *(f"the host refused {number}: {why}" for why, number in host.causes.items()),
         f"{host.cut_off} CUT OFF" if host.cut_off else "",
+        f"{host.unheard} WITHOUT A SOUND" if host.unheard else "",
         f"{host.lost:.2%} of frames lost" if (host.lost or 0) > 0.002 else "",
         f"{host.skipped_ticks} ticks skipped" if host.skipped_ticks else "",
     ]

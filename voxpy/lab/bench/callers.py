@@ -126,6 +126,7 @@ class Callers:
             "open": len(self.calls),
             "cut_off": self.cut_off,
             "refused": self.refused,
+            "unheard": sum(number not in self.first_audio for number in self.calls),
             "sequence": self.sequence,
         }
 

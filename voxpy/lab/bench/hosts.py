@@ -117,9 +117,10 @@ def read_target(
 class HostPoint:
     """So many calls on one host, or on all. None where it cannot be known.
 
-    ``calls`` were dialled; ``running`` is what the host says. ``refused`` and ``cut_off`` are by
-    cause as callers saw it, ``causes`` the host's own. ``round_trip`` is from a caller's mouth back
-    to its ear, ``late`` how much later than its call's best a frame came, in milliseconds.
+    ``calls`` were dialled; ``running`` is what the host says. ``refused`` is by cause as callers
+    saw it, ``causes`` the host's own; in ``unheard`` nobody has answered, or said anything.
+    ``round_trip`` is from a caller's mouth back to its ear, ``late`` how much later than its call's
+    best a frame came, in milliseconds.
     """
 
     name: str
@@ -127,6 +128,7 @@ class HostPoint:
     running: int | None
     refused: dict[str, int]
     cut_off: int
+    unheard: int
     causes: dict[str, int]
     cpu_s_per_call_minute: float | None
     cores: float | None
@@ -141,7 +143,8 @@ class HostPoint:
         """Whether every call lasted, whole, and less than a frame late."""
         late = self.late.p99 if self.late is not None else (self.clock_late_p99_ms or 0.0)
         lost = self.lost or 0.0
-        return not self.refused and not self.cut_off and lost < 0.002 and late < FRAME_S * 1000
+        whole = not (self.refused or self.cut_off or self.unheard) and lost < 0.002
+        return whole and late < FRAME_S * 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -202,7 +205,7 @@ def fleet_capacity(
 def _is_hopeless(point: FleetPoint) -> bool:
     all_ = point.together
     late = all_.late is not None and all_.late.p50 > HOPELESS_LATE_MS
-    return late or bool(all_.refused) or bool(all_.cut_off)
+    return late or bool(all_.refused or all_.cut_off or all_.unheard)
 
 
 def _generator(target: Target, number: int) -> Part:
@@ -279,6 +282,7 @@ class _Heard:
     received: int
     refused: dict[str, int]
     cut_off: int
+    unheard: int
 
 
 def _heard(report: dict[str, Any], window: Window) -> _Heard:
@@ -286,7 +290,8 @@ def _heard(report: dict[str, Any], window: Window) -> _Heard:
     expected, received = report["sequence"]
     if "transits" in report:
         _, late = lateness(report["transits"], window.holds)
-    return _Heard(trips, late, expected, received, dict(report["refused"]), report["cut_off"])
+    ends = (dict(report["refused"]), report["cut_off"], report["unheard"])
+    return _Heard(trips, late, expected, received, *ends)
 
 
 @attrs.frozen
@@ -347,6 +352,7 @@ def _join(name: str, calls: int, heard: Sequence[_Heard], own: Sequence[_Own | N
         running=running,
         refused=dict(refused),
         cut_off=sum(each.cut_off for each in heard),
+        unheard=sum(each.unheard for each in heard),
         causes=dict(causes),
         cpu_s_per_call_minute=60 * cores / running if cores is not None and running else None,
         cores=cores,
