@@ -76,7 +76,7 @@ def test_what_is_no_file_is_named(folders: list[Path]) -> None:
         ("sub", "sub: not a file"),
         ("pipe.wav", "pipe.wav: not a file"),
         ("x" * 5000, "File name too long|no such file"),
-        ("nul\0.wav", "null byte|no such file"),
+        ("nul\0.wav", "null byte|null character|no such file"),
         ("file://server/a.wav", "a file of another machine"),
     ):
         with pytest.raises(SoundFailed, match=told):

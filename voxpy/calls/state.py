@@ -142,7 +142,9 @@ class CallState:
                 text=event.text,
             )
         elif self.state != "TERMINATED":
-            self._on(event)
+            # Not self._on(event): Python 3.13 remembers for good whoever asks so, and with it all
+            # of the call.
+            _ON.dispatch(type(event))(self, event)
 
     @singledispatchmethod
     def _on(self, event: LegEvent) -> None:
@@ -330,3 +332,6 @@ def _cause(event: LegEnded) -> int:
     """Return the Q.850 cause of a call that was up: the network's own where it says one."""
     said = _Q850.search(event.headers.get("Reason", ""))
     return int(said[1]) if said is not None else SIP_TO_Q850.get(event.code, event.code)
+
+
+_ON = CallState.__dict__["_on"].dispatcher
