@@ -12,6 +12,7 @@ import trio
 
 from tests.channels.sip.peers.processes import needs, until
 from tests.channels.sip.peers.sipp import sipp
+from tests.fleet.conftest import RedisServer
 from tests.fleet.standing import CARRIER, Standing, standing
 from voxpy.errors import CallFailed
 from voxpy.testing.sipphone import SipPhone, sip_phone
@@ -63,6 +64,43 @@ async def test_users_are_reached_by_the_way_they_registered(tmp_path: Path, tran
         assert await stranger.register() == 403
         with pytest.raises(CallFailed, match="403"):
             await stranger.connect(fleet.uri("echo"))
+
+
+async def test_redis_goes_and_a_host_dies_and_only_its_calls_end(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    ended: list[tuple[int, int]] = []
+
+    async def calls(hold_ms: int) -> None:
+        ended.append(await fleet.calls(6, a_second=6, hold_ms=hold_ms))
+
+    async with (
+        standing(tmp_path, 3, redis=own_redis.url) as fleet,
+        sip_phone(user="bert", password="b", server=fleet.proxy) as bert,
+        sip_phone(user="anna", password="a", server=fleet.proxy) as anna,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(calls, 3000)
+        await until(lambda: fleet.spread() == [2, 2, 2], lambda: str(fleet.spread()))
+        own_redis.stop()
+        away = "what hosts share is away; calls go on with what is known here"
+        await until(lambda: len(fleet.logged(away)) == 3, lambda: "nobody says so")
+        assert await fleet.calls(6, a_second=6, hold_ms=100) == (6, 0)
+        await until(lambda: ended == [(6, 0)], lambda: str(ended))
+        own_redis.start()
+        back = "what hosts share is there again"
+        await until(lambda: len(fleet.logged(back)) == 3, lambda: "nobody comes back")
+
+        assert await bert.register() == 200
+        nursery.start_soon(calls, 5000)
+        await until(lambda: fleet.spread() == [6, 6, 6], lambda: str(fleet.spread()))
+        await fleet.stop(fleet.ports[0], signal.SIGKILL)
+        assert await bert.register() == 200
+        await reached(fleet, anna, bert)
+        await until(lambda: len(ended) == 2, lambda: str(ended))
+        good, bad = ended[1]
+        assert good + bad == 6
+        assert bad <= 2  # one that was not answered yet has gone to another host
 
 
 async def reached(fleet: Standing, caller: SipPhone, callee: SipPhone) -> int:
