@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from click.testing import CliRunner
 
-from tests.pages.conftest import QUESTION, RECORD, hears, until
+from tests.channels.sip.peers.processes import free_ports, needs
+from tests.pages.conftest import QUESTION, RECORD, ROOT, hears, running, until
+from voxpy.cli import main
 
 pytestmark = pytest.mark.slow
 
@@ -111,3 +115,59 @@ def test_jssip_registers_calls_and_is_called(
     assert page.evaluate("incoming") == [["desk", "The desk"]]
     assert "Your table is ready" in understood(page)
     assert page.evaluate("ended") == ["Terminated", "Terminated"]
+
+
+@contextmanager
+def program(command: list[str], folder: Path, said: str) -> Iterator[None]:
+    """Run a program, from the moment it has said something to the end of the block."""
+    printed = folder / f"{Path(command[0]).name}.txt"
+    with printed.open("wb") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=file, env={**os.environ, "TMPDIR": str(folder)}
+        )
+    try:
+        while said not in printed.read_text():
+            assert process.poll() is None, printed.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@needs("kamailio", "kamailio kamailio-websocket-modules")
+@needs("rtpengine", "rtpengine-daemon")
+def test_behind_kamailio_rtpengine_makes_plain_sound_of_it(
+    browse: Callable[..., Any],
+    app: str,
+    project: Path,
+    microphone: Any,
+    understood: Any,
+    tmp_path: Path,
+) -> None:
+    proxy = free_ports(4)
+    pages, port, control = proxy + 1, proxy + 2, proxy + 3
+    routing = (project / "routing.yaml").read_text().replace("port: 0", f"port: {port}")
+    fleet = f"fleet: {{proxy: '127.0.0.1:{proxy}', hosts: ['127.0.0.1:{port}']}}\n"
+    (project / "routing.yaml").write_text(routing + fleet)
+    engine = ["rtpengine", "--table=-1", "--interface=127.0.0.1", "--foreground"]
+    engine += [f"--listen-ng=127.0.0.1:{control}", "--log-stderr", "--log-level=7"]
+    made = ["fleet", "kamailio", str(project / "routing.yaml"), "--out", str(tmp_path)]
+    made += ["--websocket", str(pages), "--rtpengine", f"udp:127.0.0.1:{control}"]
+    assert CliRunner().invoke(main, made).exit_code == 0
+    serve = ["serve", "--port", "0", "--agent", "local", "--drain-s", "0", "--max-late-ms", "60000"]
+    with ExitStack() as stack:
+        host = stack.enter_context(running(serve, project))
+        stack.enter_context(program(engine, tmp_path, "tartup complete"))
+        follow = [str(ROOT / "deploy" / "kamailio-follow"), str(tmp_path)]
+        stack.enter_context(program(follow, tmp_path, "Aliases"))
+        page = browse(microphone(8.5, *QUESTION)).new_page()
+        page.goto(app)
+        assert page.evaluate(PHONE, pages) == "registered"
+        assert page.evaluate(CALL, "sip:+15550199@127.0.0.1") == "confirmed"
+        hears(page, "hours and prices", understood)
+        page.evaluate("session.terminate()")
+        with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring", data=b"") as answer:
+            assert answer.status == 200
+        until(page, "ended.length === 2")
+        assert page.evaluate("incoming") == [["desk", "The desk"]]
+        assert "Your table is ready" in understood(page)
