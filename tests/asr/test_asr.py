@@ -13,7 +13,7 @@ from voxpy.engine.speech import SpeechGate
 from voxpy.errors import EngineMissing, ScenarioError
 from voxpy.localagent.engines import Engines, local_engines
 from voxpy.simulation.service import ScriptedResponder
-from voxpy.simulation.tones import ToneEars, scripted_engines
+from voxpy.simulation.tones import scripted_engines
 from voxpy.testing import CallKit, WorldCall
 
 
@@ -148,13 +148,7 @@ def test_sound_without_words_has_no_result(voxpy: CallKit) -> None:
 
 
 def test_a_language_nobody_understands_is_an_error_event(voxpy: CallKit) -> None:
-    class English(ToneEars):
-        languages = ("en",)
-
-    plain = scripted_engines(ScriptedResponder([]))
-    ears = English(plain.ears._airwaves)  # type: ignore[attr-defined]
-    source = scenario("await trio.sleep(2)\nasr.stop()", profile="Yandex:ru_RU")
-    call = voxpy.call(source, ONE, engines=attrs.evolve(plain, ears=ears))
+    call = voxpy.call(scenario("await trio.sleep(2)\nasr.stop()", profile="Yandex:ru_RU"), ONE)
     assert call.log == [
         "Error the profile asks for ru-RU, and the recogniser of this host understands: en; "
         "a service understands more: profile='openai/ru-RU', profile='deepgram/ru-RU', "

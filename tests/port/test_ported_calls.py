@@ -158,7 +158,7 @@ async def test_a_call_of_a_list(voxpy: CallKit, tmp_path: Path, autojump_clock: 
         file="",
         folder=tmp_path,
     )
-    async with voxpy.world(tmp_path / "list.py", http=http) as world:
+    async with voxpy.world(tmp_path / "list.py", http=http, languages=["he"]) as world:
         call = await world.start({"to": "+15550177"}, callees=people.callees)
         await world.wait_ended()
     assert call.result.failure == ""

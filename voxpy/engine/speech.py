@@ -14,7 +14,8 @@ from voxpy.engine import clock
 from voxpy.errors import EngineMissing, install_command
 
 T = TypeVar("T")
-ANY_LANGUAGE = "*"
+ENGLISH = ("en",)
+"""What a host speaks and understands by itself."""
 Samples = npt.NDArray[np.int16]
 
 
@@ -32,8 +33,8 @@ class SpeechGate(Protocol):
 
 def has_language(engine: object, language: str) -> bool:
     """Return whether a voice or a recogniser has a language; ``he-IL`` is ``he``."""
-    known: Collection[str] = getattr(engine, "languages", ("en",))
-    return ANY_LANGUAGE in known or language.replace("_", "-").split("-")[0] in known
+    known: Collection[str] = getattr(engine, "languages", ENGLISH)
+    return language.replace("_", "-").split("-")[0] in known
 
 
 @attrs.frozen
@@ -49,7 +50,7 @@ class Transcribes(Protocol):
 
     @property
     def languages(self) -> Collection[str]:
-        """The languages it understands: ISO 639-1 codes (``en``), or ANY_LANGUAGE."""
+        """The languages it understands: ISO 639-1 codes (``en``)."""
 
     def warm_up(self) -> None:
         """Load what the first utterance would otherwise wait for."""

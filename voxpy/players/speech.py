@@ -24,7 +24,7 @@ from voxpy.audio.frame import Samples, pcm16
 from voxpy.constants import spoken_language
 from voxpy.engine.session import Session
 from voxpy.engine.speech import (
-    ANY_LANGUAGE,
+    ENGLISH,
     Speaks,
     SpeechEngines,
     has_language,
@@ -185,7 +185,8 @@ def _next(sentences: Iterator[Samples]) -> list[Samples]:
 ENTRY_POINT_GROUP = "voxpy.voices"
 _WAY_OUT = (
     "name a service's voice (voice='elevenlabs/…', 'openai/…', with the service's key in "
-    "secrets.env), or a package's (entry point group 'voxpy.voices', voice='package/name')"
+    "secrets.env), a package's (entry point group 'voxpy.voices', voice='package/name'), or play a "
+    "service's create_realtime_tts_player"
 )
 DEFAULT_SPEAKER = "Ashley"
 
@@ -224,7 +225,7 @@ def _ours(voice: str, own: Speaks) -> str:
 
 def check_language(text: str, own: Speaks) -> None:
     """Raises SoundFailed for a text that the host's own voice could only make noises of."""
-    if has_language(own, ANY_LANGUAGE):
+    if tuple(getattr(own, "languages", ENGLISH)) != ENGLISH:
         return
     letters = [c for c in text if c.isalpha()]
     foreign = sum(not unicodedata.name(c, "").startswith("LATIN") for c in letters)

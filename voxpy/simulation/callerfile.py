@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import yaml
 
+from voxpy.engine.speech import ENGLISH
 from voxpy.engine.trace import as_json
 from voxpy.engine.userfile import Given, load
 from voxpy.errors import ConfigError
@@ -21,7 +22,7 @@ from voxpy.text.patterns import compile_pattern
 TOP_KEYS = (
     "custom_data",
     "from", "to", "display_name", "voice", "line", "steps", "may_be_refused", "callees", "service",
-    "moments", "speech",
+    "moments", "speech", "languages",
 )  # fmt: skip
 TEST_KEYS = ("scenario", "secrets", "http", "expect")
 """What only ``voxpy test`` reads; see voxpy.lab.suite.casefile."""
@@ -136,6 +137,7 @@ def parse_script(text: str, *, file: str, folder: Path) -> CallerScript:
         service=top.get("service", read_service, ServiceScript()),
         moments=top.get("moments", read_moments, ()),
         speech=top.get("speech", _speech, "real"),
+        languages=tuple(each.text() for each in top.section("languages").items()) or ENGLISH,
         custom_data=custom_data,
         steps=() if custom_data is not None else read_steps(top.section("steps"), folder),
         source=file,
@@ -160,6 +162,7 @@ def write_script(script: CallerScript) -> str:
         "display_name": script.display_name or None,
         "voice": script.voice if script.voice != PLAIN.voice else None,
         "speech": script.speech if script.speech != PLAIN.speech else None,
+        "languages": [*script.languages] if script.languages != PLAIN.languages else None,
         "may_be_refused": script.may_be_refused or None,
         "line": line or None,
         "service": written_service(script.service) or None,

@@ -284,7 +284,7 @@ def _engines(call: LocalCall) -> Engines:
     """Return the engines of a call: its script may play the agent, and let all sound tones."""
     says = call.script.service.says
     if call.script.speech == "tones":
-        return scripted_engines(ScriptedResponder(says))
+        return scripted_engines(ScriptedResponder(says), languages=call.script.languages)
     engines = call.make_engines()
     return attrs.evolve(engines, responder=ScriptedResponder(says)) if says else engines
 

@@ -13,6 +13,7 @@ from typing import Literal
 import attrs
 
 from voxpy.audio.line import Line
+from voxpy.engine.speech import ENGLISH
 from voxpy.simulation.moments import Moment
 from voxpy.simulation.service import ServiceScript
 from voxpy.simulation.steps import Step
@@ -78,7 +79,8 @@ class CallerScript:
 
     ``may_be_refused``: a rejected call is a fine end for this caller. Of ``callees`` the first
     whose destination matches takes a call. ``service``, ``moments`` and ``speech`` are the local
-    agent's: how it behaves, what goes wrong when, and whether anybody really speaks.
+    agent's: how it behaves, what goes wrong when, and whether anybody really speaks; ``languages``
+    what the host has where all is tones.
 
     With ``custom_data`` nobody calls: the session is started with that, as by the API.
     """
@@ -95,6 +97,7 @@ class CallerScript:
     service: ServiceScript = attrs.field(factory=ServiceScript)
     moments: tuple[Moment, ...] = ()
     speech: Speech = "real"
+    languages: tuple[str, ...] = ENGLISH
     custom_data: str | None = None
     source: str = ""
 

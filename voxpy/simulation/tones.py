@@ -13,13 +13,13 @@ script pass that fails with people on the line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
-from voxpy.engine.speech import ANY_LANGUAGE, Recognised
+from voxpy.engine.speech import ENGLISH, Recognised
 from voxpy.localagent.engines import Engines
 from voxpy.localagent.responder import Responder
 from voxpy.localagent.vad import EnergyGate
@@ -105,10 +105,9 @@ def _seconds(text: str) -> float:
 class ToneVoice:
     """A voice for ``Engines``: one chord per text, a third of a second per word."""
 
-    languages = (ANY_LANGUAGE,)
-
-    def __init__(self, airwaves: Airwaves) -> None:
+    def __init__(self, airwaves: Airwaves, languages: Sequence[str] = ENGLISH) -> None:
         self._airwaves = airwaves
+        self.languages = languages
 
     def warm_up(self) -> None:
         """There is nothing to load."""
@@ -124,10 +123,9 @@ class ToneVoice:
 class ToneEars:
     """Ears for ``Engines``: the texts of the chords in a recording, cut where the sound was cut."""
 
-    languages = (ANY_LANGUAGE,)
-
-    def __init__(self, airwaves: Airwaves) -> None:
+    def __init__(self, airwaves: Airwaves, languages: Sequence[str] = ENGLISH) -> None:
         self._airwaves = airwaves
+        self.languages = languages
 
     def warm_up(self) -> None:
         """There is nothing to load."""
@@ -220,12 +218,15 @@ def _pieces(numbers: list[int | None]) -> Iterator[tuple[int | None, int]]:
     yield from pieces
 
 
-def scripted_engines(responder: Responder) -> Engines:
-    """Return engines of tones around ``responder``; caller and agent share the airwaves."""
+def scripted_engines(responder: Responder, *, languages: Sequence[str] = ENGLISH) -> Engines:
+    """Return engines of tones around ``responder``; caller and agent share the airwaves.
+
+    ``languages`` (``he``) are what the host is taken to speak and to understand.
+    """
     airwaves = Airwaves()
     return Engines(
         gate=EnergyGate,
-        ears=ToneEars(airwaves),
-        voice=ToneVoice(airwaves),
+        ears=ToneEars(airwaves, languages),
+        voice=ToneVoice(airwaves, languages),
         responder=responder,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from voxpy.engine.speech import ENGLISH
 from voxpy.errors import VoxpyError
 from voxpy.localagent.connection import AgentConnection, Behaviour
 from voxpy.localagent.engines import Engines
@@ -29,14 +30,19 @@ class ScriptedAgent:
     """
 
     def __init__(
-        self, script: AgentScript | None, *, engines: Engines | None, behaviour: Behaviour
+        self,
+        script: AgentScript | None,
+        *,
+        engines: Engines | None,
+        behaviour: Behaviour,
+        languages: Sequence[str] = ENGLISH,
     ) -> None:
         """Without ``engines`` all speech is tones; without a script, theirs is the brain."""
         self._responder = ScriptedResponder(script or ())
         self._scripted = script is not None or engines is None
         self._behaviour = behaviour
         if engines is None:
-            self.engines = scripted_engines(self._responder)
+            self.engines = scripted_engines(self._responder, languages=languages)
         elif script is None:
             self.engines = engines
         else:

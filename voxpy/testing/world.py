@@ -37,6 +37,7 @@ from voxpy.engine.loader import Program, compile_scenarios
 from voxpy.engine.ports import Endpoint, OpenStream, RealtimeEndpoint
 from voxpy.engine.session import SessionContext
 from voxpy.engine.settings import Settings
+from voxpy.engine.speech import ENGLISH
 from voxpy.engine.trace import Entry, as_json
 from voxpy.errors import ConnectFailed, VoxpyError, nearest
 from voxpy.history.timeline import render, timeline
@@ -97,6 +98,9 @@ class WorldOptions(ScenarioOptions, total=False):
     """Quirks and faults of the service."""
     engines: Engines | None
     """Other speech engines than tones."""
+    languages: Sequence[str]
+    """What the host's voice and recogniser have, where all is tones (``["he"]``); English, as a
+    host by itself."""
     endpoint: str
     """``local``, ``inworld`` or any ws:// URL: where the scenario takes the service to be."""
     serve: Serve | None
@@ -137,6 +141,7 @@ class World(CallStory):
             options.get("agent"),
             engines=options.get("engines"),
             behaviour=options.get("behaviour") or Behaviour(seed=self._seed),
+            languages=options.get("languages", ENGLISH),
         )
         """Plays the service."""
         self._engines = self.agent.engines

@@ -156,7 +156,9 @@ def _on_virtual_time(
         seed=seed,
         folder=folder,
         behaviour=service.behaviour(seed=seed),
-        engines=_speech() if real_speech else scripted_engines(_brain()),
+        engines=_speech()
+        if real_speech
+        else scripted_engines(_brain(), languages=script.languages),
     )
     troubles: list[str] = []
     try:
