@@ -3,7 +3,8 @@
 Trunks are tried in turn: the next when one fails for a reason of its own, which is a 5xx, or no
 answer at all (408), while nothing was heard of the callee. The phones of one user ring together,
 the first that answers has the call (RFC 3261 section 16.7: a 6xx ends the others too). A trunk that
-carries only so many calls is asked for first, which takes a moment where hosts share it.
+carries only so many calls is asked for first, which takes a moment where hosts share it. Where they
+have to be asked for the ways themselves, the call begins without any.
 """
 
 from __future__ import annotations
@@ -59,12 +60,23 @@ def hunt(call: OutgoingCall, ways: Sequence[Way], *, at_once: bool = False) -> L
 
 
 class HuntingLeg:
-    """Implements ``voxpy.engine.ports.Leg`` over the legs of the ways."""
+    """Implements ``voxpy.engine.ports.Leg`` over the legs of the ways.
+
+    ``seek`` is called when no way is left to try, and at once if there are none: whoever looks for
+    more then says so by ``go``. Without it the call ends.
+    """
 
     incoming = False
     channel = "none"
 
-    def __init__(self, call: OutgoingCall, ways: Sequence[Way], *, at_once: bool) -> None:
+    def __init__(
+        self,
+        call: OutgoingCall,
+        ways: Sequence[Way] = (),
+        *,
+        at_once: bool,
+        seek: Callable[[HuntingLeg], object] | None = None,
+    ) -> None:
         self.leg_id = call.leg_id
         self.client_type = call.client_type
         self.callerid = call.callerid
@@ -74,7 +86,8 @@ class HuntingLeg:
         self.media = MediaPort(
             name=call.leg_id, source=_Hears(self), sink=_Speaks(self), figures=self._figures
         )
-        self._ways: Iterator[Way] = iter(ways)
+        self._ways: Iterator[Way] = iter(())
+        self._seek = seek
         self._nobody: Leg = RefusedLeg(call, SERVICE_UNAVAILABLE, "no way was tried yet")
         self._taken: dict[int, Limited] = {}  # by the id of the leg
         self._at_once = at_once
@@ -86,10 +99,17 @@ class HuntingLeg:
         self._answered = self._over = self._rang = False
         self._wants_tones = False
         self._report: Callable[[LegEvent], None] = lambda event: None
-        for way in ways if at_once else ways[:1]:
-            self._begin(way)
-        if not at_once:
-            next(self._ways)
+        if ways or seek is None:
+            self.go(ways)
+        else:
+            seek(self)
+
+    def go(self, ways: Sequence[Way]) -> None:
+        """Try these ways, at least one, unless the call was given up meanwhile."""
+        if not self._over:
+            self._ways = iter(ways)
+            for way in ways if self._at_once else [next(self._ways)]:
+                self._begin(way)
 
     def bind(self, report: Callable[[LegEvent], None]) -> None:
         """Report every event from now on to ``report``."""
@@ -230,6 +250,9 @@ class HuntingLeg:
             way = next(self._ways, None)
             if way is not None:
                 self._begin(way)
+                return
+            if self._seek is not None:
+                self._seek(self)
                 return
         self._end(_best(self._failures) if self._at_once and self._failures else event)
 

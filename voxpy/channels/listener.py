@@ -72,6 +72,20 @@ class CallRouter(Protocol):
         """Note a request that did not come from whom it says it is."""
 
 
+class Meetings(Protocol):
+    """The conferences that are at home in this process."""
+
+    async def is_home(self, name: str) -> bool:
+        """Return whether a conference is here, or may begin here now: ``meet`` or ``drop`` it."""
+        ...
+
+    def meet(self, name: str, make: Callable[[str], Leg]) -> None:
+        """Let one more call into a conference; ``make`` makes it when it gets the call's id."""
+
+    def drop(self, name: str) -> None:
+        """Let a conference begin elsewhere, if it has not here."""
+
+
 class ListenerHost(Protocol):
     """What a listener works with while it takes calls."""
 
@@ -83,6 +97,7 @@ class ListenerHost(Protocol):
     """Sends HTTP requests in place of ``voxpy.engine.http.fetch``."""
     outgoing: HostDialer
     """Every call out, whichever channel makes it."""
+    meetings: Meetings
     fleet: Fleet
     """This process among those of all hosts."""
     worker: int

@@ -24,7 +24,7 @@ from voxpy.engine.ports import (
     RefusedLeg,
 )
 from voxpy.engine.userfile import Fields, Given
-from voxpy.fleet.membership import Fleet
+from voxpy.fleet.membership import Fleet, Member
 from voxpy.text.patterns import compile_pattern
 
 
@@ -76,6 +76,14 @@ class Way(Protocol):
         ...
 
 
+class Across(Protocol):
+    """Calls from one of our processes to another, of this host or of others."""
+
+    def dial_conference(self, home: Member, call: OutgoingCall) -> Leg:
+        """Call a conference that another process has."""
+        ...
+
+
 _WAYS: Mapping[DialKind, str] = {"conference": "conference"}
 
 
@@ -86,6 +94,7 @@ class HostDialer:
     trunks: Sequence[Trunk] = ()
     fleet: Fleet | None = None
     ways: dict[str, Way] = attrs.field(factory=dict)
+    across: Across | None = None
 
     def dial(self, call: OutgoingCall) -> Leg:
         """Return the leg of a call that is being set up."""

@@ -180,6 +180,13 @@ class Fleet:
         found = [m for m in self.members.values() if m.host and m.mark == mark]
         return max(found, key=lambda m: m.token, default=None)
 
+    async def member(self, member_id: str) -> Member | None:
+        """Return a process that lives; the store is asked for one that we have not seen yet."""
+        if member_id not in self.members:
+            with suppress(StoreAway):
+                await self._look_around()
+        return self.members.get(member_id)
+
     def is_gone(self, member_id: str) -> bool:
         """Whether a process is surely dead.
 

@@ -16,7 +16,7 @@ from functools import partial
 import attrs
 import trio
 
-from voxpy.channels.listener import CallRouter, Listener
+from voxpy.channels.listener import CallRouter, Listener, Meetings
 from voxpy.channels.mediastream.serving import LIMITS
 from voxpy.channels.once import Once
 from voxpy.channels.outgoing import HostDialer, Way
@@ -71,6 +71,7 @@ class ConnectionHandler:
     fetch: Fetch | None = None
     outgoing: HostDialer = attrs.field(factory=HostDialer)
     fleet: Fleet
+    meetings: Meetings
     open_stream: OpenStream = open_tcp
     """Reaches other hosts."""
     once: Once = attrs.field(factory=Once)

@@ -79,8 +79,8 @@ class Relay:
         found = OWNED.match(target)
         if found is None:
             return None
-        mark = found[1] if self.fleet.host else None
-        return mark or self.fleet.mark, int(found[2] or found[3], 16)
+        mark = found[1] or found[3] if self.fleet.host else None
+        return mark or self.fleet.mark, int(found[2] or found[4], 16)
 
     @contextmanager
     def listening(self) -> Iterator[socket.socket]:

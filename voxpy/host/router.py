@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Callable
 from functools import partial
 
 import attrs
+import trio
 
+from voxpy.channels.hunting import HuntingLeg
 from voxpy.channels.listener import Asker, Routed
-from voxpy.channels.outgoing import Trunk
+from voxpy.channels.outgoing import HostDialer, Trunk
 from voxpy.channels.pair import CHANNEL, joined_legs
 from voxpy.channels.providers.http import Outcome, same
 from voxpy.engine import clock
 from voxpy.engine.ending import EndReason
 from voxpy.engine.faults import contained, explain
-from voxpy.engine.ports import (
-    CallListTask,
-    Leg,
-    OutgoingCall,
-    RefusedLeg,
-)
+from voxpy.engine.ports import CallListTask, Leg, OutgoingCall, RefusedLeg
 from voxpy.engine.session import SessionContext
 from voxpy.engine.trace import Trace
 from voxpy.errors import nearest
-from voxpy.fleet.membership import Fleet
+from voxpy.fleet.membership import Fleet, Member
+from voxpy.fleet.port import StoreAway
 from voxpy.host.admission import Admission, Busy, Refusal
 from voxpy.host.metrics import Metrics
 from voxpy.host.sessions import STARTED, HostedSession, Keeping
@@ -38,6 +37,9 @@ TOKEN_BYTES = 24
 """192 bits."""
 BUSY_HERE, UNAVAILABLE = 486, 503
 FIRST_CALL = "call-1"
+MOST_TRIES = 4
+"""To reach the home of a conference: one may have just died, or its conference have just ended."""
+AGAIN_S = 0.25
 
 
 class CannotStart(Exception):
@@ -381,30 +383,143 @@ class Conferences:
     """Sessions that are called by the name of a conference (VoxEngine: callConference).
 
     The first call to a name makes the session, of the rule whose pattern takes the name; later ones
-    come into the same session as further incoming calls, for as long as it lasts. Implements
-    ``voxpy.channels.outgoing.Way`` for the sessions of one process.
+    come into the same session as further incoming calls, for as long as it lasts. It lives in one
+    process, its home, which is whoever claims the name first among all workers of all hosts. A call
+    that another process makes to it goes there by SIP, as one of ours. The home dies, and its claim
+    ends with it: the next call makes a new one.
+
+    ``alone`` says that there is no other process to have a conference. Implements
+    ``voxpy.channels.outgoing.Way`` and ``voxpy.channels.listener.Meetings``.
     """
 
-    def __init__(self, router: CallRouter) -> None:
+    def __init__(
+        self, router: CallRouter, outgoing: HostDialer, fleet: Fleet, *, alone: bool
+    ) -> None:
         self._router = router
+        self._outgoing = outgoing
+        self._fleet = fleet
+        self._alone = alone
         self._running: dict[str, HostedSession] = {}
+        self._ours: set[str] = set()
+        """The names that we have claimed."""
 
     def dial(self, call: OutgoingCall) -> Leg:
         """Call a conference."""
-        name = call.destination
-        hosted = self._running.get(name)
-        if hosted is not None and hosted.session.ended is None:
-            ours, theirs = joined_legs(call, hosted.next_call_id())
-            hosted.alert(theirs)
-            return ours
-        ours, theirs = joined_legs(call, FIRST_CALL)
-        hosted = self._router.confer(theirs, name, CHANNEL)
-        if hosted is None:
-            self._running.pop(name, None)
-        else:
-            self._running[name] = hosted
-        return ours
+        if self._alone or self._here(call.destination) is not None:
+            return self._enter(call)
+        tries = itertools.count(1)
+
+        def seek(leg: HuntingLeg) -> None:
+            self._router.spawn(self._seek, leg, call, next(tries))
+
+        return HuntingLeg(call, at_once=False, seek=seek)
 
     def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
         """Refuse: a conference is no number."""
         return RefusedLeg(call, UNAVAILABLE, "a conference is no number")
+
+    async def is_home(self, name: str) -> bool:
+        """Return whether a conference is here, or may begin here: its name is ours now."""
+        if self._alone or name in self._ours:
+            return True
+        # Another word each time: a claim that we are giving back must not become ours again.
+        value = f"{self._fleet.member_id} {secrets.token_hex(8)}"
+        try:
+            if await self._fleet.claim(_key(name), value, lost=partial(self._lost, name)) is None:
+                return False
+        except StoreAway:
+            pass  # it is ours as far as anybody knows here
+        self._ours.add(name)
+        return True
+
+    def meet(self, name: str, make: Callable[[str], Leg]) -> None:
+        """Let one more call into a conference that is at home here; ``make`` gets the call's id."""
+        hosted = self._here(name)
+        if hosted is not None:
+            hosted.alert(make(hosted.next_call_id()))
+            return
+        hosted = self._router.confer(make(FIRST_CALL), name, CHANNEL)
+        if hosted is None:
+            self._give_up(name)
+            return
+        self._running[name] = hosted
+        if not self._alone:
+            self._router.spawn(self._keep, name, hosted)
+
+    def drop(self, name: str) -> None:
+        """Give a name back if no conference has begun under it: the call was given up meanwhile."""
+        if name not in self._running:
+            self._give_up(name)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _here(self, name: str) -> HostedSession | None:
+        hosted = self._running.get(name)
+        return hosted if hosted is not None and hosted.session.ended is None else None
+
+    def _enter(self, call: OutgoingCall) -> Leg:
+        ours: list[Leg] = []
+
+        def make(call_id: str) -> Leg:
+            mine, theirs = joined_legs(call, call_id)
+            ours.append(mine)
+            return theirs
+
+        self.meet(call.destination, make)
+        return ours[0]
+
+    async def _seek(self, leg: HuntingLeg, call: OutgoingCall, tried: int) -> None:
+        """Find the home of a conference, and go there."""
+        way: Callable[[], Leg] = partial(RefusedLeg, call, UNAVAILABLE, "its home is not reached")
+        with contained(partial(self._failed, leg, call)):
+            if tried > 1:
+                await trio.sleep(AGAIN_S)
+            if tried <= MOST_TRIES:
+                way = await self._way(call, way)
+            leg.go([way])
+            self.drop(call.destination)
+
+    async def _way(self, call: OutgoingCall, otherwise: Callable[[], Leg]) -> Callable[[], Leg]:
+        name = call.destination
+        while not await self.is_home(name):
+            try:
+                entry = await self._fleet.store.get(_key(name))
+            except StoreAway:
+                return otherwise
+            member_id = "" if entry is None else entry.value.partition(" ")[0]
+            if member_id and member_id != self._fleet.member_id:
+                member = await self._fleet.member(member_id)
+                return otherwise if member is None else partial(self._there, call, member)
+            await trio.sleep(AGAIN_S)  # it has just ended, there or here
+        return partial(self._enter, call)
+
+    def _there(self, call: OutgoingCall, home: Member) -> Leg:
+        across = self._outgoing.across
+        if across is None or not home.sip:
+            reason = f"conference {call.destination!r} is in another process; calls between them "
+            return RefusedLeg(call, UNAVAILABLE, reason + "go by SIP: channels: {sip: ...}")
+        return across.dial_conference(home, call)
+
+    async def _keep(self, name: str, hosted: HostedSession) -> None:
+        """Give the name back when the conference is over."""
+        await hosted.over.wait()
+        if self._running.get(name) is hosted:
+            self._give_up(name)
+
+    def _give_up(self, name: str) -> None:
+        self._running.pop(name, None)
+        if name in self._ours:
+            self._ours.discard(name)
+            self._fleet.untell(_key(name))
+
+    def _lost(self, name: str) -> None:
+        """Let new calls go to the new home: what hosts share was away for too long."""
+        self._running.pop(name, None)
+        self._ours.discard(name)
+
+    def _failed(self, leg: HuntingLeg, call: OutgoingCall, error: BaseException) -> None:
+        leg.go([partial(RefusedLeg, call, UNAVAILABLE, explain(error).message)])
+
+
+def _key(name: str) -> str:
+    return f"conferences/{name}"

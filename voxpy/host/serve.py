@@ -132,7 +132,9 @@ class Host:
             began=self._tell_began,
             ended=self._tell_ended,
         )
-        outgoing.ways["conference"] = Conferences(self.router)
+        alone = workers == 1 and not self.fleet.host
+        conferences = Conferences(self.router, outgoing, self.fleet, alone=alone)
+        outgoing.ways["conference"] = conferences
         api = Api(
             router=self.router,
             history=self._past,
@@ -197,6 +199,7 @@ class Host:
             fetch=context.fetch,
             outgoing=outgoing,
             fleet=self.fleet,
+            meetings=conferences,
             sockets=[*api.sockets(), *pages.sockets()],
         )
         self._history = history

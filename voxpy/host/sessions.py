@@ -154,6 +154,8 @@ class HostedSession:
         self.session = Session(self.context)
         self.call: Call | None = None
         self._alerted = 1
+        self._early: list[Leg] | None = []
+        """Further calls that came before the scenario was told that it is started; then None."""
         self.over = trio.Event()
         """Set when everything is kept that is kept of it."""
 
@@ -275,6 +277,9 @@ class HostedSession:
         )
         if leg is not None and self.call is not None:
             self._tell_of(leg, self.call)
+        early, self._early = self._early or [], None
+        for further in early:
+            self.alert(further)
 
     def next_call_id(self) -> str:
         """Return the id of one more call that comes in."""
@@ -283,6 +288,9 @@ class HostedSession:
 
     def alert(self, leg: Leg) -> None:
         """Let one more call come in, into the session that runs: that of a conference."""
+        if self._early is not None:
+            self._early.append(leg)
+            return
         with running(self.session):
             call = make_call(self.session, RecordedLeg(leg, self._inputs, sound=True))
             self._tell_of(leg, call)

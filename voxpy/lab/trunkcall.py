@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from voxpy.channels.listener import Asker, CallRouter, Routed
+from voxpy.channels.listener import Asker, CallRouter, Meetings, Routed
 from voxpy.channels.once import Once
 from voxpy.channels.outgoing import HostDialer, Way
 from voxpy.channels.providers.http import Outcome
@@ -174,6 +174,7 @@ class _Laptop:
 
     def __init__(self, secrets: Secrets, outgoing: HostDialer) -> None:
         self.router: CallRouter = _Nobody()
+        self.meetings: Meetings = _Nobody()
         self.secrets = secrets
         self.once = Once()
         self.log = Trace(now=clock.now, masking=Masker())
@@ -231,6 +232,17 @@ class _Nobody:
 
     def not_proven(self, channel: str, problem: str) -> None:
         """Nobody is told."""
+
+    async def is_home(self, name: str) -> bool:
+        """There are no conferences."""
+        await trio.lowlevel.checkpoint()
+        return False
+
+    def meet(self, name: str, make: Callable[[str], Leg]) -> None:
+        """There are no conferences."""
+
+    def drop(self, name: str) -> None:
+        """There are no conferences."""
 
 
 @attrs.frozen

@@ -122,6 +122,7 @@ async def test_a_caller_gives_up_while_it_rings(sip_host: SipHosting, name: str)
                 call.hang_up()
                 await host.until(api.ended.is_set)
                 await host.until(lambda: host.host.admission.running == 0)
+                await host.until(lambda: len(api.callbacks) == 2)  # the API says it is over, too
     methods = [asked.split()[0] for asked in api.requests]
     assert methods[1:] == [{"plivo": "DELETE", "vonage": "PUT"}.get(name, "POST")]
 

@@ -21,6 +21,9 @@ from voxpy.channels.sip.listener import SipListener
 from voxpy.engine import clock
 from voxpy.engine.ports import RealtimeEndpoint
 from voxpy.engine.session import SessionContext
+from voxpy.fleet.local import LocalStore
+from voxpy.fleet.membership import Fleet
+from voxpy.fleet.port import Store
 from voxpy.history.history import History
 from voxpy.host.hostlog import host_log
 from voxpy.host.listening import ConnectionLimits, Sockets
@@ -96,8 +99,14 @@ async def hosted_workers(
     environ: Mapping[str, str] | None = None,
     channels: str = "",
     limits: ConnectionLimits | None = None,
+    store: Store | None = None,
+    name: str = "",
 ) -> AsyncIterator[list[SipHost]]:
-    """Run hosts that share their sockets, as the workers of one ``voxpy serve`` do."""
+    """Run hosts that share their sockets, as the workers of one ``voxpy serve`` do.
+
+    ``name`` is what they are called in the fleet of all who share ``store``.
+    """
+    store = store or LocalStore()
     text = ECHO.read_text() if scenario is None else scenario
     (folder / "main.py").write_text(text)
     (folder / "routing.yaml").write_text(
@@ -119,15 +128,16 @@ async def hosted_workers(
                     http = listen("127.0.0.1", 0, setting="http")
                     sockets = first = Sockets(http, {"sip": list(channel.open())})
                 else:  # every process has descriptors of its own
-                    sip = [sock.dup() for sock in first.own["sip"]]
-                    for sock in sip:
+                    http, *sip = [sock.dup() for sock in (first.http, *first.own["sip"])]
+                    for sock in (http, *sip):  # to dup makes them block, for the others too
                         sock.setblocking(False)
-                    sockets = Sockets(first.http.dup(), {"sip": sip})
+                    sockets = Sockets(http, {"sip": sip})
                 files.callback(sockets.close)
                 history = files.enter_context(closing(History(folder)))
+                fleet = Fleet(store, host=name, worker=worker)
                 hosts.append(
                     await _start(
-                        folder, project, secrets, sockets, history, nursery, worker, workers, limits
+                        folder, project, secrets, sockets, history, nursery, workers, limits, fleet
                     )
                 )
             try:
@@ -144,9 +154,9 @@ async def _start(
     sockets: Sockets,
     history: History,
     nursery: trio.Nursery,
-    worker: int,
     workers: int,
     limits: ConnectionLimits | None,
+    fleet: Fleet,
 ) -> SipHost:
     output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
@@ -166,10 +176,17 @@ async def _start(
     )
     files = ProjectFiles(project, log=log)
     host = Host(
-        options, files, context, history=history, log=log, name=str(worker), workers=workers
+        options,
+        files,
+        context,
+        history=history,
+        log=log,
+        name=str(fleet.worker),
+        workers=workers,
+        fleet=fleet,
     )
     started = trio.Event()
     nursery.start_soon(partial(host.run, sockets, started=started.set))
     await started.wait()
-    await trio.lowlevel.checkpoint()
+    await until(lambda: fleet.lease is not None)
     return SipHost(host, sockets.own["sip"][0].getsockname()[1], folder, output)

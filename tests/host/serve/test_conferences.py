@@ -99,3 +99,19 @@ async def test_a_conference_that_no_rule_takes(
         path = running.folder / "sessions" / began["data"]["session"] / "session.log"
         assert "failed 404" in path.read_text()
     assert refused["data"]["channel"] == "conference"
+
+
+async def test_who_comes_in_the_same_moment_comes_after_the_start(
+    hosting: Hosting, tmp_path: Path, autojump_clock: object
+) -> None:
+    (tmp_path / "room.py").write_text(ROOM)
+    both = DOOR.replace("VoxEngine.easy", 'VoxEngine.call_conference(name, "2", headers=headers)\n'
+                        "    VoxEngine.easy")  # fmt: skip
+    async with hosting(routing=ROUTING, scenario=both) as running:
+        await running.phone(**{"from": "+15550", "to": "+15551"})
+        await running.until(lambda: running.calls == 2)
+        (room,) = (e for e in running.logged("call began") if e["data"]["rule"] == "rooms")
+        path = running.folder / "sessions" / room["data"]["session"] / "session.log"
+        await running.until(lambda: "call-2 2" in path.read_text())
+        told = path.read_text()
+    assert told.index("conference room-1") < told.index("call-1 +15550") < told.index("call-2 2")

@@ -106,7 +106,7 @@ def test_early_dialogs_of_a_fork_are_told_apart() -> None:
 @pytest.mark.parametrize("status", [401, 407])
 def test_credentials_are_given_once_asked_for(status: int) -> None:
     hand = Hand()
-    verifier = Verifier("voxpy", b"key")
+    verifier = Verifier("voxpy", lambda: b"key")
     hand.dial(account=Account("alice", "secret"))
     (invite,) = hand.sent()
     assert isinstance(invite, Request)
@@ -129,7 +129,7 @@ def test_credentials_are_given_once_asked_for(status: int) -> None:
 
 def test_wrong_credentials_do_not_go_round_for_ever() -> None:
     hand = Hand()
-    verifier = Verifier("voxpy", b"key")
+    verifier = Verifier("voxpy", lambda: b"key")
     hand.dial(account=Account("alice", "wrong"))
     (invite,) = hand.sent()
     for _ in range(10):

@@ -82,20 +82,20 @@ def proven(
 
 
 def test_a_server_believes_once() -> None:
-    verifier = Verifier("voxpy", b"key")
+    verifier = Verifier("voxpy", lambda: b"key")
     asked = verifier.challenges(100.0)
     assert proven(verifier, asked, now_s=101) == "good"
     assert proven(verifier, asked, now_s=102) == "stale", "the same count again"
     assert proven(verifier, asked, now_s=103, count=2) == "good"
     assert proven(verifier, asked, now_s=100 + digest.NONCE_S + 1, count=3) == "stale"
     assert proven(verifier, asked, now_s=104, count=4, password="guess") == "bad"
-    other = Verifier("other", b"key")
+    other = Verifier("other", lambda: b"key")
     assert proven(other, other.challenges(100.0), now_s=101) == "good"
 
 
 def test_a_nonce_that_is_no_longer_remembered_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest, "MOST_NONCES", 1)
-    verifier = Verifier("voxpy", b"key")
+    verifier = Verifier("voxpy", lambda: b"key")
     asked = verifier.challenges(100.0)
     assert proven(verifier, asked, now_s=101) == "good"
     other = verifier.challenges(101.0)[0]
@@ -106,9 +106,9 @@ def test_a_nonce_that_is_no_longer_remembered_is_stale(monkeypatch: pytest.Monke
 
 
 def test_a_nonce_of_somebody_else_is_stale_not_good() -> None:
-    theirs = Verifier("voxpy", b"other key").challenges(100.0)[0]
+    theirs = Verifier("voxpy", lambda: b"other key").challenges(100.0)[0]
     found = answer(theirs, method="M", uri="sip:h", username="bob", password="secret", cnonce="c")
-    verdict = Verifier("voxpy", b"key").check(
+    verdict = Verifier("voxpy", lambda: b"key").check(
         found, method="M", passwords={"bob": "secret"}, now_s=100
     )
     assert (verdict.good, verdict.stale) == (False, True)

@@ -52,7 +52,7 @@ class Phone:
 
 @pytest.fixture
 def registrar() -> Registrar:
-    return Registrar(Verifier("voxpy", b"key"), {"anna": "secret"})
+    return Registrar(Verifier("voxpy", lambda: b"key"), {"anna": "secret"})
 
 
 def test_a_phone_is_found_until_its_time_is_over(registrar: Registrar) -> None:
@@ -90,7 +90,7 @@ def test_a_stranger_learns_nothing(registrar: Registrar, user: str, password: st
 
 
 def test_one_user_cannot_register_another() -> None:
-    registrar = Registrar(Verifier("voxpy", b"key"), {"anna": "secret", "bert": "other"})
+    registrar = Registrar(Verifier("voxpy", lambda: b"key"), {"anna": "secret", "bert": "other"})
     assert Phone(registrar, user="bert", password="other").register(of="anna").status == 403
 
 

@@ -142,7 +142,8 @@ class RestDialer:
     def dial_by(self, trunk: Trunk, call: OutgoingCall) -> Leg:
         """Ask the API to call."""
         assert isinstance(trunk, ProviderTrunk)
-        word = f"call-{self._host.worker:02x}{random_words.token_hex(18)}"
+        mark = f"{self._host.fleet.mark}-" if self._host.fleet.mark else ""
+        word = f"call-{mark}{self._host.worker:02x}{random_words.token_hex(18)}"
         addresses = self._addresses(word)
         lacking = self.api.missing()
         if addresses is None:

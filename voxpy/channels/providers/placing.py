@@ -2,8 +2,9 @@
 
 The audio comes back on the media stream that the host serves anyway; what becomes of the call
 before that comes in status callbacks. Every address that we give for a call ends in a word of its
-own, which says which worker has the call. It stands in the path: that is what every provider leaves
-as it is (Twilio cuts off the query of a stream), and what a host reads before anything else.
+own, which says which worker of which host has the call. It stands in the path: that is what every
+provider leaves as it is (Twilio cuts off the query of a stream), and what a host reads before
+anything else.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import attrs
 
 from voxpy.channels.providers.http import RestContext, RestRequest
 
-OURS = re.compile(r"call-([0-9a-f]{2})[0-9a-f]{36}")
-"""The word of a call of ours; it begins with the worker that has it."""
+OURS = re.compile(r"call-(?:([0-9a-f]{8})-)?([0-9a-f]{2})[0-9a-f]{36}")
+"""The word of a call of ours; it begins with the host, in a fleet, and the worker that have it."""
 BUSY, NO_ANSWER, DECLINED, NOT_FOUND, UNAVAILABLE, TERMINATED, FAILED = (
     486, 408, 603, 404, 480, 487, 503,
 )  # fmt: skip

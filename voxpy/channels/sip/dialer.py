@@ -15,6 +15,7 @@ from voxpy.channels.sip.leg import SipLeg
 from voxpy.channels.sip.negotiation import Speech
 from voxpy.channels.sip.place import PROOF
 from voxpy.channels.sip.settings import SipTrunk
+from voxpy.channels.sip.sharing import CONFERENCE
 from voxpy.channels.sip.transfer import escaped_user
 from voxpy.channels.sip.websocket import WEBSOCKETS
 from voxpy.engine import clock
@@ -29,6 +30,7 @@ from voxpy.wire.sip.values import Address, Uri, parse_address, parse_uri
 if TYPE_CHECKING:
     from voxpy.channels.outgoing import HostDialer, Trunk
     from voxpy.channels.sip.listener import SipEndpoint
+    from voxpy.fleet.membership import Member
 
 NOT_FOUND, BAD_REQUEST, UNAVAILABLE, NO_ROUTE = 404, 400, 480, 503
 _NUMBER = re.compile(r"\+?[0-9*#]{3,}")
@@ -83,6 +85,23 @@ class SipDialer:
             to=self._endpoint.place.way_out,
             account=_trunk_account(trunk, self._secrets),
             speech=self._endpoint.speech_with(trunk),
+        )
+        leg = self._dial(call, target)
+        if isinstance(leg, SipLeg):
+            leg.word_by = clock.now() + FIRST_WORD_S
+        return leg
+
+    def dial_conference(self, home: Member, call: OutgoingCall) -> Leg:
+        """Call a conference that another process has."""
+        endpoint = self._endpoint
+        host, _, port = home.sip.rpartition(":")
+        name = escaped_user(call.destination)
+        mine: dict[str, str | None] = {CONFERENCE: f"w{home.worker}."}
+        target = _Target(
+            uri=Uri(user=name, host=host, port=int(port), params=mine),
+            to=Flow("UDP", host.strip("[]"), int(port)),
+            headers={PROOF: endpoint.place.proof(endpoint.agent.us.new_id())},
+            speech=endpoint.speech_with(None),
         )
         leg = self._dial(call, target)
         if isinstance(leg, SipLeg):

@@ -86,6 +86,7 @@ class SipLeg:
         self.media = media.media
         self.state = "alerting"
         self.wants_tones = False
+        self.on_closed: Callable[[], None] = lambda: None
         self.sip = call
         """The call over SIP: another one when the far end was replaced."""
         self.wake = wake
@@ -185,6 +186,7 @@ class SipLeg:
                 self.hangup({})
         self._closed = True
         self.rtp.close()
+        self.on_closed()
 
     # -- what comes from the other end ------------------------------------------------------------
 

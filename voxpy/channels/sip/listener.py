@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import ipaddress
 import random
-import re
 import secrets as random_words
 import socket
 import ssl
@@ -33,7 +32,7 @@ import attrs
 import trio
 
 from voxpy.channels.browser.webrtc import is_there
-from voxpy.channels.listener import ListenerHost
+from voxpy.channels.listener import ListenerHost, Meetings
 from voxpy.channels.providers.http import Answer, Request
 from voxpy.channels.sip.codecs import Codec, usual_codecs
 from voxpy.channels.sip.dialer import SipDialer, stay_registered
@@ -45,8 +44,17 @@ from voxpy.channels.sip.negotiation import REQUIRE, Negotiation, Speech, agreed_
 from voxpy.channels.sip.network import SipNetwork, SipSockets
 from voxpy.channels.sip.place import Place
 from voxpy.channels.sip.ports import PortRange
-from voxpy.channels.sip.settings import Proxy, SipTrunk, User, read_codecs, read_srtp
-from voxpy.channels.sip.sharing import Handed, SharedRegistrar, Sharing, owner_in
+from voxpy.channels.sip.settings import (
+    Passwords,
+    Proxy,
+    SipTrunk,
+    User,
+    read_algorithms,
+    read_codecs,
+    read_ports,
+    read_srtp,
+)
+from voxpy.channels.sip.sharing import CONFERENCE, Handed, SharedRegistrar, Sharing, owner_in
 from voxpy.channels.sip.transfer import take_over
 from voxpy.channels.sip.websocket import (
     SIP_PATH,
@@ -65,7 +73,7 @@ from voxpy.sockets.listening import listen
 from voxpy.wire.sip.agent import Asked, Event, Flow, UserAgent
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.dialog import Dialog
-from voxpy.wire.sip.digest import ALGORITHMS, Verifier
+from voxpy.wire.sip.digest import Verifier
 from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.message import Request as SipRequest
@@ -78,7 +86,6 @@ KEYS = (
 )  # fmt: skip
 FREE_PORTS = 20
 """Tried for port 0 until one is free for UDP too."""
-_RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
 
 
 @attrs.frozen(kw_only=True)
@@ -115,9 +122,9 @@ class SipListener:
             certificate=fields.get("certificate", _path, None),
             key=fields.get("key", _path, None),
             address=fields.get("address", Given.words, ""),
-            rtp_ports=fields.get("rtp_ports", _range, usual.rtp_ports),
+            rtp_ports=fields.get("rtp_ports", read_ports, usual.rtp_ports),
             to=fields.get("to", Given.words, ""),
-            digest=fields.get("digest", _algorithms, usual.digest),
+            digest=fields.get("digest", read_algorithms, usual.digest),
             speech=Speech(
                 codecs=fields.get("codecs", read_codecs, usual.speech.codecs),
                 srtp=fields.get("srtp", read_srtp, usual.speech.srtp),
@@ -169,7 +176,9 @@ class SipListener:
             host.fleet.sip = endpoint.place.sent_by("UDP")
             if endpoint.sharing is not None:
                 calls.start_soon(endpoint.sharing.run)
-            host.dials("sip", SipDialer(endpoint, host.secrets, host.outgoing))
+            dialer = SipDialer(endpoint, host.secrets, host.outgoing)
+            host.dials("sip", dialer)
+            host.outgoing.across = dialer
             host.registers(endpoint.registrar.online)
             if self.proxy is not None and self.users and is_there():
                 calls.start_soon(endpoint.offers.keep_ready)  # pages may be behind the proxy
@@ -243,10 +252,11 @@ class SipEndpoint:
             self.sharing = Sharing(
                 host.worker, host.workers, f"{listener.host}-{port}", self._handed
             )
-        key = random_words.token_bytes(16) if self.sharing is None else self.sharing.key
         new_id = partial(random_words.token_hex, 8)
         tls_port = int(tls[0].getsockname()[1]) if tls else 0
-        self.place = Place(listener.host, listener.address, port, tls_port, key, listener.proxy)
+        self.place = Place(
+            listener.host, listener.address, port, tls_port, lambda: host.fleet.key, listener.proxy
+        )
         us = Identity(
             product="voxpy",
             sent_by=self.place.sent_by,
@@ -255,8 +265,8 @@ class SipEndpoint:
             jitter=self._random.random,
         )
         self.agent = UserAgent(us, invited=SipCall.invited)
-        self._verifier = Verifier("voxpy", key, algorithms=listener.digest)
-        self._passwords = _Passwords(listener.users, host.secrets)
+        self._verifier = Verifier("voxpy", lambda: host.fleet.key, algorithms=listener.digest)
+        self._passwords = Passwords(listener.users, host.secrets)
         self.registrar = Registrar(self._verifier, self._passwords)
         self.legs: dict[SipCall, SipLeg] = {}
         self.offers = Offers()
@@ -377,6 +387,9 @@ class SipEndpoint:
 
     def _invited(self, event: Invited) -> None:
         now, call = clock.now(), event.call
+        if CONFERENCE in event.request.uri.params and self.place.is_ours(event.request):
+            self._calls.start_soon(_meet, self, event, self._host.meetings)
+            return
         if self.listener.draining:
             call.reject(503, now, headers={"Retry-After": "5"})
             return
@@ -387,25 +400,31 @@ class SipEndpoint:
             self._calls.start_soon(take_webrtc, self, event, client_type)
             return
         speech = self.speech_with(self._caller(event, client_type))
+        media = self.audio(event, speech)
+        if media is not None:
+            leg = self.leg_of(event, media, self.negotiation(media, speech), client_type)
+            self._calls.start_soon(self.serve, leg)
+
+    def audio(self, event: Invited, speech: Speech) -> RtpMedia | None:
+        """Open the audio of a call that comes in; None if it has been refused."""
+        now, call = clock.now(), event.call
         try:
             chosen = agreed_codec(event.sdp, speech)
         except RemoteProtocolError as error:
             call.reject(400, now, reason="Bad session description")
             self._refused("no call", str(error), event)
-            return
+            return None
         if chosen is None:
             call.reject(488, now)
             wanted = "with SRTP " if speech.srtp == REQUIRE else ""
             self._refused("no call", f"no audio format {wanted}that both speak", event)
-            return
+            return None
         try:
-            media = self.open("call-1", chosen)
+            return self.open("call-1", chosen)
         except ConnectFailed as error:
             call.reject(503, now, headers={"Retry-After": "5"})
             self._refused("no room", str(error), event)
-            return
-        leg = self.leg_of(event, media, self.negotiation(media, speech), client_type)
-        self._calls.start_soon(self.serve, leg)
+            return None
 
     def leg_of(
         self, event: Invited, media: RtpMedia, negotiation: Negotiation, client_type: str
@@ -439,7 +458,11 @@ class SipEndpoint:
         if not listener.users and not listener.trunks:
             return "sip"
         user, refusal = prove(
-            request, self._verifier, self._passwords, now=clock.now(), to_tag=call.tag
+            request,
+            self._verifier,
+            self._passwords,
+            wall_s=clock.wall().timestamp(),
+            to_tag=call.tag,
         )
         if refusal is None and user == request.from_.uri.user_text:
             return "user"
@@ -464,17 +487,18 @@ class SipEndpoint:
             return False
         leg = take_over(self.agent, self.legs, event, text)
         if leg is not None:
-            self._forget(leg)
+            self.forget(leg)
             self.legs[event.call] = leg
         return True
 
     def follow(self, leg: SipLeg, call: SipCall) -> None:
         """Let a leg have the events of a call of ours."""
-        self._forget(leg)
-        leg.sip = call
+        self.forget(leg)
+        leg.sip, leg.on_closed = call, partial(self.forget, leg)
         self.legs[call] = leg
 
-    def _forget(self, leg: SipLeg) -> None:
+    def forget(self, leg: SipLeg) -> None:
+        """Send no more events to a leg."""
         for old in [c for c, other in self.legs.items() if other is leg]:
             del self.legs[old]
 
@@ -489,7 +513,7 @@ class SipEndpoint:
         try:
             await self._host.router.receive(leg, self.listener.name).run()
         finally:
-            self._forget(leg)
+            self.forget(leg)
             leg.rtp.close()
 
     def _asked(self, event: Asked) -> None:
@@ -523,24 +547,24 @@ class SipEndpoint:
         )
 
 
-class _Passwords(Mapping[str, str]):
-    """The passwords of users, as the secrets have them now."""
+async def _meet(endpoint: SipEndpoint, event: Invited, meetings: Meetings) -> None:
+    """Let a call of another of our processes into the conference that it names."""
+    name, speech = event.request.uri.user_text, endpoint.speech_with(None)
 
-    def __init__(self, users: Mapping[str, User], secrets: Secrets) -> None:
-        self._users = users
-        self._secrets = secrets
+    def guest(media: RtpMedia, call_id: str) -> SipLeg:
+        leg = endpoint.leg_of(event, media, endpoint.negotiation(media, speech), CONFERENCE)
+        leg.leg_id, leg.on_closed = call_id, partial(endpoint.forget, leg)
+        return leg
 
-    def __getitem__(self, name: str) -> str:
-        password = self._secrets.get(self._users[name].secret)
-        if password is None:
-            raise KeyError(name)
-        return password
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._users)
-
-    def __len__(self) -> int:
-        return len(self._users)
+    is_home = await meetings.is_home(name)
+    if event.call.state == "incoming":  # it was not given up meanwhile
+        media = endpoint.audio(event, speech) if is_home else None
+        if media is not None:
+            meetings.meet(name, partial(guest, media))
+        elif not is_home:
+            event.call.reject(503, clock.now(), reason="No such conference here")
+        endpoint.network.wake()
+    meetings.drop(name)
 
 
 def _server_context(listener: SipListener) -> ssl.SSLContext:
@@ -550,27 +574,12 @@ def _server_context(listener: SipListener) -> ssl.SSLContext:
     return context
 
 
+def _path(given: Given) -> Path:
+    return Path(given.words())
+
+
 def _is_local(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _path(given: Given) -> Path:
-    return Path(given.words())
-
-
-def _algorithms(given: Given) -> tuple[str, ...]:
-    known = {name.upper(): name for name in ALGORITHMS}
-    found = tuple(known[item.one_of(tuple(known))] for item in given.items())
-    if not found:
-        raise given.expected("a list, as in [SHA-256, MD5]")
-    return found
-
-
-def _range(given: Given) -> tuple[int, int]:
-    found = _RANGE.fullmatch(given.words().strip())
-    if found is None or not 1024 <= int(found[1]) < int(found[2]) <= 65535:
-        raise given.expected("two ports from 1024 to 65535, as in 20000-20999")
-    return int(found[1]), int(found[2])

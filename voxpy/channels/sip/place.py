@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 
 import attrs
 
@@ -21,7 +22,8 @@ SOURCE = "Voxpy-Source"
 class Place:
     """``host`` is where we listen, ``address`` how others reach us if that is another one.
 
-    ``proxy`` is what everybody outside sees of us, if there is one.
+    ``key`` gives a secret that all processes of all our hosts know. ``proxy`` is what everybody
+    outside sees of us, if there is one.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class Place:
         address: str,
         port: int,
         tls_port: int,
-        key: bytes,
+        key: Callable[[], bytes],
         proxy: Proxy | None = None,
     ) -> None:
         self.address = address or own_address(host)
@@ -98,4 +100,4 @@ class Place:
         return hmac.compare_digest(self._signed(word).encode(), proof.encode("utf-8", "replace"))
 
     def _signed(self, word: str) -> str:
-        return hmac.digest(self._key, f"ours {word}".encode(), "sha256").hex()
+        return hmac.digest(self._key(), f"ours {word}".encode(), "sha256").hex()

@@ -23,16 +23,19 @@ fails for a reason of its own (5xx, 408).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from voxpy.channels.outgoing import Trunk, read_most_calls, read_numbers
 from voxpy.channels.sip.codecs import CODECS, Codec, named_codecs
 from voxpy.channels.sip.negotiation import OFF, REQUIRE, SRTP
+from voxpy.engine.ports import Secrets
 from voxpy.engine.userfile import Given
 from voxpy.errors import EngineMissing, RemoteProtocolError, install_command
 from voxpy.wire.rtp import srtp
+from voxpy.wire.sip.digest import ALGORITHMS
 from voxpy.wire.sip.values import Uri, parse_uri
 
 TRUNK_KEYS = (
@@ -40,6 +43,7 @@ TRUNK_KEYS = (
     "most_calls",
 )  # fmt: skip
 USER_KEYS = ("secret", "srtp")
+_RANGE = re.compile(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -53,6 +57,26 @@ class User:
     name: str
     secret: str
     srtp: str | None = None
+
+
+class Passwords(Mapping[str, str]):
+    """The passwords of users, as the secrets have them now."""
+
+    def __init__(self, users: Mapping[str, User], secrets: Secrets) -> None:
+        self._users = users
+        self._secrets = secrets
+
+    def __getitem__(self, name: str) -> str:
+        password = self._secrets.get(self._users[name].secret)
+        if password is None:
+            raise KeyError(name)
+        return password
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._users)
+
+    def __len__(self) -> int:
+        return len(self._users)
 
 
 @attrs.frozen(kw_only=True)
@@ -201,3 +225,20 @@ def read_networks(given: Given) -> tuple[Network, ...]:
         except ValueError as error:
             raise item.expected(f"a network, as in 198.51.100.0/24 ({error})") from error
     return tuple(found)
+
+
+def read_algorithms(given: Given) -> tuple[str, ...]:
+    """Read how passwords are proven. Raises ConfigError."""
+    known = {name.upper(): name for name in ALGORITHMS}
+    found = tuple(known[item.one_of(tuple(known))] for item in given.items())
+    if not found:
+        raise given.expected("a list, as in [SHA-256, MD5]")
+    return found
+
+
+def read_ports(given: Given) -> tuple[int, int]:
+    """Read from which port to which. Raises ConfigError."""
+    found = _RANGE.fullmatch(given.words().strip())
+    if found is None or not 1024 <= int(found[1]) < int(found[2]) <= 65535:
+        raise given.expected("two ports from 1024 to 65535, as in 20000-20999")
+    return int(found[1]), int(found[2])

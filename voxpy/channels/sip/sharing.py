@@ -10,14 +10,12 @@ told to all.
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -33,9 +31,10 @@ from voxpy.wire.sip.transactions import MAGIC
 from voxpy.wire.sip.values import parse_uri
 
 ASKS, TELLS = "users?", "user"
+CONFERENCE = "conference"
+"""The parameter of an address of ours that is a conference; it says whose."""
 MOST_BYTES = 128 * 1024
 MOST_FLOWS = 20_000
-KEY_BYTES = 32
 
 
 def owner_in(word: str, workers: int) -> int | None:
@@ -50,7 +49,7 @@ def owner_of(message: Message, workers: int) -> int:
     """Return the worker a message is for."""
     if isinstance(message, Request):
         replaces = (message.headers.get("Replaces") or "").partition("to-tag=")[2]
-        words = [message.to.tag or "", replaces]
+        words = [message.to.tag or "", replaces, message.uri.params.get(CONFERENCE) or ""]
     else:
         words = [message.via.branch.removeprefix(MAGIC)]
     for word in words:
@@ -80,8 +79,6 @@ class Sharing:
         self.worker, self.workers = worker, workers
         self._take = take
         self._folder = private_folder(f"sip-{place}")
-        self.key = _key(self._folder)
-        """A secret that only the workers of this port know."""
         self._held: OrderedDict[Flow, int] = OrderedDict()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -151,20 +148,6 @@ class Sharing:
         except OSError:
             return False  # it is not there
         return True
-
-
-def _key(folder: Path) -> bytes:
-    """Return the secret of a port's workers: whoever comes first makes it."""
-    path = folder / "key"
-    fresh = folder / f"key.{os.getpid()}"
-    fresh.write_bytes(secrets.token_bytes(KEY_BYTES))
-    try:
-        os.link(fresh, path)  # whole, or not at all
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-    return path.read_bytes()
 
 
 class SharedRegistrar:

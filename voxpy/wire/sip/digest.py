@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -22,6 +22,8 @@ from voxpy.wire.sip.values import TOKEN, quoted
 
 NONCE_S = 300.0
 """How long a nonce is good. A stale one is answered with ``stale=true`` and a fresh one."""
+APART_S = 30.0
+"""How far the clocks of two hosts may be apart."""
 MOST_NONCES = 10_000
 """Nonces of which the counts are remembered; the oldest is forgotten, and is stale from then on."""
 
@@ -175,12 +177,14 @@ class Verdict:
 
 
 class Verifier:
-    """The server's role. ``key`` signs the nonces; it is the same for every process of a host.
+    """The server's role. ``key`` gives what signs the nonces, the same for all who may be asked.
 
     ``algorithms`` are what is asked for, in this order, and what is taken.
     """
 
-    def __init__(self, realm: str, key: bytes, *, algorithms: Sequence[str] = PREFERRED) -> None:
+    def __init__(
+        self, realm: str, key: Callable[[], bytes], *, algorithms: Sequence[str] = PREFERRED
+    ) -> None:
         self.realm = realm
         self._algorithms = algorithms
         self._key = key
@@ -189,7 +193,7 @@ class Verifier:
         self._forgotten_s = -1.0  # nonces as old as this are no longer in the table
 
     def challenges(self, now_s: float, *, stale: bool = False) -> list[Challenge]:
-        """Return what to ask for; ``now_s`` is seconds of any steady clock."""
+        """Return what to ask for; ``now_s`` is of a clock that all who may be asked have."""
         self._made += 1
         stamp = f"{round(now_s * 1000):x}-{self._made:x}"
         nonce = f"{stamp}.{self._signed(stamp)}"
@@ -228,7 +232,7 @@ class Verifier:
         if not hmac.compare_digest(self._signed(stamp).encode(), proof.encode("utf-8", "replace")):
             return False
         made_s = _made_s(stamp)
-        if not 0 <= now_s - made_s <= NONCE_S or made_s <= self._forgotten_s:
+        if not -APART_S <= now_s - made_s <= NONCE_S or made_s <= self._forgotten_s:
             return False
         if credentials.qop is None:
             return True
@@ -248,7 +252,7 @@ class Verifier:
         return True
 
     def _signed(self, stamp: str) -> str:
-        return hmac.new(self._key, stamp.encode(), "sha256").hexdigest()[:32]
+        return hmac.new(self._key(), stamp.encode(), "sha256").hexdigest()[:32]
 
 
 def _made_s(nonce: str) -> float:

@@ -46,7 +46,7 @@ def prove(
     verifier: Verifier,
     passwords: Mapping[str, str],
     *,
-    now: float,
+    wall_s: float,
     to_tag: str,
 ) -> tuple[str, Response | None]:
     """Return who sent a request, or the challenge or refusal it is to get (401, 403).
@@ -63,13 +63,15 @@ def prove(
         if credentials.realm != verifier.realm:
             continue
         given = True
-        verdict = verifier.check(credentials, method=request.method, passwords=passwords, now_s=now)
+        verdict = verifier.check(
+            credentials, method=request.method, passwords=passwords, now_s=wall_s
+        )
         if verdict.good:
             return verdict.username, None
     if given and not verdict.stale:
         return "", request.response(403, to_tag=to_tag)
     response = request.response(401, to_tag=to_tag)
-    for challenge in verifier.challenges(now, stale=verdict.stale):
+    for challenge in verifier.challenges(wall_s, stale=verdict.stale):
         response.headers.add("WWW-Authenticate", str(challenge))
     return "", response
 
@@ -116,7 +118,9 @@ class Registrar:
         self, request: Request, flow: Flow, *, now: float, wall_s: float, to_tag: str
     ) -> Response:
         """Answer a REGISTER."""
-        user, refusal = prove(request, self._verifier, self._passwords, now=now, to_tag=to_tag)
+        user, refusal = prove(
+            request, self._verifier, self._passwords, wall_s=wall_s, to_tag=to_tag
+        )
         if refusal is not None:
             return refusal
         if request.to.uri.user_text != user:
