@@ -648,9 +648,8 @@ def _readers() -> Iterator[Reader]:
         own,
         users=True,
     )
-    yield Reader(
-        "scenario", lambda data: examine(text(data), file="a.py"), [SCENARIO, SCENARIO[:900]], own
-    )
+    yield Reader("scenario", lambda data: examine(text(data), file="a.py"),
+                 [SCENARIO, SCENARIO[:900]], own, users=True)  # fmt: skip
     yield Reader("call list", lambda data: read_rows(text(data), file="a.csv", most_bytes=200),
                  [b"number;name\n+1555;Ann\n+1666;\"B; b\"\n", b"number,x\n1,2\n"], own)  # fmt: skip
     yield Reader("trace", read_our_files, [TRACE])

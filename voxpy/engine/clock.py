@@ -12,7 +12,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -291,6 +291,9 @@ class MediaClock:
     counted.
     """
 
+    ticking_s: ClassVar[float] = 0.0
+    """The stopwatch of all ticks so far: for whoever measures what else the loop does."""
+
     def __init__(self) -> None:
         self._steps: dict[int, Callable[[float], None]] = {}
         self._next_key = 0
@@ -341,6 +344,7 @@ class MediaClock:
             self._tick(deadline + n * FRAME_S)
         self._skipped += due - ran
         self._late_max_s = max(self._late_max_s, late_s)
+        MediaClock.ticking_s += busy_s() - began_s
         slept_s, slept_cpu_s = self._slept
         self._slept = ended_s, ended_cpu_s = busy_s(), cpu_s()
         self._meter.note(

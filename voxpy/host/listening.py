@@ -123,6 +123,9 @@ class Acceptor:
     ) -> None:
         """Serve every connection to ``bound`` in a task of ``nursery``, until cancelled."""
         bound.listen(BACKLOG)
+        # Before it is copied: a copy is made as its original, and workers share the mode. Where it
+        # waits, whoever loses the race for a connection stands still.
+        bound.setblocking(False)
         async with trio.SocketListener(trio.socket.from_stdlib_socket(bound.dup())) as listener:
             while True:
                 while self._leave_to_others():  # noqa: ASYNC110  others do not tell us at once

@@ -22,7 +22,9 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
         raise VoxpyError(f"cannot listen on {host}:{port} ({setting}): {problem}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        bound.setblocking(False)
+        return bound
     except (OSError, UnicodeError) as error:  # the latter for a host of 70 letters
         told = getattr(error, "strerror", None) or str(error)
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
