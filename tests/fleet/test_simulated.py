@@ -65,12 +65,13 @@ class NeverEnds(LocalStore):
 
 
 class Generous(LocalStore):
-    """Grants one more, however many there are."""
+    """Grants one more, however many there are, and knows of no others."""
 
     def _occupy(
         self, name: str, count: int, owner: str, ot: int, most: str | int
     ) -> tuple[int, int] | None:
-        return super()._occupy(name, count, owner, ot, "")
+        told = super()._occupy(name, count, owner, ot, "")
+        return told and (told[0], 0)
 
 
 class ForgetsDrain(Admission):

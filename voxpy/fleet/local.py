@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,7 @@ class LocalStore(Store):
                 isolation_level=None,
                 check_same_thread=False,
             )
+            weakref.finalize(self, self._open.close)  # whoever has a store of its own may drop it
             if self._path is not None:
                 write_ahead(self._open, self._path)
             self._open.executescript(_TABLES)
