@@ -19,6 +19,12 @@ S3 = "endpoint: https://s3.example.com/, bucket: calls, access_key: KEY, secret_
 URL = "postgresql://voxpy:pw@db.example.com/voxpy"
 
 
+@pytest.fixture(autouse=True)
+def packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all packages be there: what is looked for here is what is written."""
+    monkeypatch.setattr(keeping, "find_spec", lambda name: object())
+
+
 def keeping_of(text: str) -> KeepingSettings:
     return parse_routing(RULES + text).keeping
 
