@@ -70,6 +70,7 @@ async def test_users_are_reached_by_the_way_they_registered(tmp_path: Path) -> N
 async def test_redis_goes_and_a_host_dies_and_only_its_calls_end(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:
+    pytest.importorskip("coredis", reason="voxpy[fleet] speaks to Redis")
     ended: list[tuple[int, int]] = []
 
     async def calls(hold_ms: int) -> None:

@@ -15,7 +15,6 @@ from click.testing import CliRunner, Result
 from tests.channels.sip.peers.processes import needs, running, until
 from tests.fleet.conftest import RedisServer
 from voxpy.cli import main
-from voxpy.fleet.redis import RedisStore
 
 RULES = "rules: [{name: all, pattern: '.*', scenarios: [a.py]}]\n"
 MODULES = Path("/usr/lib/x86_64-linux-gnu/kamailio/modules")
@@ -93,13 +92,14 @@ def test_hosts_may_stand_in_the_routing_file(tmp_path: Path) -> None:
 async def test_hosts_are_those_in_redis_as_they_come(
     tmp_path: Path, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    redis = pytest.importorskip("voxpy.fleet.redis", reason="voxpy[fleet] speaks to Redis")
     monkeypatch.setenv("REDIS_URL", shared_redis.url)
     made = tmp_path / "made" / "dispatcher.list"
     said = tmp_path / "said"
     fleet = "channels: {sip: {}}\nfleet: {proxy: 10.0.0.5, redis: REDIS_URL, name: kamailio}"
     nobody = await trio.to_thread.run_sync(make, tmp_path, fleet)
     assert (nobody.exit_code, "no host is there" in nobody.output) == (2, True)
-    store = RedisStore(shared_redis.url, name="kamailio")
+    store = redis.RedisStore(shared_redis.url, name="kamailio")
 
     async def add(number: int) -> None:
         told = orjson.dumps({"host": f"h{number}", "sip": f"10.0.0.{number}:5060"}).decode()
