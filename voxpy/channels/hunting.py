@@ -98,6 +98,7 @@ class HuntingLeg:
         self._early: Leg | None = None
         self._answered = self._over = self._rang = False
         self._wants_tones = False
+        self.transfers = _Transfers(self)
         self._report: Callable[[LegEvent], None] = lambda event: None
         if ways or seek is None:
             self.go(ways)
@@ -121,7 +122,8 @@ class HuntingLeg:
         return self._tried[0] if self._tried else self._all[-1] if self._all else self._nobody
 
     @property
-    def transfers(self) -> LegTransfers:
+    def answered_by(self) -> LegTransfers:
+        """The transfers of whoever has answered."""
         return self.below.transfers if self._answered else NoTransfers()
 
     def _figures(self) -> tuple[StreamFigures, StreamFigures]:
@@ -220,6 +222,8 @@ class HuntingLeg:
                 self._tried.remove(leg)
                 self._drop_all()
                 self._tried.append(leg)
+                if self.transfers.wanted:
+                    leg.transfers.handle(True)
                 self._report(event)
             case LegEnded():
                 self._failed(leg, event)
@@ -282,6 +286,24 @@ class HuntingLeg:
         sink = self.below.media.sink if self._answered else None
         if sink is not None:
             sink.push(frame)
+
+
+class _Transfers:
+    """Implements ``voxpy.engine.ports.LegTransfers``; who asks early has asked of who answers."""
+
+    def __init__(self, leg: HuntingLeg) -> None:
+        self._leg = leg
+        self.wanted = False
+
+    def handle(self, enabled: bool) -> None:
+        self.wanted = enabled
+        self._leg.answered_by.handle(enabled)
+
+    def answer(self, code: int, reason: str) -> None:
+        self._leg.answered_by.answer(code, reason)
+
+    def ask(self, to: str, target: Leg | None, headers: Headers) -> None:
+        self._leg.answered_by.ask(to, target, headers)
 
 
 class _Hears:

@@ -121,8 +121,8 @@ class ListenerHost(Protocol):
     def dials(self, name: str, way: Way) -> None:
         """Let scenarios call out by this channel from now on."""
 
-    def registers(self, online: Callable[[float], Mapping[str, int]]) -> None:
-        """Tell by ``online(now)`` at how many places each user is registered."""
+    def registers(self, online: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
+        """Tell by ``online`` at how many places each user is registered."""
 
     def keep(self) -> None:
         """Let the connection that this task serves be none of those that make room for others.

@@ -78,7 +78,7 @@ class ConnectionHandler:
     sockets: Sequence[SocketDoor] = ()
     connections: Connections = attrs.field(init=False)
     acceptor: Acceptor = attrs.field(init=False)
-    online: list[Callable[[float], Mapping[str, int]]] = attrs.field(factory=list, init=False)
+    online: list[Callable[[], Awaitable[Mapping[str, int]]]] = attrs.field(factory=list, init=False)
     relay: Relay = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _refusals: dict[str, int] = attrs.field(factory=dict, init=False)
@@ -99,7 +99,7 @@ class ConnectionHandler:
         """Let scenarios call out by a channel."""
         self.outgoing.ways[name] = way
 
-    def registers(self, online: Callable[[float], Mapping[str, int]]) -> None:
+    def registers(self, online: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         """Know from now on at how many places users are registered by a channel."""
         self.online.append(online)
 

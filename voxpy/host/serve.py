@@ -337,11 +337,10 @@ class Host:
                 told = {"session_id": row["session_id"], "url": f"{base}{file['url']}"}
                 self.callbacks.tell("recording_ready", rule, told)
 
-    def _users(self) -> dict[str, int]:
-        now = clock.now()
+    async def _users(self) -> dict[str, int]:
         known = dict.fromkeys(self.files.project.routing.users, 0)
         for online in self.handler.online:
-            for name, places in online(now).items():
+            for name, places in (await online()).items():
                 known[name] = known.get(name, 0) + places
         return known
 

@@ -195,7 +195,7 @@ class _Laptop:
     def count(self, metric: str, *labels: str) -> None:
         """There are no figures."""
 
-    def registers(self, online: Callable[[float], Mapping[str, int]]) -> None:
+    def registers(self, online: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         """There are no users."""
 
     def keep(self) -> None:

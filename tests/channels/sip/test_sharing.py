@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.channels.sip.conftest import SipHost, hosted_workers
+from tests.fleet.test_membership import Line, Server
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.tones import dtmf
 from voxpy.channels.sip.sharing import owner_in, owner_of
+from voxpy.engine import clock
 from voxpy.testing.sipphone import sip_phone
-from voxpy.wire.sip.message import Request
+from voxpy.wire.sip.agent import Flow
+from voxpy.wire.sip.message import Request, Response
+from voxpy.wire.sip.registrar import Binding
 from voxpy.wire.sip.values import parse_uri
 
 slow = pytest.mark.slow
@@ -134,3 +139,70 @@ def test_a_call_that_comes_in_always_finds_the_same_worker() -> None:
     first = owner_of(request("INVITE", "<sip:a@b>"), 8)
     assert owner_of(request("CANCEL", "<sip:a@b>"), 8) == first
     assert owner_of(request("BYE", "<sip:a@b>;tag=w3.77"), 8) == 3
+
+
+@slow
+async def test_a_user_is_reached_from_every_host(tmp_path: Path) -> None:
+    server, line = Server(), Line(Server())
+    line.server = server
+    setup: dict[str, Any] = {"scenario": FORWARD, "routing": USERS, "environ": PASSWORDS}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with (
+        hosted_workers(tmp_path / "one", 1, store=line, name="one", **setup) as (one,),
+        hosted_workers(tmp_path / "two", 1, store=Line(server), name="two", **setup) as (two,),
+        sip_phone(user="anna", password="a", server=one.server) as anna,
+        sip_phone(user="bert", password="b", server=two.server) as bert,
+        sip_phone(user="bert", password="b", server=one.server) as other,
+    ):
+        assert await bert.register() == 200
+        await one.until(lambda: server.store._find("users/bert/"))
+        call = await anna.connect(one.uri("bert"))
+        bert.calls[0].hang_up()
+        await one.until(call.over.is_set)
+        assert await other.register() == 200  # and at a second place: both ring
+        ringing = await anna.call(one.uri("bert"))
+        await one.until(lambda: len(bert.calls) == 2 and len(other.calls) == 1)
+        ringing.hang_up()
+        assert await two.host._users() == {"anna": 0, "bert": 2}
+        assert await bert.register(0) == 200
+        line.cut = True  # what is known here goes on
+        again = await anna.connect(one.uri("bert"))
+        again.hang_up()
+        await one.until(other.calls[1].over.is_set)
+        await all_idle([one, two])
+
+
+@slow
+async def test_a_user_behind_a_proxy_is_known_to_all_and_outlives_a_host(tmp_path: Path) -> None:
+    server = Server()
+    setup: dict[str, Any] = {"scenario": FORWARD, "routing": USERS, "environ": PASSWORDS}
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with hosted_workers(tmp_path / "two", 1, store=Line(server), name="two", **setup) as (
+        two,
+    ):
+        endpoint = two.host.listeners[0]._running[0]  # type: ignore[attr-defined]
+        async with hosted_workers(tmp_path / "one", 1, store=Line(server), name="one", **setup) as (
+            one,
+        ):
+            first = one.host.listeners[0]._running[0]  # type: ignore[attr-defined]
+            path = ("<sip:127.0.0.1:5999;lr>",)
+            binding = Binding(
+                contact=parse_uri("sip:bert@10.9.9.9:5060"),
+                flow=Flow("UDP", "127.0.0.1", 5999),
+                expires_at=clock.now() + 300,
+                call_id="x",
+                sequence=1,
+                path=path,
+            )
+
+            def register() -> Response:
+                first.registrar.adopt("bert", [binding])
+                return Response(status=200)
+
+            await first.whereabouts.register("bert", register)
+        await endpoint.whereabouts.learn("bert")
+        found = endpoint.registrar.contacts("bert", clock.now())
+    assert [(str(b.contact), b.path) for b in found] == [("sip:bert@10.9.9.9:5060", path)]

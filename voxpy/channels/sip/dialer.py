@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from voxpy.channels.hunting import hunt
+from voxpy.channels.hunting import HuntingLeg, hunt
 from voxpy.channels.sip.leg import SipLeg
 from voxpy.channels.sip.negotiation import Speech
 from voxpy.channels.sip.place import PROOF
@@ -184,12 +184,25 @@ class SipDialer:
         name = call.destination.partition("@")[0].removeprefix("sip:")
         if name not in self._endpoint.listener.users:
             return RefusedLeg(call, NOT_FOUND, f"there is no user {name!r} under users:")
+        if self._endpoint.whereabouts is None:
+            return hunt(call, self._phones(call, name), at_once=True)
+        seek = partial(self._endpoint.spawn, self._ring, call, name)
+        return HuntingLeg(call, at_once=True, seek=seek)
+
+    async def _ring(self, call: OutgoingCall, name: str, leg: HuntingLeg) -> None:
+        """Ring all phones of a user that may have registered elsewhere."""
+        assert self._endpoint.whereabouts is not None
+        await self._endpoint.whereabouts.learn(name)
+        leg.go(self._phones(call, name))
+
+    def _phones(self, call: OutgoingCall, name: str) -> list[Callable[[], Leg]]:
         found = self._endpoint.registrar.contacts(name, clock.now())
         if not found:
-            return RefusedLeg(call, UNAVAILABLE, f"the user {name!r} is not registered now")
+            reason = f"the user {name!r} is not registered now"
+            return [partial(RefusedLeg, call, UNAVAILABLE, reason)]
         speech = self._endpoint.speech_with(self._endpoint.listener.users[name])
         phones = [_phone(binding, speech) for binding in found]
-        return hunt(call, [partial(self._dial, call, phone) for phone in phones], at_once=True)
+        return [partial(self._dial, call, phone) for phone in phones]
 
 
 def _phone(binding: Binding, speech: Speech) -> _Target:

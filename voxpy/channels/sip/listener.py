@@ -19,20 +19,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
 import secrets as random_words
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
 
 from voxpy.channels.browser.webrtc import is_there
-from voxpy.channels.listener import ListenerHost, Meetings
+from voxpy.channels.listener import ListenerHost
 from voxpy.channels.providers.http import Answer, Request
 from voxpy.channels.sip.codecs import Codec, usual_codecs
 from voxpy.channels.sip.dialer import SipDialer, stay_registered
@@ -49,12 +49,14 @@ from voxpy.channels.sip.settings import (
     Proxy,
     SipTrunk,
     User,
+    is_local,
     read_algorithms,
     read_codecs,
+    read_path,
     read_ports,
     read_srtp,
 )
-from voxpy.channels.sip.sharing import CONFERENCE, Handed, SharedRegistrar, Sharing, owner_in
+from voxpy.channels.sip.sharing import CONFERENCE, Sharing, Whereabouts, owner_in, take_guest
 from voxpy.channels.sip.transfer import take_over
 from voxpy.channels.sip.websocket import (
     SIP_PATH,
@@ -64,7 +66,7 @@ from voxpy.channels.sip.websocket import (
     take_webrtc,
 )
 from voxpy.engine import clock
-from voxpy.engine.faults import explain
+from voxpy.engine.faults import contained, explain
 from voxpy.engine.ports import Secrets
 from voxpy.engine.userfile import Given
 from voxpy.errors import ConfigError, ConnectFailed, RemoteProtocolError
@@ -119,8 +121,8 @@ class SipListener:
             host=fields.get("host", Given.words, usual.host),
             port=fields.get("port", partial(Given.whole, at_most=65535), usual.port),
             tls_port=fields.get("tls_port", partial(Given.whole, at_most=65535), None),
-            certificate=fields.get("certificate", _path, None),
-            key=fields.get("key", _path, None),
+            certificate=fields.get("certificate", read_path, None),
+            key=fields.get("key", read_path, None),
             address=fields.get("address", Given.words, ""),
             rtp_ports=fields.get("rtp_ports", read_ports, usual.rtp_ports),
             to=fields.get("to", Given.words, ""),
@@ -179,7 +181,7 @@ class SipListener:
             dialer = SipDialer(endpoint, host.secrets, host.outgoing)
             host.dials("sip", dialer)
             host.outgoing.across = dialer
-            host.registers(endpoint.registrar.online)
+            host.registers(partial(_online, endpoint))
             if self.proxy is not None and self.users and is_there():
                 calls.start_soon(endpoint.offers.keep_ready)  # pages may be behind the proxy
             for trunk in self.trunks:
@@ -217,7 +219,7 @@ class SipListener:
 
     def lacks(self, secrets: Secrets) -> Iterator[str]:
         """Yield what a stranger could do."""
-        if not _is_local(self.host) and not self.users and not self.trunks:
+        if not is_local(self.host) and not self.users and not self.trunks:
             yield (
                 f"{self.name}: anybody who reaches {self.host}:{self.port} can call; "
                 "with users: or trunks: in routing.yaml only those can"
@@ -249,8 +251,9 @@ class SipEndpoint:
         self.sharing: Sharing | None = None
         """The other workers, if there are any."""
         if host.workers > 1:
+            place = f"{listener.host}-{port}"
             self.sharing = Sharing(
-                host.worker, host.workers, f"{listener.host}-{port}", self._handed
+                host.worker, host.workers, place, lambda given: self.network.handed(given)
             )
         new_id = partial(random_words.token_hex, 8)
         tls_port = int(tls[0].getsockname()[1]) if tls else 0
@@ -271,7 +274,7 @@ class SipEndpoint:
         self.legs: dict[SipCall, SipLeg] = {}
         self.offers = Offers()
         """Of WebRTC, for users who are called in a page."""
-        self._limits = SourceLimits(self._is_free)
+        self.limits = SourceLimits(self._is_free)
         self.network = SipNetwork(
             self.agent,
             SipSockets(
@@ -288,9 +291,10 @@ class SipEndpoint:
         )
         self.network.sharing = self.sharing
         self.network.seen = self._seen
-        self._users = (
-            None if self.sharing is None else SharedRegistrar(self.registrar, self.sharing)
-        )
+        self.whereabouts: Whereabouts | None = None
+        """Of users, where there are other workers or hosts."""
+        if self.sharing is not None or host.fleet.host:
+            self.whereabouts = Whereabouts(self.registrar, host.fleet, listener.users, self.sharing)
 
     def _is_free(self, address: str) -> bool:
         """Return whether an address may ask as often as it likes, and stay."""
@@ -302,7 +306,7 @@ class SipEndpoint:
     def _admits(self, request: SipRequest, flow: Flow) -> bool:
         """Return whether a request outside of calls is answered, not one too many of its source."""
         source = self.place.source(request, flow)
-        if self.place.is_ours(request) or self._limits.admits(source, clock.now()):
+        if self.place.is_ours(request) or self.limits.admits(source, clock.now()):
             return True
         self._host.refused("too many", "too many SIP requests", source)
         return False
@@ -313,10 +317,6 @@ class SipEndpoint:
             if is_of(message, way, call):
                 leg.saw(message, way)
                 return
-
-    def _handed(self, given: Handed) -> None:
-        if self._users is None or not self._users.takes(given):
-            self.network.handed(given)
 
     # -- what MediaMaker is for -------------------------------------------------------------------
 
@@ -365,6 +365,10 @@ class SipEndpoint:
             return True
         return self.agent.find_call(found) is not None
 
+    def spawn(self, work: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Do what has to ask others first; an error of it is logged and ends nothing else."""
+        self._calls.start_soon(_contained, self._failed, work, *args)
+
     def new_number(self) -> int:
         """Return 31 random bits."""
         return self._random.getrandbits(31)
@@ -388,7 +392,7 @@ class SipEndpoint:
     def _invited(self, event: Invited) -> None:
         now, call = clock.now(), event.call
         if CONFERENCE in event.request.uri.params and self.place.is_ours(event.request):
-            self._calls.start_soon(_meet, self, event, self._host.meetings)
+            self.spawn(take_guest, self, event, self._host.meetings)
             return
         if self.listener.draining:
             call.reject(503, now, headers={"Retry-After": "5"})
@@ -468,7 +472,7 @@ class SipEndpoint:
             return "user"
         call.reject(403, clock.now(), response=refusal)
         if refusal is None or refusal.status == 403:
-            self._limits.wrong(source, clock.now())
+            self.limits.wrong(source, clock.now())
             self._refused("not proven", "the caller is no user and no trunk", event)
         return ""
 
@@ -519,13 +523,7 @@ class SipEndpoint:
     def _asked(self, event: Asked) -> None:
         request = event.request
         if request.method == "REGISTER" and self.listener.users:
-            tag, wall_s = self.agent.us.new_id(), clock.wall().timestamp()
-            answer = self.registrar.register(
-                request, event.flow, now=clock.now(), wall_s=wall_s, to_tag=tag
-            )
-            if answer.status == 403:
-                self._limits.wrong(self.place.source(request, event.flow), clock.now())
-            event.respond(answer, clock.now())
+            self.spawn(_register, self, event)
             return
         status = 405
         if request.method == "OPTIONS":
@@ -547,24 +545,37 @@ class SipEndpoint:
         )
 
 
-async def _meet(endpoint: SipEndpoint, event: Invited, meetings: Meetings) -> None:
-    """Let a call of another of our processes into the conference that it names."""
-    name, speech = event.request.uri.user_text, endpoint.speech_with(None)
+async def _online(endpoint: SipEndpoint) -> Mapping[str, int]:
+    if endpoint.whereabouts is not None:
+        return await endpoint.whereabouts.online()
+    return endpoint.registrar.online(clock.now())
 
-    def guest(media: RtpMedia, call_id: str) -> SipLeg:
-        leg = endpoint.leg_of(event, media, endpoint.negotiation(media, speech), CONFERENCE)
-        leg.leg_id, leg.on_closed = call_id, partial(endpoint.forget, leg)
-        return leg
 
-    is_home = await meetings.is_home(name)
-    if event.call.state == "incoming":  # it was not given up meanwhile
-        media = endpoint.audio(event, speech) if is_home else None
-        if media is not None:
-            meetings.meet(name, partial(guest, media))
-        elif not is_home:
-            event.call.reject(503, clock.now(), reason="No such conference here")
-        endpoint.network.wake()
-    meetings.drop(name)
+async def _register(endpoint: SipEndpoint, event: Asked) -> None:
+    request = event.request
+    register = partial(
+        endpoint.registrar.register,
+        request,
+        event.flow,
+        now=clock.now(),
+        wall_s=clock.wall().timestamp(),
+        to_tag=endpoint.agent.us.new_id(),
+    )
+    if endpoint.whereabouts is None:
+        answer = register()
+    else:
+        answer = await endpoint.whereabouts.register(request.to.uri.user_text, register)
+    if answer.status == 403:
+        endpoint.limits.wrong(endpoint.place.source(request, event.flow), clock.now())
+    event.respond(answer, clock.now())
+    endpoint.network.wake()
+
+
+async def _contained(
+    failed: Callable[[BaseException], None], work: Callable[..., Awaitable[None]], *args: Any
+) -> None:
+    with contained(failed):
+        await work(*args)
 
 
 def _server_context(listener: SipListener) -> ssl.SSLContext:
@@ -572,14 +583,3 @@ def _server_context(listener: SipListener) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(listener.certificate, listener.key)
     return context
-
-
-def _path(given: Given) -> Path:
-    return Path(given.words())
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -25,6 +25,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import attrs
 
@@ -242,3 +243,16 @@ def read_ports(given: Given) -> tuple[int, int]:
     if found is None or not 1024 <= int(found[1]) < int(found[2]) <= 65535:
         raise given.expected("two ports from 1024 to 65535, as in 20000-20999")
     return int(found[1]), int(found[2])
+
+
+def read_path(given: Given) -> Path:
+    """Read the name of a file. Raises ConfigError."""
+    return Path(given.words())
+
+
+def is_local(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

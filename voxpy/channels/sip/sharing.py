@@ -5,32 +5,44 @@ Call-IDs) begins with the worker that made it, and whoever gets a message that i
 on over a socket in the file system. A call that comes in belongs to a worker by its Call-ID, so
 that its repetitions, its CANCEL and the second try with credentials find the first. What is to go
 out by a connection that another worker holds goes the same way back. Where users have registered is
-told to all.
+read from what workers and hosts share.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import socket
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import attrs
 import orjson
 import trio
 
 from voxpy.engine import clock
+from voxpy.fleet.membership import Fleet
+from voxpy.fleet.port import Entry, StoreAway
 from voxpy.sockets.listening import private_folder
 from voxpy.wire.sip.agent import Flow
-from voxpy.wire.sip.message import Message, Request
+from voxpy.wire.sip.message import Message, Request, Response
 from voxpy.wire.sip.registrar import Binding, Registrar
 from voxpy.wire.sip.transactions import MAGIC
 from voxpy.wire.sip.values import parse_uri
 
-ASKS, TELLS = "users?", "user"
+if TYPE_CHECKING:
+    from voxpy.channels.listener import Meetings
+    from voxpy.channels.sip.leg import SipLeg
+    from voxpy.channels.sip.listener import SipEndpoint
+    from voxpy.channels.sip.media import RtpMedia
+    from voxpy.wire.sip.events import Invited
+
+USERS = "users/"
 CONFERENCE = "conference"
 """The parameter of an address of ours that is a conference; it says whose."""
 MOST_BYTES = 128 * 1024
@@ -100,12 +112,6 @@ class Sharing:
         holder = self._held.get(flow)
         return holder is not None and self._send(holder, "write", flow, data)
 
-    def tell(self, what: str, more: Any) -> None:
-        """Tell all others something."""
-        for worker in range(self.workers):
-            if worker != self.worker:
-                self._send(worker, what, None, b"", more)
-
     def held_by(self, flow: Flow, worker: int) -> None:
         """Note who has a connection."""
         if flow.transport != "UDP":
@@ -150,52 +156,136 @@ class Sharing:
         return True
 
 
-class SharedRegistrar:
-    """Lets every worker know where users are: what one is told, it tells the others."""
+class Whereabouts:
+    """Where users are, for a registrar that shares that with those of all workers and hosts.
 
-    def __init__(self, registrar: Registrar, sharing: Sharing) -> None:
+    A registration by a proxy (RFC 3327) is reached from everywhere and outlives us; every other one
+    is by a connection or an address that we have, and is gone with us. What others have told is
+    read before every call to a user and before every REGISTER. While it cannot be read a user is
+    where it was last.
+    """
+
+    def __init__(
+        self,
+        registrar: Registrar,
+        fleet: Fleet,
+        users: Mapping[str, object],
+        sharing: Sharing | None,
+    ) -> None:
         self._registrar = registrar
+        self._fleet = fleet
+        self._users = users
         self._sharing = sharing
-        registrar.changed = self._tell
-        sharing.tell(ASKS, None)
+        self._turn = trio.Lock()
+        registrar.lost = lambda user, binding: fleet.untell(self._key(user, binding))
 
-    def _tell(self, user: str) -> None:
-        now = clock.now()
-        places = [
-            {
-                "contact": str(binding.contact),
-                "flow": attrs.astuple(binding.flow),
-                "left_s": binding.expires_at - now,
-                "call_id": binding.call_id,
-                "sequence": binding.sequence,
-                "path": binding.path,
-            }
-            for binding in reversed(self._registrar.contacts(user, now))
-        ]
-        self._sharing.tell(TELLS, {"user": user, "places": places})
+    async def learn(self, user: str) -> None:
+        """Let the registrar know of every place where a user is reached from here."""
+        ours = self._fleet.member_id
+        try:
+            found = await self._fleet.store.find(_folder(user))
+        except StoreAway:
+            return
+        known = [b for b in self._registrar.contacts(user, clock.now())[::-1] if not b.key]
+        for entry in found:
+            place = orjson.loads(entry.value)
+            if place["member"] == ours and not place["path"]:
+                continue  # we know that best
+            member = await self._fleet.member(place["member"])
+            flow = Flow(*place["flow"])
+            here = member is not None and member.host == self._fleet.host
+            if here and self._sharing is not None and member is not None:
+                self._sharing.held_by(flow, member.worker)
+            if place["path"] or here or flow.transport == "UDP":
+                known = [b for b in known if str(b.contact) != place["contact"]]
+                known.append(_binding(place, flow, entry))
+        self._registrar.adopt(user, known)
 
-    def takes(self, given: Handed) -> bool:
-        """Take what another worker tells, or asks; False if it is about something else."""
-        if given.kind == ASKS:
-            for user in self._registrar.online(clock.now()):
-                self._tell(user)
-        elif given.kind == TELLS:
-            now, told = clock.now(), given.more
-            bindings = []
-            for place in told["places"]:
-                flow = Flow(*place["flow"])
-                self._sharing.held_by(flow, given.sender)
-                bindings.append(
-                    Binding(
-                        contact=parse_uri(place["contact"]),
-                        flow=flow,
-                        expires_at=now + place["left_s"],
-                        call_id=place["call_id"],
-                        sequence=place["sequence"],
-                        path=tuple(place["path"]),
-                    )
-                )
-            self._registrar.adopt(told["user"], bindings)
-        else:
-            return False
-        return True
+    async def register(self, user: str, register: Callable[[], Response]) -> Response:
+        """Let ``register`` answer a REGISTER of a user, and tell what that has changed."""
+        if user not in self._users:
+            return register()
+        async with self._turn:
+            await self.learn(user)
+            before = self._registrar.contacts(user, clock.now())
+            answer = register()
+            after = self._registrar.contacts(user, clock.now())
+            kept = {binding.key or self._key(user, binding) for binding in after}
+            for binding in before:
+                if (key := binding.key or self._key(user, binding)) not in kept:
+                    await self._forget(key)
+            for binding in after:
+                if binding not in before:
+                    await self._tell(user, binding)
+        return answer
+
+    async def online(self) -> Mapping[str, int]:
+        """Return at how many places each user is registered, wherever."""
+        try:
+            found = await self._fleet.store.find(USERS)
+        except StoreAway:
+            return self._registrar.online(clock.now())
+        return Counter(unquote(entry.key.split("/")[1]) for entry in found)
+
+    def _key(self, user: str, binding: Binding) -> str:
+        mark = hashlib.blake2b(str(binding.contact).encode(), digest_size=8).hexdigest()
+        at = "path" if binding.path else f"{self._fleet.mark}{self._fleet.worker:02x}"
+        return f"{_folder(user)}{at}-{mark}"
+
+    async def _tell(self, user: str, binding: Binding) -> None:
+        left_s, key = binding.expires_at - clock.now(), self._key(user, binding)
+        place = {
+            "contact": str(binding.contact),
+            "flow": attrs.astuple(binding.flow),
+            "call_id": binding.call_id,
+            "sequence": binding.sequence,
+            "path": binding.path,
+            "member": self._fleet.member_id,
+        }
+        value = orjson.dumps(place).decode()
+        if not binding.path:
+            self._fleet.tell(key, value, left_s)
+            return
+        with suppress(StoreAway):  # then it is ours alone, until its phone registers again
+            await self._fleet.store.put(key, value, left_s)
+
+    async def _forget(self, key: str) -> None:
+        self._fleet.untell(key)
+        with suppress(StoreAway):
+            await self._fleet.store.remove(key)
+
+
+def _folder(user: str) -> str:
+    return f"{USERS}{quote(user, safe='')}/"
+
+
+def _binding(place: Mapping[str, Any], flow: Flow, entry: Entry) -> Binding:
+    return Binding(
+        contact=parse_uri(place["contact"]),
+        flow=flow,
+        expires_at=clock.now() + entry.left_s,
+        call_id=place["call_id"],
+        sequence=place["sequence"],
+        path=tuple(place["path"]),
+        key=entry.key,
+    )
+
+
+async def take_guest(endpoint: SipEndpoint, event: Invited, meetings: Meetings) -> None:
+    """Let a call of another of our processes into the conference that it names."""
+    name, speech = event.request.uri.user_text, endpoint.speech_with(None)
+
+    def guest(media: RtpMedia, call_id: str) -> SipLeg:
+        leg = endpoint.leg_of(event, media, endpoint.negotiation(media, speech), CONFERENCE)
+        leg.leg_id, leg.on_closed = call_id, partial(endpoint.forget, leg)
+        return leg
+
+    is_home = await meetings.is_home(name)
+    if event.call.state == "incoming":  # it was not given up meanwhile
+        media = endpoint.audio(event, speech) if is_home else None
+        if media is not None:
+            meetings.meet(name, partial(guest, media))
+        elif not is_home:
+            event.call.reject(503, clock.now(), reason="No such conference here")
+        endpoint.network.wake()
+    meetings.drop(name)

@@ -8,7 +8,7 @@ URL become ``AppEvents.HttpRequest`` and are answered by what the scenario's han
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -63,7 +63,7 @@ class Api:
     uploads: Uploads | None
     public_url: str
     tls: bool
-    users: Callable[[], Mapping[str, int]]
+    users: Callable[[], Awaitable[Mapping[str, int]]]
     """At how many places each user of routing.yaml is registered."""
     drain: Callable[[], None]
     """Lets the whole host take no more calls and stop when those that run are over."""
@@ -243,7 +243,7 @@ class Api:
         await trio.lowlevel.checkpoint()
         if who.rules is not None:
             raise Problem(403, "this token is for the sessions of its rules alone")
-        found = [{"user_name": name, "places": n} for name, n in self.users().items()]
+        found = [{"user_name": name, "places": n} for name, n in (await self.users()).items()]
         return json_answer({"result": found, "count": len(found)})
 
     async def _drain(self, request: Request, who: Identity) -> Response:

@@ -39,6 +39,8 @@ class Binding:
     call_id: str
     sequence: int
     path: tuple[str, ...] = ()
+    key: str = ""
+    """Where what all registrars share has it, if it is from there."""
 
 
 def prove(
@@ -82,8 +84,8 @@ class Registrar:
     def __init__(self, verifier: Verifier, passwords: Mapping[str, str]) -> None:
         self._verifier = verifier
         self._passwords = passwords
-        self.changed: Callable[[str], None] = lambda user: None
-        """Gets every user whose places have changed."""
+        self.lost: Callable[[str, Binding], None] = lambda user, binding: None
+        """Gets every place that is gone with its connection."""
         self._bindings: dict[str, list[Binding]] = {}
 
     def contacts(self, user: str, now: float) -> list[Binding]:
@@ -96,7 +98,7 @@ class Registrar:
         return current[::-1]
 
     def adopt(self, user: str, bindings: Sequence[Binding]) -> None:
-        """Take it that a user is reached there, and nowhere else: another worker says so."""
+        """Take it that a user is reached there, and nowhere else: others say so."""
         self._bindings[user] = list(bindings)[-MOST_CONTACTS:]
 
     def online(self, now: float) -> dict[str, int]:
@@ -109,10 +111,11 @@ class Registrar:
 
     def forget(self, flow: Flow) -> None:
         """Leave out what was reached by a connection that is gone (RFC 5626 section 5.3)."""
-        for user, bindings in tuple(self._bindings.items()):
-            self._bindings[user] = [
-                b for b in bindings if b.flow != flow or flow.transport == "UDP"
-            ]
+        for user, bindings in [(name, tuple(found)) for name, found in self._bindings.items()]:
+            for binding in bindings:
+                if binding.flow == flow and flow.transport != "UDP" and not binding.path:
+                    self._bindings[user].remove(binding)
+                    self.lost(user, binding)
 
     def register(
         self, request: Request, flow: Flow, *, now: float, wall_s: float, to_tag: str
@@ -130,7 +133,6 @@ class Registrar:
             refused = self._update(user, request, texts, flow, now)
         except RemoteProtocolError as error:
             return request.response(400, str(error)[:60], to_tag=to_tag)
-        self.changed(user)
         if refused:
             response = request.response(refused, to_tag=to_tag)
             if refused == 423:
