@@ -351,6 +351,7 @@ def test_a_store_that_is_away_harms_no_call(away_s: float) -> None:
             rows = await campaign.done()
             assert [(row["state"], row["attempts"]) for row in rows] == [("done", 1)] * 6
             assert set(campaign.dialled.values()) == {1}
+            assert campaign.log.getvalue().count("cannot be read") == 1
             nursery.cancel_scope.cancel()
 
     run_virtual(main)

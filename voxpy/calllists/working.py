@@ -92,6 +92,7 @@ class ListWork:
     _calling: Counter[int] = attrs.field(factory=Counter, init=False)
     _telling: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _woken: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _is_away: bool = attrs.field(default=False, init=False)
     _pause_s: float = attrs.field(default=LOOK_EVERY_S, init=False)
 
     def look(self) -> None:
@@ -207,8 +208,11 @@ class ListWork:
                 attempt = await self._next_of(list_id, rule_name, terms)
                 if attempt is not None:
                     return attempt
+            self._is_away = False
         except StoreAway as error:
-            self.log.warning("the call lists cannot be read", error=str(error))
+            if not self._is_away:
+                self._is_away = True
+                self.log.warning("the call lists cannot be read", error=str(error))
             await trio.sleep(LOOK_EVERY_S)
         return None
 

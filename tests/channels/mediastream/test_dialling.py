@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.channels.mediastream.fakeapi import FakeApi, fake_api
 from tests.channels.sip.conftest import SipHost, SipHosting, hosted, hosted_workers
+from tests.fleet.test_membership import Line, Server
 from voxpy.audio.convert import decode, encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.tones import dtmf
@@ -152,6 +154,38 @@ async def test_whichever_worker_the_provider_comes_to_the_calls_own_answers(tmp_
         assert set(api.callbacks) == {200}
         asked = {path for host in hosts for _, (path, _), _ in callbacks(host)}
         assert asked == {"/twilio/status"}  # no label for every call
+
+
+async def test_a_provider_that_comes_to_another_host_reaches_the_one_that_called(
+    tmp_path: Path,
+) -> None:
+    server = Server()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with fake_api("twilio") as api:
+        setup: dict[str, Any] = {
+            "scenario": CALL_OUT,
+            "routing": trunk("twilio"),
+            "environ": api.secret,
+            "channels": "  twilio:\n",
+        }
+        made = hosted_workers(tmp_path / "two", 1, store=Line(server), name="two", **setup)
+        async with made as (two,):
+            setup["public_url"] = two.host.options.public_url  # where the balancer sends all of it
+            made = hosted_workers(tmp_path / "one", 1, store=Line(server), name="one", **setup)
+            async with made as (one,), sip_phone(server=one.server) as phone:
+                two.host.fleet.wake()
+                await two.until(lambda: len(two.host.fleet.members) == 2)
+                ear = api.ear = Ear()
+                call = await phone.connect(one.uri("x"))
+                await talk(one, call, api, ear)
+                assert api.phone is not None
+                api.phone.far_end_hangs_up()
+                await one.until(call.over.is_set)
+                await one.until(lambda: not one.host.admission.running)
+                await one.until(lambda: len(api.callbacks) == 3)
+                assert set(api.callbacks) == {200}
+                assert not two.logged("call began")
 
 
 def callbacks(host: SipHost) -> Snapshot:

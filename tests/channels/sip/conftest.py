@@ -101,6 +101,7 @@ async def hosted_workers(
     limits: ConnectionLimits | None = None,
     store: Store | None = None,
     name: str = "",
+    public_url: str = "",
 ) -> AsyncIterator[list[SipHost]]:
     """Run hosts that share their sockets, as the workers of one ``voxpy serve`` do.
 
@@ -135,9 +136,19 @@ async def hosted_workers(
                 files.callback(sockets.close)
                 history = files.enter_context(closing(History(folder)))
                 fleet = Fleet(store, host=name, worker=worker)
+                url = public_url or f"http://127.0.0.1:{sockets.http.getsockname()[1]}"
                 hosts.append(
                     await _start(
-                        folder, project, secrets, sockets, history, nursery, workers, limits, fleet
+                        folder,
+                        project,
+                        secrets,
+                        sockets,
+                        history,
+                        nursery,
+                        workers,
+                        limits,
+                        fleet,
+                        url,
                     )
                 )
             try:
@@ -157,6 +168,7 @@ async def _start(
     workers: int,
     limits: ConnectionLimits | None,
     fleet: Fleet,
+    public_url: str,
 ) -> SipHost:
     output = io.StringIO()
     log = host_log(output, secrets.values, as_lines_of_json=True)
@@ -166,12 +178,11 @@ async def _start(
         open_stream=MemoryDialer(nursery, trio.aclose_forcefully),
         realtime=RealtimeEndpoint(url="ws://agent.test/realtime", api_key="x"),
     )
-    http = sockets.http.getsockname()[1]
     options = HostOptions(
         base=folder,
         late_s=math.inf,
         busy_share=math.inf,
-        public_url=f"http://127.0.0.1:{http}",
+        public_url=public_url,
         limits=limits or ConnectionLimits(),
     )
     files = ProjectFiles(project, log=log)
