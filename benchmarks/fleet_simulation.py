@@ -1,6 +1,6 @@
 """A fleet in virtual time: voxpy's own hosts, a hundred lives of 10,000 calls, all that can befall.
 
-    python benchmarks/fleet_simulation.py                        1.5 h on one core
+    python benchmarks/fleet_simulation.py                        20 minutes on one core
     python benchmarks/fleet_simulation.py --seeds 10 --first 50 --calls 2000
     python benchmarks/fleet_simulation.py --processes 2
 
