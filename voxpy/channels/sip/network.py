@@ -115,6 +115,7 @@ class SipNetwork:
     async def run(self) -> None:
         """Serve."""
         sockets = self._sockets
+        self._forget_what_waited()  # before the host says that it listens
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             waiting, self._waiting = self._waiting, []
@@ -141,17 +142,21 @@ class SipNetwork:
 
     # -- in ---------------------------------------------------------------------------------------
 
-    async def _read_datagrams(self) -> None:
-        sock = self._sockets.udp
+    def _forget_what_waited(self) -> None:
+        """Drop what came while this process was starting.
+
+        Whoever sent it asks again, or has gone on to the next host, and two would answer one call.
+        """
         for _ in range(MOST_WAITING):
-            # What came while this process was starting: whoever sent it asks again, or has gone on
-            # to the next host, and two would answer one call.
             try:
-                sock.recv(1)
+                self._sockets.udp.recv(1)
             except BlockingIOError:
                 break
             except OSError:
                 continue
+
+    async def _read_datagrams(self) -> None:
+        sock = self._sockets.udp
         while True:
             await trio.lowlevel.wait_readable(sock)
             await strangers_turn()

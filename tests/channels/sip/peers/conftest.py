@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 import trustme
 
@@ -183,6 +184,10 @@ def served(folder: Path, routing: str, *options: str, **environ: str) -> Iterato
             with suppress(subprocess.TimeoutExpired):
                 process.wait(POLL_S)
         assert process.poll() is None, found.printed
+        # Said when the ports are bound; what comes by UDP until it serves them is dropped.
+        port = re.search(r"listening on http://127.0.0.1:(\d+)", found.printed)
+        assert port is not None, found.printed
+        httpx.get(f"http://127.0.0.1:{port[1]}/health", trust_env=False, timeout=PATIENCE_S)
         yield found
     finally:
         process.send_signal(signal.SIGTERM)
