@@ -106,7 +106,7 @@ AS_WORKER = "--as-worker"
 @click.option("--topics", type=click.Path(path_type=Path), help="What the local agent knows.")
 @click.option(AS_WORKER, hidden=True)
 def command(**options: Any) -> None:
-    """Serve calls over the media streams of phone providers, by the rules of ROUTING.
+    """Serve calls of phones, trunks, pages and phone providers, by the rules of ROUTING.
 
     Binds 127.0.0.1 unless told otherwise. SIGTERM or Ctrl-C drains: no new calls, running ones
     finish; once more ends now.
