@@ -141,7 +141,7 @@ def test_a_syntax_error_shows_its_line(shell: Shell) -> None:
         ),
         (
             "from voxpy import VoxEngine\nVoxEngine.enqueue_task(1)\n",
-            "VoxEngine.enqueue_task() is part of VoxEngine, but voxpy has no enqueue_task yet at {file}:2",
+            "VoxEngine.enqueue_task() is part of VoxEngine, but not of voxpy: queues of Voximplant's contact centre are no part of voxpy; dial operators with call_user or call_sip, and bridge who answers at {file}:2",
         ),
         (
             "from voxpy import Modules, require\nrequire(Modules.Inwrld)\n",

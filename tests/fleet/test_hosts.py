@@ -37,12 +37,13 @@ def status(folder: Path, *more: str) -> Result:
     return CliRunner().invoke(main, ["fleet", "status", *files, *more])
 
 
-async def seen(folder: Path, *names: str) -> list[dict[str, object]]:
+async def seen(folder: Path, **processes: int) -> list[dict[str, object]]:
+    """Wait until ``voxpy fleet status`` has just these hosts, with so many processes each."""
     found: list[dict[str, object]] = []
 
     def there() -> bool:
         found[:] = json.loads(status(folder, "--json").output)
-        return [host["host"] for host in found] == list(names)
+        return {host["host"]: host["processes"] for host in found} == processes
 
     with trio.fail_after(60):
         while not await trio.to_thread.run_sync(there):
@@ -60,8 +61,7 @@ async def test_two_hosts_are_one_for_who_asks_and_the_dead_one_is_given_up(
         for served in (a, b):
             await served.said("listening on")
         await b.said("one of a fleet, as two; other hosts reach it at http://127.0.0.1:")
-        hosts = await seen(two, "one", "two")
-        assert [host["processes"] for host in hosts] == [2, 1]
+        hosts = await seen(two, one=2, two=1)
         assert hosts[0]["version"] == hosts[1]["version"]
         place = "/platform_api/StartScenarios?rule_name=echo"
         begun = [(await served.post(place)).json() for served in (a, b)]
@@ -76,7 +76,7 @@ async def test_two_hosts_are_one_for_who_asks_and_the_dead_one_is_given_up(
         b.process.kill()
         path = httpx.URL(begun[1]["media_session_access_url"]).path
         assert (await _asked(a, path)).status_code == 502
-        await seen(one, "one")
+        await seen(one, one=2)
         with trio.fail_after(60):  # each worker looks for itself
             while (told := await _asked(a, path)).status_code == 502:
                 pass
@@ -92,7 +92,7 @@ async def test_two_hosts_are_one_for_who_asks_and_the_dead_one_is_given_up(
                 pass
         own_redis.start()
         await a.said("what hosts share is there again")
-        await seen(one, "one")
+        await seen(one, one=2)
 
 
 async def _asked(served: Served, path: str) -> httpx.Response:

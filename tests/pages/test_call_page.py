@@ -43,10 +43,10 @@ def check(page: Page) -> None:
     assert page.locator("#transcript li.agent").count() == 5
     assert page.locator("#transcript s").inner_text().startswith(" it to me")
     assert page.locator("#turns li").count() == 4
-    times = [int(text.removesuffix(" ms")) for text in page.locator("#turns b").all_inner_texts()]
+    times = [int(text.removesuffix(" ms")) for text in page.locator("#turns b").all_text_contents()]
     assert all(200 < ms < 1000 for ms in times)
     page.click("#tab-ladder")
-    heads = page.locator("#ladder-head b").all_inner_texts()
+    heads = page.locator("#ladder-head b").all_text_contents()
     assert heads == [HOSTILE, "scenario", "Inworld"]
     assert page.locator(".rung >> text=session.update").count() >= 1
     page.click(".rung >> text=session.update >> nth=0")
