@@ -95,6 +95,7 @@ def test_a_call_from_a_host_and_from_a_file(browse: Browse, project: Path, calls
         listed = context.new_page()
         listed.goto(f"{host}/calls")
         listed.wait_for_selector("body[data-ready=true]")
+        page.bring_to_front()  # pages behind are drawn once a second
         page.click("#rows tr")
         shown(page)
         check(page)
@@ -102,8 +103,10 @@ def test_a_call_from_a_host_and_from_a_file(browse: Browse, project: Path, calls
             page.click("#buttons a")
         sent = calls.parent / "sent.html"
         download.value.save_as(sent)
+    listed.bring_to_front()
     listed.click("[data-which=errors]")
     listed.wait_for_selector("#empty >> text=The host does not answer.")
+    page.bring_to_front()
     page.goto(sent.as_uri())
     shown(page)
     check(page)
