@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxpy.fleet.local import LocalStore
-from voxpy.fleet.membership import BEAT_S, LEASE_S, Fleet, mark_of
+from voxpy.fleet.membership import BEAT_S, LEASE_S, Fleet, Member, mark_of
 from voxpy.fleet.port import Store, StoreAway
 from voxpy.host.hostlog import host_log
 from voxpy.simulation.virtual import run_virtual
@@ -40,11 +40,13 @@ class Line(Store):
         self.server = server
         self.cut = False
         self.loses_answers = False
+        self.looks = 0
 
     async def do(self, operation: str, args: tuple[str | int, ...]) -> Any:
         if self.cut or self.server.away:
             await trio.lowlevel.checkpoint()
             raise StoreAway("connection refused")
+        self.looks += operation == "find"
         told = await self.server.store.do(operation, args)
         if self.loses_answers:
             raise StoreAway("connection lost")
@@ -100,6 +102,26 @@ async def test_hosts_see_each_other_and_what_they_tell(autojump_clock: object) -
         leaves.cancel()
         await beats()
         assert hosts(a) == ["a"]
+
+
+async def test_a_host_that_came_a_moment_after_a_look_is_found(autojump_clock: object) -> None:
+    async with ground() as g:
+        a, line, _ = g.host("a")
+        await beats()  # it has just looked for all
+        g.host("b")
+        await trio.testing.wait_all_tasks_blocked()
+        found: list[Member | None] = []
+        looks = line.looks
+
+        async def find(mark: str) -> None:
+            found.append(await a.find_host(mark))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(find, mark_of("b"))
+        assert [member and member.host for member in found] == ["b"] * 20
+        assert line.looks == looks + 1, "one for all of them"
+        assert await a.find_host(mark_of("nobody")) is None
 
 
 async def test_a_host_that_dies_is_gone_after_its_lease_and_not_before(

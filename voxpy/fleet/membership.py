@@ -134,6 +134,7 @@ class Fleet:
         self._log = log
         self._held_until = self._certain_at = self._beat_at = 0.0
         self._looked_at = -math.inf
+        self._looking = trio.Lock()
         self._told: dict[str, _Told] = {}
         self._woken = trio.Event()
         self.counts = Counts(self)
@@ -167,14 +168,17 @@ class Fleet:
     async def find_host(self, mark: str) -> Member | None:
         """Return a process of the host with a mark, of the newest that is called so.
 
-        One that has just come is asked for; who asks for what never was is told so after a look.
+        For one that is not known the store is asked again, by all who want to know at once.
         """
-        found = self._by_mark(mark)
-        if found is None and self.lease is not None and clock.now() - self._looked_at > LOOK_S:
-            with suppress(StoreAway):
-                await self._look_around()
-            found = self._by_mark(mark)
-        return found
+        if (found := self._by_mark(mark)) is not None or self.lease is None:
+            return found
+        came_at = clock.now()
+        async with self._looking:
+            if self._looked_at <= came_at:  # since then nobody has looked
+                await trio.sleep(max(0.0, self._looked_at + LOOK_S - clock.now()))
+                with suppress(StoreAway):
+                    await self._look_around()
+        return self._by_mark(mark)
 
     def _by_mark(self, mark: str) -> Member | None:
         found = [m for m in self.members.values() if m.host and m.mark == mark]

@@ -149,7 +149,12 @@ class Relay:
         if member is None:
             if head.request.target.decode("latin-1").startswith(KEPT):
                 return False
-            await refuse_plainly(stream, GONE, "the host of this session is gone, and it with it")
+            if self.fleet.lease is not None and self.fleet.store.up:
+                gone = "the host of this session is gone, and it with it"
+                await refuse_plainly(stream, GONE, gone)
+            else:
+                problem = "what hosts share is away, and with it who has this session"
+                await refuse_plainly(stream, BAD_GATEWAY, problem)
             return True
         if _relayed(head):
             wrong = f"host {member.host!r} is not at {member.url}: see its --fleet-url"
