@@ -150,6 +150,8 @@ def test_a_barge_in(openai_agent: Agent) -> None:
             generation = await asyncio.wait_for(client.session.generate_reply(), PATIENCE_S)
             async for message in generation.message_stream:
                 item_id = message.message_id
+                async for _ in message.audio_stream:  # only what is heard can be broken off
+                    break
                 break
             client.say(openai_agent.spoken("stop it now please"))
             await asyncio.wait_for(client.speech.wait(), PATIENCE_S)
