@@ -13,7 +13,8 @@ import attrs
 import orjson
 import trio
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from voxpy.channels.listener import Listener, ListenerHost
@@ -65,7 +66,7 @@ class Web:
                 ]
         note = self._note_refused
         routes += [door.route(self.guard, note) for door in self.doors]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
 
     def _note_refused(self, problem: str, address: str) -> None:
         self.listening().refused("not allowed", problem, address)
@@ -113,6 +114,12 @@ class Web:
     def _answer(self, path: str, response: Response) -> Response:
         self.metrics.add("voxpy_http_requests", path, str(response.status_code))
         return response
+
+
+async def _refusal(request: Request, error: Any) -> Response:
+    """Say what Starlette says; older versions of it go to a thread for that."""
+    await trio.lowlevel.checkpoint()
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
 def _json(value: Any, status: int) -> Response:
