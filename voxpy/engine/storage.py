@@ -104,6 +104,10 @@ class Storage:
             self._open.close()
             self._open = None
 
+    def __del__(self) -> None:
+        """End with whoever had it, as one in memory does: a session of a test, of a trial."""
+        self.close()
+
     def _do(self, statement: str, values: tuple[object, ...]) -> list[Any]:
         if self._open is None:
             if self._path is not None:
