@@ -24,24 +24,11 @@ from tests.channels.sip.peers.processes import (
     running,
     until,
 )
-from tests.channels.sip.peers.sipp import ready, sipp
+from tests.channels.sip.peers.sipp import SHORT, ready, sipp
 from voxpy.cli import main
 
 CARRIER = "127.0.0.2"
 """Where calls come from that are a carrier's; users are at 127.0.0.1."""
-SHORT = '''
-"""Answer, and hang up half a second later."""
-import trio
-from voxpy import AppEvents, CallEvents, VoxEngine
-
-@VoxEngine.on(AppEvents.CallAlerting)
-async def alerting(event):
-    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
-    event.call.answer()
-    await event.call.wait_event(CallEvents.Connected)
-    await trio.sleep(0.5)
-    event.call.hangup()
-'''
 RING = '''
 """Ring the user who is dialled."""
 from voxpy import AppEvents, VoxEngine

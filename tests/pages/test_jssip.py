@@ -71,6 +71,20 @@ def is_rung(heard: str) -> bool:
     return any(words in heard for words in ("table is ready", "seven o'clock", "Thank you for"))
 
 
+def calls_and_is_called(page: Any, port: int, host: str, understood: Callable[[Any], str]) -> None:
+    """Register at a port, call, be understood and answered, and be called by ring.py."""
+    assert page.evaluate(PHONE, port) == "registered"
+    assert page.evaluate(CALL, "sip:+15550199@127.0.0.1") == "confirmed"
+    hears(page, "hours and prices", understood)
+    page.evaluate("session.terminate()")
+    with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring", data=b"") as answer:
+        assert answer.status == 200
+    until(page, "ended.length === 2")
+    assert page.evaluate("incoming") == [["desk", "The desk"]]
+    assert is_rung(understood(page))
+    assert page.evaluate("ended") == ["Terminated", "Terminated"]
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -105,21 +119,9 @@ def test_jssip_registers_calls_and_is_called(
     browse: Callable[..., Any], host: str, app: str, microphone: Any, understood: Any
 ) -> None:
     pytest.importorskip("aiortc", reason="voxpy[webrtc] carries the audio")
-    context = browse(microphone(8.5, *QUESTION))
-    page = context.new_page()
+    page = browse(microphone(8.5, *QUESTION)).new_page()
     page.goto(app)
-    assert page.evaluate(PHONE, host.rpartition(":")[2]) == "registered"
-
-    assert page.evaluate(CALL, "sip:+15550199@127.0.0.1") == "confirmed"
-    hears(page, "hours and prices", understood)
-    page.evaluate("session.terminate()")
-
-    with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring", data=b"") as answer:
-        assert answer.status == 200
-    until(page, "ended.length === 2")
-    assert page.evaluate("incoming") == [["desk", "The desk"]]
-    assert is_rung(understood(page))
-    assert page.evaluate("ended") == ["Terminated", "Terminated"]
+    calls_and_is_called(page, int(host.rpartition(":")[2]), host, understood)
 
 
 @contextmanager
@@ -167,12 +169,4 @@ def test_behind_kamailio_rtpengine_makes_plain_sound_of_it(
         stack.enter_context(program(follow, tmp_path, "Aliases"))
         page = browse(microphone(8.5, *QUESTION)).new_page()
         page.goto(app)
-        assert page.evaluate(PHONE, pages) == "registered"
-        assert page.evaluate(CALL, "sip:+15550199@127.0.0.1") == "confirmed"
-        hears(page, "hours and prices", understood)
-        page.evaluate("session.terminate()")
-        with urlopen(f"{host}/platform_api/StartScenarios?rule_name=ring", data=b"") as answer:
-            assert answer.status == 200
-        until(page, "ended.length === 2")
-        assert page.evaluate("incoming") == [["desk", "The desk"]]
-        assert is_rung(understood(page))
+        calls_and_is_called(page, pages, host, understood)

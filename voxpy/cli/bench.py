@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from voxpy.cli.options import secrets_option
+from voxpy.cli.options import password_of, secrets_option
 
 EXIT_FAILED = 1
 HEAD = (
@@ -215,7 +215,6 @@ def _targets(options: dict[str, Any]) -> tuple[list[Any], Any]:
     from voxpy.cli.call import stream_headers
     from voxpy.errors import ConfigError
     from voxpy.lab.bench.hosts import read_target
-    from voxpy.project.secrets import Secrets
 
     metrics = options["metrics"] or [""] * len(options["hosts"])
     if len(metrics) != len(options["hosts"]):
@@ -223,12 +222,7 @@ def _targets(options: dict[str, Any]) -> tuple[list[Any], Any]:
             f"{len(metrics)} addresses for {len(options['hosts'])} hosts", param_hint="--metrics"
         )
 
-    password, secret = "", options["password_secret"]
-    if secret is not None:
-        known = Secrets(options["secrets_path"])
-        password = known.get(secret) or ""
-        if not password:
-            raise click.BadParameter(known.missing(secret), param_hint="--password-secret")
+    password = password_of(options)
 
     def read(address: str, figures: str) -> Any:
         def headers(url: str) -> list[tuple[str, str]]:

@@ -159,22 +159,16 @@ def _plan(options: dict[str, Any], screen: Any) -> Any:
 
 
 def _sip_plan(options: dict[str, Any], script: Any, screen: Any) -> Any:
-    from voxpy.cli.options import agent_engines
+    from voxpy.cli.options import agent_engines, password_of
     from voxpy.cli.run import _sound
     from voxpy.errors import RemoteProtocolError
     from voxpy.lab.sipcall import sip_plan
-    from voxpy.project.secrets import Secrets
 
     wrong = [name for name in ("provider", "codec", "public_url") if options[name] is not None]
     if wrong or options["parameters"]:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in wrong or ["param"])
         raise click.UsageError(f"a SIP call has no {named}")
-    password, secret = "", options["password_secret"]
-    if secret is not None:
-        known = Secrets(options["secrets_path"])
-        password = known.get(secret) or ""
-        if not password:
-            raise click.BadParameter(known.missing(secret), param_hint="--password-secret")
+    password = password_of(options)
     call_id = f"call-{secrets.token_hex(6)}"
     try:
         return sip_plan(

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0
 
+_routing_argument = click.argument(
+    "routing_path",
+    metavar="[ROUTING]",
+    type=click.Path(path_type=Path),
+    default=Path("routing.yaml"),
+    required=False,
+)
+_redis_secrets = secrets_option(
+    "secrets_path", "Secrets, as NAME=value lines: for the fleet's Redis."
+)
+
 
 @click.group("fleet")
 def command() -> None:
@@ -29,13 +40,7 @@ def command() -> None:
 
 
 @command.command("kamailio")
-@click.argument(
-    "routing_path",
-    metavar="[ROUTING]",
-    type=click.Path(path_type=Path),
-    default=Path("routing.yaml"),
-    required=False,
-)
+@_routing_argument
 @click.option(
     "--host",
     "hosts",
@@ -80,7 +85,7 @@ def command() -> None:
     is_flag=True,
     help="Go on, and write the list of hosts again whenever those in the fleet's Redis change.",
 )
-@secrets_option("secrets_path", "Secrets, as NAME=value lines: for the fleet's Redis.")
+@_redis_secrets
 def _kamailio(
     *,
     routing_path: Path,
@@ -212,14 +217,8 @@ async def _store(routing: Routing, secrets_path: Path) -> AsyncIterator[Store]:
 
 
 @command.command("status")
-@click.argument(
-    "routing_path",
-    metavar="[ROUTING]",
-    type=click.Path(path_type=Path),
-    default=Path("routing.yaml"),
-    required=False,
-)
-@secrets_option("secrets_path", "Secrets, as NAME=value lines: for the fleet's Redis.")
+@_routing_argument
+@_redis_secrets
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list for a script.")
 def _status(*, routing_path: Path, secrets_path: Path, as_json: bool) -> None:
     """List the hosts that share the Redis of ROUTING: what they carry, who drains, by what files.

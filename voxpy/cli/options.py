@@ -33,6 +33,19 @@ def _must_exist(ctx: click.Context, parameter: click.Parameter, value: Path) -> 
     return value
 
 
+def password_of(options: Mapping[str, Any]) -> str:
+    """Return what ``--password-secret`` names, empty without it. Raises BadParameter."""
+    from voxpy.project.secrets import Secrets
+
+    if (name := options["password_secret"]) is None:
+        return ""
+    known = Secrets(options["secrets_path"])
+    password = known.get(name)
+    if not password:
+        raise click.BadParameter(known.missing(name), param_hint="--password-secret")
+    return password
+
+
 def history_options(about: str = "") -> Callable[[F], F]:
     """Return ``--out``, ``--routing``, ``--secrets`` and ``--local``: which history is meant.
 

@@ -102,10 +102,7 @@ class Counts:
 
     async def _say(self, name: str, count: _Count, more: int = 0, most: int | None = None) -> bool:
         """Tell a count in its turn; return whether ``more`` are granted. Raises StoreAway."""
-        lease = self._fleet.lease
-        if lease is None:
-            await trio.lowlevel.checkpoint()
-            raise StoreAway("this process has not joined the others yet")
+        lease = await self._fleet.our_lease()
         mine = count.mine + more
         told = await self._fleet.store.occupy(name, mine, lease, most)
         if told is None:

@@ -107,8 +107,7 @@ class _Told:
 class Fleet:
     """``run`` it beside what it stands for. Without a ``host`` name there are no other hosts.
 
-    ``look`` gives what is told of this process: fields of Member. ``joined`` is called with every
-    new lease.
+    ``look`` gives what is told of this process: fields of Member.
     """
 
     def __init__(
@@ -263,8 +262,9 @@ class Fleet:
                         self._beat_at = clock.now() + retry_s
                         retry_s = min(LONGEST_RETRY_S, 2 * retry_s)
             finally:
-                with trio.move_on_after(LAST_WORDS_S, shield=True):
-                    await self._leave()
+                with trio.move_on_after(LAST_WORDS_S, shield=True), suppress(StoreAway):
+                    if self.lease is not None:
+                        await self.store.release(self.lease)
                 held.cancel()
                 self.counts.spawn = None
                 nursery.cancel_scope.cancel()
@@ -343,21 +343,21 @@ class Fleet:
         else:
             told.again_at = now + KEEP_S / 2
 
-    async def _claim(self, key: str, told: _Told) -> None:
+    async def our_lease(self) -> Lease:
+        """Return the lease that all of ours hangs under. Raises StoreAway before we have one."""
         if self.lease is None:
             await trio.lowlevel.checkpoint()
             raise StoreAway("this process has not joined the others yet")
-        told.lease = await self.store.claim(key, told.value, KEEP_S, under=self.lease)
+        return self.lease
+
+    async def _claim(self, key: str, told: _Told) -> None:
+        under = await self.our_lease()
+        told.lease = await self.store.claim(key, told.value, KEEP_S, under=under)
         told.again_at = clock.now() + KEEP_S / 2
 
     def _drop(self, key: str, told: _Told) -> None:
         if self._told.get(key) is told:  # nothing new was told meanwhile
             del self._told[key]
-
-    async def _leave(self) -> None:
-        if self.lease is not None:
-            with suppress(StoreAway):
-                await self.store.release(self.lease)
 
     def _note_change(self, up: bool, problem: str) -> None:
         self._certain_at = clock.now()

@@ -21,6 +21,19 @@ import trio.lowlevel
 
 from tests.channels.sip.peers.processes import WAIT_S, free_ports, running
 
+SHORT = '''
+"""Answer, and hang up half a second later."""
+import trio
+from voxpy import AppEvents, CallEvents, VoxEngine
+
+@VoxEngine.on(AppEvents.CallAlerting)
+async def alerting(event):
+    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
+    event.call.answer()
+    await event.call.wait_event(CallEvents.Connected)
+    await trio.sleep(0.5)
+    event.call.hangup()
+'''
 BODY = """
 Content-Type: application/sdp
 Content-Length: [len]

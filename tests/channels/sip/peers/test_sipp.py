@@ -13,7 +13,7 @@ import trio
 from tests.channels.sip.conftest import SipHosting
 from tests.channels.sip.peers.conftest import FORWARD, REPOSITORY, Served, Session, served
 from tests.channels.sip.peers.processes import free_ports, needs
-from tests.channels.sip.peers.sipp import ready, sipp
+from tests.channels.sip.peers.sipp import SHORT, ready, sipp
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
 from voxpy.audio.tones import dtmf
@@ -40,19 +40,6 @@ from voxpy import AppEvents, CallEvents, VoxEngine
 def alerting(event):
     event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
     event.call.ring()
-'''
-SHORT = '''
-"""Answer, and hang up half a second later."""
-import trio
-from voxpy import AppEvents, CallEvents, VoxEngine
-
-@VoxEngine.on(AppEvents.CallAlerting)
-async def alerting(event):
-    event.call.add_event_listener(CallEvents.Disconnected, lambda e: VoxEngine.terminate())
-    event.call.answer()
-    await event.call.wait_event(CallEvents.Connected)
-    await trio.sleep(0.5)
-    event.call.hangup()
 '''
 IMPATIENT = '''
 """Call the phone at that port, and give it up as soon as it rings."""
