@@ -167,12 +167,16 @@ class Import:
         return f"{self.module}:{self.line}: {self.target}"
 
 
-@cache
 def sources() -> dict[str, ast.Module]:
     """Return the parsed files of the package by path relative to it."""
+    return parsed(PACKAGE)
+
+
+@cache
+def parsed(folder: Path) -> dict[str, ast.Module]:
     return {
-        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for path in sorted(PACKAGE.rglob("*.py"))
+        path.relative_to(folder).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.rglob("*.py"))
     }
 
 
@@ -430,11 +434,12 @@ def public_definitions(tree: ast.Module) -> set[str]:
 
 
 def names_in(tree: ast.Module) -> set[str]:
-    return (
-        {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-        | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        | {n.name for n in ast.walk(tree) if isinstance(n, ast.alias)}
-    )
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                found.add(name)
+    return found
 
 
 def test_public_modules_list_their_names_and_inner_ones_need_no_list() -> None:
@@ -454,8 +459,8 @@ def test_public_modules_list_their_names_and_inner_ones_need_no_list() -> None:
 
 
 def test_nothing_public_is_left_unused() -> None:
-    tests = [ast.parse(p.read_text(encoding="utf-8")) for p in (ROOT / "tests").rglob("*.py")]
-    used = set().union(*map(names_in, [*sources().values(), *tests]))
+    tests = parsed(ROOT / "tests")
+    used = set().union(*map(names_in, [*sources().values(), *tests.values()]))
     unused = [
         f"{file}: {name} is used nowhere"
         for file, tree in sources().items()
@@ -470,11 +475,12 @@ def test_nothing_public_is_left_unused() -> None:
 
 def test_tests_neither_sleep_for_real_nor_mock() -> None:
     wrong = []
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        file = path.relative_to(ROOT / "tests").as_posix()
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for file, tree in parsed(ROOT / "tests").items():
         wrong += [f"{file}:{n}: mock" for n in _mock_lines(tree)]
-        sleeps = [*_calls(tree, "time.sleep"), *_sleeps_on_the_real_clock(path, tree)]
+        sleeps = [
+            *_calls(tree, "time.sleep"),
+            *_sleeps_on_the_real_clock(ROOT / "tests" / file, tree),
+        ]
         wrong += [f"{file}:{n.lineno}: {ast.unparse(n)}" for n in sleeps]
     assert wrong == []
 
@@ -500,9 +506,12 @@ def _sleeps_on_the_real_clock(path: Path, tree: ast.Module) -> Iterator[ast.Call
 
 
 def _calls(tree: ast.AST, dotted: str) -> Iterator[ast.Call]:
+    module, _, name = dotted.rpartition(".")
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == dotted:
-            yield node
+        match node:
+            case ast.Call(func=ast.Attribute(attr=attr, value=ast.Name(id=of))):
+                if (of, attr) == (module, name):
+                    yield node
 
 
 def _positive(call: ast.Call) -> bool:

@@ -55,7 +55,7 @@ SETUP = {
 
 async def test_a_list_is_worked_through(hosting: Hosting, autojump_clock: object) -> None:
     text = "to,name\n+1,Ann\n+2,busy\n+3,broken\n+4,quiet\n+5,Bob\n"
-    terms = "rule_name=remind&name=people.csv&at_once=2&retry=1&retry_after=5s"
+    terms = "rule_name=remind&name=people.csv&at_once=2&retry=1&retry_after=1s"
     async with hosting(**SETUP) as running:
         csv_type = {**HEADERS, "content-type": "text/csv"}
         added = await running.ask("POST", f"/api/lists?{terms}", content=text, headers=csv_type)

@@ -370,6 +370,20 @@ async def alerting(event):
     assert call.log == ["rings True", "rings True"]  # the second is the callee's own
 
 
+def test_audio_that_overtakes_the_180_and_the_answer_is_told_behind_them(voxpy: CallKit) -> None:
+    source = scenario("""
+from voxpy.engine.ports import FirstAudio, LegConnected, Ringing
+event.call.reject(603)
+call = told(VoxEngine.call_sip("100", "me"))
+for report in (FirstAudio(), Ringing(), FirstAudio(), LegConnected()):
+    call._state.report(report)
+await trio.sleep(1)
+VoxEngine.terminate()
+""")
+    call = voxpy.call(source, callees("'100': no_answer"))
+    assert call.log[:4] == ["Ringing", "AudioStarted 200", "FirstAudioPacketReceived", "Connected"]
+
+
 def test_the_password_is_in_no_file(voxpy: CallKit) -> None:
     body = """
 event.call.reject(603)

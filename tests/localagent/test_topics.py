@@ -43,6 +43,7 @@ def test_one_text_stands_for_a_list_of_one(tmp_path: Path) -> None:
         ("topics: [", ":1: ", "not YAML"),
         ("topics:\n- name: a\n  match: x\n- name: b\n  match: 'a('\n", ":5: ", "'a(' is not a reg"),
         ("topics:\n- name: a\n  match: x\n  sya: hi\n", ":2: ", "unknown key sya"),
+        ("topics:\n- name: a\n  match: x\n  3: hi\n  ? \n", ":2: ", "unknown key 3, null"),
         ("topics:\n- match: x\n", ":2: ", "'name' is missing"),
         ("topics:\n- name: a\n  match: x\n  say:\n  - ok\n  - 5\n", ":", "not 5"),
         ("topics:\n- name: a\n  match: []\n", ":", "match"),

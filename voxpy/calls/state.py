@@ -165,8 +165,9 @@ class CallState:
         if self._first_audio_came:  # channels report what came at least once
             return
         self._first_audio_came = True
-        self._start_audio(OK, {})
-        self.post(CallEvents.FirstAudioPacketReceived(call=self.call))
+        # Packets overtake the 180 or 183 before them: a scenario hears of both in their order.
+        if self.leg.incoming or self._audio_started:
+            self._tell_first_audio()
 
     @_on.register
     def _(self, event: LegConnected) -> None:
@@ -326,6 +327,11 @@ class CallState:
         if not self._audio_started and (code == EARLY or not self.leg.incoming):
             self._audio_started = True
             self.post(CallEvents.AudioStarted(call=self.call, code=code, headers=headers))
+            if self._first_audio_came and not self.leg.incoming:
+                self._tell_first_audio()
+
+    def _tell_first_audio(self) -> None:
+        self.post(CallEvents.FirstAudioPacketReceived(call=self.call))
 
 
 def _cause(event: LegEnded) -> int:

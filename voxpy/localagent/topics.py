@@ -94,7 +94,8 @@ def _yaml_path(where: str) -> YamlPath:
 def _explain(exc: BaseException, wanted: Any) -> str:
     match exc:
         case cattrs.ForbiddenExtraKeysError():
-            return f"unknown key {', '.join(sorted(exc.extra_fields))}"
+            keys = ("null" if key is None else str(key) for key in exc.extra_fields)
+            return f"unknown key {', '.join(sorted(keys))}"
         case KeyError():
             return f"the key {exc.args[0]!r} is missing"
         case re.error():

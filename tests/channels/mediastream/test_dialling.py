@@ -150,6 +150,7 @@ async def test_whichever_worker_the_provider_comes_to_the_calls_own_answers(tmp_
             await talk(hosts[0], call, api, ear)
             call.hang_up()
             await hosts[0].until(lambda: not any(host.host.admission.running for host in hosts))
+            await hosts[0].until(lambda: len(api.callbacks) == 3 * len(api.orders))
             taken.add(urlsplit(api.orders[-1].stream_url).path.rpartition("call-")[2][:2])
         assert set(api.callbacks) == {200}
         asked = {path for host in hosts for _, (path, _), _ in callbacks(host)}

@@ -102,12 +102,11 @@ def test_memory_stays_flat_over_an_hour() -> None:
         held = []
         for n in range(TURNS):
             call.turn(n)
-            if n % 5 == 4:
+            if n % 10 == 9:
                 gc.collect()
             held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-        gc.unfreeze()
     assert abs(call.now - HOUR_S) < 1
     assert call.heard_bytes == call.spoken_bytes
     assert call.backchannels >= TURNS // 2
