@@ -13,7 +13,7 @@ from tests.channels.sip.peers.baresip import (
     Baresip,
     Samples,
     baresip,
-    correlation,
+    likeness,
     recognised,
     speech_like,
 )
@@ -56,7 +56,7 @@ async def test_a_phone_hears_itself_over_every_transport(host: Served) -> None:
             await person.dial(f"sip:echo@{at};transport={transport}")
             await person.hears(len(says) / 8000 + 0.3)
             await person.hang_up()
-            assert correlation(speech_like(2, seed=1), person.heard()) > 0.99, transport
+            assert likeness(speech_like(2, seed=1), person.heard()) > 0.99, transport
         record = await (await host.began(callerid=user, destination="echo")).ended()
         assert record["end_reason"] == "terminated"
 
@@ -110,8 +110,8 @@ async def test_two_phones_are_joined(host: Served, by: str) -> None:
             await person.hears(len(ours) / 8000 + 0.4)
         await bert.hang_up()
         await anna.sees("CALL_CLOSED")
-        assert correlation(speech_like(2, seed=5), bert.heard()) > 0.99
-        assert correlation(speech_like(2, seed=6), anna.heard()) > 0.99
+        assert likeness(speech_like(2, seed=5), bert.heard()) > 0.99
+        assert likeness(speech_like(2, seed=6), anna.heard()) > 0.99
         record = await (await host.began(callerid="anna", destination=called)).ended()
         assert len(record["calls"]) == 2
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.channels.sip.peers.baresip import Samples, baresip, speech_like
+from tests.channels.sip.peers.baresip import Samples, baresip, likeness, speech_like
 from tests.channels.sip.peers.conftest import REPOSITORY, Served, served
 from tests.channels.sip.peers.processes import needs
 
@@ -54,24 +54,6 @@ def hum(seconds: float) -> Samples:
     pitch = 2 * np.pi * np.cumsum(140 + 20 * np.sin(2 * np.pi * 0.7 * t)) / 8000
     voice = sum(np.sin(n * pitch) / n for n in range(1, 8))
     return np.asarray(6000 * voice * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)), np.int16)
-
-
-def likeness(sent: Samples, heard: Samples, *, parts: int = 10) -> float:
-    """Return how much what was heard is what was sent: the median of ten parts, wherever each is.
-
-    A machine that is too busy for 20 ms makes a delay longer for the rest of a call; what comes
-    after it is as good as what came before.
-    """
-    b = heard.astype(float)
-    powers = np.concatenate([[0.0], np.cumsum(b * b)])
-    found = []
-    for a in np.array_split(sent.astype(float), parts):
-        size = 1 << (len(a) + len(b)).bit_length()
-        cross = np.fft.irfft(np.conj(np.fft.rfft(a, size)) * np.fft.rfft(b, size), size)
-        cross = cross[: len(b) - len(a)]
-        power = (a @ a) * (powers[len(a) :] - powers[: -len(a)])[: len(cross)]
-        found.append(float(np.max(cross / np.sqrt(np.maximum(power, 1.0)))))
-    return float(np.median(found))
 
 
 async def echoed(
