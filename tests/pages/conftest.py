@@ -170,7 +170,8 @@ def browse() -> Iterator[Callable[..., BrowserContext]]:
 
 
 def _errors(told: ConsoleMessage) -> list[str]:
-    gone = "ERR_CONNECTION_REFUSED" in told.text  # the host, which is stopped before the browser
+    # The host is stopped before the browser.
+    gone = any(why in told.text for why in ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET"))
     said = f"{told.text} ({told.location['url']})"
     return [said] if told.type == "error" and not gone else []
 

@@ -62,18 +62,18 @@ async def test_calls_spread_over_workers_and_none_is_lost(tmp_path: Path, transp
 @slow
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_user_is_reached_from_every_worker(tmp_path: Path, transport: str) -> None:
+    """One has the connection, one has answered the REGISTER, and one is neither."""
     async with (
-        hosted_workers(tmp_path, 2, scenario=FORWARD, routing=USERS, environ=PASSWORDS) as hosts,
+        hosted_workers(tmp_path, 3, scenario=FORWARD, routing=USERS, environ=PASSWORDS) as hosts,
         sip_phone(user="anna", password="a", server=hosts[0].server, transport=transport) as anna,
         sip_phone(user="bert", password="b", server=hosts[0].server, transport=transport) as bert,
     ):
         assert await bert.register() == 200
-        for n in range(8):
+        while not all(taken(hosts)):  # the Call-ID decides
             call = await anna.connect(f"{hosts[0].uri('bert')};transport={transport}")
-            bert.calls[n].hang_up()
+            bert.calls[-1].hang_up()
             await hosts[0].until(call.over.is_set)
-        assert min(taken(hosts)) > 0
-        assert sum(taken(hosts)) == 8
+        assert sum(taken(hosts)) == len(bert.calls)
 
 
 @slow
@@ -171,6 +171,45 @@ async def test_a_user_is_reached_from_every_host(tmp_path: Path) -> None:
         again.hang_up()
         await one.until(other.calls[1].over.is_set)
         await all_idle([one, two])
+
+
+@slow
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_a_phone_with_a_connection_to_another_host_is_reached_by_it(
+    tmp_path: Path, workers: int
+) -> None:
+    server = Server()
+    setup: dict[str, Any] = {"scenario": FORWARD, "routing": USERS, "environ": PASSWORDS}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    made = hosted_workers(tmp_path / "two", workers, store=Line(server), name="two", **setup)
+    async with (
+        hosted_workers(tmp_path / "one", 1, store=Line(server), name="one", **setup) as (one,),
+        made as others,
+        sip_phone(user="anna", password="a", server=one.server) as anna,
+        sip_phone(user="bert", password="b", server=others[0].server, transport="tcp") as bert,
+    ):
+        assert await bert.register() == 200
+        await one.until(lambda: server.store._find("users/bert/"))
+        for n, hangs_up in enumerate((anna, bert, anna, bert)):
+            call = await anna.connect(one.uri("bert"))
+            call.says(encode(dtmf("5", tone_ms=200), PCMU))
+            await one.until(lambda: any(bert.calls[-1].heard))
+            (call if hangs_up is anna else bert.calls[n]).hang_up()
+            await one.until(call.over.is_set)
+            await one.until(bert.calls[n].over.is_set)
+        bert.answers = lambda call: call.leg.ring({})
+        ringing = await anna.call(one.uri("bert"))
+        await one.until(ringing.ringing.is_set)
+        ringing.hang_up()  # a CANCEL
+        await one.until(bert.calls[4].over.is_set)
+        bert.answers = lambda call: call.leg.reject(486, {})
+        busy = await anna.call(one.uri("bert"))
+        await one.until(busy.over.is_set)
+        assert busy.end is not None
+        assert busy.end.code == 486
+        await all_idle([one, *others])
+        assert taken([one, *others]) == [6] + [0] * workers, "the other host only passes on"
 
 
 @slow

@@ -76,6 +76,7 @@ from voxpy.wire.sip.agent import Asked, Event, Flow, UserAgent
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.dialog import Dialog
 from voxpy.wire.sip.digest import Verifier
+from voxpy.wire.sip.edge import Edge
 from voxpy.wire.sip.events import CallEvent, Cancelled, Ended, Failed, Invited
 from voxpy.wire.sip.identity import Identity
 from voxpy.wire.sip.message import Request as SipRequest
@@ -290,11 +291,20 @@ class SipEndpoint:
             host=host,
         )
         self.network.sharing = self.sharing
+        if host.fleet.host:
+            self.network.edge = Edge(
+                host.worker,
+                self.place.sent_by,
+                self.place.signed,
+                lambda address: any(m.sip == address for m in host.fleet.members.values()),
+            )
         self.network.seen = self._seen
         self.whereabouts: Whereabouts | None = None
         """Of users, where there are other workers or hosts."""
         if self.sharing is not None or host.fleet.host:
-            self.whereabouts = Whereabouts(self.registrar, host.fleet, listener.users, self.sharing)
+            self.whereabouts = Whereabouts(
+                self.registrar, host.fleet, listener.users, self.sharing, self.network.edge
+            )
 
     def _is_free(self, address: str) -> bool:
         """Return whether an address may ask as often as it likes, and stay."""

@@ -30,7 +30,8 @@ from voxpy.errors import RemoteProtocolError
 from voxpy.sockets.accepting import receive_tls
 from voxpy.sockets.hub import strangers_turn
 from voxpy.wire.sip.agent import Event, Flow, Transmit, UserAgent
-from voxpy.wire.sip.message import BadMessage, Message, Request, parse_message
+from voxpy.wire.sip.edge import Edge
+from voxpy.wire.sip.message import BadMessage, Message, Request, Response, parse_message
 from voxpy.wire.sip.values import Uri
 
 MOST_DATAGRAMS = 16
@@ -41,6 +42,8 @@ MOST_WAITING = 10_000
 TURN_S = 0.0005
 """What they may take at once."""
 CONNECT_S = 5.0
+FLOW_FAILED = 430
+"""RFC 5626 section 5.3.1: the phone's connection is gone."""
 _TAKEN = re.compile(rb"SIP/2\.0 (?:18|2).*?\r\nCSeq: [0-9]+ (?:INVITE|REGISTER)\r\n", re.DOTALL)
 """What only those are told who have proven themselves: their call rings, they are registered."""
 LATER = ("ACK", "CANCEL")
@@ -101,6 +104,8 @@ class SipNetwork:
         self._tls_client = tls_client
         self.sharing: Sharing | None = None
         """The workers that share our ports."""
+        self.edge: Edge | None = None
+        """Other hosts' way to our phones, where there are others."""
         self._resolver = resolver or Resolver(family=sockets.udp.family)
         self._places: dict[tuple[str, int | None], Flow] = {}
         agent.unanswered = self._unanswered
@@ -197,6 +202,8 @@ class SipNetwork:
         if isinstance(message, BadMessage):
             self.agent.receive(message, flow, clock.now())
             return
+        if self.edge is not None and self._passes_on(self.edge, message, flow):
+            return
         if (
             isinstance(message, Request)
             and message.method not in LATER
@@ -208,6 +215,31 @@ class SipNetwork:
         if self.sharing is None or not self.sharing.hands_on(message, flow):
             self.seen(message, "in")
             self.agent.receive(message, flow, clock.now())
+
+    def _passes_on(self, edge: Edge, message: Message, flow: Flow) -> bool:
+        """Send on what another host and a phone of ours say to each other; False for others."""
+        try:
+            passed = edge.pass_on(message, flow)
+        except RemoteProtocolError:
+            self.agent.dropped += 1
+            return True
+        if passed is None:
+            return False
+        request = message if isinstance(message, Request) else None
+        if request is not None and isinstance(passed.message, Response):
+            if self._admits(request, flow):
+                self._send(Transmit(passed.message, flow))
+            return True
+        if isinstance(passed.to, Uri) or passed.to.transport == "UDP":
+            self._send(Transmit(passed.message, passed.to))
+            return True
+        if self.sharing is not None:
+            self.sharing.held_by(passed.to, passed.worker)
+        sent = self._holds(passed.to, passed.message.to_bytes())
+        if not sent and request is not None and request.method != "ACK":
+            gone = request.response(FLOW_FAILED, to_tag=self.agent.us.new_id())
+            self._send(Transmit(gone, flow))
+        return True
 
     def handed(self, given: Handed) -> None:
         """Take what another worker gives us."""
@@ -278,7 +310,7 @@ class SipNetwork:
     def _send_by(self, transmit: Transmit, flow: Flow) -> None:
         data = transmit.message.to_bytes()
         if flow.transport != "UDP":
-            if self._queue(flow, data) or (self.sharing and self.sharing.writes(flow, data)):
+            if self._holds(flow, data):
                 return
             if self._nursery is not None:
                 self._nursery.start_soon(self._connect_or_lose, transmit, flow)
@@ -289,6 +321,12 @@ class SipNetwork:
             pass  # the kernel is full: it will be repeated
         except OSError:
             self._lost(transmit)
+
+    def _holds(self, flow: Flow, data: bytes) -> bool:
+        """Send by a connection that is there, here or at another worker; False if none is."""
+        return self._queue(flow, data) or (
+            self.sharing is not None and self.sharing.writes(flow, data)
+        )
 
     def _queue(self, flow: Flow, data: bytes) -> bool:
         held = self._streams.get(flow)

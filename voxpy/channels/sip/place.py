@@ -92,12 +92,14 @@ class Place:
 
     def proof(self, word: str) -> str:
         """Return what shows that a call to ourselves is ours; ``word`` was never used before."""
-        return f"{word}.{self._signed(word)}"
+        return f"{word}.{self.signed(f'ours {word}')}"
 
     def is_ours(self, request: Request) -> bool:
         """Return whether a scenario of ours sent a request: to a user here, or by a transfer."""
         word, _, proof = (request.headers.get(PROOF) or "").rpartition(".")
-        return hmac.compare_digest(self._signed(word).encode(), proof.encode("utf-8", "replace"))
+        ours = self.signed(f"ours {word}")
+        return hmac.compare_digest(ours.encode(), proof.encode("utf-8", "replace"))
 
-    def _signed(self, word: str) -> str:
-        return hmac.digest(self._key(), f"ours {word}".encode(), "sha256").hex()
+    def signed(self, text: str) -> str:
+        """Return what only our hosts can make of a text."""
+        return hmac.digest(self._key(), text.encode("utf-8", "replace"), "sha256").hex()

@@ -30,6 +30,7 @@ from voxpy.fleet.membership import Fleet
 from voxpy.fleet.port import Entry, StoreAway
 from voxpy.sockets.listening import private_folder
 from voxpy.wire.sip.agent import Flow
+from voxpy.wire.sip.edge import Edge
 from voxpy.wire.sip.message import Message, Request, Response
 from voxpy.wire.sip.registrar import Binding, Registrar
 from voxpy.wire.sip.transactions import MAGIC
@@ -120,6 +121,10 @@ class Sharing:
             if len(self._held) > MOST_FLOWS:
                 self._held.popitem(last=False)
 
+    def holder(self, flow: Flow) -> int:
+        """Return who has a connection: whoever answers what comes by it need not be the same."""
+        return self._held.get(flow, self.worker)
+
     async def run(self) -> None:
         """Take what the others give, until cancelled."""
         try:
@@ -160,9 +165,9 @@ class Whereabouts:
     """Where users are, for a registrar that shares that with those of all workers and hosts.
 
     A registration by a proxy (RFC 3327) is reached from everywhere and outlives us; every other one
-    is by a connection or an address that we have, and is gone with us. What others have told is
-    read before every call to a user and before every REGISTER. While it cannot be read a user is
-    where it was last.
+    is by a connection or an address that we have, and is gone with us. Another host is the proxy of
+    its connections (``voxpy.wire.sip.edge``). What others have told is read before every call to a
+    user and before every REGISTER. While it cannot be read a user is where it was last.
     """
 
     def __init__(
@@ -171,7 +176,9 @@ class Whereabouts:
         fleet: Fleet,
         users: Mapping[str, object],
         sharing: Sharing | None,
+        edge: Edge | None = None,
     ) -> None:
+        self._edge = edge
         self._registrar = registrar
         self._fleet = fleet
         self._users = users
@@ -194,8 +201,12 @@ class Whereabouts:
             member = await self._fleet.member(place["member"])
             flow = Flow(*place["flow"])
             here = member is not None and member.host == self._fleet.host
-            if here and self._sharing is not None and member is not None:
-                self._sharing.held_by(flow, member.worker)
+            if here and self._sharing is not None:
+                self._sharing.held_by(flow, place["holder"])
+            if member is not None and not here and flow.transport != "UDP" and not place["path"]:
+                if self._edge is None or not member.sip:
+                    continue
+                place["path"] = [self._edge.path(member.sip, flow, place["holder"])]
             if place["path"] or here or flow.transport == "UDP":
                 known = [b for b in known if str(b.contact) != place["contact"]]
                 known.append(_binding(place, flow, entry))
@@ -234,9 +245,11 @@ class Whereabouts:
 
     async def _tell(self, user: str, binding: Binding) -> None:
         left_s, key = binding.expires_at - clock.now(), self._key(user, binding)
+        sharing = self._sharing
         place = {
             "contact": str(binding.contact),
             "flow": attrs.astuple(binding.flow),
+            "holder": self._fleet.worker if sharing is None else sharing.holder(binding.flow),
             "call_id": binding.call_id,
             "sequence": binding.sequence,
             "path": binding.path,

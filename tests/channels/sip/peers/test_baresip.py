@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import trio
 
+from tests.channels.sip.conftest import hosted_workers
 from tests.channels.sip.peers.baresip import (
     Baresip,
     Samples,
@@ -19,10 +21,15 @@ from tests.channels.sip.peers.baresip import (
 )
 from tests.channels.sip.peers.conftest import Served
 from tests.channels.sip.peers.processes import needs
+from tests.channels.sip.test_sharing import FORWARD, PASSWORDS, USERS
+from tests.fleet.test_membership import Line, Server
+from voxpy.audio.convert import encode
+from voxpy.audio.frame import PCMU
 from voxpy.audio.resample import Resampler
 from voxpy.localagent.engines import local_engines
 from voxpy.localagent.rules import RuleResponder
 from voxpy.localagent.topics import load_topics
+from voxpy.testing.sipphone import sip_phone
 
 pytestmark = [
     pytest.mark.slow,
@@ -166,3 +173,25 @@ async def test_a_scenario_sends_its_caller_on(host: Served, how: str) -> None:
         await bert.hears(before + 1.5, call=-1)
         assert recognised(bert.heard(-1), says) > 0.99
         await bert.hang_up()
+
+
+async def test_a_phone_with_a_connection_to_another_host_is_reached_by_it(tmp_path: Path) -> None:
+    server = Server()
+    setup: dict[str, Any] = {"scenario": FORWARD, "routing": USERS, "environ": PASSWORDS}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with (
+        hosted_workers(tmp_path / "one", 1, store=Line(server), name="one", **setup) as (one,),
+        hosted_workers(tmp_path / "two", 2, store=Line(server), name="two", **setup) as (two, _),
+        sip_phone(user="anna", password="a", server=one.server) as anna,
+        baresip("bert", at=two.server, password="b", transport="tcp") as bert,
+    ):
+        await one.until(lambda: server.store._find("users/bert/"))
+        call = await anna.connect(one.uri("bert"))
+        call.says(encode(speech_like(1, seed=9), PCMU))
+        await bert.until(lambda: np.abs(bert.heard()).max(initial=0) > 1000, "heard")
+        call.hang_up()
+        await bert.sees("CALL_CLOSED")
+        again = await anna.connect(one.uri("bert"))
+        await bert.hang_up()
+        await one.until(again.over.is_set)
