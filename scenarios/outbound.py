@@ -5,7 +5,8 @@ Started by the API, which says whom to call, or by whoever dials "outbound" and 
 Run it:  voxpy run scenarios/outbound.py
 As the API would:  voxpy run scenarios/outbound.py --data '{"to": "+15550188", "name": "Ann"}'
 Behind a channel, with a trunk for +1555...:
-    curl -d 'rule_name=outbound&script_custom_data={"to":"+15550188","name":"Ann"}' \\
+    curl -d rule_name=outbound \\
+        --data-urlencode 'script_custom_data={"to":"+15550188","name":"Ann"}' \\
         http://127.0.0.1:8080/platform_api/StartScenarios
 
 The answer to that has an access URL. GET it to know how far the call is; what you POST to it is
