@@ -17,8 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.channels.sip.peers.processes import free_ports, needs
+from tests.fleet.conftest import RedisServer, shared_redis
 from tests.pages.conftest import QUESTION, RECORD, ROOT, hears, running, until
 from voxpy.cli import main
+
+__all__ = ["shared_redis"]  # a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -122,6 +125,35 @@ def test_jssip_registers_calls_and_is_called(
     page = browse(microphone(8.5, *QUESTION)).new_page()
     page.goto(app)
     calls_and_is_called(page, int(host.rpartition(":")[2]), host, understood)
+
+
+def test_a_page_at_one_host_is_called_by_another(
+    browse: Callable[..., Any],
+    app: str,
+    project: Path,
+    microphone: Any,
+    understood: Any,
+    shared_redis: RedisServer,
+) -> None:
+    pytest.importorskip("aiortc", reason="voxpy[webrtc] carries the audio")
+    pytest.importorskip("coredis", reason="voxpy[fleet] speaks to Redis")
+    routing = (project / "routing.yaml").read_text() + "fleet: {redis: REDIS_URL, name: pages}\n"
+    (project / "routing.yaml").write_text(routing)
+    secret = {"REDIS_URL": shared_redis.url}
+    serve = ["serve", "--port", "0", "--agent", "local", "--drain-s", "0", "--max-late-ms", "60000"]
+    with ExitStack() as stack:
+        one, two = (
+            stack.enter_context(running([*serve, "--fleet-name", name], project, secret))
+            for name in ("one", "two")
+        )
+        page = browse(microphone(60.0)).new_page()
+        page.goto(app)
+        assert page.evaluate(PHONE, int(two.rpartition(":")[2])) == "registered"
+        with urlopen(f"{one}/platform_api/StartScenarios?rule_name=ring", data=b"") as answer:
+            assert answer.status == 200
+        until(page, "ended.length === 1")
+        assert is_rung(understood(page))
+        assert page.evaluate("ended") == ["Terminated"]
 
 
 @contextmanager

@@ -183,8 +183,9 @@ class SipListener:
             host.dials("sip", dialer)
             host.outgoing.across = dialer
             host.registers(partial(_online, endpoint))
-            if self.proxy is not None and self.users and is_there():
-                calls.start_soon(endpoint.offers.keep_ready)  # pages may be behind the proxy
+            elsewhere = self.proxy is not None or bool(host.fleet.host)  # pages may be there
+            if elsewhere and self.users and is_there():
+                calls.start_soon(endpoint.offers.keep_ready)
             for trunk in self.trunks:
                 if trunk.register and host.worker == 0:
                     calls.start_soon(
