@@ -85,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(TERMINAL)
     process, processes = map(os.environ.get, ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"))
     if process and processes and hasattr(os, "nice") and not _is_on_time(process, int(processes)):
-        os.nice(10)
+        os.nice(3)  # half as much time; with less, somebody else's load would stop them
 
 
 @pytest.hookimpl(optionalhook=True)
