@@ -168,6 +168,20 @@ async def test_sixty_seconds_without_a_call_end_it(stage: Stage) -> None:
     assert play.reason == "NO_CALLS"
 
 
+async def test_a_session_without_a_call_that_hears_nothing_of_its_beginning_says_so(
+    stage: Stage,
+) -> None:
+    """As of a list whose rule is for calls that come in: all its rows would end as done."""
+    told = "nothing listens to AppEvents.Started, all that a session without a call gets"
+    answers = "@VoxEngine.on(AppEvents.CallAlerting)\ndef answer(event): event.call.answer()\n"
+    play = await stage.play(answers)
+    assert [e.name for e in play.entries if e.kind == "warning"] == [told]
+    assert play.session.ended is not None
+    assert play.session.ended.detail == f"no call for 60 s; {told}"
+    play = await stage.play("@VoxEngine.on(AppEvents.Started)\ndef started(event): pass\n")
+    assert [e for e in play.entries if e.kind == "warning"] == []
+
+
 async def test_a_call_that_comes_and_goes_restarts_the_sixty_seconds(stage: Stage) -> None:
     async def calls(session: Session) -> None:
         await trio.sleep(50)

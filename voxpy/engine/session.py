@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Event)
 
+STARTED = "Application.Started"
 VIRTUAL_SLOW_S = 0.5
 """A real duration among virtual ones: so high that two runs of a sound scenario never differ."""
 
@@ -408,12 +409,16 @@ class Session:
 
     def _no_calls(self) -> None:
         limit_s = self.context.settings.limits.session_without_calls_s
-        advice = (
-            "; did you forget to call VoxEngine.terminate() in a listener of "
-            "CallEvents.Disconnected?"
-            if self.presence.had_calls
-            else ""
-        )
+        advice = ""
+        if self.presence.had_calls:
+            advice = (
+                "; did you forget to call VoxEngine.terminate() in a listener of "
+                "CallEvents.Disconnected?"
+            )
+        elif STARTED not in {kind.name for kind in self.listeners.kinds}:
+            unheard = "nothing listens to AppEvents.Started, all that a session without a call gets"
+            self.trace.warning(unheard)
+            advice = f"; {unheard}"
         self.end(EndReason.NO_CALLS, f"no call for {limit_s:g} s{advice}")
 
     async def _abandon_the_stuck(self, grace_s: float) -> None:
