@@ -245,3 +245,19 @@ async def test_a_user_behind_a_proxy_is_known_to_all_and_outlives_a_host(tmp_pat
         await endpoint.whereabouts.learn("bert")
         found = endpoint.registrar.contacts("bert", clock.now())
     assert [(str(b.contact), b.path) for b in found] == [("sip:bert@10.9.9.9:5060", path)]
+
+
+@slow
+async def test_a_stranger_who_names_a_connection_gets_no_further(tmp_path: Path) -> None:
+    setup: dict[str, Any] = {"scenario": FORWARD, "routing": USERS, "environ": PASSWORDS}
+    async with (
+        hosted_workers(tmp_path, 1, store=Line(Server()), name="one", **setup) as (one,),
+        sip_phone(server=one.server) as stranger,
+    ):
+        flow = b"TCP 127.0.0.1 9 0".hex()
+        headers = {"Route": f"<sip:{one.server};lr;voxpy-flow={flow}.{'0' * 32}>"}
+        call = await stranger.call(one.uri("bert"), headers=headers)
+        await one.until(call.over.is_set)
+        assert call.end is not None
+        assert call.end.code == 403
+        assert taken([one]) == [0]

@@ -227,7 +227,7 @@ class SipNetwork:
             return False
         request = message if isinstance(message, Request) else None
         if request is not None and isinstance(passed.message, Response):
-            if self._admits(request, flow):
+            if request.method != "ACK" and self._admits(request, flow):
                 self._send(Transmit(passed.message, flow))
             return True
         if isinstance(passed.to, Uri) or passed.to.transport == "UDP":

@@ -111,7 +111,7 @@ class Sharing:
     def writes(self, flow: Flow, data: bytes) -> bool:
         """Let whoever holds a connection write to it; False if nobody is known to."""
         holder = self._held.get(flow)
-        return holder is not None and self._send(holder, "write", flow, data)
+        return holder not in (None, self.worker) and self._send(holder, "write", flow, data)
 
     def held_by(self, flow: Flow, worker: int) -> None:
         """Note who has a connection."""
