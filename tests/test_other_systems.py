@@ -24,7 +24,7 @@ if hasattr(select, "epoll"):
 import voxpy
 for name in voxpy.__all__:
     getattr(voxpy, name)
-import voxpy.simulation.localcall, voxpy.history.history, voxpy.cli.screen, voxpy.testing
+import voxpy.simulation.localcall, voxpy.history.history, voxpy.cli.terminal.screen, voxpy.testing
 import voxpy.cli.run, voxpy.cli.check, voxpy.cli.route, voxpy.cli.calls, voxpy.cli.show
 import voxpy.cli.new, voxpy.cli.agent, voxpy.cli.test, voxpy.cli.fuzz, voxpy.cli.replay
 import voxpy.cli.call, voxpy.cli.serve, voxpy.host.running, voxpy.host.listening

@@ -22,7 +22,7 @@ from voxpy.channels.providers.http import Request
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.cli import main
 from voxpy.cli.call import _plan
-from voxpy.cli.screen import Screen
+from voxpy.cli.terminal.screen import Screen
 from voxpy.host.requesthead import called_base
 from voxpy.project.secrets import Secrets
 

@@ -272,7 +272,7 @@ def _host_row(host: Any, wide: int) -> str:
 def _print_hosts_json(points: Any, most: int) -> None:
     import attrs
 
-    from voxpy.cli.printing import print_json
+    from voxpy.cli.terminal.printing import print_json
 
     print_json({"v": 1, "points": [attrs.asdict(point) for point in points], "most_calls": most})
 
@@ -327,6 +327,6 @@ def _print_json(described: Any, points: Any, most: int, floors: dict[int, float]
         ],
         "most_calls": most,
     }
-    from voxpy.cli.printing import print_json
+    from voxpy.cli.terminal.printing import print_json
 
     print_json(value)

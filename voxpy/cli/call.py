@@ -97,7 +97,7 @@ def command(**options: Any) -> None:
     # Imported here: `voxpy --help` must not wait for the media engine.
     import trio
 
-    from voxpy.cli.screen import Screen
+    from voxpy.cli.terminal.screen import Screen
 
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
     plan = _plan(options, screen)
@@ -110,7 +110,7 @@ def command(**options: Any) -> None:
         screen.note("stopped")
         raise SystemExit(EXIT_INTERRUPTED)
     if options["as_json"]:
-        from voxpy.cli.printing import print_json
+        from voxpy.cli.terminal.printing import print_json
 
         print_json(result.record.to_json())
     else:

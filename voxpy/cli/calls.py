@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxpy.cli.options import history_of, history_options
-from voxpy.cli.printing import PlainConsole, print_json, say
+from voxpy.cli.terminal.printing import PlainConsole, print_json, say
 from voxpy.text.plain import plain
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import click
 
 from voxpy.channels.providers.http import public_address
 from voxpy.cli.options import secrets_option
-from voxpy.cli.printing import print_json, say
+from voxpy.cli.terminal.printing import print_json, say
 from voxpy.project.problem import Problem
 from voxpy.project.project import load_project
 

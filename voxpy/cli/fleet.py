@@ -11,7 +11,7 @@ import attrs
 import click
 
 from voxpy.cli.options import secrets_option
-from voxpy.cli.printing import print_json, say
+from voxpy.cli.terminal.printing import print_json, say
 from voxpy.text.plain import plain
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _by_host(members: list[Member]) -> list[dict[str, Any]]:
 
 
 def _print(hosts: list[dict[str, Any]]) -> None:
-    from voxpy.cli.printing import PlainConsole
+    from voxpy.cli.terminal.printing import PlainConsole
 
     rows = [("HOST", "HTTP", "SIP", "PROCESSES", "CALLS", "STATE", "FILES", "HEARD")]
     for host in hosts:

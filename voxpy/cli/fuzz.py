@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxpy.cli.printing import print_json, say
+from voxpy.cli.terminal.printing import print_json, say
 
 if TYPE_CHECKING:
     from voxpy.lab.fuzz.hunt import Hunted

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from voxpy.cli.printing import say
+from voxpy.cli.terminal.printing import say
 from voxpy.errors import ConfigError, install_command
 
 FIRST = "front_desk"

@@ -108,7 +108,7 @@ def bring(row: Any, options: Mapping[str, Any]) -> None:
     """Bring back what the store of these options has of a session, and is not here."""
     import secrets
 
-    from voxpy.cli.printing import say
+    from voxpy.cli.terminal.printing import say
     from voxpy.engine import clock
     from voxpy.errors import VoxpyError
     from voxpy.history.objects import objects_of

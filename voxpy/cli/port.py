@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxpy.cli.printing import PlainConsole, say
+from voxpy.cli.terminal.printing import PlainConsole, say
 
 if TYPE_CHECKING:
     from voxpy.port import Note

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from voxpy.cli.printing import say
+from voxpy.cli.terminal.printing import say
 
 EXIT_DIFFERS = 1
 

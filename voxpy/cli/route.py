@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from voxpy.cli.printing import print_json, say
+from voxpy.cli.terminal.printing import print_json, say
 from voxpy.project.routing import Match, NoMatch, Routing, read_routing
 
 

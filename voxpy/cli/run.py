@@ -111,7 +111,7 @@ def command(**options: Any) -> None:
         return
     import trio
 
-    from voxpy.cli.screen import Screen
+    from voxpy.cli.terminal.screen import Screen
 
     screen = Screen(verbose=options["verbose"], quiet=options["as_json"])
     call = _plan(options, screen)
@@ -136,7 +136,7 @@ def command(**options: Any) -> None:
         screen.stopped()
         raise SystemExit(EXIT_INTERRUPTED)
     if options["as_json"]:
-        from voxpy.cli.printing import print_json
+        from voxpy.cli.terminal.printing import print_json
 
         print_json(result.record.to_json())
     else:

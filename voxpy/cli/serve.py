@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from voxpy.cli.options import secrets_option
-from voxpy.cli.printing import say
+from voxpy.cli.terminal.printing import say
 
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from voxpy.cli.options import bring, history_of, history_options
-from voxpy.cli.printing import PlainConsole, print_json, say
+from voxpy.cli.terminal.printing import PlainConsole, print_json, say
 
 if TYPE_CHECKING:
     from rich.text import Text

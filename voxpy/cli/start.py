@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxpy.cli.options import secrets_option
-from voxpy.cli.printing import print_json, say
+from voxpy.cli.terminal.printing import print_json, say
 
 if TYPE_CHECKING:
     import httpx

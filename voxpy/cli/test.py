@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from voxpy.cli.options import secrets_option
-from voxpy.cli.printing import print_json, say
+from voxpy.cli.terminal.printing import print_json, say
 
 EXIT_FAILED = 1
 DEFAULT_FOLDER = Path("scenarios/callers")

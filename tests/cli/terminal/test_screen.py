@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from voxpy.cli.screen import Screen
+from voxpy.cli.terminal.screen import Screen
 from voxpy.engine.trace import Entry
 from voxpy.testing import CallKit, WorldCall
 
-ANSWER = Path(__file__).parents[2] / "scenarios" / "answer.py"
+ANSWER = Path(__file__).parents[3] / "scenarios" / "answer.py"
 STEPS = """
 - wait: answered
 - wait: agent_finished

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import trio
 from rich.text import Text
 
-from voxpy.cli.printing import PlainConsole
+from voxpy.cli.terminal.printing import PlainConsole
 from voxpy.engine.ending import EndReason
 from voxpy.engine.trace import Entry
 from voxpy.history.timeline import ToolWords
