@@ -146,8 +146,7 @@ def _units() -> tuple[type, ...]:
     found: list[type] = []
     names = ("Call", "Player", "Conference", "ASR", "Recorder", "SequencePlayer", "VAD", "AMD",
              "WebSocket")  # fmt: skip
-    spaces = ("Inworld", "Silero", "OpenAI", "Gemini", "ElevenLabs", "Deepgram", "Ultravox",
-              "Cartesia", "Grok", "Yandex", "AMD")  # fmt: skip
+    spaces = (*voxpy.Modules.members(), "AMD")  # all namespaces that VoxEngine has: some are absent
     for path in names:
         value = look_up(path) if complaint(path) is None else None
         found += [value] if inspect.isclass(value) else []
