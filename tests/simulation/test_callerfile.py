@@ -22,6 +22,7 @@ from voxpy.simulation.callerfile import (
 )
 from voxpy.simulation.script import CalleeScript, CallerScript, LineOptions
 from voxpy.simulation.steps import (
+    STEPS,
     Beep,
     Expect,
     HangUp,
@@ -37,6 +38,7 @@ from voxpy.simulation.steps import (
 )
 
 HERE = Path(__file__).parent
+ALONE = " or ".join(f"`{name}`" for name, step in STEPS.items() if step.can_stand_alone())
 
 
 def parse(text: str) -> CallerScript:
@@ -128,8 +130,8 @@ def test_expect(text: str, within_s: float) -> None:
         ("steps: [hang_up]\nline:\n  noise_dbfs: 3", "me.yaml:3", "noise_dbfs must be a number from -120 to 0, not 3"),
         ("steps:\n- hang_up\n- jump: 3", "me.yaml:3", "unknown step 'jump'"),
         ("steps:\n- hangup: 1", "me.yaml:2", "unknown step 'hangup'; did you mean 'hang_up'?"),
-        ("steps:\n- hangup", "me.yaml:2", "a step is `beep` or `stay_on` or `hang_up`, or one of wait, say, play"),
-        ("steps:\n- {say: a, wait: 1}", "me.yaml:2", "a step is `beep` or `stay_on` or `hang_up`, or one of"),
+        ("steps:\n- hangup", "me.yaml:2", f"a step is {ALONE}, or one of wait, say, "),
+        ("steps:\n- {say: a, wait: 1}", "me.yaml:2", f"a step is {ALONE}, or one of wait, say, "),
         ("steps:\n- wait: answerd", "me.yaml:2", "did you mean 'answered'?"),
         ("steps:\n- wait: -1", "me.yaml:2", "item 1: wait must be a number from 0 up, not -1"),
         ("steps:\n- wait: .inf", "me.yaml:2", "wait must be a number from 0 up, not inf"),
