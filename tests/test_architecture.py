@@ -264,6 +264,21 @@ def test_the_package_itself_imports_only_when_asked() -> None:
     assert names == {"annotations", "importlib", "TYPE_CHECKING", "Any"}
 
 
+@pytest.mark.parametrize("file", ["__init__.py", "testing/__init__.py"])
+def test_what_comes_when_asked_for_is_the_same_to_type_checkers(file: str) -> None:
+    """A name stands in three places: without its import type checkers see Any, and say nothing."""
+    lazy = [n for n in sources()[file].body if isinstance(n, ast.Assign)]
+    (homes,) = [ast.literal_eval(n.value) for n in lazy if ast.unparse(n.targets[0]) == "_HOMES"]
+    typed = {
+        alias.asname or alias.name: str(node.module)
+        for node in ast.walk(sources()[file])
+        if isinstance(node, ast.ImportFrom) and node.lineno in _lines_for_types_only(file)
+        for alias in node.names
+    }
+    assert {name: f"voxpy.{home}" for name, home in homes.items()} == typed
+    assert sorted(homes) == sorted(exported(sources()[file]) or ())
+
+
 @pytest.mark.parametrize("part", NOT_AT_ALL)
 def test_parts_that_must_not_know_each_other(part: str) -> None:
     wrong = [
