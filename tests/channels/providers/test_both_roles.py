@@ -38,6 +38,7 @@ from voxpy.channels.providers.events import (
     StreamEvent,
 )
 from voxpy.channels.providers.http import Asked, Outcome, RestContext, public_address
+from voxpy.channels.providers.jsonstream import JsonCarrier
 from voxpy.channels.providers.provider import Message, PhoneCall
 from voxpy.channels.providers.table import PROVIDERS, find_provider
 from voxpy.errors import ConfigError, LocalProtocolError, RemoteProtocolError, ScenarioError
@@ -349,3 +350,10 @@ def test_the_api_is_asked_below_its_address_with_what_it_needs(name: str) -> Non
     assert asked.url.startswith(f"{api.address}/")
     assert pair.host.started.call_id in asked.url
     assert "Authorization" in asked.headers
+
+
+def test_a_provider_in_the_manner_of_twilio_names_its_fields() -> None:
+    with pytest.raises(TypeError, match=r"^Nameless needs a number_key: the name of that field"):
+
+        class Nameless(JsonCarrier):
+            stream_key = "stream"

@@ -96,13 +96,22 @@ class JsonStream(MediaStream):
 
 
 class JsonCarrier(Carrier):
-    """The provider's role: counts messages and chunks, and names the stream in every message."""
+    """The provider's role: counts messages and chunks, and names the stream in every message.
+
+    A subclass must say what its messages call the stream and their number.
+    """
 
     stream_key: ClassVar[str]
     number_key: ClassVar[str]
     numbers_are_text: ClassVar[bool] = True
     media_fields: ClassVar[Mapping[str, object]] = {}
     host_names_stream: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for key in ("stream_key", "number_key"):
+            if not hasattr(cls, key):
+                raise TypeError(f"{cls.__name__} needs a {key}: the name of that field on the wire")
 
     def __init__(self, provider: Provider, call: PhoneCall) -> None:
         super().__init__(provider, call)
