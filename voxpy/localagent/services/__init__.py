@@ -8,17 +8,14 @@ from voxpy.localagent.services.dialect import Fake, Request
 __all__ = ["FAKES", "asked_for"]
 
 _ALL = (
-    realtime.INWORLD,
-    realtime.OPENAI,
-    realtime.BETA,
-    realtime.GROK,
-    realtime.YANDEX,
+    *realtime.FAKES,
     gemini.FAKE,
     elevenlabs.FAKE,
     deepgram.FAKE,
     ultravox.FAKE,
     cartesia.FAKE,
 )
+"""Of services that share an address, the later ones are asked first whether a request is theirs."""
 FAKES = {fake.name: fake for fake in _ALL}
 
 
@@ -29,5 +26,4 @@ def asked_for(request: Request, default: Fake) -> Fake:
     """
     if default.path.fullmatch(request.path):
         return default
-    found = next((f for f in _ALL if f.path.fullmatch(request.path)), default)
-    return realtime.openai_like(request) if found is realtime.OPENAI else found
+    return next((fake for fake in reversed(_ALL) if fake.is_meant(request)), default)

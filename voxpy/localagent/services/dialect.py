@@ -164,6 +164,7 @@ class Fake:
     """A service that the local agent can be.
 
     path: the addresses at which it is meant, a pattern over the whole path.
+    knows: which of the requests at that address are for it, if services share one.
     quirks: what a Realtime session is like there.
     dialect: its own wire, if it has one.
     refuse: why a client is not let in, if it is not.
@@ -177,6 +178,12 @@ class Fake:
     refuse: Callable[[Request], Refusal | None]
     quirks: Quirks = attrs.field(factory=Quirks)
     dialect: Callable[[Request], Dialect] | None = None
+    knows: Callable[[Request], bool] | None = None
+
+    def is_meant(self, request: Request) -> bool:
+        """Return whether a request is for this service."""
+        at_home = self.path.fullmatch(request.path) is not None
+        return at_home and (self.knows is None or self.knows(request))
 
 
 def decoded(audio: Any) -> bytes:

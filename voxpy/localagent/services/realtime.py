@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import attrs
+
 from voxpy.localagent.services.dialect import Fake, Request, needs_key
 from voxpy.wire.realtime.endpoint import Refusal, check_request
 from voxpy.wire.realtime.server.quirks import LIKE
 
 INWORLD_PATH = "/api/v1/realtime/session"
+OPENAI_PATH = re.compile(r"(/openai)?(/v1)?/realtime")
 
 
 def _check(request: Request, *, openai: bool) -> Refusal | None:
@@ -17,49 +20,44 @@ def _check(request: Request, *, openai: bool) -> Refusal | None:
     return check_request(f"{request.path}?{query}", request.headers.items(), openai=openai)
 
 
-INWORLD = Fake(
-    name="inworld",
-    path=re.compile(INWORLD_PATH),
-    address=f"{INWORLD_PATH}?key=<any>&protocol=realtime",
-    example="voxpy run scenarios/answer.py --agent ws://{where}",
-    refuse=partial(_check, openai=False),
-)
 OPENAI = Fake(
     name="openai",
-    path=re.compile(r"(/openai)?(/v1)?/realtime"),
+    path=OPENAI_PATH,
     address="/v1/realtime?model=<any>",
     example='openai.AsyncOpenAI(websocket_base_url="ws://{where}/v1", api_key="any")',
     refuse=partial(_check, openai=True),
     quirks=LIKE["openai"],
 )
-BETA = Fake(
-    name="openai-beta",
-    path=OPENAI.path,
-    address=OPENAI.address,
-    example=OPENAI.example,
-    refuse=OPENAI.refuse,
-    quirks=LIKE["openai-beta"],
+FAKES = (
+    Fake(
+        name="inworld",
+        path=re.compile(INWORLD_PATH),
+        address=f"{INWORLD_PATH}?key=<any>&protocol=realtime",
+        example="voxpy run scenarios/answer.py --agent ws://{where}",
+        refuse=partial(_check, openai=False),
+    ),
+    OPENAI,
+    attrs.evolve(
+        OPENAI,
+        name="openai-beta",
+        quirks=LIKE["openai-beta"],
+        knows=lambda request: "openai-beta" in request.headers,
+    ),
+    Fake(
+        name="grok",
+        path=OPENAI_PATH,
+        address="/v1/realtime?model=grok-voice-latest",
+        example="Grok.create_voice_agent_api_client(url='ws://{where}/v1/realtime')",
+        refuse=needs_key("authorization", "sec-websocket-protocol"),
+        quirks=LIKE["grok"],
+        knows=lambda request: request.query.get("model", "").startswith("grok"),
+    ),
+    Fake(
+        name="yandex",
+        path=re.compile("/v1/realtime/openai"),
+        address="/v1/realtime/openai?model=gpt://<folder>/<model>",
+        example="Yandex.create_realtime_api_client(url='ws://{where}/v1/realtime/openai', …)",
+        refuse=needs_key("authorization"),
+        quirks=LIKE["yandex"],
+    ),
 )
-GROK = Fake(
-    name="grok",
-    path=OPENAI.path,
-    address="/v1/realtime?model=grok-voice-latest",
-    example="Grok.create_voice_agent_api_client(url='ws://{where}/v1/realtime')",
-    refuse=needs_key("authorization", "sec-websocket-protocol"),
-    quirks=LIKE["grok"],
-)
-YANDEX = Fake(
-    name="yandex",
-    path=re.compile("/v1/realtime/openai"),
-    address="/v1/realtime/openai?model=gpt://<folder>/<model>",
-    example="Yandex.create_realtime_api_client(url='ws://{where}/v1/realtime/openai', …)",
-    refuse=needs_key("authorization"),
-    quirks=LIKE["yandex"],
-)
-
-
-def openai_like(request: Request) -> Fake:
-    """Return which of the services it is that share OpenAI's address."""
-    if request.query.get("model", "").startswith("grok"):
-        return GROK
-    return BETA if "openai-beta" in request.headers else OPENAI
