@@ -591,7 +591,8 @@ def _readers() -> Iterator[Reader]:
     yield Reader("handshake answer", read_answer, [SWITCH, REFUSED], (RemoteProtocolError,))
     yield Reader("frames of clients", partial(read_frames, "server"), [frames("client")])
     yield Reader("frames of servers", partial(read_frames, "client"), [frames("server")])
-    for name, provider in sorted(PROVIDERS.items()):
+    for name in sorted(OPENING.keys() & PROVIDERS):  # test_providers.py asks for all of them
+        provider = PROVIDERS[name]
         opening = PARTS.join(as_bytes(each) for each in OPENING[name])
         seeds = [carried(provider), opening]
         yield Reader(

@@ -214,7 +214,7 @@ def _where(options: dict[str, Any]) -> tuple[str, str]:
     parts = urlsplit(target)
     last = parts.path.rstrip("/").rpartition("/")[2]
     if provider is None and parts.scheme == "tcp":
-        provider = "audiosocket"
+        provider = next(name for name, kind in PROVIDERS.items() if kind.transport == "tcp")
     provider = provider or (last if last in PROVIDERS else "twilio")
     if parts.scheme in ("ws", "wss") and parts.path in ("", "/"):
         parts = parts._replace(path=f"/media/{provider}")

@@ -28,7 +28,7 @@ from voxpy.channels.providers.events import (
     StreamEvent,
     Unknown,
 )
-from voxpy.channels.providers.provider import MediaStream, Message
+from voxpy.channels.providers.provider import MediaStream, Message, PhoneCall
 from voxpy.channels.providers.table import PROVIDERS
 from voxpy.errors import LocalProtocolError, RemoteProtocolError
 
@@ -42,6 +42,9 @@ def js(**fields: Any) -> str:
 
 def packet(kind: int, body: bytes = b"") -> bytes:
     return bytes([kind]) + len(body).to_bytes(2, "big") + body
+
+
+ON_WEBSOCKETS = sorted(n for n, p in PROVIDERS.items() if p.transport == "websocket")
 
 
 def started(name: str, **query: str) -> MediaStream:
@@ -155,6 +158,11 @@ OPENING: dict[str, list[Message]] = {
 }
 
 
+def test_every_provider_has_an_opening() -> None:
+    """``tests/readers`` takes them from here too."""
+    assert sorted(OPENING) == sorted(PROVIDERS)
+
+
 # -- the start -------------------------------------------------------------------------------------
 
 
@@ -262,7 +270,7 @@ def test_what_comes(name: str, message: Message, events: list[StreamEvent]) -> N
     assert list(started(name).receive(message)) == events
 
 
-@pytest.mark.parametrize("name", sorted(set(OPENING) - {"audiosocket"}))
+@pytest.mark.parametrize("name", ON_WEBSOCKETS)
 def test_a_message_nobody_knows_survives(name: str) -> None:
     (event,) = started(name).receive(js(event="new.thing", type="new.thing", x=1))
     assert isinstance(event, Unknown)
@@ -446,12 +454,11 @@ def test_a_message_that_cannot_be_is_dropped_and_counted(
 
 @pytest.mark.parametrize("name", sorted(OPENING))
 def test_audio_and_digits_before_the_start_are_dropped(name: str) -> None:
-    stream = PROVIDERS[name].open_stream()
-    text = js(event="media", media={"payload": B64, "chunk": "1"})
-    binary = name in ("vonage", "jambonz", "asterisk")
-    (event,) = stream.receive(
-        packet(0x10, AUDIO) if name == "audiosocket" else AUDIO if binary else text
-    )
+    provider = PROVIDERS[name]
+    call = PhoneCall(call_id="c", caller="1", callee="2", format=provider.formats[0])
+    carrier, stream = provider.place(call), provider.open_stream()
+    frames = (carrier.audio(carrier.inbound.silence) for _ in range(provider.chunk_frames))
+    (event,) = (event for frame in frames if frame is not None for event in stream.receive(frame))
     assert isinstance(event, Odd)
     with pytest.raises(LocalProtocolError, match="has not started"):
         _ = stream.started
@@ -540,7 +547,7 @@ def put(value: Any, path: tuple[str, ...], new: Any) -> Any:
 
 
 @settings(max_examples=300)
-@given(name=st.sampled_from(sorted(set(OPENING) - {"audiosocket"})), data=st.data())
+@given(name=st.sampled_from(ON_WEBSOCKETS), data=st.data())
 def test_a_start_with_anything_in_the_wrong_place_is_a_start_or_the_one_error(
     name: str, data: st.DataObject
 ) -> None:
