@@ -183,4 +183,4 @@ LIKE: Mapping[str, Quirks] = {
     ),
     "yandex": attrs.evolve(_OPENAI, conversation_created=False),
 }
-"""Whole services: what ``voxpy agent --like`` sets at once."""
+"""Whole services: what ``voxpy agent --as`` sets at once."""
