@@ -100,7 +100,7 @@ async def test_two_hosts_are_one_for_who_asks_and_the_dead_one_is_given_up(
         )
 
         async def is_away() -> bool:
-            return (await a.get("/health")).json()["fleet"]["store"] == "away"
+            return bool((await a.get("/health")).json()["fleet"]["store"] == "away")
 
         await when(is_away)
         own_redis.start()

@@ -94,8 +94,9 @@ def _yaml_path(where: str) -> YamlPath:
 def _explain(exc: BaseException, wanted: Any) -> str:
     match exc:
         case cattrs.ForbiddenExtraKeysError():
-            keys = ("null" if key is None else str(key) for key in exc.extra_fields)
-            return f"unknown key {', '.join(sorted(keys))}"
+            keys: set[Any] = exc.extra_fields  # as YAML has them, text or not
+            told = sorted("null" if key is None else str(key) for key in keys)
+            return f"unknown key {', '.join(told)}"
         case KeyError():
             return f"the key {exc.args[0]!r} is missing"
         case re.error():
