@@ -118,7 +118,15 @@ def test_mangled_product_names_are_understood(mangled: str) -> None:
     assert answer(heard(f"Tell me about {mangled}.")).startswith("Voximplant brings Inworld")
 
 
-@pytest.mark.parametrize("text", ["a vote in parliament", "the best in the world", "box of plants"])
+@pytest.mark.parametrize("heard_as", ["what's app", "Whats app", "what sap", "what s app"])
+def test_whatsapp_is_understood_as_recognisers_hear_it(heard_as: str) -> None:
+    told = answer(heard(f"Sorry one more question. Does it support {heard_as}?"))
+    assert told.startswith("Yes, WhatsApp Business calls")
+
+
+@pytest.mark.parametrize(
+    "text", ["a vote in parliament", "the best in the world", "box of plants", "what app is it"]
+)
 def test_ordinary_words_are_not_product_names(text: str) -> None:
     assert canonical(text, load_topics()) == text
 
