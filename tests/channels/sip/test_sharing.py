@@ -48,15 +48,16 @@ async def test_calls_spread_over_workers_and_none_is_lost(tmp_path: Path, transp
         hosted_workers(tmp_path, 2) as hosts,
         sip_phone(server=hosts[0].server, transport=transport) as phone,
     ):
-        for _ in range(12):
+        made = 0
+        while made < 12 or not all(taken(hosts)):
             call = await phone.connect(f"{hosts[0].uri('echo')};transport={transport}")
             call.says(encode(dtmf("5", tone_ms=100), PCMU))
             call.hang_up()
+            made += 1
         await all_idle(hosts)
-        assert sum(taken(hosts)) == 12
-        assert min(taken(hosts)) > 0
+        assert sum(taken(hosts)) == made
         ends = [e["data"]["reason"] for host in hosts for e in host.logged("call ended")]
-        assert ends == ["terminated"] * 12
+        assert ends == ["terminated"] * made
 
 
 @slow
@@ -90,13 +91,15 @@ def alerting(event):
         hosted_workers(tmp_path, 2, scenario=scenario) as hosts,
         sip_phone(server=hosts[0].server) as phone,
     ):
-        calls = [await phone.call(hosts[0].uri(f"x{n}")) for n in range(6)]
-        for call in calls:
-            await hosts[0].until(call.ringing.is_set)
-            call.hang_up()
-        await all_idle(hosts)
-        assert sum(taken(hosts)) == 6
-        assert min(taken(hosts)) > 0
+        made = 0
+        while not all(taken(hosts)):  # the Call-ID decides
+            calls = [await phone.call(hosts[0].uri(f"x{n}")) for n in range(6)]
+            for call in calls:
+                await hosts[0].until(call.ringing.is_set)
+                call.hang_up()
+            await all_idle(hosts)
+            made += len(calls)
+            assert sum(taken(hosts)) == made
 
 
 @slow
