@@ -15,6 +15,7 @@ else is done for strangers (a connection taken, a datagram, a step of a TLS hand
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -61,8 +62,6 @@ class Hub:
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, EPOLLIN)
         self._epoll.register(self._outside.fileno(), EPOLLIN)
-        self._outside_fd = self._outside.fileno()
-        self._knocked = False  # a stranger's socket has something
         self._ready: dict[int, Ready] = {}
         self._strangers: set[int] = set()
         self._in: dict[int, select.epoll] = {}
@@ -138,7 +137,7 @@ class Hub:
                 for _ in range(ROUNDS):
                     if not self.serve(until_s) or self._turns:
                         break
-                if not self._shut and (self._knocked or self._waits):
+                if not self._shut:
                     began_s = _busy_s()
                     if self.serve_strangers():
                         for _ in range(STEPS):
@@ -153,21 +152,15 @@ class Hub:
         self._outside.close()
         os.close(self._bell)
 
-    @property
-    def _waits(self) -> bool:
-        """Whether a stranger is to have a turn, whatever the kernel says."""
-        return bool(self._tasks or self._newcomers or self._outside_turns)
-
     async def _sleep(self) -> None:
         """Wait for somebody to serve."""
-        if self._turns or (not self._shut and self._waits):
+        if self._turns or (
+            not self._shut and (self._tasks or self._newcomers or self._outside_turns)
+        ):
             await trio.lowlevel.checkpoint()
         else:
             self._asleep = True
-            if self._shut:
-                with trio.move_on_at(self._open_at):
-                    await trio.lowlevel.wait_readable(self._epoll.fileno())
-            else:  # as nearly always, and a scope costs as much as a frame
+            with trio.move_on_at(self._open_at if self._shut else math.inf):
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
             self._asleep = False
         if self._shut and clock.now() >= self._open_at:
@@ -180,8 +173,6 @@ class Hub:
         for fd, mask in self._epoll.poll(0):
             if fd in self._ready:
                 turns[fd] = turns.get(fd, 0) | mask
-            elif fd == self._outside_fd:
-                self._knocked = True
             elif fd == self._bell:
                 os.eventfd_read(fd)
         self._turns = {}
@@ -202,11 +193,8 @@ class Hub:
     def serve_strangers(self) -> bool:
         """Give some strangers their turn, sockets and tasks alike; return if there were any."""
         turns = self._outside_turns
-        if self._knocked:  # the kernel is asked only if there is something
-            found = self._outside.poll(0, self._most)  # others first next time
-            self._knocked = bool(found)
-            for fd, mask in found:
-                turns[fd] = turns.get(fd, 0) | mask
+        for fd, mask in self._outside.poll(0, self._most):  # others first next time
+            turns[fd] = turns.get(fd, 0) | mask
         for n in range(self._most):
             self._count += 1
             inside = turns or self._tasks
