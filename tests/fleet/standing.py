@@ -183,14 +183,16 @@ class Standing:
         """Wait until Kamailio has seen that a host takes calls, or takes none."""
         told = f"sip:127.0.0.1:{port}"
 
-        (control,) = self.folder.glob("tmp.*/kamailio_ctl")
-
         async def is_so() -> bool:
-            asked = ["kamcmd", "-s", f"unix:{control}", "dispatcher.list"]
-            found = await trio.run_process(asked, capture_stdout=True)
-            entry = found.stdout.decode().partition(told)[2].partition("FLAGS: ")[2]
-            assert entry, found.stdout
-            return entry.startswith("A") is answers
+            found = b""
+            for control in self.folder.glob("tmp.*/kamailio_ctl"):  # once it is up
+                asked = ["kamcmd", "-s", f"unix:{control}", "dispatcher.list"]
+                done = await trio.run_process(
+                    asked, capture_stdout=True, capture_stderr=True, check=False
+                )
+                found = done.stdout
+            entry = found.decode().partition(told)[2].partition("FLAGS: ")[2]
+            return entry.startswith("A" if answers else ("I", "T", "D"))
 
         with trio.fail_after(WAIT_S):
             while not await is_so():  # noqa: ASYNC110  Kamailio sets no Event
@@ -217,7 +219,9 @@ async def standing(
         command = [str(REPOSITORY / "deploy" / "kamailio-follow"), str(folder)]
         place = {**os.environ, "TMPDIR": str(folder)}
         async with running(command, folder / "kamailio.txt", env=place):
-            await ready(made.port)
+            await ready(made.port, "udp", "tcp")
+            for port in made.ports:  # until then it says 503
+                await made.knows(port, answers=True)
             yield made
     finally:
         for host in made.hosts.values():

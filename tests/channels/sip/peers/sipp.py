@@ -16,10 +16,7 @@ import re
 import tempfile
 from pathlib import Path
 
-import trio
-import trio.lowlevel
-
-from tests.channels.sip.peers.processes import WAIT_S, free_ports, running
+from tests.channels.sip.peers.processes import WAIT_S, free_ports, running, until
 
 SHORT = '''
 """Answer, and hang up half a second later."""
@@ -178,9 +175,14 @@ async def sipp(
         return printed if strict else printed + known
 
 
-async def ready(port: int) -> None:
-    """Wait until a callee can be called: its UDP port is taken."""
-    line = f"0100007F:{port:04X}"
-    with trio.fail_after(WAIT_S):
-        while line not in await trio.Path("/proc/net/udp").read_text():
-            await trio.lowlevel.checkpoint()
+async def ready(port: int, *transports: str) -> None:
+    """Wait until a callee can be called: its port is taken, UDP's if no other is named."""
+    ends = {"udp": f"0100007F:{port:04X} ", "tcp": f"0100007F:{port:04X} 00000000:0000 0A"}
+
+    def is_there() -> bool:
+        return all(
+            ends[transport] in Path(f"/proc/net/{transport}").read_text()
+            for transport in transports or ("udp",)
+        )
+
+    await until(is_there, lambda: f"nobody is at port {port}")
