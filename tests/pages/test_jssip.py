@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "javascript"
 MODULES = Path(os.environ.get("NODE_PATH") or HERE / "node_modules")
+SERVE = ["serve", "--port", "0", "--agent", "local", "--drain-s", "0", "--max-late-ms", "60000"]
 PHONE = """
 (port) => new Promise((done) => {
   setTimeout(() => done('nothing happens'), 30000);
@@ -106,9 +107,7 @@ def app(tmp_path: Path) -> Iterator[str]:
         capture_output=True,
         cwd=MODULES.parent,
     )
-    (path.parent / "index.html").write_text(
-        "<link rel=icon href=data:,><script src=jssip.js></script>"
-    )
+    (path.parent / "index.html").write_text(INDEX)
     handler = partial(_Quiet, directory=str(path.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -140,10 +139,9 @@ def test_a_page_at_one_host_is_called_by_another(
     routing = (project / "routing.yaml").read_text() + "fleet: {redis: REDIS_URL, name: pages}\n"
     (project / "routing.yaml").write_text(routing)
     secret = {"REDIS_URL": shared_redis.url}
-    serve = ["serve", "--port", "0", "--agent", "local", "--drain-s", "0", "--max-late-ms", "60000"]
     with ExitStack() as stack:
         one, two = (
-            stack.enter_context(running([*serve, "--fleet-name", name], project, secret))
+            stack.enter_context(running([*SERVE, "--fleet-name", name], project, secret))
             for name in ("one", "two")
         )
         page = browse(microphone(60.0)).new_page()
@@ -193,9 +191,8 @@ def test_behind_kamailio_rtpengine_makes_plain_sound_of_it(
     made = ["fleet", "kamailio", str(project / "routing.yaml"), "--out", str(tmp_path)]
     made += ["--websocket", str(pages), "--rtpengine", f"udp:127.0.0.1:{control}"]
     assert CliRunner().invoke(main, made).exit_code == 0
-    serve = ["serve", "--port", "0", "--agent", "local", "--drain-s", "0", "--max-late-ms", "60000"]
     with ExitStack() as stack:
-        host = stack.enter_context(running(serve, project))
+        host = stack.enter_context(running(SERVE, project))
         stack.enter_context(program(engine, tmp_path, "tartup complete"))
         follow = [str(ROOT / "deploy" / "kamailio-follow"), str(tmp_path)]
         stack.enter_context(program(follow, tmp_path, "Aliases"))

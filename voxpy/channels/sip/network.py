@@ -235,7 +235,7 @@ class SipNetwork:
             return True
         if self.sharing is not None:
             self.sharing.held_by(passed.to, passed.worker)
-        sent = self._holds(passed.to, passed.message.to_bytes())
+        sent = self._write_by_connection(passed.to, passed.message.to_bytes())
         if not sent and request is not None and request.method != "ACK":
             gone = request.response(FLOW_FAILED, to_tag=self.agent.us.new_id())
             self._send(Transmit(gone, flow))
@@ -310,7 +310,7 @@ class SipNetwork:
     def _send_by(self, transmit: Transmit, flow: Flow) -> None:
         data = transmit.message.to_bytes()
         if flow.transport != "UDP":
-            if self._holds(flow, data):
+            if self._write_by_connection(flow, data):
                 return
             if self._nursery is not None:
                 self._nursery.start_soon(self._connect_or_lose, transmit, flow)
@@ -322,7 +322,7 @@ class SipNetwork:
         except OSError:
             self._lost(transmit)
 
-    def _holds(self, flow: Flow, data: bytes) -> bool:
+    def _write_by_connection(self, flow: Flow, data: bytes) -> bool:
         """Send by a connection that is there, here or at another worker; False if none is."""
         return self._queue(flow, data) or (
             self.sharing is not None and self.sharing.writes(flow, data)

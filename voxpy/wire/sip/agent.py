@@ -377,9 +377,7 @@ def note_source(request: Request, flow: Flow) -> None:
         params["rport"] = str(flow.port)
     if "rport" in params or via.host.strip("[]").lower() != flow.host.lower():
         params["received"] = flow.host
-    request.headers.remove("Via")
-    for text in reversed([str(attrs.evolve(via, params=params)), *texts[1:]]):
-        request.headers.insert("Via", text)
+    request.headers.put_first("Via", [str(attrs.evolve(via, params=params)), *texts[1:]])
 
 
 def authorized(

@@ -131,9 +131,7 @@ class Edge:
             raise RemoteProtocolError(f"no request of ours has the Via {ours[:80]!r}")
         flow, worker = _of(name)
         passed = attrs.evolve(response, headers=response.headers.copy())
-        passed.headers.remove("Via")
-        for via in reversed(others):
-            passed.headers.insert("Via", via)
+        passed.headers.put_first("Via", others)
         return Passed(passed, flow, worker)
 
     def _named(self, token: str) -> tuple[Flow, int] | None:

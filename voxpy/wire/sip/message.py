@@ -11,7 +11,7 @@ and far below what would hurt.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -211,6 +211,12 @@ class Headers:
     def insert(self, name: str, text: str) -> None:
         """Put a line before all others, as a Via is."""
         self._lines.insert(0, (_canonical(name), text))
+
+    def put_first(self, name: str, texts: Sequence[str]) -> None:
+        """Put these lines of a name before all others, in the place of those that are there."""
+        self.remove(name)
+        for text in reversed(texts):
+            self.insert(name, text)
 
     def remove(self, name: str) -> None:
         """Take away all lines of a name."""
