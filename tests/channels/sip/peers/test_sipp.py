@@ -79,7 +79,7 @@ CALLERS = {
     "an ordinary call": "echo >INVITE <200 >ACK .200 >BYE <200",
     "CANCEL before the answer": "ring >INVITE <180 >CANCEL <200 <487 >ACK .700",
     "busy, and the 486 again until its ACK": "busy >INVITE <486*2 .800 >ACK .700",
-    "an INVITE that the network repeats": "echo >INVITE >INVITE <200 >ACK .200 >BYE <200",
+    "the INVITE again after its answer": "echo >INVITE <200 >INVITE .200 >ACK .200 >BYE <200",
     "a lost ACK: the 200 again and again": "echo >INVITE <200*3 .1600 >ACK .1200 >BYE <200",
     "a lost answer to BYE": "echo >INVITE <200 >ACK .100 >BYE <200*2 >BYE .300",
     "BYE before ACK": "echo >INVITE <200 >BYE <200",
