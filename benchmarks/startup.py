@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 DEPENDENCIES = (
     "import attrs, cattrs, httpx, numpy, orjson, trio, trio_websocket, yaml, importlib.metadata"
 )
-VOCABULARY = "import voxpy\nfor name in voxpy.__all__: getattr(voxpy, name)"
+VOCABULARY = "import voxpy\nfor name in dir(voxpy): getattr(voxpy, name)"
 
 
 def best_s(*command: str, repeat: int = 5) -> float:

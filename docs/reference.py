@@ -188,11 +188,11 @@ def pages() -> Iterator[tuple[str, str]]:
     by_root: dict[str, list[Name]] = defaultdict(list)
     for name in names():
         by_root[name.root].append(name)
-    for root in sorted({*by_root, *voxpy.__all__} - {GLOBAL} - set(ABSENT)):
+    for root in sorted({*by_root, *dir(voxpy)} - {GLOBAL} - set(ABSENT)):
         home = voxpy._HOMES.get(root)
         if home is not None and root[:1].isupper():
-            yield root, _page(root, f"voxpy.{home}.{root}", by_root.get(root, ()))
-    functions = [n for n in voxpy.__all__ if n[:1].islower()]
+            yield root, _page(root, f"{home}.{root}", by_root.get(root, ()))
+    functions = [n for n in dir(voxpy) if n[:1].islower()]
     yield "functions", _functions(functions, by_root[GLOBAL])
 
 
@@ -203,7 +203,7 @@ def _page(root: str, where: str, found: Sequence[Name]) -> str:
 
 
 def _functions(functions: Sequence[str], found: Sequence[Name]) -> str:
-    shown = "\n\n".join(_directive(f"voxpy.{voxpy._HOMES[n]}.{n}") for n in functions)
+    shown = "\n\n".join(_directive(f"{voxpy._HOMES[n]}.{n}") for n in functions)
     return f"# Functions\n\n`from voxpy import …`\n\n{_table(found)}\n\n{shown}\n"
 
 

@@ -22,7 +22,7 @@ if hasattr(select, "epoll"):
     del select.epoll
 
 import voxpy
-for name in voxpy.__all__:
+for name in dir(voxpy):
     getattr(voxpy, name)
 import voxpy.simulation.localcall, voxpy.history.history, voxpy.cli.terminal.screen, voxpy.testing
 import voxpy.cli.run, voxpy.cli.check, voxpy.cli.route, voxpy.cli.calls, voxpy.cli.show

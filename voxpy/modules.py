@@ -89,41 +89,35 @@ def require(module: str) -> Any:
     return namespace
 
 
-# Where ours are: by name, not by an import statement, as they stand above this.
-_OWN = {
-    Modules.ApplicationStorage: "voxpy.applicationstorage:ApplicationStorage",
-    Modules.ASR: "voxpy.asr",  # VoxEngine has no namespace for it, only names
-    Modules.Cartesia: "voxpy.cartesia:Cartesia",
+# VoxEngine has no namespace for these, only names.
+_ONLY_NAMES = {
+    Modules.ASR: "voxpy.asr",
     Modules.Conference: "voxpy.conferences",
-    Modules.Deepgram: "voxpy.deepgram:Deepgram",
-    Modules.ElevenLabs: "voxpy.elevenlabs:ElevenLabs",
-    Modules.Gemini: "voxpy.gemini:Gemini",
-    Modules.Grok: "voxpy.grok:Grok",
-    Modules.Inworld: "voxpy.inworld:Inworld",
-    Modules.OpenAI: "voxpy.openai:OpenAI",
     Modules.IVR: "voxpy.ivr",
-    Modules.MCP: "voxpy.mcp:MCP",
-    Modules.Pipecat: "voxpy.pipecat:Pipecat",
     Modules.Recorder: "voxpy.recording",
-    Modules.Silero: "voxpy.silero:Silero",
-    Modules.Ultravox: "voxpy.ultravox:Ultravox",
-    Modules.Yandex: "voxpy.yandex:Yandex",
 }
 
 
-def _own(place: str) -> Any:
-    module, _, name = place.partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, name) if name else found
+def _own() -> dict[str, Callable[[], Any]]:
+    """Return ours: members of the vocabulary. By name, not by an import, as they stand above."""
+    vocabulary = importlib.import_module("voxpy")
+    found = {
+        module: partial(getattr, vocabulary, name)
+        for name, module in Modules.members().items()
+        if name in dir(vocabulary)
+    }
+    names = {m: partial(importlib.import_module, place) for m, place in _ONLY_NAMES.items()}
+    return {**found, **names}
 
 
 def _loader(module: str) -> Callable[[], Any]:
-    if module in _OWN:  # ours cannot be replaced, and need no search through all distributions
-        return partial(_own, _OWN[module])
+    own = _own()
+    if module in own:  # ours cannot be replaced, and need no search through all distributions
+        return own[module]
     added = {point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}
     if module in added:
         return added[module]
-    installed = {*added, *_OWN}
+    installed = {*added, *own}
     known = Modules.members()
     if module in known.values():
         why = ABSENT.get(MODULES.get(module, ""))

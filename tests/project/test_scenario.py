@@ -26,8 +26,8 @@ def test_every_event_there_is_passes(name: str) -> None:
 
 
 def test_every_word_of_the_vocabulary_can_be_imported() -> None:
-    assert voxpy.__all__
-    assert complaints("".join(f"from voxpy import {name}\n" for name in voxpy.__all__)) == []
+    assert dir(voxpy)
+    assert complaints("".join(f"from voxpy import {name}\n" for name in dir(voxpy))) == []
 
 
 @pytest.mark.parametrize(

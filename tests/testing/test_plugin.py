@@ -66,5 +66,5 @@ def test_a_failed_test_shows_its_calls_as_they_went(pytester: pytest.Pytester) -
 def test_every_name_of_the_kit_is_there() -> None:
     import voxpy.testing
 
-    for name in voxpy.testing.__all__:
+    for name in dir(voxpy.testing):
         assert getattr(voxpy.testing, name).__module__.startswith("voxpy.")

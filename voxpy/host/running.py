@@ -159,7 +159,7 @@ def warm_up() -> None:
     Otherwise the first call loads it, 0.1 s in which nobody is heard; and every full collection
     walks all that was ever imported, 50 ms with calls up. Takes about 0.2 s, once.
     """
-    for name in voxpy.__all__:
+    for name in dir(voxpy):
         getattr(voxpy, name)
     gc.collect()
     gc.freeze()

@@ -51,7 +51,7 @@ def variable(name: str) -> str:
         found = name
     else:
         found = snake(name.replace("$", "_")) or "_"
-    taken = found in _RESERVED or found in _USED_BY_THE_PORT or found in voxpy.__all__
+    taken = found in _RESERVED or found in _USED_BY_THE_PORT or found in root_names()
     return f"{found}_" if taken else found
 
 
@@ -63,7 +63,7 @@ def member(name: str) -> str:
 
 @cache
 def root_names() -> frozenset[str]:
-    return frozenset(name for name in voxpy.__all__ if not name.startswith("_"))
+    return frozenset(dir(voxpy))
 
 
 def root(name: str) -> str | None:
