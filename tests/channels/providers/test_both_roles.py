@@ -46,6 +46,7 @@ from voxpy.errors import ConfigError, LocalProtocolError, RemoteProtocolError, S
 ALL = sorted(PROVIDERS)
 ON_WEBSOCKETS = sorted(n for n, p in PROVIDERS.items() if p.transport == "websocket")
 WITHOUT_DIGITS = {"voximplant"}
+"""They are heard as sound."""
 WITHOUT_STOP = {"vonage", "plivo", "jambonz", "asterisk"}
 """Their sockets close and that is all."""
 

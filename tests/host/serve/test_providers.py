@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from trio.testing import MockClock
 
+from tests.channels.providers.test_both_roles import WITHOUT_DIGITS
 from tests.history.conftest import sessions_in
 from tests.host.serve.conftest import Running, hosted
 from voxpy.channels.providers.provider import PhoneCall
@@ -83,8 +84,6 @@ steps:
 - expect: as you like
 - press: PRESSED
 """
-NO_DIGITS = ("voximplant",)
-"""Its protocol has none: there they are heard as sound."""
 
 
 def environment() -> dict[str, str]:
@@ -192,7 +191,7 @@ async def _make_call(made: Made, running: Running, provider: str, who: str) -> N
 
 def script_of(provider: str, who: str, folder: Path) -> CallerScript:
     digit = "'9'" if who == "we" else "'5'"
-    press = f"{{digits: {digit}, how: inband}}" if provider in NO_DIGITS else digit
+    press = f"{{digits: {digit}, how: inband}}" if provider in WITHOUT_DIGITS else digit
     end = "- wait: {seconds: 0.4}\n- hang_up\n" if who == "caller" else ""
     steps = STEPS.replace("PRESSED", press) + end
     script = parse_script(steps, file="caller.yaml", folder=folder)
