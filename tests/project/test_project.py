@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from voxpy.errors import ConfigError
 from voxpy.project.project import load_project
 from voxpy.project.scenario import read_scenario
 from voxpy.project.secrets import Secrets
@@ -163,6 +164,24 @@ def test_every_file_is_read_once_and_what_was_read_is_what_runs(
     (file,) = loaded.project.programs["a"].files
     assert file.path == tmp_path / "good.py"
     assert loaded.project.secrets.get("A") == "1"
+
+
+def test_a_certificate_that_is_not_there_is_told_of_and_nothing_listens_without_it(
+    tmp_path: Path,
+) -> None:
+    """Its name starts at the folder of routing.yaml, wherever voxpy is started."""
+    sip = "channels: {sip: {port: 0, tls_port: 0, certificate: sip.pem}}\n"
+    write(tmp_path, routing="rules:\n" + rule("good.py") + sip, secrets="A=1\n", good=GOOD)
+    loaded = load_project(tmp_path / "routing.yaml", tmp_path / "secrets.env")
+    (problem,) = loaded.problems
+    path = str(tmp_path / "sip.pem")
+    assert problem.level == "warning"
+    assert problem.message.startswith(f"channels: sip: there is no file {path!r}")
+    assert loaded.project is not None
+    (channel,) = loaded.project.routing.channels
+    with pytest.raises(ConfigError, match="no usable TLS certificate and key: No such file") as e:
+        channel.open()
+    assert e.value.file == path
 
 
 DIALS = """\

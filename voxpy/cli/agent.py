@@ -83,7 +83,7 @@ def command(**options: Any) -> None:
     import trio
 
     from voxpy.cli.options import agent_engines
-    from voxpy.host.listening import tls_context
+    from voxpy.sockets.listening import tls_context
 
     behaviour = _behaviour(options)
     tls = tls_context(options["tls_cert"], options["tls_key"])

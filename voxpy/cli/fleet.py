@@ -116,7 +116,6 @@ def _kamailio(
     front = Front(
         hosts=_named(hosts) or routing.fleet.hosts,
         folder=folder or out.absolute(),
-        base=routing_path.parent.absolute(),
         listen=listen,
         websocket_port=websocket_port or 0,
         rtpengine=rtpengine,

@@ -114,9 +114,10 @@ def command(**options: Any) -> None:
     from voxpy.engine.trace import Trace
     from voxpy.errors import ConfigError
     from voxpy.host.hostlog import host_log
-    from voxpy.host.listening import open_sockets, tls_context
+    from voxpy.host.listening import open_sockets
     from voxpy.project.fleet import unshared
     from voxpy.project.project import ProjectFiles, load_project
+    from voxpy.sockets.listening import tls_context
 
     _check_agent(options["agent"])
     loaded = load_project(options["routing"], options["secrets_path"])

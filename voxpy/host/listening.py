@@ -13,14 +13,12 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import attrs
 import trio
 
 from voxpy.channels.listener import Listener
 from voxpy.engine.trace import Trace
-from voxpy.errors import ConfigError
 from voxpy.sockets.hub import strangers_turn
 from voxpy.sockets.listening import ANYWHERE, BACKLOG, listen, own_address
 
@@ -76,22 +74,6 @@ def open_sockets(host: str, port: int, listeners: Sequence[Listener]) -> Sockets
         Sockets(http, opened).close()
         raise
     return Sockets(http, opened)
-
-
-def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Return what serves TLS, or None without a certificate. Raises ConfigError."""
-    if certificate is None:
-        if key is not None:
-            raise ConfigError("a TLS key needs its certificate: --tls-cert", file=str(key))
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        problem = f"no usable TLS certificate and key: {reason}"
-        raise ConfigError(problem, file=str(certificate)) from error
-    return context
 
 
 class Acceptor:

@@ -35,7 +35,6 @@ class Front:
 
     hosts: Sequence[Uri]
     folder: Path
-    base: Path = Path()
     listen: str = ""
     websocket_port: int = 0
     rtpengine: str = ""
@@ -93,7 +92,7 @@ def kamailio_files(routing: Routing, front: Front) -> Mapping[str, str]:
     body = files(__package__).joinpath(CONFIG).read_text(encoding="utf-8")
     made = {CONFIG: "\n".join(lines) + "\n" + body, HOSTS: _hosts(front.hosts)}
     if secure:
-        made[TLS] = _tls(channel, front.base)
+        made[TLS] = _tls(channel)
     return made
 
 
@@ -117,12 +116,13 @@ def _hosts(hosts: Sequence[Uri]) -> str:
     )
 
 
-def _tls(channel: SipListener, base: Path) -> str:
+def _tls(channel: SipListener) -> str:
     """Return our certificate for phones, and how carriers prove theirs."""
     lines = ["[client:default]", "method = TLSv1.2+", "verify_certificate = yes"]
     lines += ["require_certificate = yes", f"ca_list = {AUTHORITIES}", ""]
     if channel.certificate is not None:
         key = channel.key or channel.certificate
         lines += ["[server:default]", "method = TLSv1.2+", "verify_certificate = no"]
-        lines += [f"certificate = {base / channel.certificate}", f"private_key = {base / key}", ""]
+        lines += [f"certificate = {channel.certificate.absolute()}"]
+        lines += [f"private_key = {key.absolute()}", ""]
     return "\n".join(lines)

@@ -79,6 +79,7 @@ def load_project(routing_path: Path, secrets: Secrets | Path) -> Loaded:
     readings = {path: read_scenario(path, known) for path in paths}
     problems += _idle_rules(routing, base, readings)
     problems += _untrunked(routing, readings)
+    problems += _uncertified(routing)
     if known is not None:
         problems += unshared(routing.fleet, known, routing.file)
     for reading in readings.values():
@@ -161,6 +162,16 @@ def _untrunked(routing: Routing, readings: Mapping[Path, Reading]) -> Iterable[P
             told = f"{what}: routing.yaml has {missing}; on a host such a call fails"
             hint = "with 503 (voxpy run and tests play whoever is called)"
             yield Problem(str(path), lost[0].line, "warning", f"{told} {hint}")
+
+
+def _uncertified(routing: Routing) -> Iterable[Problem]:
+    """Yield a warning for each file of TLS that is not on this machine; others may have it."""
+    for channel in routing.channels:
+        files = (channel.certificate, channel.key) if isinstance(channel, SipListener) else ()
+        for path in files:
+            if path is not None and not path.is_file():
+                told = f"channels: {channel.name}: there is no file {str(path)!r}; without it"
+                yield Problem(routing.file, None, "warning", f"{told} voxpy serve does not start")
 
 
 # -- while calls run -------------------------------------------------------------------------------

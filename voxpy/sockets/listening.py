@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import tempfile
 from pathlib import Path
 
-from voxpy.errors import VoxpyError
+from voxpy.errors import ConfigError, VoxpyError
 
 BACKLOG = 512
 LAST_PORT = 65535
@@ -33,6 +34,22 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
                 "program that uses it"
             ) from error
         raise VoxpyError(f"cannot listen on {host}:{port} ({setting}): {told}") from error
+
+
+def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return what serves TLS, or None without a certificate. Raises ConfigError."""
+    if certificate is None:
+        if key is not None:
+            raise ConfigError("a TLS key needs its certificate: --tls-cert", file=str(key))
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        problem = f"no usable TLS certificate and key: {reason}"
+        raise ConfigError(problem, file=str(certificate)) from error
+    return context
 
 
 def private_folder(place: str) -> Path:

@@ -63,6 +63,11 @@ class SipHost:
     def server(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def tls_server(self) -> str:
+        (endpoint,) = self.host.listeners[0]._running  # type: ignore[attr-defined]
+        return str(endpoint.place.sent_by("TLS"))
+
     def uri(self, user: str) -> str:
         return f"sip:{user}@{self.server}"
 
@@ -98,6 +103,7 @@ async def hosted_workers(
     pattern: str = ".*",
     environ: Mapping[str, str] | None = None,
     channels: str = "",
+    more: str = "",
     limits: ConnectionLimits | None = None,
     store: Store | None = None,
     name: str = "",
@@ -105,14 +111,15 @@ async def hosted_workers(
 ) -> AsyncIterator[list[SipHost]]:
     """Run hosts that share their sockets, as the workers of one ``voxpy serve`` do.
 
-    ``name`` is what they are called in the fleet of all who share ``store``.
+    ``name`` is what they are called in the fleet of all who share ``store``. ``more`` is of the
+    channel, ``channels`` are others.
     """
     store = store or LocalStore()
     text = ECHO.read_text() if scenario is None else scenario
     (folder / "main.py").write_text(text)
     (folder / "routing.yaml").write_text(
         f"rules: [{{name: all, pattern: '{pattern}', scenarios: [main.py]}}]\n"
-        f"channels:\n  sip: {{port: 0, rtp_ports: 41000-48999}}\n{channels}" + routing
+        f"channels:\n  sip: {{port: 0, rtp_ports: 41000-48999{more}}}\n{channels}" + routing
     )
     secrets = Secrets(folder / "secrets.env", environ=dict(environ or {}))
     with ExitStack() as files:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.channels.sip.conftest import SipHost, hosted_workers
 from tests.fleet.test_membership import Line, Server
@@ -177,20 +179,31 @@ async def test_a_user_is_reached_from_every_host(tmp_path: Path) -> None:
 
 
 @slow
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("transport", "workers"), [("tcp", 1), ("tcp", 3), ("tls", 3)])
 async def test_a_phone_with_a_connection_to_another_host_is_reached_by_it(
-    tmp_path: Path, workers: int
+    tmp_path: Path, transport: str, workers: int
 ) -> None:
-    server = Server()
+    server, authority = Server(), trustme.CA()
     setup: dict[str, Any] = {"scenario": FORWARD, "routing": USERS, "environ": PASSWORDS}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
+        issued = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+        issued.write_to_path(str(tmp_path / name / "sip.pem"))
+    setup["more"] = ", tls_port: 0, certificate: sip.pem"
     made = hosted_workers(tmp_path / "two", workers, store=Line(server), name="two", **setup)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    of_bert: dict[str, Any] = {"transport": transport, "tls": trusting}
     async with (
         hosted_workers(tmp_path / "one", 1, store=Line(server), name="one", **setup) as (one,),
         made as others,
         sip_phone(user="anna", password="a", server=one.server) as anna,
-        sip_phone(user="bert", password="b", server=others[0].server, transport="tcp") as bert,
+        sip_phone(
+            user="bert",
+            password="b",
+            server=others[0].server if transport == "tcp" else others[0].tls_server,
+            **of_bert,
+        ) as bert,
     ):
         assert await bert.register() == 200
         await one.until(lambda: server.store._find("users/bert/"))

@@ -22,7 +22,6 @@ from __future__ import annotations
 import random
 import secrets as random_words
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -71,7 +70,7 @@ from voxpy.engine.ports import Secrets
 from voxpy.engine.userfile import Given
 from voxpy.errors import ConfigError, ConnectFailed, RemoteProtocolError
 from voxpy.sockets.accepting import Upgrade
-from voxpy.sockets.listening import listen
+from voxpy.sockets.listening import listen, tls_context
 from voxpy.wire.sip.agent import Asked, Event, Flow, UserAgent
 from voxpy.wire.sip.call import SipCall
 from voxpy.wire.sip.dialog import Dialog
@@ -147,7 +146,8 @@ class SipListener:
         return []
 
     def open(self) -> Sequence[socket.socket]:
-        """Bind UDP and TCP, and TLS where there is a certificate."""
+        """Bind UDP and TCP, and TLS where there is a certificate. Raises VoxpyError."""
+        tls_context(self.certificate, self.key)  # what is wrong with it is said before calls come
         setting = f"channels: {self.name}: port"
         for more_tries in range(0 if self.port else FREE_PORTS, -1, -1):
             tcp = listen(self.host, self.port, setting=setting)
@@ -283,7 +283,7 @@ class SipEndpoint:
                 udp=udp,
                 tcp=tcp,
                 tls=tls[0] if tls else None,
-                context=_server_context(listener) if tls else None,
+                context=tls_context(listener.certificate, listener.key) if tls else None,
             ),
             take=self.take,
             failed=self._failed,
@@ -587,10 +587,3 @@ async def _contained(
 ) -> None:
     with contained(failed):
         await work(*args)
-
-
-def _server_context(listener: SipListener) -> ssl.SSLContext:
-    assert listener.certificate is not None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(listener.certificate, listener.key)
-    return context

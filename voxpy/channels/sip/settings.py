@@ -246,8 +246,8 @@ def read_ports(given: Given) -> tuple[int, int]:
 
 
 def read_path(given: Given) -> Path:
-    """Read the name of a file. Raises ConfigError."""
-    return Path(given.words())
+    """Read the name of a file, which starts at the folder of routing.yaml. Raises ConfigError."""
+    return Path(given.document.file).parent / given.words()
 
 
 def is_local(host: str) -> bool:
