@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from tests.channels.sip.conftest import SipHost, hosted_workers
+from tests.channels.sip.test_transfers import hear_each_other, outcomes
 from tests.fleet.test_membership import Line, Server
 from voxpy.audio.convert import encode
 from voxpy.audio.frame import PCMU
@@ -226,6 +227,48 @@ async def test_a_phone_with_a_connection_to_another_host_is_reached_by_it(
         assert busy.end.code == 486
         await all_idle([one, *others])
         assert taken([one, *others]) == [6] + [0] * workers, "the other host only passes on"
+
+
+@slow
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("names", ["the call", "the user"])
+async def test_a_phone_joins_calls_that_two_hosts_have(
+    tmp_path: Path, workers: int, names: str
+) -> None:
+    """As behind a proxy that spreads the calls of one phone over all hosts."""
+    server = Server()
+    users = "users: {anna: ANNA, bert: BERT, cleo: CLEO}\n"
+    passwords = {**PASSWORDS, "CLEO": "c"}
+    setup: dict[str, Any] = {"scenario": FORWARD, "routing": users, "environ": passwords}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    made = (
+        hosted_workers(tmp_path / name, workers, store=Line(server), name=name, **setup)
+        for name in ("one", "two")
+    )
+    async with (
+        next(made) as ones,
+        next(made) as twos,
+        sip_phone(user="anna", password="a", server=ones[0].server) as anna,
+        sip_phone(user="bert", password="b", server=twos[0].server) as bert,
+        sip_phone(user="cleo", password="c", server=twos[0].server) as cleo,
+    ):
+        assert [await p.register() for p in (bert, cleo)] == [200, 200]
+        await ones[0].until(lambda: server.store._find("users/cleo/"))
+        call = await anna.connect(ones[0].uri("bert"))
+        (at_bert,) = bert.calls
+        asking = await bert.connect(twos[0].uri("cleo"))
+        assert sum(taken(twos)) == 1
+        at_bert.transfer("" if names == "the call" else ones[0].uri("cleo"), asking)
+        await ones[0].until(lambda: outcomes(at_bert))
+        assert outcomes(at_bert) == [200]
+        await ones[0].until(at_bert.over.is_set)
+        await ones[0].until(asking.over.is_set)
+        await hear_each_other(ones[0], call, cleo.calls[0])
+        assert len(cleo.calls) == 1, "she is taken over, not called again"
+        call.hang_up()
+        await ones[0].until(cleo.calls[0].over.is_set)
+        await all_idle([*ones, *twos])
 
 
 @slow

@@ -46,12 +46,14 @@ RETRY_S = 30.0
 class _Target:
     """Where a call is tried. ``to`` is the next hop where that is not the URI.
 
-    ``in_page``: whether it is a phone that speaks WebRTC and nothing else.
+    ``in_page``: whether it is a phone that speaks WebRTC and nothing else. ``word_at_once``:
+    whether it is a machine that says something at once, or is not there.
     """
 
     uri: Uri
     to: Uri | Flow | None = None
     in_page: bool = False
+    word_at_once: bool = False
     account: Account | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     speech: Speech
@@ -85,28 +87,17 @@ class SipDialer:
             to=self._endpoint.place.way_out,
             account=_trunk_account(trunk, self._secrets),
             speech=self._endpoint.speech_with(trunk),
+            word_at_once=True,
         )
-        leg = self._dial(call, target)
-        if isinstance(leg, SipLeg):
-            leg.word_by = clock.now() + FIRST_WORD_S
-        return leg
+        return self._dial(call, target)
 
     def dial_conference(self, home: Member, call: OutgoingCall) -> Leg:
         """Call a conference that another process has."""
-        endpoint = self._endpoint
         host, _, port = home.sip.rpartition(":")
         name = escaped_user(call.destination)
         mine: dict[str, str | None] = {CONFERENCE: f"w{home.worker}."}
-        target = _Target(
-            uri=Uri(user=name, host=host, port=int(port), params=mine),
-            to=Flow("UDP", host.strip("[]"), int(port)),
-            headers={PROOF: endpoint.place.proof(endpoint.agent.us.new_id())},
-            speech=endpoint.speech_with(None),
-        )
-        leg = self._dial(call, target)
-        if isinstance(leg, SipLeg):
-            leg.word_by = clock.now() + FIRST_WORD_S
-        return leg
+        uri = Uri(user=name, host=host, port=int(port), params=mine)
+        return self._dial(call, self._to_host(uri, home.sip))
 
     def _dial(self, call: OutgoingCall, target: _Target) -> Leg:
         endpoint = self._endpoint
@@ -136,6 +127,8 @@ class SipDialer:
             display_name=call.display_name,
             client_type=call.client_type,
         )
+        if target.word_at_once:
+            leg.word_by = clock.now() + FIRST_WORD_S
         endpoint.follow(leg, sip)
         endpoint.network.wake()
         return leg
@@ -152,14 +145,33 @@ class SipDialer:
         replaces = uri.header("Replaces")
         extra = {"Replaces": replaces, "Require": "replaces"} if replaces else {}
         bare = attrs.evolve(uri, headers="")
-        if replaces and endpoint.holds(replaces):  # an attended transfer to a call of ours
-            ours = self._to_us(bare, extra)
-            return self._dial(call, ours)
+        ways = self._ways_to_replace(call, bare, replaces, extra) if replaces else []
+        if ways:
+            return hunt(call, ways, at_once=True)
         if endpoint.place.is_here(uri) and to is None:
             return self._here(call, bare, extra)
         way = to or endpoint.place.way_out
         target = _Target(uri=bare, to=way, account=account, headers=extra, speech=speech)
         return self._dial(call, target)
+
+    def _ways_to_replace(
+        self, call: OutgoingCall, uri: Uri, replaces: str, extra: Mapping[str, str]
+    ) -> list[Callable[[], Leg]]:
+        """Return the ways of an attended transfer to a call of ours, here or at another host.
+
+        Where the address does not tell, all are asked: those that do not have it say 481.
+        """
+        endpoint = self._endpoint
+        us = endpoint.place.sent_by("UDP")
+        others = sorted({m.sip for m in endpoint.fleet.members.values()} - {us, ""})
+        named = f"{uri.host}:{uri.port or 5060}"
+        if named in others:
+            others = [named]
+        elif not endpoint.place.is_here(uri):
+            others = []
+        targets = [self._to_us(uri, extra)] if endpoint.may_hold(replaces) else []
+        targets += [self._to_host(uri, host, extra) for host in others]
+        return [partial(self._dial, call, target) for target in targets]
 
     def _here(self, call: OutgoingCall, uri: Uri, extra: Mapping[str, str]) -> Leg:
         """An address of ours: a user, a number that a trunk carries, or another scenario."""
@@ -179,6 +191,12 @@ class SipDialer:
             headers={**extra, PROOF: endpoint.place.proof(endpoint.agent.us.new_id())},
             speech=endpoint.speech_with(None),
         )
+
+    def _to_host(self, uri: Uri, address: str, extra: Mapping[str, str] | None = None) -> _Target:
+        """Return another host of ours, or another worker, as the way."""
+        host, _, port = address.rpartition(":")
+        to = Flow("UDP", host.strip("[]"), int(port))
+        return attrs.evolve(self._to_us(uri, extra or {}), to=to, word_at_once=True)
 
     def _user(self, call: OutgoingCall) -> Leg:
         name = call.destination.partition("@")[0].removeprefix("sip:")

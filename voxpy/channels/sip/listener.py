@@ -245,7 +245,7 @@ class SipEndpoint:
     ) -> None:
         udp, tcp, *tls = sockets
         self.listener = listener
-        self._host = host
+        self._host, self.fleet = host, host.fleet
         self._calls = calls
         self._ports = PortRange(*listener.rtp_ports)
         port = int(udp.getsockname()[1])
@@ -366,8 +366,8 @@ class SipEndpoint:
         codecs = whom.codecs if isinstance(whom, SipTrunk) else None
         return Speech(codecs=codecs or usual.codecs, srtp=whom.srtp or usual.srtp)
 
-    def holds(self, replaces: str) -> bool:
-        """Return whether a Replaces is about a call of ours."""
+    def may_hold(self, replaces: str) -> bool:
+        """Return whether a Replaces is about a call of ours; of other workers only they know."""
         try:
             found = Dialog.replaced(replaces)
         except RemoteProtocolError:
