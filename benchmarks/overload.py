@@ -38,6 +38,7 @@ STALL_S = 3.0
 NEIGHBOUR_S = 4.0
 AFTER_S = 4.0
 STALE_S = 0.2
+PATIENCE_S = 120
 QUARTER_S = 0.25
 """A call is late in a quarter of a second whose median frame is later than usual by more."""
 SPARE_S = 0.04
@@ -71,9 +72,9 @@ class Rig:
         """Return (call, when it came, its age in s) of every frame since ``begin``."""
         return [(call, at, age) for call, at, age in self.model.order("report")["delays"]]
 
-    def metrics(self) -> str:
-        url = f"http://127.0.0.1:{self.host.port}/metrics"
-        return httpx.get(url, trust_env=False, timeout=30).text
+    def get(self, page: str) -> str:
+        url = f"http://127.0.0.1:{self.host.port}/{page}"
+        return httpx.get(url, trust_env=False, timeout=PATIENCE_S).text
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def recovery(it: Rig, calls: int, title: str, disturb: Callable[[Served], None])
     last = [age for _, at, age in frames if at > over_s + AFTER_S - 1]
     gone = calls - it.model.order("report")["open"]
     it.hang_up(numbers)
-    found = LATE_MS.search(it.metrics())
+    found = LATE_MS.search(it.get("metrics"))
     print(
         f"| {title} | {calls} | {1000 * percentile(medians, 0.5):.0f} "
         f"| {1000 * percentile(last, 0.5):.0f} | {stale / calls:.1f} "
@@ -186,10 +187,16 @@ def too_many(share: int, seconds: float, guarded: bool) -> None:
         pause(SETTLE_S + AFTER_S)
         ages = [age * 1000 for _, _, age in it.up()]
         kept = it.model.order("report")["open"]
-        refused = ", ".join(f"{cause} {float(n):.0f}" for cause, n in REFUSED.findall(it.metrics()))
+        asked_at = now()
+        it.get("health")
+        answered_s = now() - asked_at
+        refused = ", ".join(
+            f"{cause} {float(n):.0f}" for cause, n in REFUSED.findall(it.get("metrics"))
+        )
         print(
             f"| 1/{share} | {'yes' if guarded else 'no'} | {dialled} | {kept} | {refused or '-'} "
-            f"| {percentile(ages, 0.5):.0f} / {percentile(ages, 0.99):.0f} / {max(ages):.0f} |",
+            f"| {percentile(ages, 0.5):.0f} / {percentile(ages, 0.99):.0f} / {max(ages):.0f} "
+            f"| {answered_s:.1f} |",
             flush=True,
         )
 
@@ -201,7 +208,7 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="*", help=f"{', '.join(WORDS)}; all if none is named")
     parser.add_argument("--calls", type=int, default=60, help="in the first two (default 60)")
-    parser.add_argument("--seconds", type=float, default=20, help="of dialling in the third")
+    parser.add_argument("--seconds", type=float, default=12, help="of dialling in the third")
     chosen = parser.parse_args()
     if wrong := [word for word in chosen.what if word not in WORDS]:
         parser.error(f"{wrong[0]!r} is none of {', '.join(WORDS)}")
@@ -220,7 +227,7 @@ def main() -> None:
     if "too-many" in what:
         print(
             "\n| the core's share | guarded | dialled | kept | refused "
-            "| up p50 / p99 / max ms |\n" + "|---" * 6 + "|"
+            "| up p50 / p99 / max ms | /health answers, s |\n" + "|---" * 7 + "|"
         )
         for share in (4, 8):
             for guarded in (False, True):
