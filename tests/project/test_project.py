@@ -182,6 +182,9 @@ def test_a_certificate_that_is_not_there_is_told_of_and_nothing_listens_without_
     with pytest.raises(ConfigError, match="no usable TLS certificate and key: No such file") as e:
         channel.open()
     assert e.value.file == path
+    of_the_proxy = sip.replace("tls_port: 0, ", "")
+    write(tmp_path, routing="rules:\n" + rule("good.py") + of_the_proxy)
+    assert found_in(tmp_path) == []
 
 
 DIALS = """\

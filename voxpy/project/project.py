@@ -167,8 +167,9 @@ def _untrunked(routing: Routing, readings: Mapping[Path, Reading]) -> Iterable[P
 def _uncertified(routing: Routing) -> Iterable[Problem]:
     """Yield a warning for each file of TLS that is not on this machine; others may have it."""
     for channel in routing.channels:
-        files = (channel.certificate, channel.key) if isinstance(channel, SipListener) else ()
-        for path in files:
+        if not isinstance(channel, SipListener) or channel.tls_port is None:
+            continue  # without a port the proxy in front has it, or nobody
+        for path in (channel.certificate, channel.key):
             if path is not None and not path.is_file():
                 told = f"channels: {channel.name}: there is no file {str(path)!r}; without it"
                 yield Problem(routing.file, None, "warning", f"{told} voxpy serve does not start")

@@ -147,7 +147,8 @@ class SipListener:
 
     def open(self) -> Sequence[socket.socket]:
         """Bind UDP and TCP, and TLS where there is a certificate. Raises VoxpyError."""
-        tls_context(self.certificate, self.key)  # what is wrong with it is said before calls come
+        if self.tls_port is not None:
+            tls_context(self.certificate, self.key)  # what is wrong is said before calls come
         setting = f"channels: {self.name}: port"
         for more_tries in range(0 if self.port else FREE_PORTS, -1, -1):
             tcp = listen(self.host, self.port, setting=setting)
