@@ -64,6 +64,13 @@ def test_an_interruption_is_measured(voxpy: CallKit) -> None:
     assert 100 < ms < 3000
 
 
+def test_who_speaks_after_its_last_word_has_not_broken_in(voxpy: CallKit) -> None:
+    steps = "- interrupt: {after_s: 0.4, say: stop it}\n- wait: 2\n- hang_up"
+    call = voxpy.call(agent((1, "1")), steps)
+    assert call.result.failure == ""
+    assert call.result.record.barge_in_ms == []
+
+
 def test_nobody_to_interrupt(voxpy: CallKit) -> None:
     call = voxpy.call(agent(), "- interrupt: {after_s: 1, say: stop, within_s: 3}")
     assert "step 1 (interrupt: stop): the agent said nothing within 3 s" in call.result.failure

@@ -189,7 +189,8 @@ class Listening:
         elif self._interrupting_since is not None and quiet_s >= FELL_SILENT_AFTER_S - FRAME_S / 2:
             since, self._interrupting_since = self._interrupting_since, None
             after_ms = round((now - quiet_s - since) * 1000)
-            self._note(f"{self._other} fell silent", after_ms=after_ms)
+            if after_ms >= 0:  # else it had said its last word before
+                self._note(f"{self._other} fell silent", after_ms=after_ms)
 
     def _is_reply(self) -> bool:
         return self._awaiting_reply and not self._talking
