@@ -10,12 +10,12 @@ SCENARIOS = Path(__file__).parents[2] / "scenarios"
 CALL = """
 speech: tones
 service:
-  says: [Hello there., {call: get_weather, with: {city: Paris}}, It is sunny.]
+  says: [{call: get_weather, with: {city: Paris}}, It is sunny.]
 steps:
   - wait: answered
   - wait: 0.4
   - say: Weather?
-  - wait: 1.5
+  - wait: 1
 """
 FORGETS_THE_TIMER = """
 from voxpy import AppEvents, CallEvents, VoxEngine
