@@ -1,4 +1,4 @@
-"""A file that several processes begin at once."""
+"""A file that several processes begin at once, and one that another thread ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from voxpy.engine.storage import alone, write_ahead
+from voxpy.engine.storage import Storage, alone, write_ahead
 
 
 def test_only_one_at_a_time_begins_a_file(tmp_path: Path) -> None:
@@ -40,3 +40,12 @@ def test_a_file_that_has_its_log_is_not_waited_for(tmp_path: Path) -> None:
     assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     first.close()
     second.close()
+
+
+async def test_a_storage_may_end_in_another_thread() -> None:
+    """Where the collector happens to run; pytest fails a test for what ``__del__`` raises."""
+    held = [Storage()]
+    await held[0].put("key", "value", 60)
+    last = threading.Thread(target=held.clear)
+    last.start()
+    last.join()

@@ -113,7 +113,10 @@ class Storage:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             self._open = sqlite3.connect(
-                self._path or ":memory:", timeout=_LOCK_S, isolation_level=None
+                self._path or ":memory:",
+                timeout=_LOCK_S,
+                isolation_level=None,
+                check_same_thread=False,  # the collector may end it in any thread
             )
             if self._path is not None:
                 write_ahead(self._open, self._path)
