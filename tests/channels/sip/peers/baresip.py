@@ -128,6 +128,15 @@ class Baresip:
         enough = round(seconds * RATE_HZ)
         await self.until(lambda: len(self.heard(call)) >= enough, f"heard {seconds:.1f} s")
 
+    async def recognises(self, sent: Samples, call: int = 0) -> None:
+        """Wait until a second that it receives is of ``sent``: on a busy machine not the first."""
+        seconds, found = len(self.heard(call)) / RATE_HZ + 1.5, 0.0
+        while found <= 0.99:
+            assert seconds < len(sent) / RATE_HZ, found
+            await self.hears(seconds, call)
+            found = recognised(self.heard(call), sent)
+            seconds += 0.5
+
     def _recorded(self, way: str, call: int) -> Samples:
         found = sorted((self.folder / "rec").glob(f"*-{way}.wav"))
         if len(found) <= call:
@@ -219,6 +228,14 @@ def _write_wav(path: Path, samples: Samples) -> None:
         writer.close()
 
 
+def recognised(received: Samples, sent: Samples) -> float:
+    """Return how alike the latest second is to something that was sent: the median of its pieces.
+
+    A jitter buffer that finds its depth, as after a transfer, moves one piece against the next.
+    """
+    return likeness(received[-RATE_HZ:], sent, parts=5)
+
+
 def speech_like(seconds: float, *, seed: int = 7) -> Samples:
     """Return noise of the telephone's band in syllables: like itself at one delay only."""
     noise = np.random.default_rng(seed).normal(0, 6000, round(RATE_HZ * seconds))
@@ -243,11 +260,3 @@ def likeness(sent: Samples, heard: Samples, *, parts: int = 10) -> float:
         power = (a @ a) * (powers[len(a) :] - powers[: -len(a)])[: len(cross)]
         found.append(float(np.max(cross / np.sqrt(np.maximum(power, 1.0)))))
     return float(np.median(found))
-
-
-def recognised(received: Samples, sent: Samples) -> float:
-    """Return how alike the latest second is to something that was sent: the median of its pieces.
-
-    A jitter buffer that finds its depth, as after a transfer, moves one piece against the next.
-    """
-    return likeness(received[-RATE_HZ:], sent, parts=5)
