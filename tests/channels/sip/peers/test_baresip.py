@@ -12,6 +12,7 @@ import trio
 
 from tests.channels.sip.conftest import hosted_workers
 from tests.channels.sip.peers.baresip import (
+    ALIKE,
     Baresip,
     Samples,
     baresip,
@@ -62,7 +63,7 @@ async def test_a_phone_hears_itself_over_every_transport(host: Served) -> None:
             await person.dial(f"sip:echo@{at};transport={transport}")
             await person.hears(len(says) / 8000 + 0.3)
             await person.hang_up()
-            assert likeness(speech_like(2, seed=1), person.heard()) > 0.99, transport
+            assert likeness(speech_like(2, seed=1), person.heard()) > ALIKE, transport
         record = await (await host.began(callerid=user, destination="echo")).ended()
         assert record["end_reason"] == "terminated"
 
@@ -116,8 +117,8 @@ async def test_two_phones_are_joined(host: Served, by: str) -> None:
             await person.hears(len(ours) / 8000 + 0.4)
         await bert.hang_up()
         await anna.sees("CALL_CLOSED")
-        assert likeness(speech_like(2, seed=5), bert.heard()) > 0.99
-        assert likeness(speech_like(2, seed=6), anna.heard()) > 0.99
+        assert likeness(speech_like(2, seed=5), bert.heard()) > ALIKE
+        assert likeness(speech_like(2, seed=6), anna.heard()) > ALIKE
         record = await (await host.began(callerid="anna", destination=called)).ended()
         assert len(record["calls"]) == 2
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.channels.sip.peers.baresip import Samples, baresip, likeness, speech_like
+from tests.channels.sip.peers.baresip import ALIKE, Samples, baresip, likeness, speech_like
 from tests.channels.sip.peers.conftest import REPOSITORY, Served, served
 from tests.channels.sip.peers.processes import needs
 
@@ -74,24 +74,24 @@ async def echoed(
 @pytest.mark.parametrize("codecs", ["PCMU", "PCMA", "G722/16000/1", "opus/48000/2"])
 async def test_every_codec_brings_back_what_was_said(secure_host: Served, codecs: str) -> None:
     says = hum(2) if codecs.startswith("opus") else speech_like(2)
-    assert await echoed(secure_host, says=says, codecs=codecs) > 0.99
+    assert await echoed(secure_host, says=says, codecs=codecs) > ALIKE
 
 
 @pytest.mark.parametrize("ptime_ms", [10, 30, 40, 60])
 async def test_packets_of_any_length(secure_host: Served, ptime_ms: int) -> None:
     more = f";ptime={ptime_ms}"
-    assert await echoed(secure_host, says=speech_like(2), more=more) > 0.99
+    assert await echoed(secure_host, says=speech_like(2), more=more) > ALIKE
 
 
 @pytest.mark.parametrize("user", ["anna", "bert"])
 async def test_srtp_that_the_phone_wants(secure_host: Served, user: str) -> None:
     more = ";mediaenc=srtp-mand"
-    assert await echoed(secure_host, user, says=speech_like(2), more=more) > 0.99
+    assert await echoed(secure_host, user, says=speech_like(2), more=more) > ALIKE
 
 
 async def test_srtp_that_the_host_wants(secure_host: Served) -> None:
     more = ";mediaenc=srtp"
-    assert await echoed(secure_host, "bert", says=speech_like(2), more=more) > 0.99
+    assert await echoed(secure_host, "bert", says=speech_like(2), more=more) > ALIKE
 
 
 @pytest.mark.parametrize(("user", "more"), [("bert", ""), ("carl", ";mediaenc=srtp-mand")])
@@ -117,5 +117,5 @@ async def test_a_phone_that_wants_srtp_is_called_by_one_that_has_none(secure_hos
         await bert.hears(2 * (len(ours) / 8000 + 0.5))
         await bert.hang_up()
         said = bert.said()[::2][8000 : len(theirs)]  # its own resampler has made it duller
-        assert likeness(said, carl.heard()) > 0.99
-        assert likeness(ours[8000:], bert.heard()[::2]) > 0.99
+        assert likeness(said, carl.heard()) > ALIKE
+        assert likeness(ours[8000:], bert.heard()[::2]) > ALIKE

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 import trio
 
-from tests.channels.sip.peers.baresip import RATE_HZ, Samples, baresip, recognised, speech_like
+from tests.channels.sip.peers.baresip import (
+    ALIKE,
+    RATE_HZ,
+    Samples,
+    baresip,
+    recognised,
+    speech_like,
+)
 from tests.channels.sip.peers.conftest import REPOSITORY
 from tests.channels.sip.peers.processes import needs, running, until
 from voxpy.audio.convert import decode
@@ -81,7 +88,7 @@ async def test_an_outbound_call_by_curl(tmp_path: Path) -> None:
     assert told["outcome"] in ("answered", "left a message", "no answer to the question")
     assert peer.started[0].encoding == "PCM16"
     narrow = Resampler(16000, RATE_HZ).process(decode(heard, pcm16(16000)))
-    assert recognised(narrow, says) > 0.9, "the phone is heard on the WebSocket"
+    assert recognised(narrow, says) > ALIKE, "the phone is heard on the WebSocket"
     assert [c["remote_number"] for c in shown["calls"]] == ["+15550188"]
     assert shown["calls"][0]["successful"] is True
 
